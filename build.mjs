@@ -1,0 +1,139 @@
+/**
+ * Builds dist/:
+ *   node/<name>        the bundle itself, for hosts that have Node.js
+ *   standalone/<name>  the same code with its runtime, compiled by Bun, for hosts that have nothing
+ *   schema/<name>.json JSON Schemas of the configurations
+ * All names of a flavour are hard links to one file. The same input gives the same bytes.
+ *
+ *   node build.mjs [--arch x64|arm64] [--flavour node|standalone] [--out dist]
+ */
+import { execFileSync } from 'node:child_process'
+import { chmodSync, existsSync, linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { build } from 'esbuild'
+
+const require = createRequire(import.meta.url)
+const root = import.meta.dirname
+const pkg = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
+
+const { values: options } = parseArgs({
+  options: {
+    arch: { type: 'string', default: process.arch },
+    flavour: { type: 'string' },
+    out: { type: 'string', default: 'dist' },
+  },
+})
+
+/** The programs' names; plugins/main.ts goes by the one it is started under. */
+const programs = ['bridge', 'host-local', 'loopback']
+
+/** Bun's packages, by the machine they run on and build for. "baseline" runs on every x86-64. */
+const bunPackages = { x64: '@oven/bun-linux-x64-baseline', arm64: '@oven/bun-linux-aarch64' }
+
+const commit = () => {
+  try {
+    const hash = execFileSync('git', ['rev-parse', '--short=12', 'HEAD'], { cwd: root, encoding: 'utf8' }).trim()
+    const changed = execFileSync('git', ['status', '--porcelain'], { cwd: root, encoding: 'utf8' }) !== ''
+    return changed ? `${hash}-dirty` : hash
+  } catch {
+    return 'unknown' // a source tarball has no history
+  }
+}
+
+/** Puts koffi's addon for `arch` into the bundle, and the loader that takes it out again. */
+const embedKoffi = arch => ({
+  name: 'embed-koffi',
+  setup(build) {
+    build.onResolve({ filter: /^\.\/koffi$/ }, () => ({ path: join(root, 'src/platform/koffi-embedded.ts') }))
+    build.onResolve({ filter: /^koffi-addon$/ }, () => ({
+      path: require.resolve(`@koromix/koffi-linux-${arch}/linux_${arch}/koffi.node`),
+    }))
+  },
+})
+
+const common = {
+  entryPoints: [join(root, 'plugins/main.ts')],
+  absWorkingDir: root,
+  bundle: true,
+  format: 'cjs',
+  platform: 'node',
+  target: 'node20',
+  minify: true,
+  legalComments: 'none',
+  loader: { '.node': 'binary' },
+  define: { __VERSION__: JSON.stringify(pkg.version), __COMMIT__: JSON.stringify(commit()) },
+  logLevel: 'warning',
+}
+
+/** Replaces `folder` by hard links of `file` under every program's name. */
+const linkPrograms = (folder, file) => {
+  chmodSync(file, 0o755)
+  for (const name of programs) {
+    rmSync(join(folder, name), { force: true })
+    linkSync(file, join(folder, name))
+  }
+  rmSync(file)
+}
+
+const buildNode = async out => {
+  const folder = join(out, 'node')
+  mkdirSync(folder, { recursive: true })
+  const file = join(folder, '.bundle')
+  await build({
+    ...common,
+    outfile: file,
+    banner: { js: '#!/usr/bin/env node' },
+    plugins: [embedKoffi(options.arch)],
+  })
+  linkPrograms(folder, file)
+}
+
+const bunFor = arch => {
+  const path = join(root, 'node_modules', bunPackages[arch], 'bin/bun')
+  if (!existsSync(path)) throw new Error(`${bunPackages[arch]} is not installed: npm install --force ${bunPackages[arch]}`)
+  return path
+}
+
+const buildStandalone = async out => {
+  const folder = join(out, 'standalone')
+  mkdirSync(folder, { recursive: true })
+  const bundle = join(folder, '.bundle.js')
+  const file = join(folder, '.program')
+  await build({ ...common, outfile: bundle, conditions: ['bun'], external: ['bun:*'] })
+  execFileSync(
+    bunFor(process.arch),
+    [
+      'build',
+      bundle,
+      '--compile',
+      '--bytecode',
+      '--minify',
+      // A plugin runs as root in whatever folder its caller stands: nothing in there may change what it does.
+      '--no-compile-autoload-dotenv',
+      '--no-compile-autoload-bunfig',
+      `--compile-executable-path=${bunFor(options.arch)}`,
+      `--outfile=${file}`,
+    ],
+    { stdio: ['ignore', 'ignore', 'inherit'] },
+  )
+  rmSync(bundle)
+  linkPrograms(folder, file)
+}
+
+const buildSchemas = async out => {
+  const folder = join(out, 'schema')
+  mkdirSync(folder, { recursive: true })
+  const bundle = join(folder, '.schemas.cjs')
+  await build({ ...common, entryPoints: [join(root, 'plugins/schemas.ts')], outfile: bundle, plugins: [] })
+  for (const [name, schema] of Object.entries(require(bundle).schemas())) {
+    writeFileSync(join(folder, `${name}.json`), `${JSON.stringify(schema, null, 2)}\n`)
+  }
+  rmSync(bundle)
+}
+
+const out = join(root, options.out)
+if (!options.flavour || options.flavour === 'node') await buildNode(out)
+if (!options.flavour || options.flavour === 'standalone') await buildStandalone(out)
+await buildSchemas(out)

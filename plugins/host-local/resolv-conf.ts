@@ -1,0 +1,38 @@
+import { readFileSync } from 'node:fs'
+import { CniError, ErrorCode } from '../../src/cni/error'
+import type { Dns } from '../../src/cni/result'
+
+/**
+ * Reads the `dns` of a result from a file in the form of resolv.conf(5): `search` and `options` add up over lines,
+ * of several `domain` lines the last counts. Fields with nothing in them are left out.
+ */
+export const parseResolvConf = (text: string): Dns => {
+  const nameservers: string[] = []
+  const search: string[] = []
+  const options: string[] = []
+  let domain: string | undefined
+  for (const line of text.split('\n')) {
+    const [keyword = '', ...values] = line.trim().split(/\s+/)
+    const [first] = values
+    if (first === undefined || /^[#;]/.test(keyword)) continue
+    if (keyword === 'nameserver') nameservers.push(first)
+    else if (keyword === 'domain') domain = first
+    else if (keyword === 'search') search.push(...values)
+    else if (keyword === 'options') options.push(...values)
+  }
+  return {
+    ...(nameservers.length > 0 && { nameservers }),
+    ...(domain !== undefined && { domain }),
+    ...(search.length > 0 && { search }),
+    ...(options.length > 0 && { options }),
+  }
+}
+
+/** Reads the file at `path`; throws code 5 if it can't be read. */
+export const readResolvConf = (path: string): Dns => {
+  try {
+    return parseResolvConf(readFileSync(path, 'utf8'))
+  } catch (cause) {
+    throw new CniError(ErrorCode.ioFailure, `read resolvConf "${path}"`, { cause })
+  }
+}

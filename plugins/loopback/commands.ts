@@ -1,0 +1,70 @@
+import { CniError, ErrorCode } from '../../src/cni/error'
+import { type Call, requireNetns } from '../../src/cni/plugin'
+import { parseResult, type Result } from '../../src/cni/result'
+import type { Undo } from '../../src/host/undo'
+import { formatAddr, isLoopback } from '../../src/ip/addr'
+import { formatCidr } from '../../src/ip/cidr'
+import { addrList } from '../../src/netlink/addr'
+import { IFF_UP, type Link, linkByName, linkSet } from '../../src/netlink/link'
+import { NETLINK_ROUTE, NetlinkSocket } from '../../src/netlink/socket'
+import { insideNetns, type Netns } from '../../src/netns/netns'
+
+// CNI_IFNAME is ignored: the loopback interface has one name only.
+const ifName = 'lo'
+
+/** Runs `work` with a socket in the container's namespace and the loopback interface there. */
+const withLoopback = <T>(netns: Netns, work: (nl: NetlinkSocket, lo: Link) => T): T => {
+  const nl = insideNetns(netns, () => NetlinkSocket.open(NETLINK_ROUTE))
+  try {
+    const lo = linkByName(nl, ifName)
+    if (!lo) throw new CniError(ErrorCode.internal, `no interface "${ifName}" in netns "${netns.path}"`)
+    return work(nl, lo)
+  } finally {
+    nl.close()
+  }
+}
+
+export const add = async (call: Call, undo: Undo): Promise<Result> => {
+  const netns = requireNetns(call)
+  const { prevResult } = call.conf
+  const passedOn = prevResult === undefined ? undefined : parseResult(prevResult, call.version, 'prevResult')
+  return withLoopback(netns, (nl, lo) => {
+    if (!(lo.flags & IFF_UP)) {
+      linkSet(nl, lo, { up: true })
+      undo.add('set lo down', () => withLoopback(netns, (again, link) => linkSet(again, link, { up: false })))
+    }
+    const addrs = addrList(nl, { index: lo.index }).map(({ cidr }) => cidr)
+    const stray = addrs.find(({ addr }) => !isLoopback(addr))
+    if (stray) {
+      throw new CniError(
+        ErrorCode.internal,
+        `loopback interface found with non-loopback address "${formatAddr(stray.addr)}"`,
+        { details: `remove it with: ip addr del ${formatCidr(stray)} dev lo` },
+      )
+    }
+    if (passedOn) return passedOn
+    const ofFamily = (family: 4 | 6) => addrs.filter(({ addr }) => addr.family === family).slice(0, 1)
+    return {
+      interfaces: [{ name: ifName, mac: lo.mac, sandbox: call.env.netns }],
+      ips: [...ofFamily(4), ...ofFamily(6)].map(address => ({ interface: 0, address })),
+      routes: [],
+      dns: {},
+    }
+  })
+}
+
+export const check = async (call: Call): Promise<void> => {
+  withLoopback(requireNetns(call), (_, lo) => {
+    if (!(lo.flags & IFF_UP)) throw new CniError(ErrorCode.internal, 'loopback interface is down')
+  })
+}
+
+export const del = async (call: Call): Promise<void> => {
+  if (!call.netns) return
+  withLoopback(call.netns, (nl, lo) => linkSet(nl, lo, { up: false }))
+}
+
+// The interface lives and dies with its namespace: nothing of it can be left over.
+export const gc = async (): Promise<void> => {}
+
+export const status = async (): Promise<void> => {}

@@ -1,0 +1,20 @@
+import type { BuiltIns } from '../src/cni/plugin'
+import { pluginMain } from '../src/cni/skel'
+import { platform } from '#platform'
+
+/**
+ * Every program of the project is this one, under another name. A plugin's modules are evaluated only when it is
+ * the one that was called.
+ */
+const builtIns: BuiltIns = new Map([
+  ['bridge', async () => (await import('./bridge/main.js')).plugin],
+  ['host-local', async () => (await import('./host-local/main.js')).plugin],
+  ['loopback', async () => (await import('./loopback/main.js')).plugin],
+])
+
+const main = async (): Promise<void> => {
+  const load = builtIns.get(platform.invokedAs)
+  if (load) await pluginMain(await load(), builtIns)
+}
+
+void main()

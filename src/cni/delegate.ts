@@ -1,0 +1,116 @@
+/**
+ * Calls of the IPAM plugin: SPEC.md, section 4. The plugin is the first file of its name in CNI_PATH. If that file
+ * is this very program, it is called inside this process, which saves starting one; anything else is executed.
+ */
+import { statSync } from 'node:fs'
+import { platform } from '#platform'
+import { warn } from '../host/log'
+import type { Command } from './args'
+import { CniError, ErrorCode } from './error'
+import type { Call } from './plugin'
+import { parseResult, type Result } from './result'
+import { runCommand } from './run'
+import { isJsonObject } from './schema'
+
+type Verb = Exclude<Command, 'VERSION'>
+
+const inodeOf = (path: string): string | undefined => {
+  try {
+    const stat = statSync(path)
+    return stat.isFile() ? `${stat.dev}:${stat.ino}` : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/** The first file called `type` in the folders of CNI_PATH; throws naming them all if there is none. */
+const findPlugin = (type: string, folders: readonly string[], verb: Verb): { path: string; inode: string } => {
+  const notFound = (message: string) =>
+    new CniError(
+      verb === 'STATUS' ? ErrorCode.pluginNotAvailable : ErrorCode.invalidNetworkConfig,
+      message,
+    )
+  if (type.includes('/')) throw notFound(`invalid plugin name: ${type}`)
+  for (const folder of folders) {
+    const path = `${folder}/${type}`
+    const inode = inodeOf(path)
+    if (inode) return { path, inode }
+  }
+  throw notFound(`failed to find plugin "${type}" in path [${folders.join(' ')}]`)
+}
+
+/** Calls the plugin `type` with the caller's configuration and environment. Its failure is passed on as it is. */
+const callDelegate = async (call: Call, type: string, verb: Verb): Promise<Result | undefined> => {
+  const found = findPlugin(type, call.env.path, verb)
+  const builtIn = call.builtIns.get(type)
+  if (builtIn && found.inode === inodeOf(platform.programPath)) {
+    let result: Result | undefined
+    await runCommand(await builtIn(), verb, { ...call, env: { ...call.env, command: verb } }, answer => {
+      result = answer
+    })
+    return result
+  }
+  const stdout = await execPlugin(found.path, verb, call.stdin)
+  return verb === 'ADD' ? parseDelegateResult(stdout, call, type) : undefined
+}
+
+const parseDelegateResult = (stdout: string, call: Call, type: string): Result => {
+  const what = `the result of plugin "${type}"`
+  let value: unknown
+  try {
+    value = JSON.parse(stdout)
+  } catch (cause) {
+    throw new CniError(ErrorCode.decodingFailure, `${what} is not JSON`, { cause })
+  }
+  return parseResult(value, call.version, what)
+}
+
+const environment = (verb: Verb): Record<string, string> => {
+  const env: Record<string, string> = {}
+  for (const [name, value] of Object.entries(process.env)) if (value !== undefined) env[name] = value
+  return { ...env, CNI_COMMAND: verb }
+}
+
+/** Executes a plugin as a runtime does and answers what it printed; throws the error object it printed instead. */
+const execPlugin = async (path: string, verb: Verb, stdin: string): Promise<string> => {
+  const { exitCode, stdout, stderr } = await platform.run([path], { env: environment(verb), stdin })
+  if (exitCode === 0) {
+    if (stderr) warn(stderr.trimEnd())
+    return stdout
+  }
+  throw pluginFailure(exitCode, stdout, stderr)
+}
+
+const pluginFailure = (exitCode: number, stdout: string, stderr: string): CniError => {
+  if (!stdout) {
+    const said = stderr ? `: ${JSON.stringify(stderr)}` : ' with no error message'
+    return new CniError(ErrorCode.internal, `netplugin failed${said}: exit status ${exitCode}`)
+  }
+  let value: unknown
+  try {
+    value = JSON.parse(stdout)
+  } catch {
+    // Not an error object: quoted below as it is.
+  }
+  if (!isJsonObject(value) || typeof value.msg !== 'string') {
+    return new CniError(
+      ErrorCode.internal,
+      `netplugin failed but error parsing its diagnostic message ${JSON.stringify(stdout)}`,
+    )
+  }
+  return new CniError(typeof value.code === 'number' ? value.code : ErrorCode.internal, value.msg, {
+    details: typeof value.details === 'string' ? value.details : '',
+  })
+}
+
+/** Has the IPAM plugin give out addresses. */
+export const delegateAdd = async (call: Call, type: string): Promise<Result> => {
+  const result = await callDelegate(call, type, 'ADD')
+  if (!result) throw new CniError(ErrorCode.internal, `plugin "${type}" answered ADD without a result`)
+  return result
+}
+
+/** Has the IPAM plugin do a command that answers nothing. */
+export const delegate = async (call: Call, type: string, verb: Exclude<Verb, 'ADD'>): Promise<void> => {
+  await callDelegate(call, type, verb)
+}

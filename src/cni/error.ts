@@ -1,0 +1,103 @@
+/**
+ * The codes an error object may carry: SPEC.md, "Error", and skel's own for a wrong netns (8).
+ * Everything nobody foresaw is `internal`.
+ */
+export const ErrorCode = {
+  incompatibleVersion: 1,
+  unsupportedField: 2,
+  unknownContainer: 3,
+  invalidEnvironment: 4,
+  ioFailure: 5,
+  decodingFailure: 6,
+  invalidNetworkConfig: 7,
+  invalidNetns: 8,
+  tryAgainLater: 11,
+  pluginNotAvailable: 50,
+  limitedConnectivity: 51,
+  internal: 999,
+} as const
+
+export type CniErrorOptions = {
+  /** What the kernel or another program said, and what to do about it. Joined from the causes if left out. */
+  details?: string
+  cause?: unknown
+}
+
+/** What the runtime reads on stdout when a command fails. */
+export class CniError extends Error {
+  readonly code: number
+  readonly #details: string | undefined
+
+  constructor(code: number, message: string, options: CniErrorOptions = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause })
+    this.code = code
+    this.#details = options.details
+  }
+
+  /** The kernel's own words and the remedy: what was given, else the messages of the causes, outermost first. */
+  get details(): string {
+    return this.#details ?? causesOf(this)
+  }
+
+  /** Any thrown value as an error object: itself, or with the code of "internal". */
+  static from(error: unknown): CniError {
+    if (error instanceof CniError) return error
+    if (error instanceof AggregateError && error.errors.length > 0) return CniError.join(error.errors)
+    if (!(error instanceof Error)) return new CniError(ErrorCode.internal, String(error))
+    const details = 'details' in error && typeof error.details === 'string' ? error.details : causesOf(error)
+    return new CniError(codeOf(error), error.message, { details, cause: error })
+  }
+
+  /** Several failures as one: the first one's code, all messages. */
+  static join(errors: readonly unknown[]): CniError {
+    const all = errors.map(error => CniError.from(error))
+    const [first] = all
+    if (first && all.length === 1) return first
+    return new CniError(first?.code ?? ErrorCode.internal, all.map(error => error.message).join('; '), {
+      details: all
+        .map(error => error.details)
+        .filter(Boolean)
+        .join('; '),
+    })
+  }
+}
+
+/** Errnos that may be gone the next time: a lock, a table that kept changing, memory. */
+const transient = ['EAGAIN', 'EINTR', 'ENOBUFS', 'ENOMEM']
+
+/** The code for a failure nobody gave one: what passes by itself, what node:fs failed at, or "internal". */
+const codeOf = (error: Error): number => {
+  const errno = errnoOf(error)
+  if (error.name === 'InterruptedError' || (errno && transient.includes(errno))) return ErrorCode.tryAgainLater
+  const failedAtFile = errno !== undefined && 'syscall' in error && typeof error.syscall === 'string'
+  return failedAtFile ? ErrorCode.ioFailure : ErrorCode.internal
+}
+
+const causesOf = (error: Error): string => {
+  const messages: string[] = []
+  for (let cause = error.cause; cause instanceof Error; cause = cause.cause) messages.push(cause.message)
+  return messages.join(': ')
+}
+
+/** The error object of SPEC.md, as it goes to stdout. */
+export const formatError = (error: CniError, cniVersion: string): string => {
+  const details = error.details
+  return JSON.stringify({ cniVersion, code: error.code, msg: error.message, ...(details && { details }) })
+}
+
+/** The errno's name of a failed system call, as node:fs gives it ("ENOENT"); undefined for anything else. */
+export const errnoOf = (error: unknown): string | undefined =>
+  error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined
+
+/** Runs every step, also when an earlier one fails; then throws what failed, all of it. */
+export const runAll = async (steps: readonly (() => void | Promise<void>)[]): Promise<void> => {
+  const failures: unknown[] = []
+  for (const step of steps) {
+    try {
+      await step()
+    } catch (error) {
+      failures.push(error)
+    }
+  }
+  if (failures.length > 0) throw CniError.join(failures)
+}

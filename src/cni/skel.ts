@@ -1,0 +1,127 @@
+import { readSync, writeSync } from 'node:fs'
+import { version as buildVersion } from '../build-info'
+import { watchForInterrupts } from '../host/interrupt'
+import { appendLog, type LogTarget, takeSteps } from '../host/log'
+import { closeNetns } from '../netns/netns'
+import { readCniEnv } from './args'
+import { maxConfBytes, type NetConf, parseJsonObject, parseNetConf } from './conf'
+import { CniError, ErrorCode, formatError } from './error'
+import { type BuiltIns, openCallNetns, type Plugin } from './plugin'
+import { formatResult } from './result'
+import { runCommand } from './run'
+import { currentVersion, negotiateVersion } from './version'
+
+/** What a process of a plugin prints and exits with. */
+export type Answer = { readonly stdout: string; readonly stderr: string; readonly exitCode: 0 | 1 }
+
+type Environment = Readonly<Record<string, string | undefined>>
+
+/** Reads standard input to its end; throws code 5 if it can't be read or does not end. */
+export const readStdin = (): string => {
+  const chunks: Buffer[] = []
+  let total = 0
+  for (;;) {
+    const chunk = Buffer.allocUnsafe(64 * 1024)
+    const length = readChunk(chunk)
+    if (length === 0) return Buffer.concat(chunks).toString('utf8')
+    chunks.push(chunk.subarray(0, length))
+    total += length
+    if (total > maxConfBytes) {
+      throw new CniError(ErrorCode.ioFailure, `the network configuration on stdin is over ${maxConfBytes} bytes`)
+    }
+  }
+}
+
+const readChunk = (chunk: Buffer): number => {
+  for (;;) {
+    try {
+      return readSync(0, chunk)
+    } catch (error) {
+      const code = error instanceof Error && 'code' in error ? error.code : undefined
+      if (code === 'EOF') return 0
+      // A caller may hand over the reading end of a non-blocking pipe: wait for it to be filled.
+      if (code === 'EAGAIN') Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1)
+      else throw new CniError(ErrorCode.ioFailure, 'error reading from stdin', { cause: error })
+    }
+  }
+}
+
+const formatVersions = (plugin: Plugin): string =>
+  JSON.stringify({ cniVersion: currentVersion, supportedVersions: plugin.versions })
+
+const about = (plugin: Plugin): string =>
+  `CNI ${plugin.name} plugin ${buildVersion} (kubenet-cni)\n` +
+  `CNI protocol versions supported: ${plugin.versions.join(', ')}\n`
+
+const logTarget = (env: Environment, conf: NetConf | undefined): LogTarget | undefined => {
+  const file = env.CNI_LOG_FILE || conf?.logFile
+  return file ? { file, level: conf?.logLevel ?? 'info' } : undefined
+}
+
+/**
+ * Runs the command the environment names: the whole of a plugin's process but printing and exiting. Every failure
+ * becomes an error object; the function itself never throws.
+ */
+export const answerCall = async (
+  plugin: Plugin,
+  builtIns: BuiltIns,
+  env: Environment,
+  stdin: () => string,
+): Promise<Answer> => {
+  if (!env.CNI_COMMAND) return { stdout: '', stderr: about(plugin), exitCode: 0 }
+  let conf: NetConf | undefined
+  let version = currentVersion
+  const started = performance.now()
+  let failure: CniError | undefined
+  let stdout = ''
+  try {
+    const cniEnv = readCniEnv(env)
+    const { command } = cniEnv
+    if (command === 'VERSION') return { stdout: formatVersions(plugin), stderr: '', exitCode: 0 }
+    const text = stdin()
+    const raw = parseJsonObject(text)
+    conf = parseNetConf(raw)
+    version = negotiateVersion(conf.cniVersion, command, plugin.versions)
+    const netns = openCallNetns(cniEnv)
+    try {
+      const call = { env: cniEnv, stdin: text, raw, conf, version, netns, builtIns }
+      await runCommand(plugin, command, call, result => {
+        stdout = formatResult(result, call.version)
+      })
+    } finally {
+      if (netns) closeNetns(netns)
+    }
+  } catch (error) {
+    failure = CniError.from(error)
+    stdout = formatError(failure, version)
+  }
+  const target = logTarget(env, conf)
+  if (target && (failure || target.level !== 'error')) {
+    appendLog(target, {
+      plugin: plugin.name,
+      command: env.CNI_COMMAND,
+      network: conf?.name,
+      containerID: env.CNI_CONTAINERID,
+      ifName: env.CNI_IFNAME,
+      ms: Math.round((performance.now() - started) * 1000) / 1000,
+      ...(target.level === 'debug' && { steps: takeSteps() }),
+      ...(failure && { code: failure.code, error: failure.message, details: failure.details }),
+    })
+  }
+  return { stdout, stderr: '', exitCode: failure ? 1 : 0 }
+}
+
+const print = (fd: number, text: string): void => {
+  const bytes = Buffer.from(text)
+  for (let written = 0; written < bytes.length; ) written += writeSync(fd, bytes, written)
+}
+
+/** Runs a plugin as this process: reads the call, prints the answer, exits. */
+export const pluginMain = async (plugin: Plugin, builtIns: BuiltIns): Promise<never> => {
+  watchForInterrupts()
+  const answer = await answerCall(plugin, builtIns, process.env, readStdin)
+  // Not process.stdout: setting up its stream costs Bun 9 ms, as much as everything else together.
+  if (answer.stderr) print(2, answer.stderr)
+  if (answer.stdout) print(1, `${answer.stdout}\n`)
+  process.exit(answer.exitCode)
+}

@@ -1,0 +1,35 @@
+/**
+ * A runtime that gives up on a call sends SIGTERM. Steps that wait (for a lock, for a program) ask here, so that the
+ * command fails in an orderly way: it takes back what it did and still answers with an error object.
+ */
+
+let interrupted: NodeJS.Signals | undefined
+
+/** The call was told to end. */
+export class InterruptedError extends Error {
+  override readonly name = 'InterruptedError'
+
+  constructor(signal: NodeJS.Signals, doing: string) {
+    super(`interrupted by ${signal} while ${doing}`)
+  }
+}
+
+/** Takes note of SIGTERM and SIGINT instead of dying of them. */
+export const watchForInterrupts = (): void => {
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    process.once(signal, () => {
+      interrupted = signal
+    })
+  }
+}
+
+/** Throws if the call was told to end; `doing` is what it was at. */
+export const throwIfInterrupted = (doing: string): void => {
+  if (interrupted) throw new InterruptedError(interrupted, doing)
+}
+
+/** Lets the event loop run once, so that a signal that has arrived is noticed, and throws if one has. */
+export const checkForInterrupt = async (doing: string): Promise<void> => {
+  await new Promise(resolve => setImmediate(resolve))
+  throwIfInterrupted(doing)
+}

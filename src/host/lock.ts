@@ -1,0 +1,107 @@
+/**
+ * Locks between processes: flock(2) on a file, the kind the reference takes on the same files. Go waits for it
+ * without end; here there is a deadline below every runtime's own, and the failure names who holds the lock.
+ */
+import { closeSync, constants, fstatSync, openSync, readFileSync, statSync } from 'node:fs'
+import { platform } from '#platform'
+import { errnoName } from './errno'
+import { throwIfInterrupted } from './interrupt'
+
+/** <sys/file.h> */
+const LOCK_EX = 2
+const LOCK_NB = 4
+
+/** How long a lock is waited for: runtimes give up on a whole call after some ten seconds or more. */
+export const lockTimeoutMs = 5000
+
+const pollMs = { first: 1, longest: 8 }
+
+/** A lock that was not had in time, or a lock file that can't be opened. */
+export class LockError extends Error {
+  readonly code: string
+  readonly details: string
+
+  constructor(path: string, code: string, details: string) {
+    super(code === 'EAGAIN' ? `timed out waiting for the lock "${path}"` : `lock "${path}": ${code}`)
+    this.code = code
+    this.details = details
+  }
+}
+
+/** The processes that hold a flock on the file behind `fd`, from /proc/locks, each with its command line. */
+const holdersOf = (fd: number): string[] => {
+  const { dev, ino } = fstatSync(fd)
+  // "1: FLOCK  ADVISORY  WRITE 4711 fe:00:1234 0 EOF", device numbers in hex: fs/locks.c, lock_get_status.
+  const major = ((dev >> 8) & 0xfff).toString(16).padStart(2, '0')
+  const minor = ((dev & 0xff) | ((dev >> 12) & 0xfff00)).toString(16).padStart(2, '0')
+  const file = `${major}:${minor}:${ino}`
+  const holders: string[] = []
+  for (const line of readFileSync('/proc/locks', 'utf8').split('\n')) {
+    const fields = line.trim().split(/\s+/)
+    const pid = fields[4]
+    if (fields[1] === 'FLOCK' && fields[5] === file && pid) holders.push(describeProcess(pid))
+  }
+  return holders
+}
+
+const describeProcess = (pid: string): string => {
+  try {
+    const command = readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ').trim()
+    const state = /^State:\s+(.*)$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? ''
+    const seconds = Math.max(0, Math.round((Date.now() - statSync(`/proc/${pid}`).ctimeMs) / 1000))
+    return `pid ${pid} (${command}; ${state}; for ${seconds} s at most)`
+  } catch {
+    return `pid ${pid}`
+  }
+}
+
+const explain = (fd: number): string => {
+  try {
+    const holders = holdersOf(fd)
+    return holders.length > 0
+      ? `held by ${holders.join(', ')}; if it hangs, kill it: its lock ends with it`
+      : 'its holder is not visible from here, perhaps a process in another PID namespace'
+  } catch {
+    return ''
+  }
+}
+
+const pause = (ms: number): Promise<void> => new Promise(resolve => setTimeout(resolve, ms))
+
+/**
+ * Runs `work` while holding the lock on `path`, a file that is made if missing. Throws a LockError with code EAGAIN
+ * when the lock is not had within `timeoutMs`. The lock ends with the process, however that ends.
+ */
+export const withLock = async <T>(
+  path: string,
+  work: () => T | Promise<T>,
+  timeoutMs: number = lockTimeoutMs,
+): Promise<T> => {
+  const fd = openLockFile(path)
+  try {
+    const deadline = performance.now() + timeoutMs
+    for (let wait = pollMs.first; ; wait = Math.min(wait * 2, pollMs.longest)) {
+      const answer = platform.libc.flock(fd, LOCK_EX | LOCK_NB)
+      if (answer >= 0) break
+      const code = errnoName(answer)
+      if (code !== 'EAGAIN' && code !== 'EINTR') throw new LockError(path, code, '')
+      if (performance.now() >= deadline) throw new LockError(path, 'EAGAIN', explain(fd))
+      // Waiters that all come back at once would find the lock taken again.
+      await pause(wait * (0.5 + Math.random()))
+      throwIfInterrupted(`waiting for the lock "${path}"`)
+    }
+    return await work()
+  } finally {
+    closeSync(fd)
+  }
+}
+
+const openLockFile = (path: string): number => {
+  try {
+    // Not through a link: whoever may write in this folder must not make root open another file.
+    return openSync(path, constants.O_CREAT | constants.O_RDWR | constants.O_NOFOLLOW, 0o600)
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : ''
+    throw new LockError(path, code, error instanceof Error ? error.message : '')
+  }
+}

@@ -1,0 +1,30 @@
+import { readFileSync, writeFileSync } from 'node:fs'
+
+/** Keys as paths below /proc/sys, such as "net/ipv4/ip_forward": an interface's name may have dots in it. */
+const pathOf = (key: string): string => `/proc/sys/${key}`
+
+/** The value of a sysctl in the calling thread's namespaces; undefined where the kernel has no such key. */
+export const readSysctl = (key: string): string | undefined => {
+  try {
+    return readFileSync(pathOf(key), 'utf8').trim()
+  } catch {
+    return undefined // IPv6 or a module is switched off, or the interface is gone
+  }
+}
+
+/** Sets a sysctl in the calling thread's namespaces. Throws what the write says, naming the key. */
+export const writeSysctl = (key: string, value: string): void => {
+  try {
+    writeFileSync(pathOf(key), value)
+  } catch (cause) {
+    throw new Error(`set sysctl ${key.replaceAll('/', '.')} to ${value}`, { cause })
+  }
+}
+
+/** Sets a sysctl unless it has the value; one that is not there is left alone. Says whether it changed anything. */
+export const ensureSysctl = (key: string, value: string): boolean => {
+  const found = readSysctl(key)
+  if (found === undefined || found === value) return false
+  writeSysctl(key, value)
+  return true
+}

@@ -1,0 +1,33 @@
+import { warn } from './log'
+
+/** What a command has done to the host, and how to take it back. */
+export class Undo {
+  readonly #steps: { what: string; step: () => void | Promise<void> }[] = []
+
+  /** Registers how to take back what was just done; `what` names it for the warning if that fails. */
+  add(what: string, step: () => void | Promise<void>): void {
+    this.#steps.push({ what, step })
+  }
+
+  /** Takes back every step, newest first. One that fails is said on stderr; the rest still run. */
+  async rollBack(): Promise<void> {
+    for (const { what, step } of this.#steps.splice(0).reverse()) {
+      try {
+        await step()
+      } catch (error) {
+        warn(`undo: ${what}: ${error instanceof Error ? error.message : error}`)
+      }
+    }
+  }
+}
+
+/** Runs `work`; if it fails, takes back what it registered and throws the failure on. */
+export const undoOnFailure = async <T>(work: (undo: Undo) => Promise<T>): Promise<T> => {
+  const undo = new Undo()
+  try {
+    return await work(undo)
+  } catch (error) {
+    await undo.rollBack()
+    throw error
+  }
+}

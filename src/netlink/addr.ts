@@ -1,0 +1,103 @@
+import { addrBytes, addrFromBytes, addressFamily } from '../ip/addr'
+import { type Cidr, formatCidr, lastAddr } from '../ip/cidr'
+import { unlessRefused } from './error'
+import { NLM_F_CREATE, NLM_F_EXCL, type NetlinkSocket } from './socket'
+import { messageBody, putU32, readAttributes, readNumber } from './wire/attributes'
+
+/** <linux/rtnetlink.h> */
+const RTM_NEWADDR = 20
+const RTM_DELADDR = 21
+const RTM_GETADDR = 22
+
+/** <linux/if_addr.h> */
+const IFA_ADDRESS = 1
+const IFA_LOCAL = 2
+const IFA_BROADCAST = 4
+const IFA_FLAGS = 8
+export const IFA_F_NODAD = 0x02
+export const IFA_F_DADFAILED = 0x08
+export const IFA_F_TENTATIVE = 0x40
+
+// <linux/if_addr.h>                               offset
+// struct ifaddrmsg {
+//   __u8 ifa_family, ifa_prefixlen;               0, 1
+//   __u8 ifa_flags, ifa_scope;                    2, 3
+//   __u32 ifa_index;                              4
+// };                                              8 bytes
+const SIZEOF_IFADDRMSG = 8
+
+const ifAddrMsg = (family: number, prefix: number, index: number): Buffer => {
+  const header = Buffer.alloc(SIZEOF_IFADDRMSG)
+  header[0] = family
+  header[1] = prefix
+  header.writeUInt32LE(index, 4)
+  return header
+}
+
+/** An address on an interface. */
+export type LinkAddr = { readonly index: number; readonly cidr: Cidr; readonly flags: number; readonly scope: number }
+
+/** The addresses of one interface, or of all. Equivalent to: `ip addr show [dev $index]`. */
+export const addrList = (nl: NetlinkSocket, of: { index?: number; family?: 4 | 6 } = {}): LinkAddr[] => {
+  const { index, family } = of
+  const replies = nl.dump('list the addresses', {
+    type: RTM_GETADDR,
+    body: messageBody(ifAddrMsg(family ? addressFamily(family) : 0, 0, index ?? 0), []),
+  })
+  const found: LinkAddr[] = []
+  for (const { type, data } of replies) {
+    if (type !== RTM_NEWADDR || (index !== undefined && data.readUInt32LE(4) !== index)) continue
+    const attributes = readAttributes(data.subarray(SIZEOF_IFADDRMSG))
+    // IFA_LOCAL is the interface's own address, where IFA_ADDRESS is the peer's on a point-to-point link.
+    const bytes = attributes.get(IFA_LOCAL) ?? attributes.get(IFA_ADDRESS)
+    const addr = bytes && addrFromBytes(bytes)
+    if (!addr) continue
+    found.push({
+      index: data.readUInt32LE(4),
+      cidr: { addr, prefix: data[1] ?? 0 },
+      flags: readNumber(attributes.get(IFA_FLAGS)) ?? data[2] ?? 0,
+      scope: data[3] ?? 0,
+    })
+  }
+  return found
+}
+
+/**
+ * Puts an address on an interface; one that is there already is no failure. IPv6 addresses skip duplicate address
+ * detection unless `dad`: nobody else on a bridge of ours hands them out, and they are usable at once.
+ * Equivalent to: `ip addr add $cidr brd + dev $link [nodad]`.
+ */
+export const addrAdd = (
+  nl: NetlinkSocket,
+  link: { index: number; name: string },
+  cidr: Cidr,
+  { dad = false }: { dad?: boolean } = {},
+): void => {
+  const bytes = addrBytes(cidr.addr)
+  const v4 = cidr.addr.family === 4
+  unlessRefused(['EEXIST'], () =>
+    nl.request(`add ${formatCidr(cidr)} to "${link.name}"`, {
+      type: RTM_NEWADDR,
+      flags: NLM_F_CREATE | NLM_F_EXCL,
+      body: messageBody(ifAddrMsg(addressFamily(cidr.addr.family), cidr.prefix, link.index), [
+        [IFA_LOCAL, bytes],
+        [IFA_ADDRESS, bytes],
+        [IFA_BROADCAST, v4 && cidr.prefix < 31 ? addrBytes(lastAddr(cidr)) : undefined],
+        [IFA_FLAGS, v4 || dad ? undefined : putU32(IFA_F_NODAD)],
+      ]),
+    }),
+  )
+}
+
+/** Takes an address off an interface; one that is not there is no failure. */
+export const addrDel = (nl: NetlinkSocket, link: { index: number; name: string }, cidr: Cidr): void => {
+  unlessRefused(['EADDRNOTAVAIL', 'ENODEV'], () =>
+    nl.request(`remove ${formatCidr(cidr)} from "${link.name}"`, {
+      type: RTM_DELADDR,
+      body: messageBody(ifAddrMsg(addressFamily(cidr.addr.family), cidr.prefix, link.index), [
+        [IFA_LOCAL, addrBytes(cidr.addr)],
+        [IFA_ADDRESS, addrBytes(cidr.addr)],
+      ]),
+    }),
+  )
+}

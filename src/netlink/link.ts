@@ -1,0 +1,205 @@
+import { type Mac, macBytes } from '../ip/mac'
+import { unlessRefused } from './error'
+import { NLM_F_CREATE, NLM_F_EXCL, type NetlinkSocket } from './socket'
+import { type Attribute, messageBody, putString, putU8, putU32 } from './wire/attributes'
+import * as w from './wire/link'
+
+export { IF_OPER_UP, IFF_LOOPBACK, IFF_POINTOPOINT, IFF_UP, type Link } from './wire/link'
+
+// Without its counters a link's description is 700 bytes instead of 1,400: dumps are what grows with the pods.
+const filter: Attribute = [w.IFLA_EXT_MASK, putU32(w.RTEXT_FILTER_SKIP_STATS)]
+
+const getLink = (nl: NetlinkSocket, what: string, index: number, attributes: Attribute[]): w.Link | undefined => {
+  const replies = unlessRefused(['ENODEV'], () =>
+    nl.request(`look up ${what}`, {
+      type: w.RTM_GETLINK,
+      body: messageBody(w.ifInfoMsg({ index }), [...attributes, filter]),
+    }),
+  )
+  const reply = replies?.find(({ type }) => type === w.RTM_NEWLINK)
+  return reply && w.readLink(reply.data)
+}
+
+/** The interface called `name`, or undefined. Equivalent to: `ip link show dev $name`. */
+export const linkByName = (nl: NetlinkSocket, name: string): w.Link | undefined =>
+  getLink(nl, `interface "${name}"`, 0, [[w.IFLA_IFNAME, putString(name)]])
+
+/** The interface with this index, or undefined. */
+export const linkByIndex = (nl: NetlinkSocket, index: number): w.Link | undefined =>
+  getLink(nl, `interface ${index}`, index, [])
+
+/** All interfaces, or only the ports of a bridge. Equivalent to: `ip link show [master $master]`. */
+export const linkList = (nl: NetlinkSocket, master?: number): w.Link[] => {
+  const only: Attribute[] = master === undefined ? [] : [[w.IFLA_MASTER, putU32(master)]]
+  return nl
+    .dump('list the interfaces', {
+      type: w.RTM_GETLINK,
+      body: messageBody(w.ifInfoMsg({}), [...only, filter]),
+    })
+    .map(({ data }) => w.readLink(data))
+    // A kernel without strict checking sends them all.
+    .filter(link => master === undefined || link.master === master)
+}
+
+const addLink = (nl: NetlinkSocket, op: string, header: w.IfInfo, attributes: Attribute[]): void => {
+  nl.request(op, {
+    type: w.RTM_NEWLINK,
+    flags: NLM_F_CREATE | NLM_F_EXCL,
+    body: messageBody(w.ifInfoMsg(header), attributes),
+  })
+}
+
+const linkInfo = (kind: string, data?: readonly Attribute[]): Attribute => [
+  w.IFLA_LINKINFO,
+  [
+    [w.IFLA_INFO_KIND, Buffer.from(kind)],
+    [w.IFLA_INFO_DATA, data],
+  ],
+]
+
+const up = { flags: w.IFF_UP, change: w.IFF_UP }
+
+/**
+ * Creates a bridge that is up. A MAC given here stays the bridge's own: the kernel then no longer takes over the
+ * lowest one of its ports. Equivalent to: `ip link add $name address $mac mtu $mtu up type bridge`.
+ */
+export const bridgeAdd = (
+  nl: NetlinkSocket,
+  bridge: { name: string; mac: Mac; mtu?: number | undefined; vlanFiltering: boolean },
+): void => {
+  const { name, mac, mtu, vlanFiltering } = bridge
+  addLink(nl, `create bridge "${name}"`, up, [
+    [w.IFLA_IFNAME, putString(name)],
+    [w.IFLA_ADDRESS, macBytes(mac)],
+    [w.IFLA_MTU, mtu === undefined ? undefined : putU32(mtu)],
+    linkInfo('bridge', vlanFiltering ? [[w.IFLA_BR_VLAN_FILTERING, putU8(1)]] : undefined),
+  ])
+}
+
+/** One end of a veth pair. */
+export type VethEnd = { name: string; mac: Mac; mtu: number }
+
+/**
+ * Creates a veth pair in one message: the host end up and a port of the bridge, its peer in another namespace under
+ * its final name, which spares moving and renaming it. The peer can't be created up: the kernel opens it before
+ * the two know each other (drivers/net/veth.c, veth_open), ENOTCONN. Both MACs are given, so that udev, which
+ * renews the random ones, leaves them alone.
+ */
+export const vethAdd = (
+  nl: NetlinkSocket,
+  pair: { host: VethEnd & { master?: number | undefined }; peer: VethEnd & { netnsFd?: number } },
+): void => {
+  const { host, peer } = pair
+  const end = ({ name, mac, mtu }: VethEnd): Attribute[] => [
+    [w.IFLA_IFNAME, putString(name)],
+    [w.IFLA_ADDRESS, macBytes(mac)],
+    [w.IFLA_MTU, putU32(mtu)],
+  ]
+  const peerBody = Buffer.concat(
+    messageBody(w.ifInfoMsg({}), [
+      ...end(peer),
+      [w.IFLA_NET_NS_FD, peer.netnsFd === undefined ? undefined : putU32(peer.netnsFd)],
+    ]),
+  )
+  addLink(nl, `create the veth pair "${host.name}" and "${peer.name}"`, up, [
+    ...end(host),
+    [w.IFLA_MASTER, host.master === undefined ? undefined : putU32(host.master)],
+    linkInfo('veth', [[w.VETH_INFO_PEER, peerBody]]),
+  ])
+}
+
+/** What can be changed of an interface; what is left out stays. */
+export type LinkChange = {
+  up?: boolean
+  promisc?: boolean
+  mtu?: number
+  mac?: Mac
+  /** The bridge to be a port of; 0 to be free. */
+  master?: number
+  alias?: string
+  group?: number
+}
+
+/** Changes an interface. Equivalent to: `ip link set dev $index …`. */
+export const linkSet = (nl: NetlinkSocket, link: { index: number; name: string }, change: LinkChange): void => {
+  const flags = (change.up ? w.IFF_UP : 0) | (change.promisc ? w.IFF_PROMISC : 0)
+  const mask =
+    (change.up === undefined ? 0 : w.IFF_UP) | (change.promisc === undefined ? 0 : w.IFF_PROMISC)
+  const words = Object.entries(change).map(([key, value]) => `${key} ${value}`)
+  nl.request(`set ${words.join(', ')} on "${link.name}"`, {
+    type: w.RTM_SETLINK,
+    body: messageBody(w.ifInfoMsg({ index: link.index, flags, change: mask }), [
+      [w.IFLA_MTU, change.mtu === undefined ? undefined : putU32(change.mtu)],
+      [w.IFLA_ADDRESS, change.mac === undefined ? undefined : macBytes(change.mac)],
+      [w.IFLA_MASTER, change.master === undefined ? undefined : putU32(change.master)],
+      [w.IFLA_IFALIAS, change.alias === undefined ? undefined : Buffer.from(change.alias)],
+      [w.IFLA_GROUP, change.group === undefined ? undefined : putU32(change.group)],
+    ]),
+  })
+}
+
+/** What a bridge port may do, and the note that says whose it is. */
+export type PortChange = { hairpin?: boolean; isolated?: boolean; alias?: string }
+
+/** Changes a bridge port in one message. Equivalent to: `bridge link set dev $index hairpin on isolated on`. */
+export const bridgePortSet = (nl: NetlinkSocket, link: { index: number; name: string }, port: PortChange): void => {
+  const flag = (value: boolean | undefined) => (value === undefined ? undefined : putU8(value ? 1 : 0))
+  nl.request(`set up the bridge port "${link.name}"`, {
+    // RTM_SETLINK does not read the port's own attributes, RTM_NEWLINK on an interface that exists does.
+    type: w.RTM_NEWLINK,
+    body: messageBody(w.ifInfoMsg({ index: link.index }), [
+      [w.IFLA_IFALIAS, port.alias === undefined ? undefined : Buffer.from(port.alias)],
+      [
+        w.IFLA_LINKINFO,
+        [
+          [w.IFLA_INFO_SLAVE_KIND, Buffer.from('bridge')],
+          [
+            w.IFLA_INFO_SLAVE_DATA,
+            [
+              [w.IFLA_BRPORT_MODE, flag(port.hairpin)],
+              [w.IFLA_BRPORT_ISOLATED, flag(port.isolated)],
+            ],
+          ],
+        ],
+      ],
+    ]),
+  })
+}
+
+/** Deletes an interface; one that is gone already is no failure. Equivalent to: `ip link del dev $index`. */
+export const linkDel = (nl: NetlinkSocket, link: { index: number; name: string }): void => {
+  unlessRefused(['ENODEV'], () =>
+    nl.request(`delete "${link.name}"`, {
+      type: w.RTM_DELLINK,
+      body: messageBody(w.ifInfoMsg({ index: link.index }), []),
+    }),
+  )
+}
+
+/**
+ * Waits until the kernel calls an interface operational, and says whether it did within `seconds`. Carrier travels
+ * through a work queue (net/core/link_watch.c), so it may be a moment behind the message that brought the link up.
+ * `events` must be a socket in the same namespace that was subscribed to RTNLGRP_LINK before that message.
+ */
+export const waitUntilOperational = (
+  nl: NetlinkSocket,
+  events: NetlinkSocket,
+  index: number,
+  seconds: number,
+): boolean => {
+  const deadline = performance.now() + seconds * 1000
+  for (;;) {
+    if (linkByIndex(nl, index)?.operState === w.IF_OPER_UP) return true
+    for (;;) {
+      const left = (deadline - performance.now()) / 1000
+      if (left <= 0) return false
+      const heard = events.nextEvents('wait for the link', left)
+      if (heard.some(({ type, data }) => type === w.RTM_NEWLINK && w.readIfIndex(data) === index)) break
+    }
+  }
+}
+
+/** Joins the group in which the kernel announces changes of links. */
+export const subscribeToLinks = (nl: NetlinkSocket): void => {
+  nl.subscribe('listen for changes of links', w.RTNLGRP_LINK)
+}

@@ -1,0 +1,119 @@
+import { type Addr, addrBytes, addrFromBytes, addressFamily, type Family, formatAddr } from '../ip/addr'
+import { type Cidr, formatCidr } from '../ip/cidr'
+import { unlessRefused } from './error'
+import { NLM_F_CREATE, type NetlinkSocket } from './socket'
+import { type Attribute, messageBody, putU32, readAttributes, readNumber } from './wire/attributes'
+
+/** <linux/rtnetlink.h> */
+const RTM_NEWROUTE = 24
+const RTM_DELROUTE = 25
+const RTM_GETROUTE = 26
+const RTA_DST = 1
+const RTA_OIF = 4
+const RTA_GATEWAY = 5
+const RTA_PRIORITY = 6
+const RTA_METRICS = 8
+const RTA_TABLE = 15
+const RTAX_MTU = 2
+const RTAX_ADVMSS = 8
+const RTPROT_BOOT = 3
+const RTN_UNICAST = 1
+export const RT_TABLE_MAIN = 254
+/** <linux/rtnetlink.h>: a route learned from an IPv6 router advertisement. */
+export const RTPROT_RA = 9
+
+// <linux/rtnetlink.h>                             offset
+// struct rtmsg {
+//   unsigned char rtm_family, rtm_dst_len;        0, 1
+//   unsigned char rtm_src_len, rtm_tos;           2, 3
+//   unsigned char rtm_table, rtm_protocol;        4, 5
+//   unsigned char rtm_scope, rtm_type;            6, 7
+//   unsigned rtm_flags;                           8
+// };                                              12 bytes
+const SIZEOF_RTMSG = 12
+
+/** A route through an interface. `table` is RT_TABLE_MAIN, `scope` global and `protocol` boot where left out. */
+export type KernelRoute = {
+  dst: Cidr
+  gw?: Addr | undefined
+  /** The ifindex it leaves by. */
+  index: number
+  priority?: number | undefined
+  table?: number | undefined
+  scope?: number | undefined
+  mtu?: number | undefined
+  advmss?: number | undefined
+  protocol?: number | undefined
+}
+
+const rtMsg = (family: Family, route: Partial<KernelRoute>): Buffer => {
+  const header = Buffer.alloc(SIZEOF_RTMSG)
+  const table = route.table ?? RT_TABLE_MAIN
+  header[0] = addressFamily(family)
+  header[1] = route.dst?.prefix ?? 0
+  header[4] = table < 256 ? table : 0 // RTA_TABLE carries the larger ones
+  header[5] = route.protocol ?? RTPROT_BOOT
+  header[6] = route.scope ?? 0
+  header[7] = RTN_UNICAST
+  return header
+}
+
+const number = (type: number, value: number | undefined): Attribute => [
+  type,
+  value === undefined ? undefined : putU32(value),
+]
+
+const routeBody = (route: KernelRoute): Uint8Array[] => {
+  const metrics = [number(RTAX_MTU, route.mtu), number(RTAX_ADVMSS, route.advmss)]
+  return messageBody(rtMsg(route.dst.addr.family, route), [
+    [RTA_DST, route.dst.prefix === 0 ? undefined : addrBytes(route.dst.addr)],
+    [RTA_GATEWAY, route.gw && addrBytes(route.gw)],
+    number(RTA_OIF, route.index),
+    number(RTA_PRIORITY, route.priority),
+    number(RTA_TABLE, route.table),
+    [RTA_METRICS, route.mtu === undefined && route.advmss === undefined ? undefined : metrics],
+  ])
+}
+
+const say = (route: KernelRoute): string =>
+  `the route to ${formatCidr(route.dst)}${route.gw ? ` via ${formatAddr(route.gw)}` : ''}`
+
+/** Adds a route; the very same one there already is no failure. Equivalent to: `ip route append $dst via $gw dev …`. */
+export const routeAdd = (nl: NetlinkSocket, route: KernelRoute): void => {
+  unlessRefused(['EEXIST'], () =>
+    nl.request(`add ${say(route)}`, { type: RTM_NEWROUTE, flags: NLM_F_CREATE, body: routeBody(route) }),
+  )
+}
+
+/** Removes a route; one that is not there is no failure. */
+export const routeDel = (nl: NetlinkSocket, route: KernelRoute): void => {
+  unlessRefused(['ESRCH'], () =>
+    nl.request(`remove ${say(route)}`, { type: RTM_DELROUTE, body: routeBody(route) }),
+  )
+}
+
+/** The unicast routes of one family in all tables. Equivalent to: `ip -$family route show table all type unicast`. */
+export const routeList = (nl: NetlinkSocket, family: Family): Required<Omit<KernelRoute, 'mtu' | 'advmss'>>[] => {
+  const header = Buffer.alloc(SIZEOF_RTMSG)
+  header[0] = addressFamily(family)
+  const routes: Required<Omit<KernelRoute, 'mtu' | 'advmss'>>[] = []
+  for (const { type, data } of nl.dump('list the routes', { type: RTM_GETROUTE, body: [header] })) {
+    if (type !== RTM_NEWROUTE || data[7] !== RTN_UNICAST) continue
+    const attributes = readAttributes(data.subarray(SIZEOF_RTMSG))
+    const dst = attributes.get(RTA_DST)
+    const gateway = attributes.get(RTA_GATEWAY)
+    routes.push({
+      dst: {
+        addr: (dst && addrFromBytes(dst)) ?? { family, bits: 0n },
+        prefix: data[1] ?? 0,
+      },
+      gw: gateway && addrFromBytes(gateway),
+      index: readNumber(attributes.get(RTA_OIF)) ?? 0,
+      priority: readNumber(attributes.get(RTA_PRIORITY)) ?? 0,
+      table: readNumber(attributes.get(RTA_TABLE)) ?? data[4] ?? 0,
+      protocol: data[5] ?? 0,
+      scope: data[6] ?? 0,
+    })
+  }
+  return routes
+}

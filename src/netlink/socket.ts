@@ -1,0 +1,224 @@
+/**
+ * Requests to the kernel over a netlink socket, synchronous from end to end: the kernel does the work inside send(2)
+ * and its answer is there when recv(2) asks, so there is nothing to wait for, and code between entering and leaving
+ * a network namespace may use it. Messages are encoded and decoded by the netlink package.
+ */
+import { closeSync } from 'node:fs'
+import { countLength, formatMessage, getPadding, type NetlinkMessage, parseMessages } from 'netlink/dist/structs'
+import { platform } from '#platform'
+import { errnoName } from '../host/errno'
+import { NetlinkError } from './error'
+import { extendedAck } from './wire/extended-ack'
+
+/** <linux/netlink.h> */
+export const NETLINK_ROUTE = 0
+export const NETLINK_NETFILTER = 12
+export const NLM_F_REQUEST = 0x1
+const NLM_F_MULTI = 0x2
+export const NLM_F_ACK = 0x4
+const NLM_F_DUMP_INTR = 0x10
+export const NLM_F_REPLACE = 0x100
+export const NLM_F_EXCL = 0x200
+export const NLM_F_CREATE = 0x400
+export const NLM_F_APPEND = 0x800
+const NLM_F_DUMP = 0x300
+const NLMSG_ERROR = 0x2
+const NLMSG_DONE = 0x3
+
+const AF_NETLINK = 16
+const SOCK_RAW = 3
+const SOCK_CLOEXEC = 0o2000000
+const SOL_SOCKET = 1
+const SO_RCVTIMEO = 20
+const SOL_NETLINK = 270
+const NETLINK_ADD_MEMBERSHIP = 1
+const NETLINK_CAP_ACK = 10
+const NETLINK_EXT_ACK = 11
+const NETLINK_GET_STRICT_CHK = 12
+const MSG_TRUNC = 0x20
+
+// The kernel fills at most 32 KiB a datagram of a dump (net/netlink/af_netlink.c, netlink_dump).
+const receiveBufferBytes = 64 * 1024
+// The answer is ready when send(2) returns; a kernel that takes this long is stuck.
+const receiveTimeoutSeconds = 10
+const maxDumpAttempts = 5
+
+/** One message to send: its type, its flags beyond NLM_F_REQUEST, and its body as buffers in order. */
+export type Request = { type: number; flags?: number; body: readonly Uint8Array[] }
+
+/** An answer of the kernel that is not an acknowledgement; its `data` is the message's body. */
+export type Reply = Pick<NetlinkMessage, 'type' | 'flags' | 'seq' | 'data'>
+
+const int32 = (value: number): Buffer => {
+  const buffer = Buffer.alloc(4)
+  buffer.writeInt32LE(value)
+  return buffer
+}
+
+const timeval = (seconds: number): Buffer => {
+  const buffer = Buffer.alloc(16)
+  buffer.writeBigInt64LE(BigInt(Math.floor(seconds)), 0)
+  buffer.writeBigInt64LE(BigInt(Math.round((seconds % 1) * 1e6)), 8)
+  return buffer
+}
+
+let receiveBuffer: Buffer | undefined
+
+export class NetlinkSocket {
+  readonly #fd: number
+  #seq = 1
+
+  private constructor(fd: number) {
+    this.#fd = fd
+  }
+
+  /** Opens a socket in the network namespace the calling thread is in now, where it stays. */
+  static open(protocol: number): NetlinkSocket {
+    const { libc } = platform
+    const fd = libc.socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol)
+    if (fd < 0) throw new NetlinkError('open a netlink socket', errnoName(fd))
+    const socket = new NetlinkSocket(fd)
+    // Old kernels lack some of these; requests work without, with fewer words in errors and unfiltered dumps.
+    for (const option of [NETLINK_EXT_ACK, NETLINK_CAP_ACK, NETLINK_GET_STRICT_CHK]) {
+      libc.setsockopt(fd, SOL_NETLINK, option, int32(1))
+    }
+    libc.setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, timeval(receiveTimeoutSeconds))
+    return socket
+  }
+
+  /** Sends one request and waits for its acknowledgement. Throws a NetlinkError that says `op` if it is refused. */
+  request(op: string, request: Request): Reply[] {
+    const seq = this.#send(op, request, NLM_F_REQUEST | NLM_F_ACK)
+    const replies: Reply[] = []
+    for (;;) {
+      for (const message of this.#receive(op)) {
+        if (message.seq !== seq) continue
+        if (message.type !== NLMSG_ERROR) replies.push(message)
+        else {
+          throwIfRefused(op, message)
+          return replies
+        }
+      }
+    }
+  }
+
+  /** Reads a whole table, again as long as it changes meanwhile; throws EINTR if it never stops changing. */
+  dump(op: string, request: Request): Reply[] {
+    for (let attempt = 0; attempt < maxDumpAttempts; attempt++) {
+      const messages = this.#dumpOnce(op, request)
+      if (messages) return messages
+    }
+    throw new NetlinkError(op, 'EINTR', `the table changed during each of ${maxDumpAttempts} readings`)
+  }
+
+  /** The messages of one reading, or undefined if entries may be missing (NLM_F_DUMP_INTR). */
+  #dumpOnce(op: string, request: Request): Reply[] | undefined {
+    const seq = this.#send(op, request, NLM_F_REQUEST | NLM_F_DUMP)
+    const messages: Reply[] = []
+    let interrupted = false
+    for (;;) {
+      for (const message of this.#receive(op)) {
+        if (message.seq !== seq) continue
+        if (message.flags & NLM_F_DUMP_INTR) interrupted = true
+        if (message.type === NLMSG_DONE || message.type === NLMSG_ERROR) {
+          // NLMSG_DONE carries an errno too: a dump can fail in its middle.
+          throwIfRefused(op, message)
+          return interrupted ? undefined : messages
+        }
+        messages.push(message)
+        // A kernel that answers a dump with a single message sends no NLMSG_DONE after it.
+        if (!(message.flags & NLM_F_MULTI)) return messages
+      }
+    }
+  }
+
+  /**
+   * Sends several requests in one datagram, as nf_tables wants its batches, and collects every answer to them.
+   * Only requests with NLM_F_ACK are answered; the call ends when each of those was. The n-th request has the
+   * sequence number the returned `first` plus n.
+   */
+  exchange(op: string, requests: readonly Request[]): { first: number; replies: Reply[] } {
+    const first = this.#seq
+    const datagram: Uint8Array[] = []
+    const awaited = new Set<number>()
+    for (const { type, flags = 0, body } of requests) {
+      const seq = this.#nextSeq()
+      if (flags & NLM_F_ACK) awaited.add(seq)
+      const message = formatMessage({ type, flags: flags | NLM_F_REQUEST, seq, port: 0, data: [...body] })
+      datagram.push(...message, getPadding(countLength(message)))
+    }
+    this.#sendBytes(op, Buffer.concat(datagram))
+    const replies: Reply[] = []
+    while (awaited.size > 0) {
+      for (const message of this.#receive(op)) {
+        if (message.seq < first) continue
+        replies.push(message)
+        if (message.type !== NLMSG_ERROR) continue
+        awaited.delete(message.seq)
+        // A refusal of the batch as a whole is answered under its first message, and nothing else is then.
+        if (message.seq === first) return { first, replies }
+      }
+    }
+    return { first, replies }
+  }
+
+  /** Joins a multicast group, so that `nextEvents` sees what the kernel announces there. */
+  subscribe(op: string, group: number): void {
+    const answer = platform.libc.setsockopt(this.#fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, int32(group))
+    if (answer < 0) throw new NetlinkError(op, errnoName(answer))
+  }
+
+  /** The next announcements of the groups joined, or none if `seconds` pass without. Blocks the process. */
+  nextEvents(op: string, seconds: number): Reply[] {
+    platform.libc.setsockopt(this.#fd, SOL_SOCKET, SO_RCVTIMEO, timeval(Math.max(seconds, 1e-6)))
+    try {
+      return this.#receive(op)
+    } catch (error) {
+      if (error instanceof NetlinkError && error.code === 'EAGAIN') return []
+      throw error
+    }
+  }
+
+  close(): void {
+    closeSync(this.#fd)
+  }
+
+  #nextSeq(): number {
+    const seq = this.#seq
+    this.#seq = (seq % 0xffffffff) + 1
+    return seq
+  }
+
+  #send(op: string, { type, flags = 0, body }: Request, always: number): number {
+    const seq = this.#nextSeq()
+    const data = formatMessage({ type, flags: flags | always, seq, port: 0, data: [...body] })
+    this.#sendBytes(op, Buffer.concat(data))
+    return seq
+  }
+
+  #sendBytes(op: string, bytes: Buffer): void {
+    const answer = platform.libc.send(this.#fd, bytes, 0)
+    if (answer < 0) throw new NetlinkError(op, errnoName(answer))
+  }
+
+  #receive(op: string): Reply[] {
+    receiveBuffer ??= Buffer.allocUnsafeSlow(receiveBufferBytes)
+    const length = platform.libc.recv(this.#fd, receiveBuffer, MSG_TRUNC)
+    if (length < 0) throw new NetlinkError(op, errnoName(length))
+    if (length > receiveBuffer.length) {
+      throw new NetlinkError(op, 'EMSGSIZE', `the kernel's answer of ${length} bytes does not fit`)
+    }
+    try {
+      // A copy: the buffer is filled again while these messages are still in use.
+      return parseMessages(Buffer.from(receiveBuffer.subarray(0, length)))
+    } catch (error) {
+      throw new NetlinkError(op, 'EBADMSG', error instanceof Error ? error.message : '')
+    }
+  }
+}
+
+/** Throws unless the errno at the start of an NLMSG_ERROR or NLMSG_DONE is 0. */
+const throwIfRefused = (op: string, message: Reply): void => {
+  const errno = message.data.length >= 4 ? message.data.readInt32LE(0) : 0
+  if (errno !== 0) throw new NetlinkError(op, errnoName(errno), extendedAck(message))
+}

@@ -1,0 +1,78 @@
+import { closeSync, fstatSync, openSync } from 'node:fs'
+import { platform } from '#platform'
+import { errnoName } from '../host/errno'
+
+/** <linux/sched.h> */
+const CLONE_NEWNET = 0x40000000
+
+/** An open network namespace. It lives at least as long as it is open. */
+export type Netns = {
+  readonly path: string
+  readonly fd: number
+  /** Device and inode: what tells two namespaces apart. */
+  readonly dev: number
+  readonly ino: number
+}
+
+/** A path that is no network namespace, or one that can't be entered. */
+export class NetnsError extends Error {
+  /** The errno's name. */
+  readonly code: string
+
+  constructor(message: string, code: string, options?: ErrorOptions) {
+    super(message, options)
+    this.code = code
+  }
+}
+
+// Not /proc/self: that is the namespace of the process's first thread, whichever thread asks.
+const ownPath = '/proc/thread-self/ns/net'
+
+/** Opens the network namespace at `path`. Throws a NetnsError with code ENOENT if there is nothing. */
+export const openNetns = (path: string): Netns => {
+  try {
+    const fd = openSync(path, 'r')
+    const { dev, ino } = fstatSync(fd)
+    return { path, fd, dev, ino }
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : ''
+    throw new NetnsError(`open netns "${path}": ${code}`, code, { cause: error })
+  }
+}
+
+/** Opens the network namespace the calling thread is in. */
+export const openOwnNetns = (): Netns => openNetns(ownPath)
+
+/** Are the two one namespace? */
+export const isSameNetns = (a: Netns, b: Netns): boolean => a.dev === b.dev && a.ino === b.ino
+
+export const closeNetns = (netns: Netns): void => closeSync(netns.fd)
+
+const enter = (netns: Netns): void => {
+  const answer = platform.libc.setns(netns.fd, CLONE_NEWNET)
+  if (answer >= 0) return
+  const code = errnoName(answer)
+  // EINVAL is the kernel's answer to a descriptor that is no namespace: a plain file left by a broken unmount.
+  const why = code === 'EINVAL' ? 'it is not a network namespace' : code
+  throw new NetnsError(`enter netns "${netns.path}": ${why}`, code)
+}
+
+/**
+ * Runs `work` inside a network namespace and comes back. setns moves one thread, so `work` must not wait for
+ * anything: what ran in between would run in the container's namespace too. Sockets opened inside stay there.
+ */
+export const insideNetns = <T>(netns: Netns, work: () => T): T => {
+  const own = openOwnNetns()
+  try {
+    if (isSameNetns(own, netns)) return work()
+    enter(netns)
+    try {
+      return work()
+    } finally {
+      // If the way back is barred, nothing this process would do next could be right.
+      if (platform.libc.setns(own.fd, CLONE_NEWNET) < 0) process.abort()
+    }
+  } finally {
+    closeNetns(own)
+  }
+}

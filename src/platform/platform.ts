@@ -1,0 +1,53 @@
+/**
+ * The seam between the project and the JavaScript runtime it runs on. Two files implement it, chosen by the
+ * condition on "#platform" in package.json; nothing else in the tree may know which runtime this is.
+ * Only what is hot or missing in node:* is here: both runtimes have node:fs.
+ */
+
+/** A result of the kernel: a count or descriptor, or a negative errno, as system calls themselves return it. */
+export type SyscallResult = number
+
+/** The functions of libc that neither runtime offers. All of them are synchronous and act on the calling thread. */
+export type Libc = {
+  /** socket(2). */
+  socket(domain: number, type: number, protocol: number): SyscallResult
+  /** bind(2) with a raw sockaddr. */
+  bind(fd: number, address: Uint8Array): SyscallResult
+  /** setsockopt(2) with a raw value. */
+  setsockopt(fd: number, level: number, name: number, value: Uint8Array): SyscallResult
+  /** send(2): all of `data`, in one datagram. */
+  send(fd: number, data: Uint8Array, flags: number): SyscallResult
+  /** recv(2) into `buffer`; with MSG_TRUNC the answer is the datagram's whole length, which may exceed the buffer. */
+  recv(fd: number, buffer: Uint8Array, flags: number): SyscallResult
+  /** setns(2): moves the calling thread, and no other, into the namespace behind `fd`. */
+  setns(fd: number, nstype: number): SyscallResult
+  /** flock(2). */
+  flock(fd: number, operation: number): SyscallResult
+}
+
+/** What a program left behind. */
+export type ProgramResult = {
+  /** The exit code; 128 + the signal's number if a signal ended it, as a shell counts. */
+  exitCode: number
+  stdout: string
+  stderr: string
+}
+
+export type Platform = {
+  readonly libc: Libc
+  /** The name, without folder, under which this process was started. */
+  readonly invokedAs: string
+  /** The file that is this program: what another plugin must have the same inode as to be this program too. */
+  readonly programPath: string
+  /** The SHA-512 of the UTF-8 form of `text`, in lower-case hex. */
+  sha512Hex(text: string): string
+  /** Runs a program to its end. Rejects only if it can't be started, with an error whose `code` is the errno's name. */
+  run(argv: readonly [string, ...string[]], options: RunOptions): Promise<ProgramResult>
+}
+
+export type RunOptions = {
+  /** The whole environment of the program; nothing is inherited beside it. */
+  env: Record<string, string>
+  /** What the program reads on its standard input; nothing if left out. */
+  stdin?: string
+}

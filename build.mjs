@@ -34,7 +34,10 @@ const bunPackages = { x64: '@oven/bun-linux-x64-baseline', arm64: '@oven/bun-lin
 
 const commit = () => {
   try {
-    const hash = execFileSync('git', ['rev-parse', '--short=12', 'HEAD'], { cwd: root, encoding: 'utf8' }).trim()
+    const hash = execFileSync('git', ['rev-parse', '--short=12', 'HEAD'], {
+      cwd: root,
+      encoding: 'utf8',
+    }).trim()
     const changed = execFileSync('git', ['status', '--porcelain'], { cwd: root, encoding: 'utf8' }) !== ''
     return changed ? `${hash}-dirty` : hash
   } catch {
@@ -92,7 +95,8 @@ const buildNode = async out => {
 
 const bunFor = arch => {
   const path = join(root, 'node_modules', bunPackages[arch], 'bin/bun')
-  if (!existsSync(path)) throw new Error(`${bunPackages[arch]} is not installed: npm install --force ${bunPackages[arch]}`)
+  if (!existsSync(path))
+    throw new Error(`${bunPackages[arch]} is not installed: npm install --force ${bunPackages[arch]}`)
   return path
 }
 
@@ -110,6 +114,8 @@ const buildStandalone = async out => {
       '--compile',
       '--bytecode',
       '--minify',
+      // A process that lives 10 ms must not spend them on compiling what it runs once: thresholds a hundredfold.
+      '--compile-jit-policy=100',
       // A plugin runs as root in whatever folder its caller stands: nothing in there may change what it does.
       '--no-compile-autoload-dotenv',
       '--no-compile-autoload-bunfig',

@@ -1,6 +1,6 @@
+import { platform } from '#platform'
 import type { BuiltIns } from '../src/cni/plugin'
 import { pluginMain } from '../src/cni/skel'
-import { platform } from '#platform'
 
 /**
  * Every program of the project is this one, under another name. A plugin's modules are evaluated only when it is

@@ -1,8 +1,10 @@
 import { toJsonSchema } from '@valibot/to-json-schema'
-import type { GenericSchema } from 'valibot'
+import * as v from 'valibot'
+import { commonEntries } from '../src/cni/schema'
+import { bridgeSchema } from './bridge/config'
 import { hostLocalSchema } from './host-local/config'
 
-const describe = (title: string, schema: GenericSchema) => ({
+const describe = (title: string, schema: v.GenericSchema) => ({
   title,
   // The transformations have no JSON Schema form; what they take is described, not what they make of it.
   ...toJsonSchema(schema, { errorMode: 'ignore', typeMode: 'input' }),
@@ -10,5 +12,7 @@ const describe = (title: string, schema: GenericSchema) => ({
 
 /** The JSON Schemas of the plugins' configurations, by plugin: what editors check conflists with. */
 export const schemas = () => ({
+  bridge: describe('Configuration of the CNI plugin bridge', bridgeSchema()),
   'host-local': describe('Configuration of the CNI plugin host-local', hostLocalSchema()),
+  loopback: describe('Configuration of the CNI plugin loopback', v.object(commonEntries())),
 })

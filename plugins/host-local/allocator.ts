@@ -1,7 +1,16 @@
 import { CniError, ErrorCode } from '../../src/cni/error'
 import { type Addr, addrEquals, formatAddr, parseAddr } from '../../src/ip/addr'
 import type { Leases } from './leases'
-import { candidates, capacityOf, formatRangeSet, inSpan, type Range, type RangeSet, rangeOf, type Span } from './range'
+import {
+  candidates,
+  capacityOf,
+  formatRangeSet,
+  inSpan,
+  type Range,
+  type RangeSet,
+  rangeOf,
+  type Span,
+} from './range'
 
 /** An address that was leased, with the range it is of. */
 export type Allocation = { readonly addr: Addr; readonly range: Range }
@@ -83,7 +92,9 @@ const allocateNext = (leases: Leases, request: AllocationRequest): Allocation | 
 export const leasedIn = (leases: Leases, set: RangeSet, excluded: readonly Span[] = []): string[] =>
   [...leases.addresses].filter(address => {
     const addr = parseAddr(address)
-    return addr !== undefined && rangeOf(set, addr) !== undefined && !excluded.some(span => inSpan(span, addr))
+    return (
+      addr !== undefined && rangeOf(set, addr) !== undefined && !excluded.some(span => inSpan(span, addr))
+    )
   })
 
 const namedInError = 3

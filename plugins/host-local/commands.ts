@@ -1,14 +1,15 @@
-import { CniError, ErrorCode, runAll } from '../../src/cni/error'
 import { validAttachments } from '../../src/cni/conf'
+import { CniError, ErrorCode, runAll } from '../../src/cni/error'
 import type { Call } from '../../src/cni/plugin'
 import { parseResult, type Result } from '../../src/cni/result'
+import { readBootID } from '../../src/host/boot'
 import type { Undo } from '../../src/host/undo'
 import { type Addr, formatAddr } from '../../src/ip/addr'
 import { type Allocation, allocate, leasedIn } from './allocator'
 import { type HostLocalConf, readHostLocalConf } from './config'
 import { Leases } from './leases'
 import { capacityOf, formatRangeSet, rangeOf } from './range'
-import { readBootID, RecordStore } from './record'
+import { RecordStore } from './record'
 import { readResolvConf } from './resolv-conf'
 import { LeaseStore } from './store'
 
@@ -66,7 +67,8 @@ export const add = async (call: Call, undo: Undo): Promise<Result> => {
     const addresses = allocated.map(({ addr }) => formatAddr(addr))
     undo.add(`give back ${addresses.join(', ')}`, () => del(call))
     const { path, dev, ino } = call.netns ?? {}
-    const netns = path !== undefined && dev !== undefined && ino !== undefined ? { path, dev, ino } : undefined
+    const netns =
+      path !== undefined && dev !== undefined && ino !== undefined ? { path, dev, ino } : undefined
     leases.records.write({ containerID, ifName, addresses, netns, bootID: readBootID(), time: Date.now() })
     return allocated
   })
@@ -151,6 +153,8 @@ export const status = async (call: Call): Promise<void> => {
     }
   }).catch(error => {
     if (error instanceof CniError) throw error
-    throw new CniError(ErrorCode.pluginNotAvailable, `host-local: ${conf.dataDir} can't be used`, { cause: error })
+    throw new CniError(ErrorCode.pluginNotAvailable, `host-local: ${conf.dataDir} can't be used`, {
+      cause: error,
+    })
   })
 }

@@ -13,10 +13,17 @@ export const defaultDataDir = '/var/lib/cni/networks'
 const invalid = (message: string) => new CniError(ErrorCode.invalidNetworkConfig, message)
 
 const rangeEntries = () => ({
-  subnet: v.optional(v.pipe(cidr(), v.description('The network the addresses are taken from: "10.1.2.0/24"'))),
-  rangeStart: v.optional(v.pipe(addr(), v.description('First address given out; default: the first of the subnet'))),
+  subnet: v.optional(
+    v.pipe(cidr(), v.description('The network the addresses are taken from: "10.1.2.0/24"')),
+  ),
+  rangeStart: v.optional(
+    v.pipe(addr(), v.description('First address given out; default: the first of the subnet')),
+  ),
   rangeEnd: v.optional(
-    v.pipe(addr(), v.description('Last address given out; default: the last, for IPv4 the one before the broadcast')),
+    v.pipe(
+      addr(),
+      v.description('Last address given out; default: the last, for IPv4 the one before the broadcast'),
+    ),
   ),
   gateway: v.optional(v.pipe(addr(), v.description('Never given out; default: the first of the subnet'))),
 })
@@ -38,11 +45,15 @@ export const hostLocalSchema = () =>
         dataDir: v.optional(
           v.pipe(v.string(), v.description('Folder of the leases; default /var/lib/cni/networks')),
         ),
-        resolvConf: v.optional(v.pipe(v.string(), v.description('File the "dns" of the result is read from'))),
+        resolvConf: v.optional(
+          v.pipe(v.string(), v.description('File the "dns" of the result is read from')),
+        ),
         exclude: v.optional(
           v.pipe(
             v.array(v.string()),
-            v.description('Never given out unless asked for: addresses, networks or spans "10.1.2.3-10.1.2.9"'),
+            v.description(
+              'Never given out unless asked for: addresses, networks or spans "10.1.2.3-10.1.2.9"',
+            ),
           ),
         ),
       }),

@@ -1,5 +1,5 @@
-import { LeaseStore, type Owner, isOwner } from './store'
-import { type RecordEntry, RecordStore } from './record'
+import type { RecordEntry, RecordStore } from './record'
+import { isOwner, type LeaseStore, type Owner } from './store'
 
 /** A network's leases and our records of them, read together under the lock. */
 export class Leases {

@@ -1,6 +1,15 @@
 import { CniError, ErrorCode } from '../../src/cni/error'
 import { type Addr, addrEquals, compareAddr, formatAddr, parseAddr, widthOf } from '../../src/ip/addr'
-import { type Cidr, cidrContains, firstHost, formatCidr, isNetwork, lastAddr, networkOf, parseCidr } from '../../src/ip/cidr'
+import {
+  type Cidr,
+  cidrContains,
+  firstHost,
+  formatCidr,
+  isNetwork,
+  lastAddr,
+  networkOf,
+  parseCidr,
+} from '../../src/ip/cidr'
 
 /** All addresses from `start` to `end`, both included. */
 export type Span = { readonly start: Addr; readonly end: Addr }
@@ -66,7 +75,8 @@ export const rangeSet = (inputs: readonly RangeInput[], index: number): RangeSet
     })
     return { ranges: [first, ...rest] }
   } catch (error) {
-    if (error instanceof CniError) throw new CniError(error.code, `invalid range set ${index}: ${error.message}`)
+    if (error instanceof CniError)
+      throw new CniError(error.code, `invalid range set ${index}: ${error.message}`)
     throw error
   }
 }
@@ -75,7 +85,8 @@ export const setsOverlap = (a: RangeSet, b: RangeSet): boolean =>
   a.ranges.some(range => b.ranges.some(other => overlap(range, other)))
 
 /** The range of the set that holds `addr`; undefined if none does. */
-export const rangeOf = (set: RangeSet, addr: Addr): Range | undefined => set.ranges.find(range => inSpan(range, addr))
+export const rangeOf = (set: RangeSet, addr: Addr): Range | undefined =>
+  set.ranges.find(range => inSpan(range, addr))
 
 const formatSpan = (span: Span): string => `${formatAddr(span.start)}-${formatAddr(span.end)}`
 

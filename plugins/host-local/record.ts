@@ -7,7 +7,7 @@
  * opens every lease for. A record is advice: whoever acts on one reads the lease it speaks of first, since the
  * reference gives addresses out and takes them back without it. A lease without a record was made by the reference.
  */
-import { mkdirSync, readdirSync, readFileSync, unlinkSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, unlinkSync, writeFileSync } from 'node:fs'
 import { platform } from '#platform'
 import { errnoOf } from '../../src/cni/error'
 
@@ -30,9 +30,6 @@ const maxNameBytes = 255
 
 const keyOf = (containerID: string, ifName: string): string =>
   platform.sha512Hex(`${containerID}\r\n${ifName}`).slice(0, keyDigits)
-
-/** The identity of this boot; every boot has another. */
-export const readBootID = (): string => readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()
 
 export class RecordStore {
   readonly #folder: string
@@ -79,4 +76,8 @@ export class RecordStore {
 }
 
 /** One record as its file's name tells it. */
-export type RecordEntry = { readonly name: string; readonly key: string; readonly addresses: readonly string[] }
+export type RecordEntry = {
+  readonly name: string
+  readonly key: string
+  readonly addresses: readonly string[]
+}

@@ -7,8 +7,20 @@
  *
  * A lease file appears whole or not at all, and is on the disk before the address is answered.
  */
-import { closeSync, constants, fsyncSync, linkSync, mkdirSync, openSync } from 'node:fs'
-import { readdirSync, readFileSync, renameSync, statSync, unlinkSync, writeSync } from 'node:fs'
+import {
+  closeSync,
+  constants,
+  fsyncSync,
+  linkSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  statSync,
+  unlinkSync,
+  writeSync,
+} from 'node:fs'
 import { errnoOf } from '../../src/cni/error'
 import { withLock } from '../../src/host/lock'
 import { type Addr, formatAddr, parseAddr } from '../../src/ip/addr'

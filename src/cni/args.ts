@@ -83,7 +83,10 @@ export const readCniEnv = (env: Readonly<Record<string, string | undefined>>): C
  * Reads CNI_ARGS ("K=V;K=V") for the keys a plugin knows. A malformed pair, and an unknown key unless
  * `IgnoreUnknown` is true, is an error with code 4, in the words of the reference.
  */
-export const readCniArgs = <K extends string>(args: string, known: readonly K[]): Partial<Record<K, string>> => {
+export const readCniArgs = <K extends string>(
+  args: string,
+  known: readonly K[],
+): Partial<Record<K, string>> => {
   const found: Partial<Record<K, string>> = {}
   const unknown: string[] = []
   let ignoreUnknown = false

@@ -24,12 +24,13 @@ const inodeOf = (path: string): string | undefined => {
 }
 
 /** The first file called `type` in the folders of CNI_PATH; throws naming them all if there is none. */
-const findPlugin = (type: string, folders: readonly string[], verb: Verb): { path: string; inode: string } => {
+const findPlugin = (
+  type: string,
+  folders: readonly string[],
+  verb: Verb,
+): { path: string; inode: string } => {
   const notFound = (message: string) =>
-    new CniError(
-      verb === 'STATUS' ? ErrorCode.pluginNotAvailable : ErrorCode.invalidNetworkConfig,
-      message,
-    )
+    new CniError(verb === 'STATUS' ? ErrorCode.pluginNotAvailable : ErrorCode.invalidNetworkConfig, message)
   if (type.includes('/')) throw notFound(`invalid plugin name: ${type}`)
   for (const folder of folders) {
     const path = `${folder}/${type}`

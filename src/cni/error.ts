@@ -68,7 +68,8 @@ const transient = ['EAGAIN', 'EINTR', 'ENOBUFS', 'ENOMEM']
 /** The code for a failure nobody gave one: what passes by itself, what node:fs failed at, or "internal". */
 const codeOf = (error: Error): number => {
   const errno = errnoOf(error)
-  if (error.name === 'InterruptedError' || (errno && transient.includes(errno))) return ErrorCode.tryAgainLater
+  if (error.name === 'InterruptedError' || (errno && transient.includes(errno)))
+    return ErrorCode.tryAgainLater
   const failedAtFile = errno !== undefined && 'syscall' in error && typeof error.syscall === 'string'
   return failedAtFile ? ErrorCode.ioFailure : ErrorCode.internal
 }

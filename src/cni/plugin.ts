@@ -74,5 +74,8 @@ export const openCallNetns = (env: CniEnv): Netns | undefined => {
 /** The container's network namespace, or code 3: for all but DEL there is nothing to do without it. */
 export const requireNetns = (call: Call): Netns => {
   if (call.netns) return call.netns
-  throw new CniError(ErrorCode.unknownContainer, `failed to open netns "${call.env.netns}": it does not exist`)
+  throw new CniError(
+    ErrorCode.unknownContainer,
+    `failed to open netns "${call.env.netns}": it does not exist`,
+  )
 }

@@ -45,7 +45,11 @@ export const foldKeys = (schema: AnySchema, value: unknown): unknown => {
 }
 
 /** Reads `value` by `schema`; throws code 7 naming the key if it does not fit. `what` is whose configuration it is. */
-export const parseBySchema = <S extends AnySchema>(schema: S, value: unknown, what: string): v.InferOutput<S> => {
+export const parseBySchema = <S extends AnySchema>(
+  schema: S,
+  value: unknown,
+  what: string,
+): v.InferOutput<S> => {
   const answer = v.safeParse(schema, foldKeys(schema, value), { abortEarly: true })
   if (answer.success) return answer.output
   const [issue] = answer.issues

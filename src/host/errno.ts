@@ -56,4 +56,5 @@ const errnos: Record<number, readonly [name: string, text: string]> = {
 export const errnoName = (errno: number): string => errnos[Math.abs(errno)]?.[0] ?? `errno ${Math.abs(errno)}`
 
 /** What strerror(3) says of an errno's name, in lower case; empty for an unknown one. */
-export const errnoText = (name: string): string => Object.values(errnos).find(row => row[0] === name)?.[1] ?? ''
+export const errnoText = (name: string): string =>
+  Object.values(errnos).find(row => row[0] === name)?.[1] ?? ''

@@ -32,7 +32,10 @@ const isFile = (path: string): boolean => {
 }
 
 /** The first executable file of that name in PATH; undefined if there is none. */
-export const findProgram = (name: string, path: string = process.env.PATH || defaultPath): string | undefined =>
+export const findProgram = (
+  name: string,
+  path: string = process.env.PATH || defaultPath,
+): string | undefined =>
   path
     .split(':')
     .filter(folder => folder.startsWith('/'))

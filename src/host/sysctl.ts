@@ -28,3 +28,12 @@ export const ensureSysctl = (key: string, value: string): boolean => {
   writeSysctl(key, value)
   return true
 }
+
+/** Sets a sysctl if it can be set: for what a container does without, on a host whose /proc/sys is read-only. */
+export const trySysctl = (key: string, value: string): void => {
+  try {
+    writeFileSync(pathOf(key), value)
+  } catch {
+    // Nothing depends on it.
+  }
+}

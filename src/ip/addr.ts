@@ -29,7 +29,8 @@ export const parseAddr = (text: string): Addr | undefined => {
   }
   if (!text.includes(':') || text.includes('%') || !ipaddr.IPv6.isValid(text)) return undefined
   const parsed = ipaddr.IPv6.parse(text)
-  if (parsed.isIPv4MappedAddress()) return { family: 4, bits: fromBytes(parsed.toIPv4Address().toByteArray()) }
+  if (parsed.isIPv4MappedAddress())
+    return { family: 4, bits: fromBytes(parsed.toIPv4Address().toByteArray()) }
   return { family: 6, bits: fromBytes(parsed.toByteArray()) }
 }
 

@@ -42,8 +42,7 @@ export const cidrContains = (cidr: Cidr, addr: Addr): boolean =>
   addr.family === cidr.addr.family && (addr.bits | hostMask(cidr)) === (cidr.addr.bits | hostMask(cidr))
 
 /** Have the two networks an address in common? */
-export const cidrOverlaps = (a: Cidr, b: Cidr): boolean =>
-  cidrContains(a, b.addr) || cidrContains(b, a.addr)
+export const cidrOverlaps = (a: Cidr, b: Cidr): boolean => cidrContains(a, b.addr) || cidrContains(b, a.addr)
 
 export const cidrEquals = (a: Cidr, b: Cidr): boolean => a.prefix === b.prefix && addrEquals(a.addr, b.addr)
 

@@ -1,7 +1,7 @@
-import { addrBytes, addrFromBytes, addressFamily } from '../ip/addr'
+import { addrBytes, addressFamily, addrFromBytes } from '../ip/addr'
 import { type Cidr, formatCidr, lastAddr } from '../ip/cidr'
 import { unlessRefused } from './error'
-import { NLM_F_CREATE, NLM_F_EXCL, type NetlinkSocket } from './socket'
+import { type NetlinkSocket, NLM_F_CREATE, NLM_F_EXCL } from './socket'
 import { messageBody, putU32, readAttributes, readNumber } from './wire/attributes'
 
 /** <linux/rtnetlink.h> */
@@ -35,7 +35,12 @@ const ifAddrMsg = (family: number, prefix: number, index: number): Buffer => {
 }
 
 /** An address on an interface. */
-export type LinkAddr = { readonly index: number; readonly cidr: Cidr; readonly flags: number; readonly scope: number }
+export type LinkAddr = {
+  readonly index: number
+  readonly cidr: Cidr
+  readonly flags: number
+  readonly scope: number
+}
 
 /** The addresses of one interface, or of all. Equivalent to: `ip addr show [dev $index]`. */
 export const addrList = (nl: NetlinkSocket, of: { index?: number; family?: 4 | 6 } = {}): LinkAddr[] => {

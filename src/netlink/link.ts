@@ -1,6 +1,6 @@
 import { type Mac, macBytes } from '../ip/mac'
 import { unlessRefused } from './error'
-import { NLM_F_CREATE, NLM_F_EXCL, type NetlinkSocket } from './socket'
+import { type NetlinkSocket, NLM_F_CREATE, NLM_F_EXCL } from './socket'
 import { type Attribute, messageBody, putString, putU8, putU32 } from './wire/attributes'
 import * as w from './wire/link'
 
@@ -9,7 +9,12 @@ export { IF_OPER_UP, IFF_LOOPBACK, IFF_POINTOPOINT, IFF_UP, type Link } from './
 // Without its counters a link's description is 700 bytes instead of 1,400: dumps are what grows with the pods.
 const filter: Attribute = [w.IFLA_EXT_MASK, putU32(w.RTEXT_FILTER_SKIP_STATS)]
 
-const getLink = (nl: NetlinkSocket, what: string, index: number, attributes: Attribute[]): w.Link | undefined => {
+const getLink = (
+  nl: NetlinkSocket,
+  what: string,
+  index: number,
+  attributes: Attribute[],
+): w.Link | undefined => {
   const replies = unlessRefused(['ENODEV'], () =>
     nl.request(`look up ${what}`, {
       type: w.RTM_GETLINK,
@@ -31,14 +36,16 @@ export const linkByIndex = (nl: NetlinkSocket, index: number): w.Link | undefine
 /** All interfaces, or only the ports of a bridge. Equivalent to: `ip link show [master $master]`. */
 export const linkList = (nl: NetlinkSocket, master?: number): w.Link[] => {
   const only: Attribute[] = master === undefined ? [] : [[w.IFLA_MASTER, putU32(master)]]
-  return nl
-    .dump('list the interfaces', {
-      type: w.RTM_GETLINK,
-      body: messageBody(w.ifInfoMsg({}), [...only, filter]),
-    })
-    .map(({ data }) => w.readLink(data))
-    // A kernel without strict checking sends them all.
-    .filter(link => master === undefined || link.master === master)
+  return (
+    nl
+      .dump('list the interfaces', {
+        type: w.RTM_GETLINK,
+        body: messageBody(w.ifInfoMsg({}), [...only, filter]),
+      })
+      .map(({ data }) => w.readLink(data))
+      // A kernel without strict checking sends them all.
+      .filter(link => master === undefined || link.master === master)
+  )
 }
 
 const addLink = (nl: NetlinkSocket, op: string, header: w.IfInfo, attributes: Attribute[]): void => {
@@ -87,7 +94,7 @@ export type VethEnd = { name: string; mac: Mac; mtu: number }
  */
 export const vethAdd = (
   nl: NetlinkSocket,
-  pair: { host: VethEnd & { master?: number | undefined }; peer: VethEnd & { netnsFd?: number } },
+  pair: { host: VethEnd & { master?: number; group?: number }; peer: VethEnd & { netnsFd?: number } },
 ): void => {
   const { host, peer } = pair
   const end = ({ name, mac, mtu }: VethEnd): Attribute[] => [
@@ -104,6 +111,7 @@ export const vethAdd = (
   addLink(nl, `create the veth pair "${host.name}" and "${peer.name}"`, up, [
     ...end(host),
     [w.IFLA_MASTER, host.master === undefined ? undefined : putU32(host.master)],
+    [w.IFLA_GROUP, host.group === undefined ? undefined : putU32(host.group)],
     linkInfo('veth', [[w.VETH_INFO_PEER, peerBody]]),
   ])
 }
@@ -121,10 +129,13 @@ export type LinkChange = {
 }
 
 /** Changes an interface. Equivalent to: `ip link set dev $index …`. */
-export const linkSet = (nl: NetlinkSocket, link: { index: number; name: string }, change: LinkChange): void => {
+export const linkSet = (
+  nl: NetlinkSocket,
+  link: { index: number; name: string },
+  change: LinkChange,
+): void => {
   const flags = (change.up ? w.IFF_UP : 0) | (change.promisc ? w.IFF_PROMISC : 0)
-  const mask =
-    (change.up === undefined ? 0 : w.IFF_UP) | (change.promisc === undefined ? 0 : w.IFF_PROMISC)
+  const mask = (change.up === undefined ? 0 : w.IFF_UP) | (change.promisc === undefined ? 0 : w.IFF_PROMISC)
   const words = Object.entries(change).map(([key, value]) => `${key} ${value}`)
   nl.request(`set ${words.join(', ')} on "${link.name}"`, {
     type: w.RTM_SETLINK,
@@ -139,16 +150,21 @@ export const linkSet = (nl: NetlinkSocket, link: { index: number; name: string }
 }
 
 /** What a bridge port may do, and the note that says whose it is. */
-export type PortChange = { hairpin?: boolean; isolated?: boolean; alias?: string }
+export type PortChange = { hairpin?: boolean; isolated?: boolean; alias?: string; group?: number }
 
 /** Changes a bridge port in one message. Equivalent to: `bridge link set dev $index hairpin on isolated on`. */
-export const bridgePortSet = (nl: NetlinkSocket, link: { index: number; name: string }, port: PortChange): void => {
+export const bridgePortSet = (
+  nl: NetlinkSocket,
+  link: { index: number; name: string },
+  port: PortChange,
+): void => {
   const flag = (value: boolean | undefined) => (value === undefined ? undefined : putU8(value ? 1 : 0))
   nl.request(`set up the bridge port "${link.name}"`, {
     // RTM_SETLINK does not read the port's own attributes, RTM_NEWLINK on an interface that exists does.
     type: w.RTM_NEWLINK,
     body: messageBody(w.ifInfoMsg({ index: link.index }), [
       [w.IFLA_IFALIAS, port.alias === undefined ? undefined : Buffer.from(port.alias)],
+      [w.IFLA_GROUP, port.group === undefined ? undefined : putU32(port.group)],
       [
         w.IFLA_LINKINFO,
         [

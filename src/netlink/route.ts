@@ -1,7 +1,7 @@
-import { type Addr, addrBytes, addrFromBytes, addressFamily, type Family, formatAddr } from '../ip/addr'
+import { type Addr, addrBytes, addressFamily, addrFromBytes, type Family, formatAddr } from '../ip/addr'
 import { type Cidr, formatCidr } from '../ip/cidr'
 import { unlessRefused } from './error'
-import { NLM_F_CREATE, type NetlinkSocket } from './socket'
+import { type NetlinkSocket, NLM_F_CREATE } from './socket'
 import { type Attribute, messageBody, putU32, readAttributes, readNumber } from './wire/attributes'
 
 /** <linux/rtnetlink.h> */
@@ -93,7 +93,10 @@ export const routeDel = (nl: NetlinkSocket, route: KernelRoute): void => {
 }
 
 /** The unicast routes of one family in all tables. Equivalent to: `ip -$family route show table all type unicast`. */
-export const routeList = (nl: NetlinkSocket, family: Family): Required<Omit<KernelRoute, 'mtu' | 'advmss'>>[] => {
+export const routeList = (
+  nl: NetlinkSocket,
+  family: Family,
+): Required<Omit<KernelRoute, 'mtu' | 'advmss'>>[] => {
   const header = Buffer.alloc(SIZEOF_RTMSG)
   header[0] = addressFamily(family)
   const routes: Required<Omit<KernelRoute, 'mtu' | 'advmss'>>[] = []

@@ -4,7 +4,13 @@
  * a network namespace may use it. Messages are encoded and decoded by the netlink package.
  */
 import { closeSync } from 'node:fs'
-import { countLength, formatMessage, getPadding, type NetlinkMessage, parseMessages } from 'netlink/dist/structs'
+import {
+  countLength,
+  formatMessage,
+  getPadding,
+  type NetlinkMessage,
+  parseMessages,
+} from 'netlink/dist/structs'
 import { platform } from '#platform'
 import { errnoName } from '../host/errno'
 import { NetlinkError } from './error'
@@ -29,7 +35,9 @@ const AF_NETLINK = 16
 const SOCK_RAW = 3
 const SOCK_CLOEXEC = 0o2000000
 const SOL_SOCKET = 1
+const SO_SNDBUF = 7
 const SO_RCVTIMEO = 20
+const SO_SNDBUFFORCE = 32
 const SOL_NETLINK = 270
 const NETLINK_ADD_MEMBERSHIP = 1
 const NETLINK_CAP_ACK = 10
@@ -197,8 +205,22 @@ export class NetlinkSocket {
   }
 
   #sendBytes(op: string, bytes: Buffer): void {
-    const answer = platform.libc.send(this.#fd, bytes, 0)
+    let answer = platform.libc.send(this.#fd, bytes, 0)
+    if (answer < 0 && errnoName(answer) === 'EMSGSIZE') {
+      this.#makeRoom(bytes.length)
+      answer = platform.libc.send(this.#fd, bytes, 0)
+    }
     if (answer < 0) throw new NetlinkError(op, errnoName(answer))
+  }
+
+  /** Widens the send buffer, which must hold a datagram as a whole: by default 208 KiB (net.core.wmem_default). */
+  #makeRoom(bytes: number): void {
+    const { libc } = platform
+    const room = int32(bytes)
+    // Beyond net.core.wmem_max only with CAP_NET_ADMIN; whether it was enough, the next send(2) says.
+    if (libc.setsockopt(this.#fd, SOL_SOCKET, SO_SNDBUFFORCE, room) < 0) {
+      libc.setsockopt(this.#fd, SOL_SOCKET, SO_SNDBUF, room)
+    }
   }
 
   #receive(op: string): Reply[] {
@@ -214,6 +236,16 @@ export class NetlinkSocket {
     } catch (error) {
       throw new NetlinkError(op, 'EBADMSG', error instanceof Error ? error.message : '')
     }
+  }
+}
+
+/** Runs `work` with a socket in the calling thread's namespace, which is closed afterwards. */
+export const withNetlink = <T>(protocol: number, work: (nl: NetlinkSocket) => T): T => {
+  const nl = NetlinkSocket.open(protocol)
+  try {
+    return work(nl)
+  } finally {
+    nl.close()
   }
 }
 

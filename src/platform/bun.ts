@@ -68,7 +68,11 @@ const run = async (argv: readonly [string, ...string[]], options: RunOptions): P
     stdout: 'pipe',
     stderr: 'pipe',
   })
-  const [stdout, stderr, exitCode] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited])
+  const [stdout, stderr, exitCode] = await Promise.all([
+    child.stdout.text(),
+    child.stderr.text(),
+    child.exited,
+  ])
   return { exitCode, stdout, stderr }
 }
 

@@ -8,8 +8,8 @@ const prototypes = {
   socket: 'int socket(int domain, int type, int protocol)',
   bind: 'int bind(int fd, const void *addr, uint32_t len)',
   setsockopt: 'int setsockopt(int fd, int level, int name, const void *value, uint32_t len)',
-  send: 'ssize_t send(int fd, const void *data, size_t len, int flags)',
-  recv: 'ssize_t recv(int fd, void *data, size_t len, int flags)',
+  send: 'int64_t send(int fd, const void *data, size_t len, int flags)',
+  recv: 'int64_t recv(int fd, void *data, size_t len, int flags)',
   setns: 'int setns(int fd, int nstype)',
   flock: 'int flock(int fd, int operation)',
 } as const

@@ -35,6 +35,13 @@ export const readAttributes = (data: Buffer): Map<number, Buffer> => {
   return attributes
 }
 
+/** The attributes in `data` in their order, for lists in which a type stands many times. Throws as above. */
+export const readAttributeList = (data: Buffer): { type: number; value: Buffer }[] => {
+  const attributes: { type: number; value: Buffer }[] = []
+  parseAttributes(data, ({ type, data: value }) => attributes.push({ type, value }))
+  return attributes
+}
+
 /** The text of a NUL-terminated attribute; "" if it is missing. */
 export const readText = (value: Buffer | undefined): string => {
   if (!value) return ''
@@ -48,3 +55,7 @@ export const readNumber = (value: Buffer | undefined): number | undefined => {
   if (value?.length === 2) return value.readUInt16LE(0)
   return value?.length === 1 ? value[0] : undefined
 }
+
+/** An unsigned 32-bit number in network byte order; undefined if it is missing or has another size. */
+export const readU32be = (value: Buffer | undefined): number | undefined =>
+  value?.length === 4 ? value.readUInt32BE(0) : undefined

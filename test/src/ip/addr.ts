@@ -25,7 +25,18 @@ t.test('parseAddr() takes what Go takes and nothing else', async t => {
     ['::', '::'],
   ])
   for (const [text, canonical] of cases) t.equal(formatAddr(parse(text)), canonical, text)
-  for (const text of ['10.1', '012.0.0.1', '1.2.3.4.5', '256.0.0.1', '10.1.2.3/24', 'fe80::1%eth0', '', ' 10.1.2.3', '0x7f.1.1.1', ':::']) {
+  for (const text of [
+    '10.1',
+    '012.0.0.1',
+    '1.2.3.4.5',
+    '256.0.0.1',
+    '10.1.2.3/24',
+    'fe80::1%eth0',
+    '',
+    ' 10.1.2.3',
+    '0x7f.1.1.1',
+    ':::',
+  ]) {
     t.equal(parseAddr(text), undefined, JSON.stringify(text))
   }
 })

@@ -1,0 +1,169 @@
+import * as v from 'valibot'
+import { readCniArgs } from '../../src/cni/args'
+import { CniError, ErrorCode } from '../../src/cni/error'
+import type { Call } from '../../src/cni/plugin'
+import type { Dns } from '../../src/cni/result'
+import { cidr, commonEntries, mac, parseBySchema } from '../../src/cni/schema'
+import { type Cidr, networkOf } from '../../src/ip/cidr'
+import { type Mac, parseMac } from '../../src/ip/mac'
+import { type Backend, backends } from '../../src/netfilter/masquerade'
+import { trunkVlans, vlanTrunkSchema } from './vlan-trunk'
+
+const defaultBridge = 'cbr0'
+
+/** The least MTU of a link that carries IPv4 (RFC 791) and the most a veth takes (drivers/net/veth.c). */
+const mtuLimits = { least: 68, most: 65535 }
+
+/** kubenet's names for what the two booleans of the reference say together. */
+const hairpinModes = ['hairpin-veth', 'promiscuous-bridge', 'none'] as const
+
+const flag = (text: string) => v.optional(v.pipe(v.boolean(), v.description(text)))
+
+/** The configuration of the bridge plugin. */
+export const bridgeSchema = () =>
+  v.object({
+    ...commonEntries(),
+    ipam: v.optional(v.object({ type: v.optional(v.string()) })),
+    bridge: v.optional(
+      v.pipe(v.string(), v.description('Name of the bridge, made if missing; default cbr0')),
+    ),
+    mtu: v.optional(
+      v.pipe(
+        v.number(),
+        v.integer(),
+        v.description('MTU of the veth pair and the bridge; 0 or absent: the least of the host’s interfaces'),
+      ),
+    ),
+    isGateway: flag('Give the bridge the gateway addresses and turn forwarding on'),
+    isDefaultGateway: flag('As isGateway, and give the container default routes over them'),
+    forceAddress: flag('Replace another address of the bridge that is in the way'),
+    ipMasq: flag('Masquerade what leaves the container’s addresses for outside their subnets'),
+    ipMasqBackend: v.optional(
+      v.pipe(v.string(), v.description('"iptables" or "nftables"; default: iptables where it is installed')),
+    ),
+    nonMasqueradeCIDRs: v.optional(
+      v.pipe(v.array(cidr()), v.description('Networks to which traffic is never masqueraded')),
+    ),
+    hairpinMode: v.optional(
+      v.pipe(
+        v.union([v.boolean(), v.picklist(hairpinModes)]),
+        v.description('Let a container reach itself over the bridge; or kubenet’s name of a mode'),
+      ),
+    ),
+    promiscMode: flag('Put the bridge into promiscuous mode'),
+    vlan: v.optional(
+      v.pipe(v.number(), v.integer(), v.description('VLAN the port is in, untagged; 0: none')),
+    ),
+    vlanTrunk: v.optional(vlanTrunkSchema()),
+    preserveDefaultVlan: flag('Leave the port in VLAN 1 as well'),
+    macspoofchk: flag('Drop frames from the container that do not have its MAC'),
+    enabledad: flag('Detect duplicates of the container’s IPv6 addresses'),
+    disableContainerInterface: flag('Leave the container’s interface down; not with ipam'),
+    portIsolation: flag('Keep the container from the other isolated ports of the bridge'),
+    args: v.optional(v.object({ cni: v.optional(v.object({ mac: v.optional(mac()) })) })),
+    runtimeConfig: v.optional(v.object({ mac: v.optional(mac()) })),
+  })
+
+/** What the bridge plugin goes by, checked and complete. */
+export type BridgeConf = {
+  readonly network: string
+  /** The IPAM plugin; undefined for layer 2 only. */
+  readonly ipamType: string | undefined
+  readonly bridge: string
+  /** As configured; undefined: the least of the host's interfaces. */
+  readonly mtu: number | undefined
+  readonly isGateway: boolean
+  readonly isDefaultGateway: boolean
+  readonly forceAddress: boolean
+  /** Undefined: no masquerading. */
+  readonly masquerade: { readonly backend: Backend | undefined; readonly exempt: readonly Cidr[] } | undefined
+  readonly hairpin: boolean
+  readonly promiscuous: boolean
+  /** 0: none. */
+  readonly vlan: number
+  readonly trunk: readonly number[]
+  readonly vlanFiltering: boolean
+  readonly preserveDefaultVlan: boolean
+  readonly macSpoofCheck: boolean
+  readonly dad: boolean
+  readonly containerInterfaceUp: boolean
+  readonly portIsolation: boolean
+  /** The MAC asked for; undefined: one made from the address. */
+  readonly mac: Mac | undefined
+  /** The DNS settings of the configuration, which win over the IPAM plugin's; undefined: none. */
+  readonly dns: Dns | undefined
+}
+
+type RawConf = v.InferOutput<ReturnType<typeof bridgeSchema>>
+
+const invalid = (message: string) => new CniError(ErrorCode.invalidNetworkConfig, message)
+
+/** CNI_ARGS before args.cni before runtimeConfig: the last one given wins. */
+const requestedMac = (conf: RawConf, call: Call): Mac | undefined => {
+  const fromArgs = readCniArgs(call.env.args, ['MAC']).MAC
+  const parsed = fromArgs ? parseMac(fromArgs) : undefined
+  if (fromArgs && !parsed) {
+    throw new CniError(ErrorCode.invalidEnvironment, `CNI_ARGS: "MAC=${fromArgs}" is no MAC address`)
+  }
+  return conf.runtimeConfig?.mac ?? conf.args?.cni?.mac ?? parsed
+}
+
+const checkMtu = (mtu: number | undefined): number | undefined => {
+  if (!mtu) return undefined
+  const { least, most } = mtuLimits
+  if (mtu >= least && mtu <= most) return mtu
+  throw invalid(`"mtu": ${mtu} is not between ${least} and ${most}`)
+}
+
+const checkBackend = (text: string | undefined): Backend | undefined => {
+  if (text === undefined) return undefined
+  const backend = backends.find(name => name === text)
+  if (backend) return backend
+  throw invalid(`unknown ipmasq backend ${JSON.stringify(text)}`)
+}
+
+const isSet = (settings: Dns | undefined): settings is Dns =>
+  settings !== undefined && Object.values(settings).some(value => value !== undefined)
+
+/** Reads the bridge plugin's configuration and CNI_ARGS. Throws code 7, or 4 for CNI_ARGS, on anything not right. */
+export const readBridgeConf = (call: Call): BridgeConf => {
+  const conf = parseBySchema(bridgeSchema(), call.raw, 'bridge')
+  const { vlan = 0 } = conf
+  if (vlan < 0 || vlan > 4094) throw invalid(`invalid VLAN ID ${vlan} (must be between 0 and 4094)`)
+  const trunk = trunkVlans(conf.vlanTrunk ?? [])
+  const { hairpinMode: mode } = conf
+  return {
+    network: conf.name,
+    ipamType: conf.ipam?.type,
+    bridge: conf.bridge ?? defaultBridge,
+    mtu: checkMtu(conf.mtu),
+    isGateway: (conf.isGateway || conf.isDefaultGateway) ?? false,
+    isDefaultGateway: conf.isDefaultGateway ?? false,
+    forceAddress: conf.forceAddress ?? false,
+    masquerade: conf.ipMasq
+      ? { backend: checkBackend(conf.ipMasqBackend), exempt: (conf.nonMasqueradeCIDRs ?? []).map(networkOf) }
+      : undefined,
+    hairpin: mode === true || mode === 'hairpin-veth',
+    promiscuous: (conf.promiscMode ?? false) || mode === 'promiscuous-bridge',
+    vlan,
+    trunk,
+    vlanFiltering: vlan !== 0 || conf.vlanTrunk !== undefined,
+    preserveDefaultVlan: conf.preserveDefaultVlan ?? false,
+    macSpoofCheck: conf.macspoofchk ?? false,
+    dad: conf.enabledad ?? false,
+    containerInterfaceUp: !conf.disableContainerInterface,
+    portIsolation: conf.portIsolation ?? false,
+    mac: requestedMac(conf, call),
+    dns: isSet(conf.dns) ? conf.dns : undefined,
+  }
+}
+
+/** What only ADD refuses, as in the reference: CHECK and DEL of a network made before must work on. */
+export const refuseContradictions = (conf: BridgeConf): void => {
+  if (conf.ipamType && !conf.containerInterfaceUp) {
+    throw invalid('cannot use IPAM when DisableContainerInterface flag is set')
+  }
+  if (conf.hairpin && conf.promiscuous) {
+    throw invalid('cannot set hairpin mode and promiscuous mode at the same time')
+  }
+}

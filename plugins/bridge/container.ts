@@ -1,0 +1,109 @@
+import { CniError, ErrorCode } from '../../src/cni/error'
+import type { Result } from '../../src/cni/result'
+import { ensureSysctl, trySysctl } from '../../src/host/sysctl'
+import type { Addr, Family } from '../../src/ip/addr'
+import type { Mac } from '../../src/ip/mac'
+import { addrAdd } from '../../src/netlink/addr'
+import {
+  type Link,
+  linkByName,
+  linkSet,
+  subscribeToLinks,
+  waitUntilOperational,
+} from '../../src/netlink/link'
+import { routeAdd } from '../../src/netlink/route'
+import { NETLINK_ROUTE, NetlinkSocket } from '../../src/netlink/socket'
+import { insideNetns, type Netns } from '../../src/netns/netns'
+
+// The reference looks for two and a half seconds in all.
+const operationalSeconds = 2.5
+
+/** The container's end of the veth pair: sockets in its namespace, and how to set the interface up. */
+export class ContainerEnd {
+  readonly link: Link
+  readonly #nl: NetlinkSocket
+  readonly #events: NetlinkSocket
+  readonly #netns: Netns
+
+  private constructor(netns: Netns, sockets: { nl: NetlinkSocket; events: NetlinkSocket }, link: Link) {
+    this.#netns = netns
+    this.#nl = sockets.nl
+    this.#events = sockets.events
+    this.link = link
+  }
+
+  /** Enters the namespace once: opens the sockets and sets what only /proc/sys can set. */
+  static open(netns: Netns, ifName: string, setSysctls: () => void): ContainerEnd {
+    const sockets = insideNetns(netns, () => {
+      setSysctls()
+      const nl = NetlinkSocket.open(NETLINK_ROUTE)
+      const events = NetlinkSocket.open(NETLINK_ROUTE)
+      subscribeToLinks(events)
+      return { nl, events }
+    })
+    const link = linkByName(sockets.nl, ifName)
+    if (link) return new ContainerEnd(netns, sockets, link)
+    throw new CniError(ErrorCode.internal, `interface "${ifName}" vanished from netns "${netns.path}"`)
+  }
+
+  /** Gives the interface its addresses, brings it up, and adds the routes. */
+  configure(result: Result, options: { mac: Mac | undefined; dad: boolean }): void {
+    for (const { address } of result.ips) addrAdd(this.#nl, this.link, address, { dad: options.dad })
+    this.setUp(options.mac)
+    const gateways = firstGateways(result)
+    for (const route of result.routes) {
+      const gw = route.gw ?? gateways.get(route.dst.addr.family)
+      routeAdd(this.#nl, { ...route, gw, index: this.link.index })
+    }
+  }
+
+  /** Brings the interface up, under another MAC if one is given. */
+  setUp(mac: Mac | undefined): void {
+    linkSet(this.#nl, this.link, { ...(mac !== undefined && mac !== this.link.mac && { mac }), up: true })
+  }
+
+  /** Waits until the interface can send; its IPv6 link-local address is there by then. */
+  waitUntilOperational(): boolean {
+    return waitUntilOperational(this.#nl, this.#events, this.link.index, operationalSeconds)
+  }
+
+  /** Reads the interface again, as it is now. */
+  reread(): Link | undefined {
+    return linkByName(this.#nl, this.link.name)
+  }
+
+  get path(): string {
+    return this.#netns.path
+  }
+
+  close(): void {
+    this.#nl.close()
+    this.#events.close()
+  }
+}
+
+const firstGateways = (result: Result): Map<Family, Addr> => {
+  const gateways = new Map<Family, Addr>()
+  for (const { gateway } of result.ips) {
+    if (gateway && !gateways.has(gateway.family)) gateways.set(gateway.family, gateway)
+  }
+  return gateways
+}
+
+/**
+ * Sets the sysctls of a container's interface, in the calling thread's namespace. Duplicate address detection is
+ * off unless wanted: the addresses of a bridge of ours are handed out by one IPAM plugin, and detection takes a
+ * second or two. The notifications tell neighbours of a reused address its new MAC.
+ */
+export const setContainerSysctls = (ifName: string, options: { v6: boolean; dad: boolean }): void => {
+  const v6 = `net/ipv6/conf/${ifName}`
+  if (options.v6) {
+    ensureSysctl('net/ipv6/conf/lo/disable_ipv6', '0')
+    ensureSysctl(`${v6}/disable_ipv6`, '0')
+    ensureSysctl(`${v6}/keep_addr_on_down`, '1')
+  }
+  if (options.dad) trySysctl(`${v6}/enhanced_dad`, '1')
+  trySysctl(`${v6}/accept_dad`, options.dad ? '1' : '0')
+  trySysctl(`${v6}/ndisc_notify`, '1')
+  trySysctl(`net/ipv4/conf/${ifName}/arp_notify`, '1')
+}

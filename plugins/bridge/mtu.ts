@@ -1,0 +1,25 @@
+import { IFF_LOOPBACK, IFF_POINTOPOINT, IFF_UP, type Link } from '../../src/netlink/link'
+
+/** Below this kubenet refused to go: every IPv4 host takes a datagram this long (RFC 791). */
+const leastMtu = 576
+
+const isUplink = (link: Link, bridge: string): boolean =>
+  (link.flags & IFF_UP) !== 0 &&
+  (link.flags & (IFF_LOOPBACK | IFF_POINTOPOINT)) === 0 &&
+  link.name !== bridge &&
+  link.kind !== 'veth' &&
+  link.kind !== 'ifb'
+
+/**
+ * The least MTU of the host's interfaces, so that a packet of a pod that leaves by any of them needs no cutting: of
+ * those that are up, without loopback, point-to-point links, veths, ifbs, the bridge itself and its ports. Undefined
+ * where there is no such interface.
+ */
+export const minMtu = (links: readonly Link[], bridge: string): number | undefined => {
+  const bridgeIndex = links.find(({ name }) => name === bridge)?.index
+  const uplinks = links.filter(
+    link => isUplink(link, bridge) && (bridgeIndex === undefined || link.master !== bridgeIndex),
+  )
+  if (uplinks.length === 0) return undefined
+  return Math.max(leastMtu, Math.min(...uplinks.map(({ mtu }) => mtu)))
+}

@@ -1,0 +1,99 @@
+/**
+ * iptables through its own programs: one iptables-restore is one transaction of one family, however many rules it
+ * has, where the iptables program would be started once a rule. Works with the legacy and the nf_tables variant,
+ * whichever PATH has first.
+ */
+import { ExecError, exec, findProgram } from '../host/exec'
+import type { Family } from '../ip/addr'
+
+// Bounded, so that a runtime hears "try again later" and not of its own timeout.
+const lockWaitSeconds = 5
+
+/** xtables-legacy's exit code when the lock was not had (RESOURCE_PROBLEM in its xtables.h). */
+const exitLocked = 4
+
+/** iptables is not installed, or the kernel will not have it. */
+export class IptablesError extends Error {
+  readonly code: string
+  readonly details: string
+
+  constructor(message: string, code: string, details: string) {
+    super(message)
+    this.code = code
+    this.details = details
+  }
+}
+
+const programName = (family: Family, verb: 'restore' | 'save'): string =>
+  `${family === 4 ? 'iptables' : 'ip6tables'}-${verb}`
+
+const program = (family: Family, verb: 'restore' | 'save'): string => {
+  const name = programName(family, verb)
+  const path = findProgram(name)
+  if (path) return path
+  throw new IptablesError(
+    `${name} is not in PATH`,
+    'ENOENT',
+    'install iptables, or choose the nftables backend',
+  )
+}
+
+const run = async (argv: readonly [string, ...string[]], stdin?: string): Promise<string> => {
+  try {
+    return await exec(argv, stdin)
+  } catch (error) {
+    if (!(error instanceof ExecError)) throw error
+    const locked = error.exitCode === exitLocked
+    throw new IptablesError(
+      locked ? `${argv[0]}: the xtables lock was held for ${lockWaitSeconds} s` : error.message,
+      locked ? 'EAGAIN' : 'ENOEXEC',
+      error.details,
+    )
+  }
+}
+
+/** Is there a program to change this family's rules with? */
+export const hasIptables = (family: Family): boolean =>
+  findProgram(programName(family, 'restore')) !== undefined
+
+/** The rules of one table in one list, as iptables-restore reads them: "-A POSTROUTING -j …". */
+export type TableScript = {
+  readonly table: 'nat' | 'filter' | 'mangle' | 'raw'
+  readonly lines: readonly string[]
+}
+
+/** Applies all lines of one family, or none. Throws an IptablesError: code EAGAIN if the lock was not had. */
+export const iptablesRestore = async (family: Family, scripts: readonly TableScript[]): Promise<void> => {
+  const text = scripts.map(({ table, lines }) => `*${table}\n${lines.join('\n')}\nCOMMIT\n`).join('')
+  await run([program(family, 'restore'), '--noflush', `--wait=${lockWaitSeconds}`], text)
+}
+
+/** A table's chains and rules, each rule in the form that deletes it when "-A" is made "-D". */
+export type TableDump = { readonly chains: ReadonlySet<string>; readonly rules: readonly string[] }
+
+/** Reads one table of one family. Equivalent to: `iptables-save -t $table`. */
+export const iptablesSave = async (family: Family, table: TableScript['table']): Promise<TableDump> => {
+  const lines = (await run([program(family, 'save'), '-t', table])).split('\n')
+  const chains = lines.filter(line => line.startsWith(':')).map(line => line.slice(1).split(' ')[0] ?? '')
+  return { chains: new Set(chains), rules: lines.filter(line => line.startsWith('-A ')) }
+}
+
+/** A comment match; iptables-save quotes the same characters with a backslash. */
+export const commentMatch = (comment: string): string =>
+  `-m comment --comment "${comment.replaceAll('\\', '\\\\').replaceAll('"', '\\"')}"`
+
+/** The comment of a rule as iptables-save prints it; "" if it has none. */
+export const commentOf = (rule: string): string => {
+  const quoted = /--comment "((?:[^"\\]|\\.)*)"/.exec(rule)?.[1]
+  if (quoted !== undefined) return quoted.replace(/\\(.)/g, '$1')
+  return /--comment (\S+)/.exec(rule)?.[1] ?? ''
+}
+
+/** The chain a rule is in: the word after "-A". */
+export const chainOf = (rule: string): string => rule.split(' ')[1] ?? ''
+
+/** The chain or target a rule jumps to; "" for one without. */
+export const targetOf = (rule: string): string => / -[jg] (\S+)/.exec(rule)?.[1] ?? ''
+
+/** The line that deletes a rule which iptables-save printed. */
+export const deletionOf = (rule: string): string => rule.replace(/^-A /, '-D ')

@@ -1,0 +1,28 @@
+/**
+ * The names of chains and the comments of rules, as the reference makes them. They live in the kernel of every node
+ * that runs either implementation, so they never change: an upgrade must find what was there before.
+ */
+import { platform } from '#platform'
+
+const chainPrefix = 'CNI-'
+// XT_EXTENSION_MAXNAMELEN less the final NUL.
+const chainNameLength = 28
+
+/** A chain of one container on one network: "CNI-", a prefix, and hex digits of sha512(network + containerID). */
+export const containerChain = (network: string, containerID: string, prefix = ''): string =>
+  `${chainPrefix}${prefix}${platform.sha512Hex(network + containerID)}`.slice(0, chainNameLength)
+
+/** Is it a chain that `containerChain` makes without a prefix? */
+export const isMasqueradeChain = (chain: string): boolean => /^CNI-[0-9a-f]{24}$/.test(chain)
+
+/** The comment on each rule of a container: the network and the container in full. */
+export const containerComment = (network: string, containerID: string): string =>
+  `name: "${network}" id: "${containerID}"`
+
+/** The network and container that a comment of `containerComment` names; undefined for any other comment. */
+export const parseContainerComment = (
+  comment: string,
+): { network: string; containerID: string } | undefined => {
+  const [, network, containerID] = /^name: "([^"]*)" id: "([^"]*)"$/.exec(comment) ?? []
+  return network !== undefined && containerID !== undefined ? { network, containerID } : undefined
+}

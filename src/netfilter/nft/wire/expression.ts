@@ -1,0 +1,48 @@
+import { type Attribute, readAttributeList, readAttributes, readText } from '../../../netlink/wire/attributes'
+
+/** <linux/netfilter/nf_tables.h>, enum nft_list_attributes, nft_expr_attributes, nft_data_attributes */
+export const NFTA_LIST_ELEM = 1
+const NFTA_EXPR_NAME = 1
+const NFTA_EXPR_DATA = 2
+export const NFTA_DATA_VALUE = 1
+export const NFTA_DATA_VERDICT = 2
+
+/** One step of a rule, such as "load meta mark into register 1", to send. */
+export type Expression = { readonly name: string; readonly attributes: readonly Attribute[] }
+
+/** One step of a rule as the kernel lists it: its NFTA_<NAME>_* attributes by type. */
+export type ReadExpression = { readonly name: string; readonly attributes: ReadonlyMap<number, Buffer> }
+
+/** A NUL-terminated name. */
+export const putName = (name: string): Buffer => Buffer.from(`${name}\0`)
+
+// NFTA_RULE_EXPRESSIONS (nest)
+//   NFTA_LIST_ELEM (nest), one for each expression
+//     NFTA_EXPR_NAME (string)
+//     NFTA_EXPR_DATA (nest of the expression's own attributes)
+export const putExpressions = (expressions: readonly Expression[]): Attribute[] =>
+  expressions.map(({ name, attributes }) => [
+    NFTA_LIST_ELEM,
+    [
+      [NFTA_EXPR_NAME, putName(name)],
+      [NFTA_EXPR_DATA, attributes],
+    ],
+  ])
+
+/** The expressions in the nest of NFTA_RULE_EXPRESSIONS. Throws on a length that can't be. */
+export const readExpressions = (nest: Buffer | undefined): ReadExpression[] =>
+  readAttributeList(nest ?? Buffer.alloc(0)).map(({ value }) => {
+    const expression = readAttributes(value)
+    return {
+      name: readText(expression.get(NFTA_EXPR_NAME)),
+      attributes: readAttributes(expression.get(NFTA_EXPR_DATA) ?? Buffer.alloc(0)),
+    }
+  })
+
+// nft_data (nest)
+//   NFTA_DATA_VALUE (bytes, as they stand in the register)
+export const putData = (value: Uint8Array): Attribute[] => [[NFTA_DATA_VALUE, value]]
+
+/** The bytes in a nest of nft_data; undefined for a missing one or a verdict. */
+export const readData = (nest: Buffer | undefined): Buffer | undefined =>
+  nest && readAttributes(nest).get(NFTA_DATA_VALUE)

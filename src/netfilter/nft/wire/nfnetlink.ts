@@ -1,0 +1,103 @@
+import { NLM_F_ACK, type Request } from '../../../netlink/socket'
+import { type Attribute, messageBody, putU32be } from '../../../netlink/wire/attributes'
+
+/** <linux/netfilter.h>: the numbers of the families that nft calls inet, ip, bridge and ip6. */
+const NFPROTO_INET = 1
+export const NFPROTO_IPV4 = 2
+const NFPROTO_BRIDGE = 7
+export const NFPROTO_IPV6 = 10
+
+/** <linux/netfilter/nfnetlink.h> */
+const NFNL_SUBSYS_NFTABLES = 10
+const NFNL_MSG_BATCH_BEGIN = 0x10
+const NFNL_MSG_BATCH_END = 0x11
+const NFNL_BATCH_GENID = 1
+const NFNETLINK_V0 = 0
+
+/** <linux/netfilter/nf_tables.h>, enum nf_tables_msg_types */
+export const NFT_MSG_NEWTABLE = 0
+export const NFT_MSG_GETTABLE = 1
+export const NFT_MSG_DELTABLE = 2
+export const NFT_MSG_NEWCHAIN = 3
+export const NFT_MSG_GETCHAIN = 4
+export const NFT_MSG_DELCHAIN = 5
+export const NFT_MSG_NEWRULE = 6
+export const NFT_MSG_GETRULE = 7
+export const NFT_MSG_DELRULE = 8
+export const NFT_MSG_NEWSET = 9
+export const NFT_MSG_GETSET = 10
+export const NFT_MSG_DELSET = 11
+export const NFT_MSG_NEWSETELEM = 12
+export const NFT_MSG_GETSETELEM = 13
+export const NFT_MSG_DELSETELEM = 14
+export const NFT_MSG_NEWGEN = 15
+export const NFT_MSG_GETGEN = 16
+
+const families = { ip: NFPROTO_IPV4, ip6: NFPROTO_IPV6, inet: NFPROTO_INET, bridge: NFPROTO_BRIDGE } as const
+
+/** A family of tables as nft spells it. */
+export type NftFamily = keyof typeof families
+
+/** The family of that number; undefined for one this project has no use for, such as netdev. */
+export const nftFamilyOf = (nfproto: number): NftFamily | undefined =>
+  (Object.keys(families) as NftFamily[]).find(family => families[family] === nfproto)
+
+// <linux/netfilter/nfnetlink.h>                   offset
+// struct nfgenmsg {
+//   __u8 nfgen_family;                            0
+//   __u8 version;                                 1
+//   __be16 res_id;                                2
+// };                                              4 bytes
+export const SIZEOF_NFGENMSG = 4
+
+const nfGenMsg = (nfproto: number, resId = 0): Buffer => {
+  const header = Buffer.alloc(SIZEOF_NFGENMSG)
+  header[0] = nfproto
+  header[1] = NFNETLINK_V0
+  header.writeUInt16BE(resId, 2)
+  return header
+}
+
+/** A request to nf_tables, or to all its families if none is given (NFPROTO_UNSPEC). */
+export const nftRequest = (
+  message: number,
+  family: NftFamily | undefined,
+  attributes: readonly Attribute[],
+  flags = 0,
+): Request => ({
+  type: (NFNL_SUBSYS_NFTABLES << 8) | message,
+  flags,
+  body: messageBody(nfGenMsg(family ? families[family] : 0), attributes),
+})
+
+/** Is `type` the netlink type of this nf_tables message? */
+export const isNftMessage = (type: number, message: number): boolean =>
+  type === ((NFNL_SUBSYS_NFTABLES << 8) | message)
+
+const batchMark = (type: number, attributes: readonly Attribute[]): Request => ({
+  type,
+  body: messageBody(nfGenMsg(0, NFNL_SUBSYS_NFTABLES), attributes),
+})
+
+/**
+ * What nf_tables applies as a whole or not at all, in the order of one datagram:
+ *
+ *   NFNL_MSG_BATCH_BEGIN [NFNL_BATCH_GENID (be32)]
+ *   requests …
+ *   NFNL_MSG_BATCH_END
+ *
+ * Only the last request asks for an acknowledgement. The kernel answers in the order of the requests and reports each
+ * refusal unasked, so that one answer ends the wait; one for each of 500 would overflow the receive buffer.
+ */
+export const batch = (requests: readonly Request[], generation?: number): Request[] => {
+  const last = requests.length - 1
+  return [
+    batchMark(NFNL_MSG_BATCH_BEGIN, [
+      [NFNL_BATCH_GENID, generation === undefined ? undefined : putU32be(generation)],
+    ]),
+    ...requests.map((request, i) =>
+      i === last ? { ...request, flags: (request.flags ?? 0) | NLM_F_ACK } : request,
+    ),
+    batchMark(NFNL_MSG_BATCH_END, []),
+  ]
+}

@@ -1,0 +1,66 @@
+import { type Attribute, readAttributes, readText } from '../../../netlink/wire/attributes'
+import { type Expression, putExpressions, putName, type ReadExpression, readExpressions } from './expression'
+import { SIZEOF_NFGENMSG } from './nfnetlink'
+import { NFTNL_UDATA_COMMENT, putComment, putUserdata, readComment, readUserdata } from './userdata'
+
+/** <linux/netfilter/nf_tables.h>, enum nft_rule_attributes */
+const NFTA_RULE_TABLE = 1
+const NFTA_RULE_CHAIN = 2
+const NFTA_RULE_HANDLE = 3
+const NFTA_RULE_EXPRESSIONS = 4
+const NFTA_RULE_USERDATA = 7
+
+/** A rule as the kernel lists it. */
+export type ReadRule = {
+  readonly table: string
+  readonly chain: string
+  /** The number by which it is deleted; the kernel never gives it to another rule of the table. */
+  readonly handle: bigint
+  readonly comment: string
+  readonly expressions: readonly ReadExpression[]
+}
+
+// nfgenmsg
+//   NFTA_RULE_TABLE, NFTA_RULE_CHAIN (string)     the chain may be absent when rules are listed
+export const ruleKey = (table: string, chain?: string): Attribute[] => [
+  [NFTA_RULE_TABLE, putName(table)],
+  [NFTA_RULE_CHAIN, chain === undefined ? undefined : putName(chain)],
+]
+
+// nfgenmsg
+//   NFTA_RULE_TABLE, NFTA_RULE_CHAIN (string)
+//   NFTA_RULE_HANDLE (be64)
+export const ruleHandle = (table: string, chain: string, handle: bigint): Attribute[] => {
+  const number = Buffer.alloc(8)
+  number.writeBigUInt64BE(handle)
+  return [...ruleKey(table, chain), [NFTA_RULE_HANDLE, number]]
+}
+
+// nfgenmsg
+//   NFTA_RULE_TABLE, NFTA_RULE_CHAIN (string)
+//   NFTA_RULE_EXPRESSIONS (nest, see expression.ts)
+//   NFTA_RULE_USERDATA (userdata: comment)
+export const ruleAttributes = (
+  table: string,
+  chain: string,
+  rule: { expressions: readonly Expression[]; comment?: string | undefined },
+): Attribute[] => [
+  ...ruleKey(table, chain),
+  [NFTA_RULE_EXPRESSIONS, putExpressions(rule.expressions)],
+  [NFTA_RULE_USERDATA, putUserdata([[NFTNL_UDATA_COMMENT, putComment(rule.comment)]])],
+]
+
+/** The rule of an NFT_MSG_NEWRULE. Throws if its handle is missing or anything in it is cut off. */
+export const readRule = (body: Buffer): ReadRule => {
+  const attributes = readAttributes(body.subarray(SIZEOF_NFGENMSG))
+  const handle = attributes.get(NFTA_RULE_HANDLE)
+  if (handle?.length !== 8) throw new Error('a rule without its handle')
+  const userdata = readUserdata(attributes.get(NFTA_RULE_USERDATA))
+  return {
+    table: readText(attributes.get(NFTA_RULE_TABLE)),
+    chain: readText(attributes.get(NFTA_RULE_CHAIN)),
+    handle: handle.readBigUInt64BE(0),
+    comment: readComment(userdata.get(NFTNL_UDATA_COMMENT)),
+    expressions: readExpressions(attributes.get(NFTA_RULE_EXPRESSIONS)),
+  }
+}

@@ -1,0 +1,90 @@
+import {
+  type Attribute,
+  putU32be,
+  readAttributeList,
+  readAttributes,
+  readU32be,
+} from '../../../netlink/wire/attributes'
+import { NFTA_LIST_ELEM, putData, putName, readData } from './expression'
+import { SIZEOF_NFGENMSG } from './nfnetlink'
+import { readUserdata } from './userdata'
+
+/** <linux/netfilter/nf_tables.h>, enum nft_set_elem_flags */
+export const NFT_SET_ELEM_INTERVAL_END = 0x1
+/** enum nft_set_elem_list_attributes and nft_set_elem_attributes */
+const NFTA_SET_ELEM_LIST_TABLE = 1
+const NFTA_SET_ELEM_LIST_SET = 2
+const NFTA_SET_ELEM_LIST_ELEMENTS = 3
+const NFTA_SET_ELEM_KEY = 1
+const NFTA_SET_ELEM_DATA = 2
+const NFTA_SET_ELEM_FLAGS = 3
+const NFTA_SET_ELEM_USERDATA = 6
+const NFTA_SET_ELEM_KEY_END = 10
+
+/** An element of a set as the kernel takes it. */
+export type SetElem = {
+  readonly key: Buffer
+  /** The last key, in a set that stores ranges part by part. */
+  readonly keyEnd?: Buffer | undefined
+  readonly data?: Buffer | undefined
+  readonly flags?: number | undefined
+  readonly userdata?: Buffer | undefined
+}
+
+/** An element of a set as the kernel lists it, its userdata taken apart. */
+export type ReadSetElem = {
+  readonly key: Buffer
+  readonly keyEnd: Buffer | undefined
+  readonly data: Buffer | undefined
+  readonly flags: number
+  readonly notes: ReadonlyMap<number, Buffer>
+}
+
+const setElem = ({ key, keyEnd, data, flags, userdata }: SetElem): Attribute => [
+  NFTA_LIST_ELEM,
+  [
+    [NFTA_SET_ELEM_FLAGS, flags ? putU32be(flags) : undefined],
+    [NFTA_SET_ELEM_KEY, putData(key)],
+    [NFTA_SET_ELEM_KEY_END, keyEnd && putData(keyEnd)],
+    [NFTA_SET_ELEM_DATA, data && putData(data)],
+    [NFTA_SET_ELEM_USERDATA, userdata],
+  ],
+]
+
+// nfgenmsg
+//   NFTA_SET_ELEM_LIST_TABLE, NFTA_SET_ELEM_LIST_SET (string)
+//   NFTA_SET_ELEM_LIST_ELEMENTS (nest)            absent when all are meant
+//     NFTA_LIST_ELEM (nest), one for each element
+//       NFTA_SET_ELEM_FLAGS (be32)                NFT_SET_ELEM_INTERVAL_END; absent for none
+//       NFTA_SET_ELEM_KEY (nft_data)
+//       NFTA_SET_ELEM_KEY_END (nft_data)          Linux 5.6, of concatenations with intervals
+//       NFTA_SET_ELEM_DATA (nft_data)             of maps
+//       NFTA_SET_ELEM_USERDATA (userdata: comment, flags)
+export const setElemListAttributes = (
+  table: string,
+  set: string,
+  elements?: readonly SetElem[],
+): Attribute[] => [
+  [NFTA_SET_ELEM_LIST_TABLE, putName(table)],
+  [NFTA_SET_ELEM_LIST_SET, putName(set)],
+  [NFTA_SET_ELEM_LIST_ELEMENTS, elements?.map(setElem)],
+]
+
+const readSetElem = (value: Buffer): ReadSetElem => {
+  const attributes = readAttributes(value)
+  const key = readData(attributes.get(NFTA_SET_ELEM_KEY))
+  if (!key) throw new Error('a set element without its key')
+  return {
+    key,
+    keyEnd: readData(attributes.get(NFTA_SET_ELEM_KEY_END)),
+    data: readData(attributes.get(NFTA_SET_ELEM_DATA)),
+    flags: readU32be(attributes.get(NFTA_SET_ELEM_FLAGS)) ?? 0,
+    notes: readUserdata(attributes.get(NFTA_SET_ELEM_USERDATA)),
+  }
+}
+
+/** The elements in an NFT_MSG_NEWSETELEM. Throws if one has no key or anything is cut off. */
+export const readSetElems = (body: Buffer): ReadSetElem[] => {
+  const list = readAttributes(body.subarray(SIZEOF_NFGENMSG)).get(NFTA_SET_ELEM_LIST_ELEMENTS)
+  return list ? readAttributeList(list).map(({ value }) => readSetElem(value)) : []
+}

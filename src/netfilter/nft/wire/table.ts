@@ -1,0 +1,36 @@
+import { type Attribute, readAttributes, readText } from '../../../netlink/wire/attributes'
+import { putName } from './expression'
+import { type NftFamily, nftFamilyOf, SIZEOF_NFGENMSG } from './nfnetlink'
+import { NFTNL_UDATA_COMMENT, putComment, putUserdata, readComment, readUserdata } from './userdata'
+
+/** <linux/netfilter/nf_tables.h>, enum nft_table_attributes */
+const NFTA_TABLE_NAME = 1
+const NFTA_TABLE_USERDATA = 6
+
+/** A table, which its family and its name make one together. */
+export type NftTable = { readonly family: NftFamily; readonly name: string }
+
+/** A table as the kernel lists it. */
+export type ReadTable = NftTable & { readonly comment: string }
+
+// nfgenmsg
+//   NFTA_TABLE_NAME (string)
+//   NFTA_TABLE_USERDATA (userdata: comment)       Linux 5.9; ignored before
+export const tableAttributes = (table: NftTable, comment?: string): Attribute[] => [
+  [NFTA_TABLE_NAME, putName(table.name)],
+  [NFTA_TABLE_USERDATA, putUserdata([[NFTNL_UDATA_COMMENT, putComment(comment)]])],
+]
+
+/** The table of an NFT_MSG_NEWTABLE; undefined for one of a family that the project has no use for. */
+export const readTable = (body: Buffer): ReadTable | undefined => {
+  const attributes = readAttributes(body.subarray(SIZEOF_NFGENMSG))
+  const family = nftFamilyOf(body[0] ?? 0)
+  const userdata = readUserdata(attributes.get(NFTA_TABLE_USERDATA))
+  return (
+    family && {
+      family,
+      name: readText(attributes.get(NFTA_TABLE_NAME)),
+      comment: readComment(userdata.get(NFTNL_UDATA_COMMENT)),
+    }
+  )
+}

@@ -4,13 +4,12 @@
  */
 import { statSync } from 'node:fs'
 import { platform } from '#platform'
-import { warn } from '../host/log'
 import type { Command } from './args'
 import { CniError, ErrorCode } from './error'
+import { execPlugin } from './exec-plugin'
 import type { Call } from './plugin'
 import { parseResult, type Result } from './result'
 import { runCommand } from './run'
-import { isJsonObject } from './schema'
 
 type Verb = Exclude<Command, 'VERSION'>
 
@@ -51,7 +50,7 @@ const callDelegate = async (call: Call, type: string, verb: Verb): Promise<Resul
     })
     return result
   }
-  const stdout = await execPlugin(found.path, verb, call.stdin)
+  const stdout = await execPlugin({ path: found.path, env: environment(verb), stdin: call.stdin })
   return verb === 'ADD' ? parseDelegateResult(stdout, call, type) : undefined
 }
 
@@ -70,38 +69,6 @@ const environment = (verb: Verb): Record<string, string> => {
   const env: Record<string, string> = {}
   for (const [name, value] of Object.entries(process.env)) if (value !== undefined) env[name] = value
   return { ...env, CNI_COMMAND: verb }
-}
-
-/** Executes a plugin as a runtime does and answers what it printed; throws the error object it printed instead. */
-const execPlugin = async (path: string, verb: Verb, stdin: string): Promise<string> => {
-  const { exitCode, stdout, stderr } = await platform.run([path], { env: environment(verb), stdin })
-  if (exitCode === 0) {
-    if (stderr) warn(stderr.trimEnd())
-    return stdout
-  }
-  throw pluginFailure(exitCode, stdout, stderr)
-}
-
-const pluginFailure = (exitCode: number, stdout: string, stderr: string): CniError => {
-  if (!stdout) {
-    const said = stderr ? `: ${JSON.stringify(stderr)}` : ' with no error message'
-    return new CniError(ErrorCode.internal, `netplugin failed${said}: exit status ${exitCode}`)
-  }
-  let value: unknown
-  try {
-    value = JSON.parse(stdout)
-  } catch {
-    // Not an error object: quoted below as it is.
-  }
-  if (!isJsonObject(value) || typeof value.msg !== 'string') {
-    return new CniError(
-      ErrorCode.internal,
-      `netplugin failed but error parsing its diagnostic message ${JSON.stringify(stdout)}`,
-    )
-  }
-  return new CniError(typeof value.code === 'number' ? value.code : ErrorCode.internal, value.msg, {
-    details: typeof value.details === 'string' ? value.details : '',
-  })
 }
 
 /** Has the IPAM plugin give out addresses. */

@@ -31,6 +31,8 @@ export const foldKeys = (schema: AnySchema, value: unknown): unknown => {
   const item = partOf(schema, 'item')
   if (item) return Array.isArray(value) ? value.map(element => foldKeys(item, element)) : value
   const entries = entriesOf(schema)
+  // valibot takes a list for an object; in the form of text it is refused, and shown, like anything else wrong.
+  if (entries && Array.isArray(value)) return JSON.stringify(value)
   if (!entries || !isJsonObject(value)) return value
 
   const spelling = new Map(Object.keys(entries).map(key => [key.toLowerCase(), key]))

@@ -1,6 +1,7 @@
 /** Concatenations: several values side by side in one key, each filled up to whole 32-bit words. */
+
+import { decodeValue, encodeValue, type NftType, type NftValue, typeById, typeOf } from './value'
 import { registerBytes } from './wire/register'
-import { decodeValue, encodeValue, type NftType, type NftValue, typeOf } from './value'
 
 // include/datatype.h of nft, TYPE_BITS: a concatenation's number is made of its types' numbers, six bits each.
 const TYPE_BITS = 6
@@ -8,6 +9,17 @@ const TYPE_BITS = 6
 /** nft's number for these types side by side. */
 export const concatId = (types: readonly NftType[]): number =>
   types.reduce((id, type) => (id << TYPE_BITS) | typeOf(type).id, 0)
+
+/** The types that number stands for; undefined if one of them is not used here. */
+export const concatTypes = (id: number): NftType[] | undefined => {
+  const types: NftType[] = []
+  for (let rest = id; rest > 0; rest >>>= TYPE_BITS) {
+    const type = typeById(rest & ((1 << TYPE_BITS) - 1))
+    if (!type) return undefined
+    types.unshift(type)
+  }
+  return types
+}
 
 /** The length of these types side by side in bytes; a single type is not filled up. */
 export const concatBytes = (types: readonly NftType[]): number =>

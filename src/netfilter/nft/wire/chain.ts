@@ -5,9 +5,9 @@ import {
   readText,
   readU32be,
 } from '../../../netlink/wire/attributes'
-import { putName } from './expression'
+import { putName, readName } from './expression'
 import { NF_ACCEPT, NF_DROP } from './immediate'
-import { SIZEOF_NFGENMSG } from './nfnetlink'
+import { readNftAttributes } from './nfnetlink'
 import { NFTNL_UDATA_COMMENT, putComment, putUserdata, readComment, readUserdata } from './userdata'
 
 /** <linux/netfilter/nf_tables.h>, enum nft_chain_attributes and nft_hook_attributes */
@@ -88,7 +88,7 @@ const readPolicy = (value: Buffer | undefined): 'accept' | 'drop' | undefined =>
 
 /** The chain of an NFT_MSG_NEWCHAIN. */
 export const readChain = (body: Buffer): ReadChain => {
-  const attributes = readAttributes(body.subarray(SIZEOF_NFGENMSG))
+  const attributes = readNftAttributes(body)
   const hookNest = attributes.get(NFTA_CHAIN_HOOK)
   const hook = hookNest ? readAttributes(hookNest) : new Map<number, Buffer>()
   const hooknum = readU32be(hook.get(NFTA_HOOK_HOOKNUM))
@@ -96,8 +96,8 @@ export const readChain = (body: Buffer): ReadChain => {
   const type = attributes.get(NFTA_CHAIN_TYPE)
   const userdata = readUserdata(attributes.get(NFTA_CHAIN_USERDATA))
   return {
-    table: readText(attributes.get(NFTA_CHAIN_TABLE)),
-    name: readText(attributes.get(NFTA_CHAIN_NAME)),
+    table: readName(attributes.get(NFTA_CHAIN_TABLE)),
+    name: readName(attributes.get(NFTA_CHAIN_NAME)),
     comment: readComment(userdata.get(NFTNL_UDATA_COMMENT)),
     type: type && readText(type),
     hook: (Object.keys(hooks) as Hook[]).find(name => hooks[name] === hooknum),

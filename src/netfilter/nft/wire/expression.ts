@@ -7,14 +7,20 @@ const NFTA_EXPR_DATA = 2
 export const NFTA_DATA_VALUE = 1
 export const NFTA_DATA_VERDICT = 2
 
+/** A NUL-terminated name. */
+export const putName = (name: string): Buffer => Buffer.from(`${name}\0`)
+
+/** The name of a thing that can't be without. Throws if it is missing. */
+export const readName = (value: Buffer | undefined): string => {
+  if (!value) throw new Error('Missing name')
+  return readText(value)
+}
+
 /** One step of a rule, such as "load meta mark into register 1", to send. */
 export type Expression = { readonly name: string; readonly attributes: readonly Attribute[] }
 
 /** One step of a rule as the kernel lists it: its NFTA_<NAME>_* attributes by type. */
 export type ReadExpression = { readonly name: string; readonly attributes: ReadonlyMap<number, Buffer> }
-
-/** A NUL-terminated name. */
-export const putName = (name: string): Buffer => Buffer.from(`${name}\0`)
 
 // NFTA_RULE_EXPRESSIONS (nest)
 //   NFTA_LIST_ELEM (nest), one for each expression
@@ -34,7 +40,7 @@ export const readExpressions = (nest: Buffer | undefined): ReadExpression[] =>
   readAttributeList(nest ?? Buffer.alloc(0)).map(({ value }) => {
     const expression = readAttributes(value)
     return {
-      name: readText(expression.get(NFTA_EXPR_NAME)),
+      name: readName(expression.get(NFTA_EXPR_NAME)),
       attributes: readAttributes(expression.get(NFTA_EXPR_DATA) ?? Buffer.alloc(0)),
     }
   })

@@ -1,5 +1,5 @@
 import { NLM_F_ACK, type Request } from '../../../netlink/socket'
-import { type Attribute, messageBody, putU32be } from '../../../netlink/wire/attributes'
+import { type Attribute, messageBody, putU32be, readAttributes } from '../../../netlink/wire/attributes'
 
 /** <linux/netfilter.h>: the numbers of the families that nft calls inet, ip, bridge and ip6. */
 const NFPROTO_INET = 1
@@ -48,7 +48,7 @@ export const nftFamilyOf = (nfproto: number): NftFamily | undefined =>
 //   __u8 version;                                 1
 //   __be16 res_id;                                2
 // };                                              4 bytes
-export const SIZEOF_NFGENMSG = 4
+const SIZEOF_NFGENMSG = 4
 
 const nfGenMsg = (nfproto: number, resId = 0): Buffer => {
   const header = Buffer.alloc(SIZEOF_NFGENMSG)
@@ -69,6 +69,12 @@ export const nftRequest = (
   flags,
   body: messageBody(nfGenMsg(family ? families[family] : 0), attributes),
 })
+
+/** The attributes of a message of nf_tables. Throws on a length that can't be. */
+export const readNftAttributes = (body: Buffer): Map<number, Buffer> => {
+  if (body.length < SIZEOF_NFGENMSG) throw new Error(`Invalid message length (${body.length})`)
+  return readAttributes(body.subarray(SIZEOF_NFGENMSG))
+}
 
 /** Is `type` the netlink type of this nf_tables message? */
 export const isNftMessage = (type: number, message: number): boolean =>

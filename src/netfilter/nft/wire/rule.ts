@@ -1,6 +1,13 @@
-import { type Attribute, readAttributes, readText } from '../../../netlink/wire/attributes'
-import { type Expression, putExpressions, putName, type ReadExpression, readExpressions } from './expression'
-import { SIZEOF_NFGENMSG } from './nfnetlink'
+import type { Attribute } from '../../../netlink/wire/attributes'
+import {
+  type Expression,
+  putExpressions,
+  putName,
+  type ReadExpression,
+  readExpressions,
+  readName,
+} from './expression'
+import { readNftAttributes } from './nfnetlink'
 import { NFTNL_UDATA_COMMENT, putComment, putUserdata, readComment, readUserdata } from './userdata'
 
 /** <linux/netfilter/nf_tables.h>, enum nft_rule_attributes */
@@ -52,13 +59,13 @@ export const ruleAttributes = (
 
 /** The rule of an NFT_MSG_NEWRULE. Throws if its handle is missing or anything in it is cut off. */
 export const readRule = (body: Buffer): ReadRule => {
-  const attributes = readAttributes(body.subarray(SIZEOF_NFGENMSG))
+  const attributes = readNftAttributes(body)
   const handle = attributes.get(NFTA_RULE_HANDLE)
-  if (handle?.length !== 8) throw new Error('a rule without its handle')
+  if (handle?.length !== 8) throw new Error('Missing handle')
   const userdata = readUserdata(attributes.get(NFTA_RULE_USERDATA))
   return {
-    table: readText(attributes.get(NFTA_RULE_TABLE)),
-    chain: readText(attributes.get(NFTA_RULE_CHAIN)),
+    table: readName(attributes.get(NFTA_RULE_TABLE)),
+    chain: readName(attributes.get(NFTA_RULE_CHAIN)),
     handle: handle.readBigUInt64BE(0),
     comment: readComment(userdata.get(NFTNL_UDATA_COMMENT)),
     expressions: readExpressions(attributes.get(NFTA_RULE_EXPRESSIONS)),

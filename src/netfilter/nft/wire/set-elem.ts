@@ -6,11 +6,12 @@ import {
   readU32be,
 } from '../../../netlink/wire/attributes'
 import { NFTA_LIST_ELEM, putData, putName, readData } from './expression'
-import { SIZEOF_NFGENMSG } from './nfnetlink'
+import { readNftAttributes } from './nfnetlink'
 import { readUserdata } from './userdata'
 
 /** <linux/netfilter/nf_tables.h>, enum nft_set_elem_flags */
 export const NFT_SET_ELEM_INTERVAL_END = 0x1
+const NFT_SET_ELEM_CATCHALL = 0x2
 /** enum nft_set_elem_list_attributes and nft_set_elem_attributes */
 const NFTA_SET_ELEM_LIST_TABLE = 1
 const NFTA_SET_ELEM_LIST_SET = 2
@@ -70,21 +71,26 @@ export const setElemListAttributes = (
   [NFTA_SET_ELEM_LIST_ELEMENTS, elements?.map(setElem)],
 ]
 
-const readSetElem = (value: Buffer): ReadSetElem => {
+const readSetElem = (value: Buffer): ReadSetElem | undefined => {
   const attributes = readAttributes(value)
+  const flags = readU32be(attributes.get(NFTA_SET_ELEM_FLAGS)) ?? 0
+  if (flags & NFT_SET_ELEM_CATCHALL) return undefined
   const key = readData(attributes.get(NFTA_SET_ELEM_KEY))
-  if (!key) throw new Error('a set element without its key')
+  if (!key) throw new Error('Missing key')
   return {
     key,
     keyEnd: readData(attributes.get(NFTA_SET_ELEM_KEY_END)),
     data: readData(attributes.get(NFTA_SET_ELEM_DATA)),
-    flags: readU32be(attributes.get(NFTA_SET_ELEM_FLAGS)) ?? 0,
+    flags,
     notes: readUserdata(attributes.get(NFTA_SET_ELEM_USERDATA)),
   }
 }
 
-/** The elements in an NFT_MSG_NEWSETELEM. Throws if one has no key or anything is cut off. */
+/**
+ * The elements in an NFT_MSG_NEWSETELEM, without nft's `*`, which this project never adds. Throws if one has no key or
+ * anything is cut off.
+ */
 export const readSetElems = (body: Buffer): ReadSetElem[] => {
-  const list = readAttributes(body.subarray(SIZEOF_NFGENMSG)).get(NFTA_SET_ELEM_LIST_ELEMENTS)
-  return list ? readAttributeList(list).map(({ value }) => readSetElem(value)) : []
+  const list = readNftAttributes(body).get(NFTA_SET_ELEM_LIST_ELEMENTS)
+  return list ? readAttributeList(list).flatMap(({ value }) => readSetElem(value) ?? []) : []
 }

@@ -1,13 +1,6 @@
-import {
-  type Attribute,
-  putU32,
-  putU32be,
-  readAttributes,
-  readText,
-  readU32be,
-} from '../../../netlink/wire/attributes'
-import { NFTA_LIST_ELEM, putName } from './expression'
-import { SIZEOF_NFGENMSG } from './nfnetlink'
+import { type Attribute, putU32, putU32be, readU32be } from '../../../netlink/wire/attributes'
+import { NFTA_LIST_ELEM, putName, readName } from './expression'
+import { readNftAttributes } from './nfnetlink'
 import * as u from './userdata'
 
 /** <linux/netfilter/nf_tables.h>, enum nft_set_flags */
@@ -98,12 +91,12 @@ export const setAttributes = (table: string, set: WireSet, id: number): Attribut
 
 /** The set of an NFT_MSG_NEWSET. Throws if anything in it is cut off. */
 export const readSet = (body: Buffer): ReadSet => {
-  const attributes = readAttributes(body.subarray(SIZEOF_NFGENMSG))
+  const attributes = readNftAttributes(body)
   const userdata = u.readUserdata(attributes.get(NFTA_SET_USERDATA))
   const flags = readU32be(attributes.get(NFTA_SET_FLAGS)) ?? 0
   return {
-    table: readText(attributes.get(NFTA_SET_TABLE)),
-    name: readText(attributes.get(NFTA_SET_NAME)),
+    table: readName(attributes.get(NFTA_SET_TABLE)),
+    name: readName(attributes.get(NFTA_SET_NAME)),
     flags,
     keyType: readU32be(attributes.get(NFTA_SET_KEY_TYPE)) ?? 0,
     dataType: flags & NFT_SET_MAP ? readU32be(attributes.get(NFTA_SET_DATA_TYPE)) : undefined,

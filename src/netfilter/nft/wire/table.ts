@@ -1,6 +1,6 @@
-import { type Attribute, readAttributes, readText } from '../../../netlink/wire/attributes'
-import { putName } from './expression'
-import { type NftFamily, nftFamilyOf, SIZEOF_NFGENMSG } from './nfnetlink'
+import type { Attribute } from '../../../netlink/wire/attributes'
+import { putName, readName } from './expression'
+import { type NftFamily, nftFamilyOf, readNftAttributes } from './nfnetlink'
 import { NFTNL_UDATA_COMMENT, putComment, putUserdata, readComment, readUserdata } from './userdata'
 
 /** <linux/netfilter/nf_tables.h>, enum nft_table_attributes */
@@ -9,6 +9,9 @@ const NFTA_TABLE_USERDATA = 6
 
 /** A table, which its family and its name make one together. */
 export type NftTable = { readonly family: NftFamily; readonly name: string }
+
+/** The table in messages: `table "inet kubenet"`. */
+export const formatTable = ({ family, name }: NftTable): string => `table "${family} ${name}"`
 
 /** A table as the kernel lists it. */
 export type ReadTable = NftTable & { readonly comment: string }
@@ -23,13 +26,13 @@ export const tableAttributes = (table: NftTable, comment?: string): Attribute[] 
 
 /** The table of an NFT_MSG_NEWTABLE; undefined for one of a family that the project has no use for. */
 export const readTable = (body: Buffer): ReadTable | undefined => {
-  const attributes = readAttributes(body.subarray(SIZEOF_NFGENMSG))
+  const attributes = readNftAttributes(body)
   const family = nftFamilyOf(body[0] ?? 0)
   const userdata = readUserdata(attributes.get(NFTA_TABLE_USERDATA))
   return (
     family && {
       family,
-      name: readText(attributes.get(NFTA_TABLE_NAME)),
+      name: readName(attributes.get(NFTA_TABLE_NAME)),
       comment: readComment(userdata.get(NFTNL_UDATA_COMMENT)),
     }
   )

@@ -1,0 +1,53 @@
+import { platform } from '#platform'
+import { warn } from '../host/log'
+import type { ProgramResult } from '../platform/platform'
+import { CniError, ErrorCode } from './error'
+import { isJsonObject } from './schema'
+
+/** Runs the program at `path` to its end. What a test puts in its place sees exactly what the plugin would. */
+export type PluginExec = (path: string, env: Record<string, string>, stdin: string) => Promise<ProgramResult>
+
+/** One execution of a plugin: `env` is its whole environment. */
+export type PluginExecution = {
+  readonly path: string
+  readonly env: Record<string, string>
+  readonly stdin: string
+}
+
+/** Starts the plugin as a process; rejects only if it can't be started. */
+export const startPlugin: PluginExec = (path, env, stdin) => platform.run([path], { env, stdin })
+
+/** Executes a plugin as a runtime does and answers what it printed; throws the error object it printed instead. */
+export const execPlugin = async (
+  { path, env, stdin }: PluginExecution,
+  exec: PluginExec = startPlugin,
+): Promise<string> => {
+  const { exitCode, stdout, stderr } = await exec(path, env, stdin)
+  if (exitCode === 0) {
+    if (stderr) warn(stderr.trimEnd())
+    return stdout
+  }
+  throw pluginFailure(exitCode, stdout, stderr)
+}
+
+const pluginFailure = (exitCode: number, stdout: string, stderr: string): CniError => {
+  if (!stdout) {
+    const said = stderr ? `: ${JSON.stringify(stderr)}` : ' with no error message'
+    return new CniError(ErrorCode.internal, `netplugin failed${said}: exit status ${exitCode}`)
+  }
+  let value: unknown
+  try {
+    value = JSON.parse(stdout)
+  } catch {
+    // Not an error object: quoted below as it is.
+  }
+  if (!isJsonObject(value) || typeof value.msg !== 'string') {
+    return new CniError(
+      ErrorCode.internal,
+      `netplugin failed but error parsing its diagnostic message ${JSON.stringify(stdout)}`,
+    )
+  }
+  return new CniError(typeof value.code === 'number' ? value.code : ErrorCode.internal, value.msg, {
+    details: typeof value.details === 'string' ? value.details : '',
+  })
+}

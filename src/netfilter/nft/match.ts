@@ -1,0 +1,117 @@
+/** The conditions of a rule. Each ends the rule for packets that don't meet it. */
+import { putU32 } from '../../netlink/wire/attributes'
+import type { RuleContext } from './dependency'
+import { type Selector, selectorBytes } from './selector'
+import type { NftSet } from './set'
+import { bitwise } from './wire/bitwise'
+import { cmp, NFT_CMP_EQ, NFT_CMP_NEQ } from './wire/cmp'
+import { ctLoad, NFT_CT_STATE, NFT_CT_STATUS } from './wire/ct'
+import type { Expression } from './wire/expression'
+import { fib, NFT_FIB_RESULT_ADDRTYPE, NFTA_FIB_F_DADDR, NFTA_FIB_F_SADDR } from './wire/fib'
+import { lookup } from './wire/lookup'
+import { NFT_REG_1, registerAt, registerBytes } from './wire/register'
+
+/** A step of a rule: the expressions it is made of at its place in the rule. */
+export type Statement = (context: RuleContext) => Expression[]
+
+const compare = <V>(selector: Selector<V>, op: number, value: V): Statement => {
+  const { bytes, mask } = selector.operand(value)
+  return context => [
+    ...context.require(selector.needs),
+    selector.load(NFT_REG_1, bytes.length),
+    ...(mask ? [bitwise(NFT_REG_1, mask, Buffer.alloc(mask.length))] : []),
+    cmp(NFT_REG_1, op, bytes),
+  ]
+}
+
+/**
+ * The field has this value. `eq(ipSaddr, cidr)` is `ip saddr 10.0.0.0/8`, `eq(iifname, 'eth0')` is `iifname "eth0"`,
+ * `eq(and(metaMark, 0x2000), 0x2000)` is `meta mark & 0x2000 == 0x2000`. Throws a TypeError for a value that the field
+ * can't have.
+ */
+export const eq = <V>(selector: Selector<V>, value: NoInfer<V>): Statement =>
+  compare(selector, NFT_CMP_EQ, value)
+
+/** The field has another value. `neq(ipDaddr, cidr)` is `ip daddr != 10.0.0.0/8`. */
+export const neq = <V>(selector: Selector<V>, value: NoInfer<V>): Statement =>
+  compare(selector, NFT_CMP_NEQ, value)
+
+/** Fields side by side as a key of a set. */
+export type Key = readonly Pick<Selector<never>, 'type' | 'needs' | 'load'>[]
+
+/** Loads the fields side by side into registers, from NFT_REG_1 on. Throws a TypeError if they don't fit the set. */
+export const loadKey = (context: RuleContext, key: Key, set: NftSet): Expression[] => {
+  if (key.length !== set.key.length || key.some(({ type }, i) => type !== set.key[i])) {
+    const types = key.map(({ type }) => type).join(' . ')
+    throw new TypeError(`a lookup of ${types} in "${set.name}" of ${set.key.join(' . ')}`)
+  }
+  const needed = key.flatMap(({ needs }) => context.require(needs))
+  let offset = 0
+  const loads = key.map(selector => {
+    const load = selector.load(registerAt(offset), selectorBytes(selector))
+    offset += registerBytes(selectorBytes(selector))
+    return load
+  })
+  return [...needed, ...loads]
+}
+
+const lookupIn = (key: Key, set: NftSet, inverse: boolean): Statement => {
+  return context => [...loadKey(context, key, set), lookup(NFT_REG_1, set.name, { inverse })]
+}
+
+/** The fields are in the set. `inSet([ipSaddr, thDport], set)` is `ip saddr . th dport @set`. */
+export const inSet = (key: Key, set: NftSet): Statement => lookupIn(key, set, false)
+
+/** The fields are not in the set. `notInSet([ipDaddr], set)` is `ip daddr != @set`. */
+export const notInSet = (key: Key, set: NftSet): Statement => lookupIn(key, set, true)
+
+/** <linux/rtnetlink.h>, RTN_*: the kinds of addresses by their names in nft. */
+const addressTypes = { unicast: 1, local: 2, broadcast: 3, multicast: 5 } as const
+
+/** A kind of address as the routing table tells it; "local" is one of the node's own. */
+export type AddressType = keyof typeof addressTypes
+
+const fibType = (flags: number, op: number, type: AddressType): Statement => {
+  return () => [
+    fib(flags, NFT_FIB_RESULT_ADDRTYPE, NFT_REG_1),
+    cmp(NFT_REG_1, op, putU32(addressTypes[type])),
+  ]
+}
+
+/** `fib daddr type local` */
+export const fibDaddrType = (type: AddressType): Statement => fibType(NFTA_FIB_F_DADDR, NFT_CMP_EQ, type)
+/** `fib daddr type != local` */
+export const notFibDaddrType = (type: AddressType): Statement => fibType(NFTA_FIB_F_DADDR, NFT_CMP_NEQ, type)
+/** `fib saddr type local` */
+export const fibSaddrType = (type: AddressType): Statement => fibType(NFTA_FIB_F_SADDR, NFT_CMP_EQ, type)
+
+/** <linux/netfilter/nf_conntrack_common.h>, NF_CT_STATE_*_BIT as nft names and shifts them. */
+const ctStates = {
+  invalid: 1 << 0,
+  established: 1 << 1,
+  related: 1 << 2,
+  new: 1 << 3,
+  untracked: 1 << 6,
+} as const
+
+/** enum ip_conntrack_status, IPS_SRC_NAT and IPS_DST_NAT. */
+const ctStatuses = { snat: 1 << 4, dnat: 1 << 5 } as const
+
+const anyBit = (key: number, bits: number): Statement => {
+  return () => [
+    ctLoad(key, NFT_REG_1),
+    bitwise(NFT_REG_1, putU32(bits), putU32(0)),
+    cmp(NFT_REG_1, NFT_CMP_NEQ, putU32(0)),
+  ]
+}
+
+/** The connection is in one of these states. `ct state established,related` */
+export const ctState = (...states: readonly (keyof typeof ctStates)[]): Statement =>
+  anyBit(
+    NFT_CT_STATE,
+    states.reduce((bits, state) => bits | ctStates[state], 0),
+  )
+
+/** The connection's source or destination is translated. `ct status dnat` */
+export const ctStatus = (status: keyof typeof ctStatuses): Statement =>
+  anyBit(NFT_CT_STATUS, ctStatuses[status])

@@ -1,0 +1,123 @@
+/** Reading nftables back. What is not there is empty or undefined, never an error. */
+import { NetlinkError, unlessRefused } from '../../netlink/error'
+import type { NetlinkSocket, Reply, Request } from '../../netlink/socket'
+import { readU32be } from '../../netlink/wire/attributes'
+import { formatElement, type NftElement, type NftSet, readElements, readShape, wireKeys } from './set'
+import { chainAttributes, type ReadChain, readChain } from './wire/chain'
+import * as n from './wire/nfnetlink'
+import { type ReadRule, readRule, ruleKey } from './wire/rule'
+import { readSet, setKey } from './wire/set'
+import { readSetElems, setElemListAttributes } from './wire/set-elem'
+import { formatTable, type NftTable, type ReadTable, readTable, tableAttributes } from './wire/table'
+
+/** enum nft_gen_attributes */
+const NFTA_GEN_ID = 1
+
+const dump = (nl: NetlinkSocket, op: string, request: Request): Reply[] =>
+  unlessRefused(['ENOENT'], () => nl.dump(op, request)) ?? []
+
+const get = (nl: NetlinkSocket, op: string, request: Request): Reply[] =>
+  unlessRefused(['ENOENT'], () => nl.request(op, request)) ?? []
+
+/** Decodes the replies that are such a message; what can't be read is the request's failure, EBADMSG. */
+const decode = <T>(
+  op: string,
+  replies: readonly Reply[],
+  message: number,
+  read: (bodies: Buffer[]) => T,
+): T => {
+  const bodies = replies.filter(({ type }) => n.isNftMessage(type, message)).map(({ data }) => data)
+  try {
+    return read(bodies)
+  } catch (error) {
+    throw new NetlinkError(op, 'EBADMSG', error instanceof Error ? error.message : '')
+  }
+}
+
+/** The number of the ruleset's generation, which every commit by anybody raises. */
+export const nftGeneration = (nl: NetlinkSocket): number => {
+  const op = 'read the generation of nftables'
+  const replies = nl.request(op, n.nftRequest(n.NFT_MSG_GETGEN, undefined, []))
+  const id = decode(op, replies, n.NFT_MSG_NEWGEN, ([body]) =>
+    readU32be(body && n.readNftAttributes(body).get(NFTA_GEN_ID)),
+  )
+  if (id === undefined) throw new NetlinkError(op, 'EBADMSG', 'the kernel told none')
+  return id
+}
+
+/** The tables of all families, or of one. Equivalent to: `nft list tables [$family]`. */
+export const tableList = (nl: NetlinkSocket, family?: n.NftFamily): ReadTable[] => {
+  const op = 'list the nftables tables'
+  const replies = dump(nl, op, n.nftRequest(n.NFT_MSG_GETTABLE, family, []))
+  return decode(op, replies, n.NFT_MSG_NEWTABLE, bodies => bodies.flatMap(body => readTable(body) ?? []))
+}
+
+/** The table, or undefined. */
+export const tableGet = (nl: NetlinkSocket, table: NftTable): ReadTable | undefined => {
+  const op = `look up ${formatTable(table)}`
+  const replies = get(nl, op, n.nftRequest(n.NFT_MSG_GETTABLE, table.family, tableAttributes(table)))
+  return decode(op, replies, n.NFT_MSG_NEWTABLE, ([body]) => body && readTable(body))
+}
+
+/** The chains of a table. The kernel can only list those of all tables of a family: prefer `chainGet`. */
+export const chainList = (nl: NetlinkSocket, table: NftTable): ReadChain[] => {
+  const op = `list the chains of ${formatTable(table)}`
+  const replies = dump(nl, op, n.nftRequest(n.NFT_MSG_GETCHAIN, table.family, []))
+  const chains = decode(op, replies, n.NFT_MSG_NEWCHAIN, bodies => bodies.map(readChain))
+  return chains.filter(chain => chain.table === table.name)
+}
+
+/** The chain, or undefined. */
+export const chainGet = (nl: NetlinkSocket, table: NftTable, name: string): ReadChain | undefined => {
+  const op = `look up chain "${name}" of ${formatTable(table)}`
+  const attributes = chainAttributes(table.name, { name })
+  const replies = get(nl, op, n.nftRequest(n.NFT_MSG_GETCHAIN, table.family, attributes))
+  return decode(op, replies, n.NFT_MSG_NEWCHAIN, ([body]) => body && readChain(body))
+}
+
+/** The rules of a table, or of one of its chains, in order. Equivalent to: `nft -a list chain $table $chain`. */
+export const ruleList = (nl: NetlinkSocket, table: NftTable, chain?: string): ReadRule[] => {
+  const where = chain === undefined ? '' : `chain "${chain}" of `
+  const op = `list the rules of ${where}${formatTable(table)}`
+  const request = n.nftRequest(n.NFT_MSG_GETRULE, table.family, ruleKey(table.name, chain))
+  return decode(op, dump(nl, op, request), n.NFT_MSG_NEWRULE, bodies => bodies.map(readRule))
+}
+
+/** The sets and maps of a table without their elements, those left out whose types the project does not use. */
+export const setList = (nl: NetlinkSocket, table: NftTable): NftSet[] => {
+  const op = `list the sets of ${formatTable(table)}`
+  const request = n.nftRequest(n.NFT_MSG_GETSET, table.family, setKey(table.name))
+  return decode(op, dump(nl, op, request), n.NFT_MSG_NEWSET, bodies =>
+    bodies.flatMap(body => readShape(readSet(body)) ?? []),
+  )
+}
+
+/**
+ * The elements of a set or map; intervals in ascending order, as networks where they are some. Throws EBADMSG if the
+ * set in the kernel is of another shape.
+ */
+export const elementList = (nl: NetlinkSocket, table: NftTable, set: NftSet): NftElement[] => {
+  const op = `list the elements of "${set.name}" of ${formatTable(table)}`
+  const attributes = setElemListAttributes(table.name, set.name)
+  const replies = dump(nl, op, n.nftRequest(n.NFT_MSG_GETSETELEM, table.family, attributes))
+  // All messages at once: an interval's beginning and its end may come in different ones.
+  return decode(op, replies, n.NFT_MSG_NEWSETELEM, bodies => readElements(set, bodies.flatMap(readSetElems)))
+}
+
+/**
+ * The element with that key, or undefined: at a cost that does not grow with the set. Not of interval sets.
+ * Equivalent to: `nft get element`.
+ */
+export const elementGet = (
+  nl: NetlinkSocket,
+  table: NftTable,
+  set: NftSet & { readonly interval?: false | undefined },
+  key: NftElement['key'],
+): NftElement | undefined => {
+  const op = `look up ${formatElement({ key })} in "${set.name}" of ${formatTable(table)}`
+  const attributes = setElemListAttributes(table.name, set.name, wireKeys(set, { key }))
+  const replies = get(nl, op, n.nftRequest(n.NFT_MSG_GETSETELEM, table.family, attributes))
+  return decode(op, replies, n.NFT_MSG_NEWSETELEM, bodies =>
+    readElements(set, bodies.flatMap(readSetElems)),
+  )[0]
+}

@@ -1,0 +1,174 @@
+/**
+ * Changes of nftables that the kernel applies together or not at all, in the order they were added here. Nothing is
+ * sent before commit().
+ */
+import { errnoName } from '../../host/errno'
+import { NetlinkError } from '../../netlink/error'
+import {
+  type NetlinkSocket,
+  NLM_F_APPEND,
+  NLM_F_CREATE,
+  NLM_F_EXCL,
+  type Reply,
+  type Request,
+} from '../../netlink/socket'
+import type { Attribute } from '../../netlink/wire/attributes'
+import { extendedAck } from '../../netlink/wire/extended-ack'
+import { type NftRule, ruleExpressions } from './rule'
+import { formatElement, type NftElement, type NftSet, wireElement, wireKeys, wireSet } from './set'
+import { chainAttributes, type NftChain } from './wire/chain'
+import * as n from './wire/nfnetlink'
+import { ruleAttributes, ruleHandle, ruleKey } from './wire/rule'
+import { setAttributes, setKey } from './wire/set'
+import { setElemListAttributes } from './wire/set-elem'
+import { formatTable, type NftTable, tableAttributes } from './wire/table'
+
+const NLMSG_ERROR = 2
+
+export class NftTransaction {
+  readonly #generation: number | undefined
+  readonly #changes: { op: string; request: Request }[] = []
+  #sets = 0
+
+  /** With the number of a generation the kernel refuses, with ERESTART, if anybody changed any table since. */
+  constructor(generation?: number) {
+    this.#generation = generation
+  }
+
+  /** How many changes it holds. */
+  get size(): number {
+    return this.#changes.length
+  }
+
+  /** `add table`: a table that is there stays as it is. Comments need Linux 5.9, an older kernel drops them. */
+  addTable(table: NftTable, { comment }: { comment?: string } = {}): this {
+    const attributes = tableAttributes(table, comment)
+    return this.#add(`add ${formatTable(table)}`, table, n.NFT_MSG_NEWTABLE, attributes, NLM_F_CREATE)
+  }
+
+  /** `delete table`, with all that is in it. ENOENT if there is none. */
+  deleteTable(table: NftTable): this {
+    return this.#add(`delete ${formatTable(table)}`, table, n.NFT_MSG_DELTABLE, tableAttributes(table))
+  }
+
+  /** `add chain`: one that is there stays with its rules; EEXIST if it is at another hook. */
+  addChain(table: NftTable, chain: NftChain): this {
+    const op = `add chain "${chain.name}" to ${formatTable(table)}`
+    return this.#add(op, table, n.NFT_MSG_NEWCHAIN, chainAttributes(table.name, chain), NLM_F_CREATE)
+  }
+
+  /** `flush chain`: deletes the rules of a chain. ENOENT if there is no such chain. */
+  flushChain(table: NftTable, chain: string): this {
+    const op = `flush chain "${chain}" of ${formatTable(table)}`
+    return this.#add(op, table, n.NFT_MSG_DELRULE, ruleKey(table.name, chain))
+  }
+
+  /** `delete chain`, with its rules. EBUSY while another rule jumps to it, ENOENT if there is none. */
+  deleteChain(table: NftTable, chain: string): this {
+    const op = `delete chain "${chain}" of ${formatTable(table)}`
+    return this.#add(op, table, n.NFT_MSG_DELCHAIN, chainAttributes(table.name, { name: chain }))
+  }
+
+  /** `add rule`: puts a rule at the end of a chain. */
+  addRule(table: NftTable, chain: string, rule: NftRule): this {
+    return this.#newRule('add', table, chain, rule)
+  }
+
+  /** `insert rule`: puts a rule at the start of a chain. */
+  insertRule(table: NftTable, chain: string, rule: NftRule): this {
+    return this.#newRule('insert', table, chain, rule)
+  }
+
+  #newRule(verb: 'add' | 'insert', table: NftTable, chain: string, rule: NftRule): this {
+    const attributes = ruleAttributes(table.name, chain, {
+      expressions: ruleExpressions(table.family, rule),
+      comment: rule.comment,
+    })
+    const flags = verb === 'add' ? NLM_F_CREATE | NLM_F_APPEND : NLM_F_CREATE
+    const op = `${verb} rule to chain "${chain}" of ${formatTable(table)}`
+    return this.#add(op, table, n.NFT_MSG_NEWRULE, attributes, flags)
+  }
+
+  /** `delete rule … handle`. ENOENT if it is gone. */
+  deleteRule(table: NftTable, rule: { readonly chain: string; readonly handle: bigint }): this {
+    const { chain, handle } = rule
+    const op = `delete rule ${handle} of chain "${chain}" of ${formatTable(table)}`
+    return this.#add(op, table, n.NFT_MSG_DELRULE, ruleHandle(table.name, chain, handle))
+  }
+
+  /** `add set` or `add map`: one that is there stays with its elements; EEXIST if it is of another shape. */
+  addSet(table: NftTable, set: NftSet): this {
+    const op = `add ${formatSet(set)} to ${formatTable(table)}`
+    const attributes = setAttributes(table.name, wireSet(set), ++this.#sets)
+    return this.#add(op, table, n.NFT_MSG_NEWSET, attributes, NLM_F_CREATE)
+  }
+
+  /** `flush set`: deletes the elements. ENOENT if there is no such set. */
+  flushSet(table: NftTable, set: Pick<NftSet, 'name' | 'data'>): this {
+    const op = `flush ${formatSet(set)} of ${formatTable(table)}`
+    return this.#add(op, table, n.NFT_MSG_DELSETELEM, setElemListAttributes(table.name, set.name))
+  }
+
+  /** `delete set`, with its elements. EBUSY while a rule looks into it, ENOENT if there is none. */
+  deleteSet(table: NftTable, set: Pick<NftSet, 'name' | 'data'>): this {
+    const op = `delete ${formatSet(set)} of ${formatTable(table)}`
+    return this.#add(op, table, n.NFT_MSG_DELSET, setKey(table.name, set.name))
+  }
+
+  /**
+   * `add element`: one that is there stays, even with another comment. EEXIST if a map leads it elsewhere, or if it
+   * overlaps another interval.
+   */
+  addElement(table: NftTable, set: NftSet, element: NftElement): this {
+    return this.#newElement('add', table, set, element)
+  }
+
+  /** `create element`: EEXIST if the key is there. */
+  createElement(table: NftTable, set: NftSet, element: NftElement): this {
+    return this.#newElement('create', table, set, element)
+  }
+
+  #newElement(verb: 'add' | 'create', table: NftTable, set: NftSet, element: NftElement): this {
+    const attributes = setElemListAttributes(table.name, set.name, wireElement(set, element))
+    const flags = verb === 'add' ? NLM_F_CREATE : NLM_F_CREATE | NLM_F_EXCL
+    const op = `${verb} ${formatElement(element)} to ${formatSet(set)} of ${formatTable(table)}`
+    return this.#add(op, table, n.NFT_MSG_NEWSETELEM, attributes, flags)
+  }
+
+  /** `delete element`, by its key. ENOENT if it is not there. */
+  deleteElement(table: NftTable, set: NftSet, element: Pick<NftElement, 'key'>): this {
+    const op = `delete ${formatElement({ key: element.key })} from ${formatSet(set)} of ${formatTable(table)}`
+    const attributes = setElemListAttributes(table.name, set.name, wireKeys(set, element))
+    return this.#add(op, table, n.NFT_MSG_DELSETELEM, attributes)
+  }
+
+  /**
+   * Sends the changes, if there are any, in one datagram. Throws a NetlinkError whose `op` is the first change that the
+   * kernel refused; nothing was changed then. ERESTART says that the generation is another now.
+   */
+  commit(nl: NetlinkSocket): void {
+    if (this.size === 0) return
+    const requests = n.batch(
+      this.#changes.map(({ request }) => request),
+      this.#generation,
+    )
+    const { first, replies } = nl.exchange('change nftables', requests)
+    const refused = replies.filter(isRefusal).sort((a, b) => a.seq - b.seq)[0]
+    if (!refused) return
+    // What is answered under the batch's own first message is about the batch as a whole.
+    const change = this.#changes[refused.seq - first - 1]
+    const code = errnoName(refused.data.readInt32LE(0))
+    throw new NetlinkError(change?.op ?? 'change nftables', code, extendedAck(refused))
+  }
+
+  #add(op: string, { family }: NftTable, message: number, attributes: Attribute[], flags = 0): this {
+    this.#changes.push({ op, request: n.nftRequest(message, family, attributes, flags) })
+    return this
+  }
+}
+
+const formatSet = ({ name, data }: Pick<NftSet, 'name' | 'data'>): string =>
+  `${data ? 'map' : 'set'} "${name}"`
+
+const isRefusal = ({ type, data }: Reply): boolean =>
+  type === NLMSG_ERROR && data.length >= 4 && data.readInt32LE(0) !== 0

@@ -1,0 +1,50 @@
+import { checkIfName } from '../cni/args'
+import { type Attachment, validName } from '../cni/conf'
+import { CniError, ErrorCode } from '../cni/error'
+import type { JsonObject } from '../cni/schema'
+
+/** One pair of CNI_ARGS. */
+export type CniArg = readonly [key: string, value: string]
+
+/** What a runtime says of one attachment: SPEC.md, section 3, "Attachment Parameters". */
+export type AttachmentParameters = Attachment & {
+  /** Path of the container's network namespace; empty for a DEL when it is gone. */
+  readonly netns: string
+  /** For CNI_ARGS. Left out, CHECK and DEL use those of the ADD. */
+  readonly args?: readonly CniArg[] | undefined
+  /** Values by capability. Left out, CHECK and DEL use those of the ADD. */
+  readonly capabilityArgs?: JsonObject | undefined
+}
+
+/** An attachment and its network: what a cached result is found by. */
+export type AttachmentKey = Attachment & { readonly networkName: string }
+
+const bad = (message: string, details = '') =>
+  new CniError(ErrorCode.invalidEnvironment, message, { details })
+
+/** Throws code 4, or 7 for the network's name, unless all three parts may become the name of a file. */
+export const checkAttachmentKey = ({ networkName, containerID, ifName }: AttachmentKey): void => {
+  if (!validName.test(networkName)) {
+    throw new CniError(ErrorCode.invalidNetworkConfig, 'invalid characters found in network name', {
+      details: networkName,
+    })
+  }
+  if (containerID === '') throw bad('missing containerID')
+  if (!validName.test(containerID)) throw bad('invalid characters in containerID', containerID)
+  if (ifName === '') throw bad('interface name is empty')
+  checkIfName(ifName)
+}
+
+/** CNI_ARGS ("K=V;K=V") as pairs, none for ""; throws code 4 for a pair without key or value. */
+export const parseCniArgs = (text: string): CniArg[] =>
+  text === ''
+    ? []
+    : text.split(';').map(pair => {
+        const [key, value, ...rest] = pair.split('=')
+        if (key && value && rest.length === 0) return [key, value]
+        throw bad(`invalid CNI_ARGS pair ${JSON.stringify(pair)}`)
+      })
+
+/** Pairs as CNI_ARGS has them. */
+export const formatCniArgs = (args: readonly CniArg[]): string =>
+  args.map(([key, value]) => `${key}=${value}`).join(';')

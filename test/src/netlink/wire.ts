@@ -1,0 +1,102 @@
+import t from 'tap'
+import {
+  messageBody,
+  putU32,
+  readAttributes,
+  readNumber,
+  readText,
+} from '../../../src/netlink/wire/attributes'
+import { extendedAck } from '../../../src/netlink/wire/extended-ack'
+import { ifInfoMsg, readLink } from '../../../src/netlink/wire/link'
+
+const hex = (...parts: string[]) => Buffer.from(parts.join('').replaceAll(' ', ''), 'hex')
+
+t.test(
+  'messageBody() aligns each attribute to four bytes and counts a nest’s length over all of it',
+  async t => {
+    const body = messageBody(Buffer.from('01', 'hex'), [
+      [3, Buffer.from('lo\0')],
+      [99, undefined],
+      [
+        18,
+        [
+          [1, Buffer.from('veth')],
+          [2, [[1, putU32(7)]]],
+        ],
+      ],
+    ])
+    t.same(
+      Buffer.concat(body),
+      hex(
+        '01 000000', // the header, padded
+        '0700 0300 6c6f00 00', // length 7, type 3, "lo\0", padding
+        '1800 1200', // length 24, type 18
+        '0800 0100 76657468', // length 8, type 1, "veth"
+        '0c00 0200', // length 12, type 2
+        '0800 0100 07000000', // length 8, type 1, 7
+      ),
+    )
+  },
+)
+
+t.test('readAttributes() reads what messageBody() wrote, and refuses a length that can not be', async t => {
+  const attributes = readAttributes(hex('0700 0300 6c6f00 00', '0800 0400 dc050000'))
+  t.equal(readText(attributes.get(3)), 'lo')
+  t.equal(readNumber(attributes.get(4)), 1500)
+  t.equal(readNumber(attributes.get(9)), undefined)
+  t.throws(() => readAttributes(hex('2000 0300 6c6f')))
+  t.throws(() => readAttributes(hex('0300 0300')))
+  t.throws(() => readAttributes(hex('08')))
+})
+
+t.test('ifInfoMsg() is struct ifinfomsg', async t => {
+  t.same(
+    ifInfoMsg({ family: 7, index: 5, flags: 1, change: 1 }),
+    hex('07 00 0000', '05000000', '01000000', '01000000'),
+  )
+})
+
+t.test('readLink() understands a bridge port as the kernel describes it', async t => {
+  const link = readLink(
+    hex(
+      '00 00 0100', // AF_UNSPEC, ARPHRD_ETHER
+      '05000000', // index 5
+      '43100100', // IFF_UP | IFF_BROADCAST | IFF_RUNNING | IFF_MULTICAST | IFF_LOWER_UP
+      '00000000',
+      '0a00 0300 766574683100 0000', // IFLA_IFNAME "veth1"
+      '0800 0400 dc050000', // IFLA_MTU 1500
+      '0500 1000 06 000000', // IFLA_OPERSTATE IF_OPER_UP
+      '0a00 0100 0a580a010203 0000', // IFLA_ADDRESS
+      '0800 0a00 04000000', // IFLA_MASTER 4
+      '0800 0500 02000000', // IFLA_LINK 2
+      '2800 1200', // IFLA_LINKINFO
+      '0900 0100 7665746800 000000', // IFLA_INFO_KIND "veth"
+      '0b00 0400 62726964676500 00', // IFLA_INFO_SLAVE_KIND "bridge"
+      '0c00 0500', // IFLA_INFO_SLAVE_DATA
+      '0500 0400 01 000000', // IFLA_BRPORT_MODE 1
+    ),
+  )
+  t.match(link, {
+    index: 5,
+    name: 'veth1',
+    kind: 'veth',
+    mtu: 1500,
+    mac: '0a:58:0a:01:02:03',
+    master: 4,
+    peer: 2,
+    operState: 6,
+    hairpin: true,
+    isolated: false,
+    alias: '',
+  })
+})
+
+t.test('extendedAck() finds the kernel’s sentence with and without the request in front of it', async t => {
+  const header = '28000000 1000 0500 01000000 00000000' // nlmsghdr of a request of 40 bytes
+  const sentence = '1000 0100 4e6f20737563682064657600' // NLMSGERR_ATTR_MSG "No such dev"
+  t.equal(extendedAck({ flags: 0x300, data: hex('edffffff', header, sentence) }), 'No such dev')
+  const whole = hex('edffffff', header, '00'.repeat(24), sentence)
+  t.equal(extendedAck({ flags: 0x200, data: whole }), 'No such dev')
+  t.equal(extendedAck({ flags: 0, data: whole }), '')
+  t.equal(extendedAck({ flags: 0x300, data: hex('edffffff', header, 'ff000100') }), '', 'a cut off attribute')
+})

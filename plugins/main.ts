@@ -10,6 +10,7 @@ const builtIns: BuiltIns = new Map([
   ['bridge', async () => (await import('./bridge/main.js')).plugin],
   ['host-local', async () => (await import('./host-local/main.js')).plugin],
   ['loopback', async () => (await import('./loopback/main.js')).plugin],
+  ['portmap', async () => (await import('./portmap/main.js')).plugin],
 ])
 
 const main = async (): Promise<void> => {

@@ -3,6 +3,7 @@ import * as v from 'valibot'
 import { commonEntries } from '../src/cni/schema'
 import { bridgeSchema } from './bridge/config'
 import { hostLocalSchema } from './host-local/config'
+import { portmapSchema } from './portmap/config'
 
 const describe = (title: string, schema: v.GenericSchema) => ({
   title,
@@ -15,4 +16,5 @@ export const schemas = () => ({
   bridge: describe('Configuration of the CNI plugin bridge', bridgeSchema()),
   'host-local': describe('Configuration of the CNI plugin host-local', hostLocalSchema()),
   loopback: describe('Configuration of the CNI plugin loopback', v.object(commonEntries())),
+  portmap: describe('Configuration of the CNI plugin portmap', portmapSchema()),
 })

@@ -4,7 +4,7 @@ import type { Call } from '../../src/cni/plugin'
 import type { Result } from '../../src/cni/result'
 import type { Undo } from '../../src/host/undo'
 import type { Cidr } from '../../src/ip/cidr'
-import { defaultBackend } from '../../src/netfilter/masquerade'
+import { defaultBackend } from '../../src/netfilter/backend'
 import {
   masqueradedContainers,
   missingMasqueradeIptables,
@@ -18,6 +18,21 @@ const notYet = () =>
     details: 'use "iptables", or leave the key out where iptables is installed',
   })
 
+/** The backend a network is masqueraded with. Throws code 7 for one that does not exist, code 2 for nftables. */
+export const requireBackend = ({ masquerade }: BridgeConf): Backend | undefined => {
+  if (!masquerade) return undefined
+  const { backend: named = defaultBackend() } = masquerade
+  const backend = backends.find(name => name === named)
+  if (!backend) {
+    throw new CniError(
+      ErrorCode.invalidNetworkConfig,
+      `unknown ipmasq backend ${JSON.stringify(masquerade.backend)}`,
+    )
+  }
+  if (backend === 'nftables') throw notYet()
+  return backend
+}
+
 /** Has the traffic of the container's addresses masqueraded, if the network wants it. */
 export const setupMasquerade = async (
   call: Call,
@@ -27,14 +42,14 @@ export const setupMasquerade = async (
 ): Promise<void> => {
   if (!conf.masquerade || ips.length === 0) return
   const addresses = ips.map(({ address }) => address)
-  const { backend = defaultBackend(), exempt } = conf.masquerade
-  if (backend === 'nftables') throw notYet()
+  requireBackend(conf)
+  const { exempt } = conf.masquerade
   const { containerID, ifName } = call.env
   undo.add('remove the masquerade rules', () => teardownMasquerade(call, conf, addresses))
   await setupMasqueradeIptables({ network: conf.network, containerID, ifName, addresses, exempt })
 }
 
-/** Removes the container's masquerade rules. Without addresses, all of the container on this network. */
+/** Removes the container's masquerade rules. Without addresses, all of the container's on this network. */
 export const teardownMasquerade = async (
   call: Call,
   conf: BridgeConf,
@@ -54,8 +69,8 @@ export const collectMasquerade = async (network: string, valid: readonly Attachm
 /** The masquerade rules the container should have and has not, in the backend's words. */
 export const missingMasquerade = async (call: Call, conf: BridgeConf, { ips }: Result): Promise<string[]> => {
   if (!conf.masquerade) return []
-  const { backend = defaultBackend(), exempt } = conf.masquerade
-  if (backend === 'nftables') throw notYet()
+  requireBackend(conf)
+  const { exempt } = conf.masquerade
   const { containerID, ifName } = call.env
   const addresses = ips.map(({ address }) => address)
   return missingMasqueradeIptables({ network: conf.network, containerID, ifName, addresses, exempt })

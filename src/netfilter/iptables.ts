@@ -9,6 +9,9 @@ import type { Family } from '../ip/addr'
 // Bounded, so that a runtime hears "try again later" and not of its own timeout.
 const lockWaitSeconds = 5
 
+/** The code of an IptablesError for input that was refused; not an errno's name, as no system call failed. */
+const refused = 'REFUSED'
+
 /** xtables-legacy's exit code when the lock was not had (RESOURCE_PROBLEM in its xtables.h). */
 const exitLocked = 4
 
@@ -46,11 +49,15 @@ const run = async (argv: readonly [string, ...string[]], stdin?: string): Promis
     const locked = error.exitCode === exitLocked
     throw new IptablesError(
       locked ? `${argv[0]}: the xtables lock was held for ${lockWaitSeconds} s` : error.message,
-      locked ? 'EAGAIN' : 'ENOEXEC',
+      locked ? 'EAGAIN' : refused,
       error.details,
     )
   }
 }
+
+/** Did iptables-restore refuse its input, as it does when a rule to be checked or deleted is not there? */
+export const isRefused = (error: unknown): error is IptablesError =>
+  error instanceof IptablesError && error.code === refused
 
 /** Is there a program to change this family's rules with? */
 export const hasIptables = (family: Family): boolean =>

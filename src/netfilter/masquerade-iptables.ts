@@ -16,9 +16,9 @@ import {
   commentOf,
   deletionOf,
   hasIptables,
-  IptablesError,
   iptablesRestore,
   iptablesSave,
+  isRefused,
   targetOf,
 } from './iptables'
 import type { Masquerade } from './masquerade'
@@ -62,7 +62,7 @@ const setupFamily = async (rules: FamilyRules, family: Family): Promise<void> =>
     // -N refuses a chain that exists, and the whole transaction with it: nothing has to be read before.
     await restoreNat(family, [`-N ${chain}`, ...accepts, masquerade, ...jumps])
   } catch (error) {
-    if (!(error instanceof IptablesError) || error.code !== 'ENOEXEC') throw error
+    if (!isRefused(error)) throw error
     // The chain may be there: from another interface of this container on the same network, or a lost DEL.
     const { chains, rules: found } = await iptablesSave(family, 'nat')
     if (!chains.has(chain)) throw error
@@ -112,7 +112,7 @@ export const teardownMasqueradeIptables = async (
     try {
       await restoreNat(family, [...jumps.map(deletionOf), `-F ${chain}`, `-X ${chain}`])
     } catch (error) {
-      if (!(error instanceof IptablesError) || error.code !== 'ENOEXEC') throw error
+      if (!isRefused(error)) throw error
       await teardownByReading(family, chain, jumps)
     }
   }

@@ -1,10 +1,4 @@
 import type { Cidr } from '../ip/cidr'
-import { hasIptables } from './iptables'
-
-/** The backends a configuration may name. */
-export const backends = ['iptables', 'nftables'] as const
-
-export type Backend = (typeof backends)[number]
 
 /** What leaves these addresses for elsewhere gets the node's address. */
 export type Masquerade = {
@@ -16,6 +10,3 @@ export type Masquerade = {
   /** Networks to which traffic stays as it is too. */
   readonly exempt: readonly Cidr[]
 }
-
-/** The backend to use when the configuration names none: iptables where its programs are, as in the reference. */
-export const defaultBackend = (): Backend => (hasIptables(4) ? 'iptables' : 'nftables')

@@ -26,3 +26,32 @@ export const parseContainerComment = (
   const [, network, containerID] = /^name: "([^"]*)" id: "([^"]*)"$/.exec(comment) ?? []
   return network !== undefined && containerID !== undefined ? { network, containerID } : undefined
 }
+
+/** The prefix of the chain that portmap keeps per container. */
+export const dnatChainPrefix = 'DN-'
+
+/** The chains that portmap's containers share; DEL leaves them. */
+export const hostportChains = {
+  dnat: 'CNI-HOSTPORT-DNAT',
+  setMark: 'CNI-HOSTPORT-SETMARK',
+  masquerade: 'CNI-HOSTPORT-MASQ',
+  /** Ours alone: keeps neighbours from 127.0.0.0/8, which route_localnet lets through. */
+  localnet: 'CNI-HOSTPORT-LOCAL',
+} as const
+
+// XT_MAX_COMMENT_LEN less the final NUL.
+const longestComment = 255
+
+/** The comment on the rules that lead to a container's port mappings. */
+export const hostportComment = (network: string, containerID: string): string => {
+  const comment = `dnat name: "${network}" id: "${containerID}"`
+  return comment.length <= longestComment ? comment : `${comment.slice(0, longestComment - 3)}...`
+}
+
+/** The network and container that a comment of `hostportComment` names; undefined for any other comment. */
+export const parseHostportComment = (
+  comment: string,
+): { network: string; containerID: string } | undefined => {
+  const [, network, containerID] = /^dnat name: "([^"]*)" id: "([^"]*)"$/.exec(comment) ?? []
+  return network !== undefined && containerID !== undefined ? { network, containerID } : undefined
+}

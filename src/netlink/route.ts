@@ -1,4 +1,4 @@
-import { type Addr, addrBytes, addressFamily, addrFromBytes, type Family, formatAddr } from '../ip/addr'
+import { type Addr, addrBytes, addressFamily, addrFromBytes, type Family, formatAddr, widthOf } from '../ip/addr'
 import { type Cidr, formatCidr } from '../ip/cidr'
 import { unlessRefused } from './error'
 import { type NetlinkSocket, NLM_F_CREATE } from './socket'
@@ -119,4 +119,19 @@ export const routeList = (
     })
   }
   return routes
+}
+
+/** The interface a packet to `addr` would leave by; undefined if there is no route. Equivalent to: `ip route get $addr`. */
+export const routeGet = (nl: NetlinkSocket, addr: Addr): number | undefined => {
+  const header = Buffer.alloc(SIZEOF_RTMSG)
+  header[0] = addressFamily(addr.family)
+  header[1] = widthOf(addr.family)
+  const replies = unlessRefused(['ENETUNREACH', 'EHOSTUNREACH'], () =>
+    nl.request(`look up the route to ${formatAddr(addr)}`, {
+      type: RTM_GETROUTE,
+      body: messageBody(header, [[RTA_DST, addrBytes(addr)]]),
+    }),
+  )
+  const reply = replies?.find(({ type }) => type === RTM_NEWROUTE)
+  return reply && readNumber(readAttributes(reply.data.subarray(SIZEOF_RTMSG)).get(RTA_OIF))
 }

@@ -1,0 +1,225 @@
+import * as v from 'valibot'
+import { CniError, ErrorCode } from '../../src/cni/error'
+import type { Call } from '../../src/cni/plugin'
+import { parseResult, type Result } from '../../src/cni/result'
+import { addr, commonEntries, parseBySchema } from '../../src/cni/schema'
+import type { Addr } from '../../src/ip/addr'
+import type { Cidr } from '../../src/ip/cidr'
+import { type Backend, backends, defaultBackend } from '../../src/netfilter/backend'
+
+/** Kubernetes marks with bits 14 and 15, Calico with 20 to 31. */
+const defaultMarkBit = 13
+
+/** The protocols that have ports, as iptables and nft spell them. */
+export const protocols = ['tcp', 'udp', 'sctp'] as const
+
+export type Protocol = (typeof protocols)[number]
+
+const portMapping = () =>
+  v.object({
+    hostPort: v.pipe(v.number(), v.integer(), v.description('Port on the host, 1 to 65535')),
+    containerPort: v.pipe(v.number(), v.integer(), v.description('Port in the container, 1 to 65535')),
+    protocol: v.optional(
+      v.pipe(v.string(), v.description('"tcp", "udp" or "sctp", in any case; default tcp')),
+    ),
+    hostIP: v.optional(
+      v.pipe(addr(), v.description('Only on this address of the host; 0.0.0.0 and ::: on all')),
+    ),
+  })
+
+const conditions = (family: string) =>
+  v.optional(
+    v.pipe(
+      v.array(v.string()),
+      v.description(
+        `Matches every ${family} connection must pass besides, in the words of iptables or of nft`,
+      ),
+    ),
+  )
+
+/** The configuration of portmap. */
+export const portmapSchema = () =>
+  v.object({
+    ...commonEntries(),
+    backend: v.optional(
+      v.pipe(v.string(), v.description('"iptables" or "nftables"; default: iptables where it is installed')),
+    ),
+    snat: v.optional(
+      v.pipe(
+        v.boolean(),
+        v.description('Masquerade connections from localhost and from the container itself; default true'),
+      ),
+    ),
+    masqAll: v.optional(v.pipe(v.boolean(), v.description('Masquerade every connection to a host port'))),
+    markMasqBit: v.optional(
+      v.pipe(
+        v.number(),
+        v.integer(),
+        v.description('Bit of the packet mark that says "masquerade", 0 to 31; default 13'),
+      ),
+    ),
+    externalSetMarkChain: v.optional(
+      v.pipe(v.string(), v.description('iptables chain of somebody else that sets the mark')),
+    ),
+    conditionsV4: conditions('IPv4'),
+    conditionsV6: conditions('IPv6'),
+    runtimeConfig: v.optional(v.object({ portMappings: v.optional(v.array(portMapping())) })),
+  })
+
+/** One port of the host that leads to one port of the container. */
+export type PortMapping = {
+  readonly protocol: Protocol
+  readonly hostPort: number
+  readonly containerPort: number
+  /** The one address it is open on; undefined: all of the families the mapping is for. */
+  readonly hostIP: Addr | undefined
+  /** Set where the configuration named an unspecified address: the one family the mapping is for. */
+  readonly onlyFamily: 4 | 6 | undefined
+}
+
+/** What portmap goes by, checked and complete. */
+export type PortmapConf = {
+  readonly network: string
+  readonly containerID: string
+  readonly ifName: string
+  readonly backend: Backend
+  readonly snat: boolean
+  readonly masqAll: boolean
+  readonly markBit: number
+  readonly externalSetMarkChain: string | undefined
+  readonly conditions: { readonly 4: readonly string[]; readonly 6: readonly string[] }
+  readonly mappings: readonly PortMapping[]
+  /** The result of the plugins before; undefined if none was given. */
+  readonly prevResult: Result | undefined
+  /** The container's first address of each family, from prevResult. */
+  readonly addresses: readonly Cidr[]
+}
+
+type RawConf = v.InferOutput<ReturnType<typeof portmapSchema>>
+type RawMapping = v.InferOutput<ReturnType<typeof portMapping>>
+
+const invalid = (message: string, details = '') =>
+  new CniError(ErrorCode.invalidNetworkConfig, message, { details })
+
+const checkPort = (which: 'host' | 'container', port: number, index: number): void => {
+  if (port > 0 && port <= 65535) return
+  // The details count as part of the text, which runtimes compare for the ports Go refuses.
+  throw invalid(`Invalid ${which} port number: ${port}`, port > 65535 ? `in portMappings[${index}]` : '')
+}
+
+const readMapping = (
+  { hostPort, containerPort, protocol = 'tcp', hostIP }: RawMapping,
+  index: number,
+): PortMapping => {
+  checkPort('container', containerPort, index)
+  checkPort('host', hostPort, index)
+  const known = protocols.find(name => name === protocol.toLowerCase())
+  if (!known) {
+    throw invalid(
+      `unknown protocol ${JSON.stringify(protocol)} in portMappings[${index}], host port ${hostPort}`,
+    )
+  }
+  const unspecified = hostIP?.bits === 0n
+  return {
+    protocol: known,
+    hostPort,
+    containerPort,
+    hostIP: unspecified ? undefined : hostIP,
+    onlyFamily: hostIP?.family,
+  }
+}
+
+/** The backend a list of conditions is written for; iptables' begin with "-" or "!", nft's never do. */
+const backendOfConditions = (list: readonly string[] | undefined): Backend | undefined => {
+  const first = list?.[0]
+  if (!first) return undefined
+  return /^[-!]/.test(first) ? 'iptables' : 'nftables'
+}
+
+/** The options in use that only one backend has, with that backend. */
+const demands = (conf: RawConf): (readonly [key: string, backend: Backend])[] => {
+  const all: [string, Backend | undefined][] = [
+    ['externalSetMarkChain', conf.externalSetMarkChain === undefined ? undefined : 'iptables'],
+    ['conditionsV4', backendOfConditions(conf.conditionsV4)],
+    ['conditionsV6', backendOfConditions(conf.conditionsV6)],
+  ]
+  return all.flatMap(([key, backend]) => (backend ? [[key, backend] as const] : []))
+}
+
+/** The backend: the one named, else the one the options demand, else the default. */
+const chooseBackend = (conf: RawConf): Backend => {
+  const demanded = demands(conf)
+  const chosen =
+    conf.backend === undefined
+      ? (demanded[0]?.[1] ?? defaultBackend())
+      : backends.find(name => name === conf.backend)
+  if (!chosen) throw invalid(`unrecognized backend ${JSON.stringify(conf.backend)}`)
+  const wrong = demanded.filter(([, backend]) => backend !== chosen).map(([key]) => key)
+  if (wrong.length === 0) return chosen
+  const other = chosen === 'iptables' ? 'nftables' : 'iptables'
+  throw invalid(
+    `${chosen} backend was requested but configuration contains ${other}-specific options [${wrong.join(' ')}]`,
+  )
+}
+
+/** Conditions go into the input of another program: what would end a line or a word there is refused. */
+const checkConditions = (key: string, list: readonly string[] | undefined): readonly string[] => {
+  const bad = list?.find(word => /[\p{Cc};]/u.test(word))
+  if (bad !== undefined)
+    throw invalid(`"${key}": ${JSON.stringify(bad)} has a control character or a semicolon`)
+  return list ?? []
+}
+
+const checkSetMarkChain = (chain: string | undefined): string | undefined => {
+  if (chain === undefined || /^[A-Za-z0-9_.:][A-Za-z0-9_.:-]{0,27}$/.test(chain)) return chain
+  throw invalid(`"externalSetMarkChain": ${JSON.stringify(chain)} can not be a chain's name`)
+}
+
+const checkMarkBit = (bit: number | undefined, chain: string | undefined): number => {
+  if (bit !== undefined && chain !== undefined)
+    throw invalid('Cannot specify externalSetMarkChain and markMasqBit')
+  if (bit === undefined) return defaultMarkBit
+  if (bit < 0 || bit > 31) throw invalid('MasqMarkBit must be between 0 and 31')
+  return bit
+}
+
+/** The first address of each family that is the container's; an address without an interface counts as such. */
+const containerAddresses = (result: Result, ifName: string): Cidr[] => {
+  const own = result.ips.filter(ip => {
+    const link = ip.interface === undefined ? undefined : result.interfaces[ip.interface]
+    return !link || (link.name === ifName && Boolean(link.sandbox))
+  })
+  return ([4, 6] as const).flatMap(family => {
+    const first = own.find(({ address }) => address.addr.family === family)
+    return first ? [first.address] : []
+  })
+}
+
+/** Reads portmap's configuration; throws code 7 on anything not right. */
+export const readPortmapConf = (call: Call): PortmapConf => {
+  const conf = parseBySchema(portmapSchema(), call.raw, 'portmap')
+  const { prevResult } = call.conf
+  const result = prevResult === undefined ? undefined : parseResult(prevResult, call.version, 'prevResult')
+  const externalSetMarkChain = checkSetMarkChain(conf.externalSetMarkChain)
+  return {
+    network: conf.name,
+    containerID: call.env.containerID,
+    ifName: call.env.ifName,
+    markBit: checkMarkBit(conf.markMasqBit, externalSetMarkChain),
+    backend: chooseBackend(conf),
+    snat: conf.snat ?? true,
+    masqAll: conf.masqAll ?? false,
+    externalSetMarkChain,
+    conditions: {
+      4: checkConditions('conditionsV4', conf.conditionsV4),
+      6: checkConditions('conditionsV6', conf.conditionsV6),
+    },
+    mappings: (conf.runtimeConfig?.portMappings ?? []).map(readMapping),
+    prevResult: result,
+    addresses: result ? containerAddresses(result, call.env.ifName) : [],
+  }
+}
+
+/** The mappings that open a port for one family: those of the other family's addresses do not. */
+export const mappingsOf = (conf: PortmapConf, family: 4 | 6): PortMapping[] =>
+  conf.mappings.filter(({ onlyFamily }) => onlyFamily === undefined || onlyFamily === family)

@@ -1,0 +1,23 @@
+import { readSysctl, writeSysctl } from '../../src/host/sysctl'
+import type { Undo } from '../../src/host/undo'
+import type { Addr } from '../../src/ip/addr'
+import { linkByIndex } from '../../src/netlink/link'
+import { routeGet } from '../../src/netlink/route'
+import { NETLINK_ROUTE, withNetlink } from '../../src/netlink/socket'
+
+/**
+ * Lets connections from 127.0.0.0/8 cross to the container: route_localnet on the interface the host reaches it by.
+ * Without, the kernel drops them as martians. Documentation/networking/ip-sysctl.rst.
+ */
+export const ensureLocalnetRouting = (pod: Addr, undo: Undo): void => {
+  const name = withNetlink(NETLINK_ROUTE, nl => {
+    const index = routeGet(nl, pod)
+    return index === undefined ? undefined : linkByIndex(nl, index)?.name
+  })
+  if (name === undefined) return
+  const key = `net/ipv4/conf/${name}/route_localnet`
+  const value = readSysctl(key)
+  if (value === undefined || value === '1') return
+  writeSysctl(key, '1')
+  undo.add(`set ${key} back`, () => writeSysctl(key, value))
+}

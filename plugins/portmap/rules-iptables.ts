@@ -1,0 +1,139 @@
+/**
+ * Port mappings with iptables, rule for rule as the reference has them, in the table nat:
+ *
+ *   -A PREROUTING -m addrtype --dst-type LOCAL -j CNI-HOSTPORT-DNAT             OUTPUT likewise
+ *   -I POSTROUTING -m comment --comment "CNI portfwd requiring masquerade" -j CNI-HOSTPORT-MASQ
+ *   -A CNI-HOSTPORT-SETMARK -m comment --comment "CNI portfwd masquerade mark" -j MARK --set-xmark 0x2000/0x2000
+ *   -A CNI-HOSTPORT-MASQ -m mark --mark 0x2000/0x2000 -j MASQUERADE
+ *   -A CNI-HOSTPORT-DNAT -p tcp -m comment --comment "dnat name: …" -m multiport --dports 8080 -j CNI-DN-…
+ *   -A CNI-DN-… -s 10.1.2.0/24 -p tcp -m tcp --dport 8080 -j CNI-HOSTPORT-SETMARK     hairpin
+ *   -A CNI-DN-… -s 127.0.0.1/32 -p tcp -m tcp --dport 8080 -j CNI-HOSTPORT-SETMARK    localhost
+ *   -A CNI-DN-… -p tcp -m tcp --dport 8080 -j DNAT --to-destination 10.1.2.3:80
+ *
+ * and, ours alone, in the table filter, since route_localnet opens 127.0.0.0/8 to the container's bridge:
+ *
+ *   -I INPUT -m comment --comment "CNI portfwd: localhost is for this host" -j CNI-HOSTPORT-LOCAL
+ *   -A CNI-HOSTPORT-LOCAL ! -s 127.0.0.0/8 -d 127.0.0.0/8 ! -i lo -m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT -j DROP
+ */
+import { type Family, formatAddr, widthOf } from '../../src/ip/addr'
+import { type Cidr, formatCidr, networkOf } from '../../src/ip/cidr'
+import { commentMatch } from '../../src/netfilter/iptables'
+import { containerChain, dnatChainPrefix, hostportChains, hostportComment } from '../../src/netfilter/names'
+import { mappingsOf, type PortMapping, type PortmapConf, protocols } from './config'
+
+// xt_multiport.h: XT_MULTI_PORTS.
+const portsPerRule = 15
+
+/** A rule in a chain: "-A" and "-I" put before it add it, "-D" deletes and "-C" checks it. */
+export type ChainRule = { readonly chain: string; readonly rule: string; readonly first?: boolean }
+
+export const addLine = ({ chain, rule, first }: ChainRule): string =>
+  `${first ? '-I' : '-A'} ${chain} ${rule}`
+
+export const checkLine = ({ chain, rule }: ChainRule): string => `-C ${chain} ${rule}`
+
+/** One word of a user's condition, quoted for iptables-restore, whose quotes a backslash escapes. */
+const quoted = (word: string): string => `"${word.replaceAll('\\', '\\\\').replaceAll('"', '\\"')}"`
+
+/** The chain of this container's mappings. */
+export const dnatChain = (network: string, containerID: string): string =>
+  containerChain(network, containerID, dnatChainPrefix)
+
+/** The rules all containers share in the table nat, with the chains they need. */
+export const sharedNatRules = (conf: PortmapConf): { chains: string[]; rules: ChainRule[] } => {
+  const { dnat, setMark, masquerade } = hostportChains
+  const local = `-m addrtype --dst-type LOCAL -j ${dnat}`
+  const rules: ChainRule[] = [
+    { chain: 'PREROUTING', rule: local },
+    { chain: 'OUTPUT', rule: local },
+  ]
+  if (!conf.snat || conf.externalSetMarkChain !== undefined) return { chains: [dnat], rules }
+  // Without a sign: bit 31 is a bit like the others.
+  const mark = `0x${(2 ** conf.markBit).toString(16)}`
+  rules.push(
+    {
+      chain: setMark,
+      rule: `${commentMatch('CNI portfwd masquerade mark')} -j MARK --set-xmark ${mark}/${mark}`,
+    },
+    { chain: masquerade, rule: `-m mark --mark ${mark}/${mark} -j MASQUERADE` },
+    {
+      chain: 'POSTROUTING',
+      rule: `${commentMatch('CNI portfwd requiring masquerade')} -j ${masquerade}`,
+      // Behind the rules of the bridge plugin it would never be reached.
+      first: true,
+    },
+  )
+  return { chains: [dnat, setMark, masquerade], rules }
+}
+
+/** The rules that keep neighbours from 127.0.0.0/8, in the table filter. IPv6 has no route_localnet. */
+export const localnetRules = (): { chains: string[]; rules: ChainRule[] } => {
+  const { localnet } = hostportChains
+  return {
+    chains: [localnet],
+    rules: [
+      {
+        chain: localnet,
+        rule:
+          '! -s 127.0.0.0/8 -d 127.0.0.0/8 ! -i lo -m conntrack ' +
+          '! --ctstate RELATED,ESTABLISHED,DNAT -j DROP',
+      },
+      {
+        chain: 'INPUT',
+        rule: `${commentMatch('CNI portfwd: localhost is for this host')} -j ${localnet}`,
+        first: true,
+      },
+    ],
+  }
+}
+
+const entryRules = (conf: PortmapConf, family: Family, chain: string): ChainRule[] => {
+  const comment = commentMatch(hostportComment(conf.network, conf.containerID))
+  const conditions = conf.conditions[family].map(word => ` ${quoted(word)}`).join('')
+  const rules: ChainRule[] = []
+  // All ports, also those whose host address is of the other family, as in the reference; in its order too.
+  for (const protocol of [...protocols].sort()) {
+    const ports = conf.mappings
+      .filter(mapping => mapping.protocol === protocol)
+      .map(({ hostPort }) => hostPort)
+    for (let from = 0; from < ports.length; from += portsPerRule) {
+      const some = ports.slice(from, from + portsPerRule).join(',')
+      const match = `-p ${protocol} ${comment} -m multiport --dports ${some}${conditions}`
+      rules.push({ chain: hostportChains.dnat, rule: `${match} -j ${chain}` })
+    }
+  }
+  return rules
+}
+
+const destinationOf = ({ addr }: Cidr, { containerPort }: PortMapping): string =>
+  addr.family === 4 ? `${formatAddr(addr)}:${containerPort}` : `[${formatAddr(addr)}]:${containerPort}`
+
+const mappingRules = (conf: PortmapConf, address: Cidr, mapping: PortMapping, chain: string): ChainRule[] => {
+  const { family } = address.addr
+  const { protocol, hostPort, hostIP } = mapping
+  const setMark = conf.externalSetMarkChain ?? hostportChains.setMark
+  const ports = `-p ${protocol} -m ${protocol} --dport ${hostPort}`
+  const to = hostIP ? `-d ${formatAddr(hostIP)}/${widthOf(family)} ` : ''
+  const marked = (source: string): ChainRule => ({ chain, rule: `${source}${to}${ports} -j ${setMark}` })
+  const rules: ChainRule[] = []
+  if (conf.snat) {
+    rules.push(marked(conf.masqAll ? '' : `-s ${formatCidr(networkOf(address))} `))
+    if (family === 4 && !conf.masqAll) rules.push(marked('-s 127.0.0.1/32 '))
+  }
+  rules.push({ chain, rule: `${to}${ports} -j DNAT --to-destination ${destinationOf(address, mapping)}` })
+  return rules
+}
+
+/** The rules of one container for one of its addresses: those of its own chain, and those that lead there. */
+export const containerRules = (
+  conf: PortmapConf,
+  address: Cidr,
+): { chain: string; rules: ChainRule[]; entries: ChainRule[] } => {
+  const chain = dnatChain(conf.network, conf.containerID)
+  const { family } = address.addr
+  return {
+    chain,
+    rules: mappingsOf(conf, family).flatMap(mapping => mappingRules(conf, address, mapping, chain)),
+    entries: entryRules(conf, family, chain),
+  }
+}

@@ -19,6 +19,12 @@ export type AttachmentParameters = Attachment & {
 /** An attachment and its network: what a cached result is found by. */
 export type AttachmentKey = Attachment & { readonly networkName: string }
 
+export const attachmentKey = (networkName: string, { containerID, ifName }: Attachment): AttachmentKey => ({
+  networkName,
+  containerID,
+  ifName,
+})
+
 const bad = (message: string, details = '') =>
   new CniError(ErrorCode.invalidEnvironment, message, { details })
 
@@ -48,3 +54,13 @@ export const parseCniArgs = (text: string): CniArg[] =>
 /** Pairs as CNI_ARGS has them. */
 export const formatCniArgs = (args: readonly CniArg[]): string =>
   args.map(([key, value]) => `${key}=${value}`).join(';')
+
+/** The parameters of a CHECK or DEL: as given, and what is left out as it was at the ADD. */
+export const withCachedParameters = (
+  attachment: AttachmentParameters,
+  cached: Pick<AttachmentParameters, 'args' | 'capabilityArgs'> | undefined,
+): AttachmentParameters => ({
+  ...attachment,
+  args: attachment.args ?? cached?.args,
+  capabilityArgs: attachment.capabilityArgs ?? cached?.capabilityArgs,
+})

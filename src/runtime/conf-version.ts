@@ -39,5 +39,4 @@ export const confVersions = (raw: JsonObject, where: string): [SpecVersion, ...S
 export const highestCommonVersion = (
   versions: readonly SpecVersion[],
   supported: readonly (readonly string[])[],
-): SpecVersion | undefined =>
-  versions.findLast(version => supported.every(list => list.includes(version)))
+): SpecVersion | undefined => versions.findLast(version => supported.every(list => list.includes(version)))

@@ -3,7 +3,7 @@ import { isJsonObject } from '../cni/schema'
 /** Compares as Go sorts strings: by their bytes in UTF-8. */
 const byBytes = (a: string, b: string): number => Buffer.compare(Buffer.from(a), Buffer.from(b))
 
-/** What Go's encoder escapes so that JSON may stand in HTML and in JavaScript; outside of strings there is none of it. */
+/** Escapes what Go escapes so that JSON may stand in HTML; outside of strings there is none of it. */
 const escapeHtml = (json: string): string =>
   json.replace(
     /[<>&\u2028\u2029]/g,

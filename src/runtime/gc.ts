@@ -1,0 +1,77 @@
+import type { Attachment } from '../cni/conf'
+import { CniError, ErrorCode, runAll } from '../cni/error'
+import { atLeast } from '../cni/version'
+import type { CacheEntry } from './cache-entry'
+import type { NetworkConfigList } from './conf-list'
+import { delNetworkList } from './del'
+import { formatRequestConf } from './request-conf'
+import { listCacheEntries, sweepCache } from './result-cache'
+import { type RuntimeOptions, runPlugin } from './run-plugin'
+
+/** The attachments of a network that are remembered and not valid: what GC is going to delete. */
+export const staleAttachments = (
+  list: NetworkConfigList,
+  validAttachments: readonly Attachment[],
+  cacheDir: string,
+): CacheEntry[] => {
+  const isValid = (entry: CacheEntry): boolean =>
+    validAttachments.some(
+      ({ containerID, ifName }) => containerID === entry.containerID && ifName === entry.ifName,
+    )
+  return listCacheEntries(cacheDir).filter(entry => entry.networkName === list.name && !isValid(entry))
+}
+
+/**
+ * Where a stale attachment's container was. The number in /proc/1234/ns/net may be another process by now, whose
+ * interface a DEL would take away; without a namespace plugins delete all they can.
+ */
+const netnsOf = ({ netns }: CacheEntry): string => (netns.startsWith('/proc/') ? '' : netns)
+
+const delStale = async (
+  list: NetworkConfigList,
+  entry: CacheEntry,
+  options: RuntimeOptions,
+): Promise<void> => {
+  const { containerID, ifName } = entry
+  try {
+    await delNetworkList(list, { containerID, ifName, netns: netnsOf(entry) }, options)
+  } catch (cause) {
+    const { code, message, details } = CniError.from(cause)
+    const text = `failed to delete stale attachment ${containerID} ${ifName}: ${message}`
+    throw new CniError(code, text, { details, cause })
+  }
+}
+
+/**
+ * Removes what is left of attachments that are not in `validAttachments`: calls DEL for those remembered, then, from
+ * 1.1.0 on, GC of every plugin. Everything is tried, all failures are thrown joined. Does nothing for a network with
+ * `disableGC`. An undefined list is refused with code 7, it would delete every container's network; an empty one means
+ * just that.
+ */
+export const gcNetworkList = async (
+  list: NetworkConfigList,
+  validAttachments: readonly Attachment[] | undefined,
+  options: RuntimeOptions,
+): Promise<void> => {
+  if (!validAttachments) {
+    throw new CniError(
+      ErrorCode.invalidNetworkConfig,
+      `GC of network "${list.name}" needs the list of valid attachments`,
+    )
+  }
+  if (list.disableGC) return
+  const callsPlugins = atLeast(list.cniVersion, '1.1.0')
+  await runAll([
+    () =>
+      runAll(
+        staleAttachments(list, validAttachments, options.cacheDir).map(
+          entry => () => delStale(list, entry, options),
+        ),
+      ),
+    ...(callsPlugins ? list.plugins : []).map(plugin => async () => {
+      const stdin = formatRequestConf(list, plugin, { validAttachments })
+      await runPlugin({ verb: 'GC', plugin, stdin }, options)
+    }),
+    () => sweepCache(options.cacheDir, list.name, validAttachments),
+  ])
+}

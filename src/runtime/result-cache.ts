@@ -1,0 +1,137 @@
+/**
+ * The result cache: one file an attachment, where libcni keeps them.
+ *
+ *   <cacheDir>/results/<network>-<containerID>-<ifName>    mode 0600, see cache-entry.ts
+ *
+ * libcni writes them in place, so a power cut leaves empty ones behind. What can't be read counts as absent.
+ */
+import { lstatSync, readdirSync } from 'node:fs'
+import type { Attachment } from '../cni/conf'
+import { errnoOf } from '../cni/error'
+import { parseResult, resultToJson } from '../cni/result'
+import { isJsonObject } from '../cni/schema'
+import type { SpecVersion } from '../cni/version'
+import { type AttachmentKey, checkAttachmentKey } from './attachment'
+import { type CacheEntry, formatCacheEntry, parseCacheEntry } from './cache-entry'
+import { ensureFolder, readPlainFile, removeFile, temporaryPrefix, writeDurably } from './durable-file'
+
+const resultsFolder = (cacheDir: string): string => `${cacheDir}/results`
+
+const fileName = (key: AttachmentKey): string => {
+  checkAttachmentKey(key)
+  return `${key.networkName}-${key.containerID}-${key.ifName}`
+}
+
+/** The file of an attachment; throws code 4 or 7 for a key that may not become one. */
+export const cachePath = (cacheDir: string, key: AttachmentKey): string =>
+  `${resultsFolder(cacheDir)}/${fileName(key)}`
+
+/** "a-b" + "c" and "a" + "b-c" share a file: what is in it says whose it is. */
+const isOf = (entry: CacheEntry, key: AttachmentKey): boolean =>
+  entry.networkName === key.networkName &&
+  entry.containerID === key.containerID &&
+  entry.ifName === key.ifName
+
+/** What is remembered of an attachment; undefined if nothing is, or nothing that can be read. */
+export const readCacheEntry = (cacheDir: string, key: AttachmentKey): CacheEntry | undefined => {
+  const entry = parseCacheEntry(readPlainFile(cachePath(cacheDir, key)) ?? '')
+  return entry && isOf(entry, key) ? entry : undefined
+}
+
+const parseJson = (text: string): unknown => {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
+
+/** A file of libcni before 0.8 is the result and nothing else. */
+const readLegacyResult = (cacheDir: string, key: AttachmentKey): unknown => {
+  const value = parseJson(readPlainFile(cachePath(cacheDir, key)) ?? '')
+  return isJsonObject(value) && value.kind === undefined && value.cniVersion !== undefined ? value : undefined
+}
+
+/**
+ * The result of an attachment's ADD, as it was if it is of that version, else converted; undefined if there is none.
+ * Throws code 6 if what is cached is no result, and code 7 if `version` can't say it.
+ */
+export const readCachedResult = (
+  cacheDir: string,
+  key: AttachmentKey,
+  version: SpecVersion,
+): object | undefined => {
+  const cached = readCacheEntry(cacheDir, key)?.result ?? readLegacyResult(cacheDir, key)
+  if (!isJsonObject(cached)) return undefined
+  const result = parseResult(cached, version, `the cached result in ${cachePath(cacheDir, key)}`)
+  return cached.cniVersion === version ? cached : resultToJson(result, version)
+}
+
+/** Remembers an attachment, durably and all at once. Throws what node:fs throws. */
+export const writeCacheEntry = (cacheDir: string, entry: CacheEntry): void => {
+  const name = fileName(entry)
+  ensureFolder(resultsFolder(cacheDir))
+  writeDurably(resultsFolder(cacheDir), name, formatCacheEntry(entry))
+}
+
+/** Forgets an attachment. A file that holds another attachment's entry stays; none at all is no failure. */
+export const removeCacheEntry = (cacheDir: string, key: AttachmentKey): void => {
+  const path = cachePath(cacheDir, key)
+  const entry = parseCacheEntry(readPlainFile(path) ?? '')
+  if (!entry || isOf(entry, key)) removeFile(path)
+}
+
+const fileNames = (cacheDir: string): string[] => {
+  try {
+    return readdirSync(resultsFolder(cacheDir)).sort()
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return []
+    throw error
+  }
+}
+
+const isUsable = (entry: CacheEntry): boolean => {
+  try {
+    checkAttachmentKey(entry)
+    return true
+  } catch {
+    return false
+  }
+}
+
+/** Every attachment remembered, in the order of the files' names; what can't be read is left out. */
+export const listCacheEntries = (cacheDir: string): CacheEntry[] =>
+  fileNames(cacheDir)
+    .filter(name => !name.startsWith(temporaryPrefix))
+    .map(name => parseCacheEntry(readPlainFile(`${resultsFolder(cacheDir)}/${name}`) ?? ''))
+    .filter(entry => entry !== undefined)
+    .filter(isUsable)
+
+/** Long after any ADD has ended: a file this old is not being written by anybody. */
+const abandonedMs = 60 * 60 * 1000
+
+const isAbandoned = (path: string): boolean => {
+  const stat = lstatSync(path, { throwIfNoEntry: false })
+  return stat?.isFile() === true && Date.now() - stat.mtimeMs > abandonedMs
+}
+
+/**
+ * Removes what crashes have left: files of this network that are not JSON and belong to no valid attachment, and
+ * half-written ones of any network, if they are over an hour old.
+ */
+export const sweepCache = (
+  cacheDir: string,
+  networkName: string,
+  validAttachments: readonly Attachment[],
+): void => {
+  const valid = new Set(
+    validAttachments.map(attachment => `${networkName}-${attachment.containerID}-${attachment.ifName}`),
+  )
+  for (const name of fileNames(cacheDir)) {
+    const path = `${resultsFolder(cacheDir)}/${name}`
+    const torn = () => name.startsWith(`${networkName}-`) && !valid.has(name) && isTorn(path)
+    if (isAbandoned(path) && (name.startsWith(temporaryPrefix) || torn())) removeFile(path)
+  }
+}
+
+const isTorn = (path: string): boolean => parseJson(readPlainFile(path) ?? '') === undefined

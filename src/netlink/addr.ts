@@ -1,6 +1,6 @@
 import { addrBytes, addressFamily, addrFromBytes } from '../ip/addr'
 import { type Cidr, formatCidr, lastAddr } from '../ip/cidr'
-import { unlessRefused } from './error'
+import { NetlinkError, unlessRefused } from './error'
 import { type NetlinkSocket, NLM_F_CREATE, NLM_F_EXCL } from './socket'
 import { messageBody, putU32, readAttributes, readNumber } from './wire/attributes'
 
@@ -17,6 +17,9 @@ const IFA_FLAGS = 8
 export const IFA_F_NODAD = 0x02
 export const IFA_F_DADFAILED = 0x08
 export const IFA_F_TENTATIVE = 0x40
+
+/** <linux/rtnetlink.h> */
+const RTNLGRP_IPV6_IFADDR = 9
 
 // <linux/if_addr.h>                               offset
 // struct ifaddrmsg {
@@ -105,4 +108,41 @@ export const addrDel = (nl: NetlinkSocket, link: { index: number; name: string }
       ]),
     }),
   )
+}
+
+/** Joins the group in which the kernel announces changes of IPv6 addresses. */
+export const subscribeToAddrs = (nl: NetlinkSocket): void => {
+  nl.subscribe('listen for changes of addresses', RTNLGRP_IPV6_IFADDR)
+}
+
+/** An IPv6 address that duplicate address detection has found to be taken, or is still at. */
+export type UnsettledAddr = { readonly cidr: Cidr; readonly failed: boolean }
+
+/**
+ * Waits until duplicate address detection is through with all addresses of an interface. Answers one that is
+ * somebody else's already, or one it is still at after `seconds`; undefined if all is well. `events` must be a socket
+ * in the same namespace that was subscribed to addresses before they were added.
+ */
+export const waitUntilSettled = (
+  nl: NetlinkSocket,
+  events: NetlinkSocket,
+  index: number,
+  seconds: number,
+): UnsettledAddr | undefined => {
+  const deadline = performance.now() + seconds * 1000
+  for (;;) {
+    const addrs = addrList(nl, { index, family: 6 })
+    const failed = addrs.find(({ flags }) => flags & IFA_F_DADFAILED)
+    if (failed) return { cidr: failed.cidr, failed: true }
+    const tentative = addrs.find(({ flags }) => flags & IFA_F_TENTATIVE)
+    if (!tentative) return undefined
+    const left = (deadline - performance.now()) / 1000
+    if (left <= 0) return { cidr: tentative.cidr, failed: false }
+    try {
+      events.nextEvents('wait for the addresses', left)
+    } catch (error) {
+      // More was announced than the socket holds: the addresses are read again in any case.
+      if (!(error instanceof NetlinkError) || error.code !== 'ENOBUFS') throw error
+    }
+  }
 }

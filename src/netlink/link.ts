@@ -1,10 +1,10 @@
 import { type Mac, macBytes } from '../ip/mac'
-import { unlessRefused } from './error'
+import { NetlinkError, unlessRefused } from './error'
 import { type NetlinkSocket, NLM_F_CREATE, NLM_F_EXCL } from './socket'
 import { type Attribute, messageBody, putString, putU8, putU32 } from './wire/attributes'
 import * as w from './wire/link'
 
-export { IF_OPER_UP, IFF_LOOPBACK, IFF_POINTOPOINT, IFF_UP, type Link } from './wire/link'
+export { IF_OPER_UP, IFF_LOOPBACK, IFF_POINTOPOINT, IFF_PROMISC, IFF_UP, type Link } from './wire/link'
 
 // Without its counters a link's description is 700 bytes instead of 1,400: dumps are what grows with the pods.
 const filter: Attribute = [w.IFLA_EXT_MASK, putU32(w.RTEXT_FILTER_SKIP_STATS)]
@@ -116,6 +116,28 @@ export const vethAdd = (
   ])
 }
 
+/** <linux/if_link.h> */
+const IFLA_TXQLEN = 13
+
+/**
+ * Creates an ifb that is up: a device that sends what is redirected to it back to where it came from, so that it can
+ * be queued in between. Its own queue has no length; that is for a qdisc to say.
+ * Equivalent to: `ip link add $name address $mac mtu $mtu txqueuelen 0 group $group up type ifb`.
+ */
+export const ifbAdd = (
+  nl: NetlinkSocket,
+  ifb: { name: string; mac: Mac; mtu: number; group: number },
+): void => {
+  addLink(nl, `create ifb "${ifb.name}"`, up, [
+    [w.IFLA_IFNAME, putString(ifb.name)],
+    [w.IFLA_ADDRESS, macBytes(ifb.mac)],
+    [w.IFLA_MTU, putU32(ifb.mtu)],
+    [IFLA_TXQLEN, putU32(0)],
+    [w.IFLA_GROUP, putU32(ifb.group)],
+    linkInfo('ifb'),
+  ])
+}
+
 /** What can be changed of an interface; what is left out stays. */
 export type LinkChange = {
   up?: boolean
@@ -209,9 +231,20 @@ export const waitUntilOperational = (
     for (;;) {
       const left = (deadline - performance.now()) / 1000
       if (left <= 0) return false
-      const heard = events.nextEvents('wait for the link', left)
-      if (heard.some(({ type, data }) => type === w.RTM_NEWLINK && w.readIfIndex(data) === index)) break
+      if (hasChanged(events, index, left)) break
     }
+  }
+}
+
+/** Was the link announced as changed within `seconds`? */
+const hasChanged = (events: NetlinkSocket, index: number, seconds: number): boolean => {
+  try {
+    const heard = events.nextEvents('wait for the link', seconds)
+    return heard.some(({ type, data }) => type === w.RTM_NEWLINK && w.readIfIndex(data) === index)
+  } catch (error) {
+    // On a busy node more is announced than the socket holds: what was lost may have been about this link.
+    if (error instanceof NetlinkError && error.code === 'ENOBUFS') return true
+    throw error
   }
 }
 

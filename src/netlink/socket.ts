@@ -36,8 +36,10 @@ const SOCK_RAW = 3
 const SOCK_CLOEXEC = 0o2000000
 const SOL_SOCKET = 1
 const SO_SNDBUF = 7
+const SO_RCVBUF = 8
 const SO_RCVTIMEO = 20
 const SO_SNDBUFFORCE = 32
+const SO_RCVBUFFORCE = 33
 const SOL_NETLINK = 270
 const NETLINK_ADD_MEMBERSHIP = 1
 const NETLINK_CAP_ACK = 10
@@ -47,6 +49,9 @@ const MSG_TRUNC = 0x20
 
 // The kernel fills at most 32 KiB a datagram of a dump (net/netlink/af_netlink.c, netlink_dump).
 const receiveBufferBytes = 64 * 1024
+// What the kernel reckons for an answer with a sentence in it; so many of them fit by default (net.core.rmem_default).
+const answerBytes = 1024
+const answersThatFit = 100
 // The answer is ready when send(2) returns; a kernel that takes this long is stuck.
 const receiveTimeoutSeconds = 10
 const maxDumpAttempts = 5
@@ -155,6 +160,10 @@ export class NetlinkSocket {
       const message = formatMessage({ type, flags: flags | NLM_F_REQUEST, seq, port: 0, data: [...body] })
       datagram.push(...message, getPadding(countLength(message)))
     }
+    // Each request may be refused, and all answers come before the first can be read.
+    if (requests.length > answersThatFit) {
+      this.#widen(SO_RCVBUFFORCE, SO_RCVBUF, requests.length * answerBytes)
+    }
     this.#sendBytes(op, Buffer.concat(datagram))
     const replies: Reply[] = []
     while (awaited.size > 0) {
@@ -207,20 +216,18 @@ export class NetlinkSocket {
   #sendBytes(op: string, bytes: Buffer): void {
     let answer = platform.libc.send(this.#fd, bytes, 0)
     if (answer < 0 && errnoName(answer) === 'EMSGSIZE') {
-      this.#makeRoom(bytes.length)
+      // A datagram must fit as a whole: by default 208 KiB (net.core.wmem_default).
+      this.#widen(SO_SNDBUFFORCE, SO_SNDBUF, bytes.length)
       answer = platform.libc.send(this.#fd, bytes, 0)
     }
     if (answer < 0) throw new NetlinkError(op, errnoName(answer))
   }
 
-  /** Widens the send buffer, which must hold a datagram as a whole: by default 208 KiB (net.core.wmem_default). */
-  #makeRoom(bytes: number): void {
+  /** Widens a buffer of the socket: beyond the limits of net.core only with CAP_NET_ADMIN, else up to them. */
+  #widen(force: number, otherwise: number, bytes: number): void {
     const { libc } = platform
-    const room = int32(bytes)
-    // Beyond net.core.wmem_max only with CAP_NET_ADMIN; whether it was enough, the next send(2) says.
-    if (libc.setsockopt(this.#fd, SOL_SOCKET, SO_SNDBUFFORCE, room) < 0) {
-      libc.setsockopt(this.#fd, SOL_SOCKET, SO_SNDBUF, room)
-    }
+    if (libc.setsockopt(this.#fd, SOL_SOCKET, force, int32(bytes)) >= 0) return
+    libc.setsockopt(this.#fd, SOL_SOCKET, otherwise, int32(bytes))
   }
 
   #receive(op: string): Reply[] {

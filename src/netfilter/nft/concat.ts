@@ -28,7 +28,7 @@ export const concatBytes = (types: readonly NftType[]): number =>
     : types.reduce((sum, type) => sum + registerBytes(typeOf(type).bytes), 0)
 
 /** Puts bytes of values side by side. */
-export const joinFields = (fields: readonly Buffer[]): Buffer => {
+const joinFields = (fields: readonly Buffer[]): Buffer => {
   const [only] = fields
   if (fields.length === 1 && only) return only
   const joined = Buffer.alloc(fields.reduce((sum, field) => sum + registerBytes(field.length), 0))

@@ -45,14 +45,14 @@ export const loadKey = (context: RuleContext, key: Key, set: NftSet): Expression
     const types = key.map(({ type }) => type).join(' . ')
     throw new TypeError(`a lookup of ${types} in "${set.name}" of ${set.key.join(' . ')}`)
   }
-  const needed = key.flatMap(({ needs }) => context.require(needs))
+  const expressions: Expression[] = []
+  for (const { needs } of key) expressions.push(...context.require(needs))
   let offset = 0
-  const loads = key.map(selector => {
-    const load = selector.load(registerAt(offset), selectorBytes(selector))
+  for (const selector of key) {
+    expressions.push(selector.load(registerAt(offset), selectorBytes(selector)))
     offset += registerBytes(selectorBytes(selector))
-    return load
-  })
-  return [...needed, ...loads]
+  }
+  return expressions
 }
 
 const lookupIn = (key: Key, set: NftSet, inverse: boolean): Statement => {

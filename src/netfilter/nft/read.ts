@@ -10,13 +10,16 @@ import { readSet, setKey } from './wire/set'
 import { readSetElems, setElemListAttributes } from './wire/set-elem'
 import { formatTable, type NftTable, type ReadTable, readTable, tableAttributes } from './wire/table'
 
+/** What of a socket reading needs. */
+type Reader = Pick<NetlinkSocket, 'request' | 'dump'>
+
 /** enum nft_gen_attributes */
 const NFTA_GEN_ID = 1
 
-const dump = (nl: NetlinkSocket, op: string, request: Request): Reply[] =>
+const dump = (nl: Reader, op: string, request: Request): Reply[] =>
   unlessRefused(['ENOENT'], () => nl.dump(op, request)) ?? []
 
-const get = (nl: NetlinkSocket, op: string, request: Request): Reply[] =>
+const get = (nl: Reader, op: string, request: Request): Reply[] =>
   unlessRefused(['ENOENT'], () => nl.request(op, request)) ?? []
 
 /** Decodes the replies that are such a message; what can't be read is the request's failure, EBADMSG. */
@@ -35,7 +38,7 @@ const decode = <T>(
 }
 
 /** The number of the ruleset's generation, which every commit by anybody raises. */
-export const nftGeneration = (nl: NetlinkSocket): number => {
+export const nftGeneration = (nl: Reader): number => {
   const op = 'read the generation of nftables'
   const replies = nl.request(op, n.nftRequest(n.NFT_MSG_GETGEN, undefined, []))
   const id = decode(op, replies, n.NFT_MSG_NEWGEN, ([body]) =>
@@ -46,21 +49,21 @@ export const nftGeneration = (nl: NetlinkSocket): number => {
 }
 
 /** The tables of all families, or of one. Equivalent to: `nft list tables [$family]`. */
-export const tableList = (nl: NetlinkSocket, family?: n.NftFamily): ReadTable[] => {
+export const tableList = (nl: Reader, family?: n.NftFamily): ReadTable[] => {
   const op = 'list the nftables tables'
   const replies = dump(nl, op, n.nftRequest(n.NFT_MSG_GETTABLE, family, []))
   return decode(op, replies, n.NFT_MSG_NEWTABLE, bodies => bodies.flatMap(body => readTable(body) ?? []))
 }
 
 /** The table, or undefined. */
-export const tableGet = (nl: NetlinkSocket, table: NftTable): ReadTable | undefined => {
+export const tableGet = (nl: Reader, table: NftTable): ReadTable | undefined => {
   const op = `look up ${formatTable(table)}`
   const replies = get(nl, op, n.nftRequest(n.NFT_MSG_GETTABLE, table.family, tableAttributes(table)))
   return decode(op, replies, n.NFT_MSG_NEWTABLE, ([body]) => body && readTable(body))
 }
 
 /** The chains of a table. The kernel can only list those of all tables of a family: prefer `chainGet`. */
-export const chainList = (nl: NetlinkSocket, table: NftTable): ReadChain[] => {
+export const chainList = (nl: Reader, table: NftTable): ReadChain[] => {
   const op = `list the chains of ${formatTable(table)}`
   const replies = dump(nl, op, n.nftRequest(n.NFT_MSG_GETCHAIN, table.family, []))
   const chains = decode(op, replies, n.NFT_MSG_NEWCHAIN, bodies => bodies.map(readChain))
@@ -68,7 +71,7 @@ export const chainList = (nl: NetlinkSocket, table: NftTable): ReadChain[] => {
 }
 
 /** The chain, or undefined. */
-export const chainGet = (nl: NetlinkSocket, table: NftTable, name: string): ReadChain | undefined => {
+export const chainGet = (nl: Reader, table: NftTable, name: string): ReadChain | undefined => {
   const op = `look up chain "${name}" of ${formatTable(table)}`
   const attributes = chainAttributes(table.name, { name })
   const replies = get(nl, op, n.nftRequest(n.NFT_MSG_GETCHAIN, table.family, attributes))
@@ -76,7 +79,7 @@ export const chainGet = (nl: NetlinkSocket, table: NftTable, name: string): Read
 }
 
 /** The rules of a table, or of one of its chains, in order. Equivalent to: `nft -a list chain $table $chain`. */
-export const ruleList = (nl: NetlinkSocket, table: NftTable, chain?: string): ReadRule[] => {
+export const ruleList = (nl: Reader, table: NftTable, chain?: string): ReadRule[] => {
   const where = chain === undefined ? '' : `chain "${chain}" of `
   const op = `list the rules of ${where}${formatTable(table)}`
   const request = n.nftRequest(n.NFT_MSG_GETRULE, table.family, ruleKey(table.name, chain))
@@ -84,7 +87,7 @@ export const ruleList = (nl: NetlinkSocket, table: NftTable, chain?: string): Re
 }
 
 /** The sets and maps of a table without their elements, those left out whose types the project does not use. */
-export const setList = (nl: NetlinkSocket, table: NftTable): NftSet[] => {
+export const setList = (nl: Reader, table: NftTable): NftSet[] => {
   const op = `list the sets of ${formatTable(table)}`
   const request = n.nftRequest(n.NFT_MSG_GETSET, table.family, setKey(table.name))
   return decode(op, dump(nl, op, request), n.NFT_MSG_NEWSET, bodies =>
@@ -96,7 +99,7 @@ export const setList = (nl: NetlinkSocket, table: NftTable): NftSet[] => {
  * The elements of a set or map; intervals in ascending order, as networks where they are some. Throws EBADMSG if the
  * set in the kernel is of another shape.
  */
-export const elementList = (nl: NetlinkSocket, table: NftTable, set: NftSet): NftElement[] => {
+export const elementList = (nl: Reader, table: NftTable, set: NftSet): NftElement[] => {
   const op = `list the elements of "${set.name}" of ${formatTable(table)}`
   const attributes = setElemListAttributes(table.name, set.name)
   const replies = dump(nl, op, n.nftRequest(n.NFT_MSG_GETSETELEM, table.family, attributes))
@@ -109,7 +112,7 @@ export const elementList = (nl: NetlinkSocket, table: NftTable, set: NftSet): Nf
  * Equivalent to: `nft get element`.
  */
 export const elementGet = (
-  nl: NetlinkSocket,
+  nl: Reader,
   table: NftTable,
   set: NftSet & { readonly interval?: false | undefined },
   key: NftElement['key'],

@@ -19,5 +19,7 @@ export const rule = (
 /** The rule's expressions in a table of that family, with the matches its headers depend on. */
 export const ruleExpressions = (family: NftFamily, { statements }: NftRule): Expression[] => {
   const context = new RuleContext(family)
-  return statements.flatMap(statement => statement(context))
+  const expressions: Expression[] = []
+  for (const statement of statements) expressions.push(...statement(context))
+  return expressions
 }

@@ -65,7 +65,7 @@ export const readShape = ({ name, flags, keyType, dataType, comment }: ReadSet):
   const key = concatTypes(keyType)
   const data = dataType === undefined ? undefined : concatTypes(dataType)
   if (!key || (dataType !== undefined && !data)) return undefined
-  return { name, key, data, interval: (flags & NFT_SET_INTERVAL) !== 0, comment }
+  return { name, key, data, interval: (flags & NFT_SET_INTERVAL) !== 0, comment: comment || undefined }
 }
 
 const keys = (set: NftSet, values: readonly NftValue[]): { elements: SetElem[]; open: boolean } => {
@@ -103,7 +103,7 @@ export const wireElement = (set: NftSet, element: NftElement): SetElem[] => {
 const readValue = (set: NftSet, { data, notes }: ReadSetElem, key: NftValue[]): NftElement => ({
   key,
   data: set.data && data && decodeFields(set.data, data),
-  comment: u.readComment(notes.get(u.NFTNL_UDATA_COMMENT)),
+  comment: notes.has(u.NFTNL_UDATA_COMMENT) ? u.readComment(notes.get(u.NFTNL_UDATA_COMMENT)) : undefined,
 })
 
 /** The elements that the kernel listed. Throws a RangeError if they have other lengths than the set's types. */

@@ -12,10 +12,10 @@ import {
   type Reply,
   type Request,
 } from '../../netlink/socket'
-import type { Attribute } from '../../netlink/wire/attributes'
 import { extendedAck } from '../../netlink/wire/extended-ack'
 import { type NftRule, ruleExpressions } from './rule'
 import { formatElement, type NftElement, type NftSet, wireElement, wireKeys, wireSet } from './set'
+import type { NftAttribute } from './wire/attributes'
 import { chainAttributes, type NftChain } from './wire/chain'
 import * as n from './wire/nfnetlink'
 import { ruleAttributes, ruleHandle, ruleKey } from './wire/rule'
@@ -51,7 +51,10 @@ export class NftTransaction {
     return this.#add(`delete ${formatTable(table)}`, table, n.NFT_MSG_DELTABLE, tableAttributes(table))
   }
 
-  /** `add chain`: one that is there stays with its rules; EEXIST if it is at another hook. */
+  /**
+   * `add chain`: one that is there keeps its rules and takes the policy given. EEXIST or EOPNOTSUPP if it is of another
+   * type, hook or priority. Chains of type nat in the family inet need Linux 5.2.
+   */
   addChain(table: NftTable, chain: NftChain): this {
     const op = `add chain "${chain.name}" to ${formatTable(table)}`
     return this.#add(op, table, n.NFT_MSG_NEWCHAIN, chainAttributes(table.name, chain), NLM_F_CREATE)
@@ -116,8 +119,8 @@ export class NftTransaction {
   }
 
   /**
-   * `add element`: one that is there stays, even with another comment. EEXIST if a map leads it elsewhere, or if it
-   * overlaps another interval.
+   * `add element`: one that is there stays as it is, even with another comment. EEXIST, from older kernels EBUSY, if a
+   * map leads it elsewhere; EEXIST if it overlaps another interval.
    */
   addElement(table: NftTable, set: NftSet, element: NftElement): this {
     return this.#newElement('add', table, set, element)
@@ -146,7 +149,7 @@ export class NftTransaction {
    * Sends the changes, if there are any, in one datagram. Throws a NetlinkError whose `op` is the first change that the
    * kernel refused; nothing was changed then. ERESTART says that the generation is another now.
    */
-  commit(nl: NetlinkSocket): void {
+  commit(nl: Pick<NetlinkSocket, 'exchange'>): void {
     if (this.size === 0) return
     const requests = n.batch(
       this.#changes.map(({ request }) => request),
@@ -161,7 +164,7 @@ export class NftTransaction {
     throw new NetlinkError(change?.op ?? 'change nftables', code, extendedAck(refused))
   }
 
-  #add(op: string, { family }: NftTable, message: number, attributes: Attribute[], flags = 0): this {
+  #add(op: string, { family }: NftTable, message: number, attributes: NftAttribute[], flags = 0): this {
     this.#changes.push({ op, request: n.nftRequest(message, family, attributes, flags) })
     return this
   }

@@ -11,7 +11,11 @@ const maxAttempts = 64
  * only if nobody changed any table meanwhile; else `build` runs again with a new transaction. Returns what the last
  * run returned. Throws EAGAIN, saying `op`, if others were faster each time, and what commit() throws.
  */
-export const nftUpdate = <T>(nl: NetlinkSocket, op: string, build: (tx: NftTransaction) => T): T => {
+export const nftUpdate = <T>(
+  nl: Pick<NetlinkSocket, 'request' | 'dump' | 'exchange'>,
+  op: string,
+  build: (tx: NftTransaction) => T,
+): T => {
   for (let attempt = 0; attempt < maxAttempts; attempt++) {
     const tx = new NftTransaction(nftGeneration(nl))
     const result = build(tx)

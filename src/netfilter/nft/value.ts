@@ -2,7 +2,7 @@
 import { type Addr, addrBytes, addrFromBytes, formatAddr } from '../../ip/addr'
 import { type Cidr, formatCidr } from '../../ip/cidr'
 import { formatMac, macBytes, parseMac } from '../../ip/mac'
-import { putU8, putU16be, putU32 } from '../../netlink/wire/attributes'
+import { putU8, putU16be, putU32, readText } from '../../netlink/wire/attributes'
 
 /** Transport protocols by their names in nft (<linux/in.h>). */
 export const l4Protocols = { tcp: 6, udp: 17, sctp: 132 } as const
@@ -33,11 +33,18 @@ type Type = {
   readonly byteOrder: number
   /** The value's bytes; undefined for one of another type. */
   encode(value: NftValue): Buffer | undefined
-  decode(bytes: Buffer): NftValue
+  /** The value of as many bytes as it has. */
+  decode(bytes: Buffer): NftValue | undefined
 }
 
 const isAddr = (value: NftValue): value is Addr => typeof value === 'object' && 'bits' in value
-const isCidr = (value: NftValue): value is Cidr => typeof value === 'object' && 'prefix' in value
+
+/** Is it a network? */
+export const isCidr = (value: NftValue): value is Cidr => typeof value === 'object' && 'prefix' in value
+
+/** Is it a range? */
+export const isRange = (value: NftValue): value is Range => typeof value === 'object' && 'first' in value
+
 const isBelow = (value: NftValue, end: number): value is number =>
   typeof value === 'number' && Number.isInteger(value) && value >= 0 && value < end
 
@@ -46,7 +53,7 @@ const addrType = (id: number, family: 4 | 6): Type => ({
   bytes: family === 4 ? 4 : 16,
   byteOrder: BYTEORDER_BIG_ENDIAN,
   encode: value => (isAddr(value) && value.family === family ? addrBytes(value) : undefined),
-  decode: bytes => addrFromBytes(bytes) ?? '',
+  decode: bytes => addrFromBytes(bytes),
 })
 
 const protocolNumber = (value: NftValue): number | undefined => {
@@ -104,7 +111,7 @@ const types = {
     bytes: IFNAMSIZ,
     byteOrder: BYTEORDER_HOST_ENDIAN,
     encode: value => (typeof value === 'string' ? nameBytes(value) : undefined),
-    decode: bytes => bytes.toString('utf8', 0, Math.max(bytes.indexOf(0), 0) || bytes.length),
+    decode: readText,
   },
 } satisfies Record<string, Type>
 
@@ -127,8 +134,9 @@ export const encodeValue = (type: NftType, value: NftValue): Buffer => {
 
 /** The value that `bytes` hold. Throws a RangeError unless there are as many as the type has. */
 export const decodeValue = (type: NftType, bytes: Buffer): NftValue => {
-  if (bytes.length !== types[type].bytes) throw new RangeError(`${bytes.length} bytes are no ${type}`)
-  return types[type].decode(bytes)
+  const value = bytes.length === types[type].bytes ? types[type].decode(bytes) : undefined
+  if (value === undefined) throw new RangeError(`${bytes.length} bytes are no ${type}`)
+  return value
 }
 
 /** A value as nft writes it, without quotes: `10.0.0.0/8`, `80-90`, `tcp`, `eth0`. */
@@ -141,9 +149,3 @@ export const formatValue = (value: NftValue): string => {
 
 /** Values as nft joins them: `10.0.0.2 . tcp . 80`. */
 export const formatValues = (values: readonly NftValue[]): string => values.map(formatValue).join(' . ')
-
-/** Is it a network? */
-export { isCidr }
-
-/** Is it a range? */
-export const isRange = (value: NftValue): value is Range => typeof value === 'object' && 'first' in value

@@ -1,4 +1,3 @@
-import { putU32be } from '../../../netlink/wire/attributes'
 import { type Expression, putData } from './expression'
 
 /** <linux/netfilter/nf_tables.h>, enum nft_bitwise_attributes */
@@ -17,9 +16,9 @@ const NFTA_BITWISE_XOR = 5
 export const bitwise = (register: number, mask: Uint8Array, xor: Uint8Array): Expression => ({
   name: 'bitwise',
   attributes: [
-    [NFTA_BITWISE_SREG, putU32be(register)],
-    [NFTA_BITWISE_DREG, putU32be(register)],
-    [NFTA_BITWISE_LEN, putU32be(mask.length)],
+    [NFTA_BITWISE_SREG, register],
+    [NFTA_BITWISE_DREG, register],
+    [NFTA_BITWISE_LEN, mask.length],
     [NFTA_BITWISE_MASK, putData(mask)],
     [NFTA_BITWISE_XOR, putData(xor)],
   ],

@@ -1,11 +1,6 @@
-import {
-  type Attribute,
-  putU32be,
-  readAttributes,
-  readText,
-  readU32be,
-} from '../../../netlink/wire/attributes'
-import { putName, readName } from './expression'
+import { readAttributes, readText, readU32be } from '../../../netlink/wire/attributes'
+import type { NftAttribute } from './attributes'
+import { readName } from './expression'
 import { NF_ACCEPT, NF_DROP } from './immediate'
 import { readNftAttributes } from './nfnetlink'
 import { NFTNL_UDATA_COMMENT, putComment, putUserdata, readComment, readUserdata } from './userdata'
@@ -53,14 +48,14 @@ export type ReadChain = {
 
 const policies = { accept: NF_ACCEPT, drop: NF_DROP } as const
 
-const baseAttributes = ({ type, hook, priority, policy }: BaseChain): Attribute[] => [
-  [NFTA_CHAIN_TYPE, putName(type)],
-  [NFTA_CHAIN_POLICY, policy && putU32be(policies[policy])],
+const baseAttributes = ({ type, hook, priority, policy }: BaseChain): NftAttribute[] => [
+  [NFTA_CHAIN_TYPE, type],
+  [NFTA_CHAIN_POLICY, policy && policies[policy]],
   [
     NFTA_CHAIN_HOOK,
     [
-      [NFTA_HOOK_HOOKNUM, putU32be(hooks[hook])],
-      [NFTA_HOOK_PRIORITY, putU32be(priority >>> 0)],
+      [NFTA_HOOK_HOOKNUM, hooks[hook]],
+      [NFTA_HOOK_PRIORITY, priority],
     ],
   ],
 ]
@@ -73,9 +68,9 @@ const baseAttributes = ({ type, hook, priority, policy }: BaseChain): Attribute[
 //     NFTA_HOOK_HOOKNUM (be32)
 //     NFTA_HOOK_PRIORITY (be32, signed)
 //   NFTA_CHAIN_USERDATA (userdata: comment)       Linux 5.9; ignored before
-export const chainAttributes = (table: string, chain: NftChain): Attribute[] => [
-  [NFTA_CHAIN_TABLE, putName(table)],
-  [NFTA_CHAIN_NAME, putName(chain.name)],
+export const chainAttributes = (table: string, chain: NftChain): NftAttribute[] => [
+  [NFTA_CHAIN_TABLE, table],
+  [NFTA_CHAIN_NAME, chain.name],
   ...('hook' in chain ? baseAttributes(chain) : []),
   [NFTA_CHAIN_USERDATA, putUserdata([[NFTNL_UDATA_COMMENT, putComment(chain.comment)]])],
 ]

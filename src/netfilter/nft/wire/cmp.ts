@@ -1,4 +1,3 @@
-import { putU32be } from '../../../netlink/wire/attributes'
 import { type Expression, putData } from './expression'
 
 /** <linux/netfilter/nf_tables.h>, enum nft_cmp_ops and nft_cmp_attributes */
@@ -15,8 +14,8 @@ const NFTA_CMP_DATA = 3
 export const cmp = (sreg: number, op: number, value: Uint8Array): Expression => ({
   name: 'cmp',
   attributes: [
-    [NFTA_CMP_SREG, putU32be(sreg)],
-    [NFTA_CMP_OP, putU32be(op)],
+    [NFTA_CMP_SREG, sreg],
+    [NFTA_CMP_OP, op],
     [NFTA_CMP_DATA, putData(value)],
   ],
 })

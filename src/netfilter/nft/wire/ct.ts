@@ -1,4 +1,3 @@
-import { putU32be } from '../../../netlink/wire/attributes'
 import type { Expression } from './expression'
 
 /** <linux/netfilter/nf_tables.h>, enum nft_ct_keys and nft_ct_attributes */
@@ -13,7 +12,7 @@ const NFTA_CT_KEY = 2
 export const ctLoad = (key: number, dreg: number): Expression => ({
   name: 'ct',
   attributes: [
-    [NFTA_CT_KEY, putU32be(key)],
-    [NFTA_CT_DREG, putU32be(dreg)],
+    [NFTA_CT_KEY, key],
+    [NFTA_CT_DREG, dreg],
   ],
 })

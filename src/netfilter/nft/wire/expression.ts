@@ -1,14 +1,12 @@
-import { type Attribute, readAttributeList, readAttributes, readText } from '../../../netlink/wire/attributes'
+import { readAttributeList, readAttributes, readText } from '../../../netlink/wire/attributes'
+import type { NftAttribute } from './attributes'
 
 /** <linux/netfilter/nf_tables.h>, enum nft_list_attributes, nft_expr_attributes, nft_data_attributes */
 export const NFTA_LIST_ELEM = 1
 const NFTA_EXPR_NAME = 1
 const NFTA_EXPR_DATA = 2
-export const NFTA_DATA_VALUE = 1
+const NFTA_DATA_VALUE = 1
 export const NFTA_DATA_VERDICT = 2
-
-/** A NUL-terminated name. */
-export const putName = (name: string): Buffer => Buffer.from(`${name}\0`)
 
 /** The name of a thing that can't be without. Throws if it is missing. */
 export const readName = (value: Buffer | undefined): string => {
@@ -17,7 +15,7 @@ export const readName = (value: Buffer | undefined): string => {
 }
 
 /** One step of a rule, such as "load meta mark into register 1", to send. */
-export type Expression = { readonly name: string; readonly attributes: readonly Attribute[] }
+export type Expression = { readonly name: string; readonly attributes: readonly NftAttribute[] }
 
 /** One step of a rule as the kernel lists it: its NFTA_<NAME>_* attributes by type. */
 export type ReadExpression = { readonly name: string; readonly attributes: ReadonlyMap<number, Buffer> }
@@ -26,11 +24,11 @@ export type ReadExpression = { readonly name: string; readonly attributes: Reado
 //   NFTA_LIST_ELEM (nest), one for each expression
 //     NFTA_EXPR_NAME (string)
 //     NFTA_EXPR_DATA (nest of the expression's own attributes)
-export const putExpressions = (expressions: readonly Expression[]): Attribute[] =>
+export const putExpressions = (expressions: readonly Expression[]): NftAttribute[] =>
   expressions.map(({ name, attributes }) => [
     NFTA_LIST_ELEM,
     [
-      [NFTA_EXPR_NAME, putName(name)],
+      [NFTA_EXPR_NAME, name],
       [NFTA_EXPR_DATA, attributes],
     ],
   ])
@@ -47,7 +45,7 @@ export const readExpressions = (nest: Buffer | undefined): ReadExpression[] =>
 
 // nft_data (nest)
 //   NFTA_DATA_VALUE (bytes, as they stand in the register)
-export const putData = (value: Uint8Array): Attribute[] => [[NFTA_DATA_VALUE, value]]
+export const putData = (value: Uint8Array): NftAttribute[] => [[NFTA_DATA_VALUE, value]]
 
 /** The bytes in a nest of nft_data; undefined for a missing one or a verdict. */
 export const readData = (nest: Buffer | undefined): Buffer | undefined =>

@@ -1,4 +1,3 @@
-import { putU32be } from '../../../netlink/wire/attributes'
 import type { Expression } from './expression'
 
 /** <linux/netfilter/nf_tables.h>, enum nft_fib_result, nft_fib_flags and nft_fib_attributes */
@@ -16,8 +15,8 @@ const NFTA_FIB_FLAGS = 3
 export const fib = (flags: number, result: number, dreg: number): Expression => ({
   name: 'fib',
   attributes: [
-    [NFTA_FIB_FLAGS, putU32be(flags)],
-    [NFTA_FIB_RESULT, putU32be(result)],
-    [NFTA_FIB_DREG, putU32be(dreg)],
+    [NFTA_FIB_FLAGS, flags],
+    [NFTA_FIB_RESULT, result],
+    [NFTA_FIB_DREG, dreg],
   ],
 })

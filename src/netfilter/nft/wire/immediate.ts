@@ -1,5 +1,4 @@
-import { putU32be } from '../../../netlink/wire/attributes'
-import { type Expression, NFTA_DATA_VERDICT, putData, putName } from './expression'
+import { type Expression, NFTA_DATA_VERDICT, putData } from './expression'
 import { NFT_REG_VERDICT } from './register'
 
 /** <linux/netfilter.h> and <linux/netfilter/nf_tables.h>, enum nft_verdicts */
@@ -21,7 +20,7 @@ const NFTA_VERDICT_CHAIN = 2
 export const immediate = (dreg: number, value: Uint8Array): Expression => ({
   name: 'immediate',
   attributes: [
-    [NFTA_IMMEDIATE_DREG, putU32be(dreg)],
+    [NFTA_IMMEDIATE_DREG, dreg],
     [NFTA_IMMEDIATE_DATA, putData(value)],
   ],
 })
@@ -35,15 +34,15 @@ export const immediate = (dreg: number, value: Uint8Array): Expression => ({
 export const immediateVerdict = (code: number, chain?: string): Expression => ({
   name: 'immediate',
   attributes: [
-    [NFTA_IMMEDIATE_DREG, putU32be(NFT_REG_VERDICT)],
+    [NFTA_IMMEDIATE_DREG, NFT_REG_VERDICT],
     [
       NFTA_IMMEDIATE_DATA,
       [
         [
           NFTA_DATA_VERDICT,
           [
-            [NFTA_VERDICT_CODE, putU32be(code >>> 0)],
-            [NFTA_VERDICT_CHAIN, chain === undefined ? undefined : putName(chain)],
+            [NFTA_VERDICT_CODE, code],
+            [NFTA_VERDICT_CHAIN, chain],
           ],
         ],
       ],

@@ -1,8 +1,7 @@
-import { putU32be } from '../../../netlink/wire/attributes'
-import { type Expression, putName } from './expression'
+import type { Expression } from './expression'
 
 /** <linux/netfilter/nf_tables.h>, enum nft_lookup_flags and nft_lookup_attributes */
-export const NFT_LOOKUP_F_INV = 1
+const NFT_LOOKUP_F_INV = 1
 const NFTA_LOOKUP_SET = 1
 const NFTA_LOOKUP_SREG = 2
 const NFTA_LOOKUP_DREG = 3
@@ -16,11 +15,11 @@ const NFTA_LOOKUP_FLAGS = 5
 export const lookup = (sreg: number, set: string, { dreg, inverse }: LookupOptions = {}): Expression => ({
   name: 'lookup',
   attributes: [
-    [NFTA_LOOKUP_SREG, putU32be(sreg)],
-    [NFTA_LOOKUP_DREG, dreg === undefined ? undefined : putU32be(dreg)],
-    [NFTA_LOOKUP_SET, putName(set)],
-    [NFTA_LOOKUP_FLAGS, inverse ? putU32be(NFT_LOOKUP_F_INV) : undefined],
+    [NFTA_LOOKUP_SREG, sreg],
+    [NFTA_LOOKUP_DREG, dreg],
+    [NFTA_LOOKUP_SET, set],
+    [NFTA_LOOKUP_FLAGS, inverse ? NFT_LOOKUP_F_INV : undefined],
   ],
 })
 
-export type LookupOptions = { dreg?: number; inverse?: boolean }
+type LookupOptions = { dreg?: number; inverse?: boolean }

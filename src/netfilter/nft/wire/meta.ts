@@ -1,4 +1,3 @@
-import { putU32be } from '../../../netlink/wire/attributes'
 import type { Expression } from './expression'
 
 /** <linux/netfilter/nf_tables.h>, enum nft_meta_keys and nft_meta_attributes */
@@ -19,8 +18,8 @@ const NFTA_META_SREG = 3
 export const metaLoad = (key: number, dreg: number): Expression => ({
   name: 'meta',
   attributes: [
-    [NFTA_META_KEY, putU32be(key)],
-    [NFTA_META_DREG, putU32be(dreg)],
+    [NFTA_META_KEY, key],
+    [NFTA_META_DREG, dreg],
   ],
 })
 
@@ -30,7 +29,7 @@ export const metaLoad = (key: number, dreg: number): Expression => ({
 export const metaSet = (key: number, sreg: number): Expression => ({
   name: 'meta',
   attributes: [
-    [NFTA_META_KEY, putU32be(key)],
-    [NFTA_META_SREG, putU32be(sreg)],
+    [NFTA_META_KEY, key],
+    [NFTA_META_SREG, sreg],
   ],
 })

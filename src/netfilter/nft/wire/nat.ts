@@ -1,4 +1,3 @@
-import { putU32be } from '../../../netlink/wire/attributes'
 import type { Expression } from './expression'
 
 /** <linux/netfilter/nf_tables.h>, enum nft_nat_types and nft_nat_attributes */
@@ -33,11 +32,11 @@ export type Nat = {
 export const nat = ({ type, nfproto, addrRegister, portRegister, flags }: Nat): Expression => ({
   name: 'nat',
   attributes: [
-    [NFTA_NAT_TYPE, putU32be(type)],
-    [NFTA_NAT_FAMILY, putU32be(nfproto)],
-    [NFTA_NAT_REG_ADDR_MIN, putU32be(addrRegister)],
-    [NFTA_NAT_REG_PROTO_MIN, portRegister === undefined ? undefined : putU32be(portRegister)],
-    [NFTA_NAT_FLAGS, flags ? putU32be(flags) : undefined],
+    [NFTA_NAT_TYPE, type],
+    [NFTA_NAT_FAMILY, nfproto],
+    [NFTA_NAT_REG_ADDR_MIN, addrRegister],
+    [NFTA_NAT_REG_PROTO_MIN, portRegister],
+    [NFTA_NAT_FLAGS, flags || undefined],
   ],
 })
 
@@ -45,5 +44,5 @@ export const nat = ({ type, nfproto, addrRegister, portRegister, flags }: Nat): 
 //   NFTA_MASQ_FLAGS (be32)                        NF_NAT_RANGE_*; absent for none
 export const masq = (flags: number): Expression => ({
   name: 'masq',
-  attributes: [[NFTA_MASQ_FLAGS, flags ? putU32be(flags) : undefined]],
+  attributes: [[NFTA_MASQ_FLAGS, flags || undefined]],
 })

@@ -1,5 +1,6 @@
 import { NLM_F_ACK, type Request } from '../../../netlink/socket'
-import { type Attribute, messageBody, putU32be, readAttributes } from '../../../netlink/wire/attributes'
+import { readAttributes } from '../../../netlink/wire/attributes'
+import { type NftAttribute, nftBody } from './attributes'
 
 /** <linux/netfilter.h>: the numbers of the families that nft calls inet, ip, bridge and ip6. */
 const NFPROTO_INET = 1
@@ -62,12 +63,12 @@ const nfGenMsg = (nfproto: number, resId = 0): Buffer => {
 export const nftRequest = (
   message: number,
   family: NftFamily | undefined,
-  attributes: readonly Attribute[],
+  attributes: readonly NftAttribute[],
   flags = 0,
 ): Request => ({
   type: (NFNL_SUBSYS_NFTABLES << 8) | message,
   flags,
-  body: messageBody(nfGenMsg(family ? families[family] : 0), attributes),
+  body: [nftBody(nfGenMsg(family ? families[family] : 0), attributes)],
 })
 
 /** The attributes of a message of nf_tables. Throws on a length that can't be. */
@@ -80,9 +81,9 @@ export const readNftAttributes = (body: Buffer): Map<number, Buffer> => {
 export const isNftMessage = (type: number, message: number): boolean =>
   type === ((NFNL_SUBSYS_NFTABLES << 8) | message)
 
-const batchMark = (type: number, attributes: readonly Attribute[]): Request => ({
+const batchMark = (type: number, attributes: readonly NftAttribute[]): Request => ({
   type,
-  body: messageBody(nfGenMsg(0, NFNL_SUBSYS_NFTABLES), attributes),
+  body: [nftBody(nfGenMsg(0, NFNL_SUBSYS_NFTABLES), attributes)],
 })
 
 /**
@@ -98,9 +99,7 @@ const batchMark = (type: number, attributes: readonly Attribute[]): Request => (
 export const batch = (requests: readonly Request[], generation?: number): Request[] => {
   const last = requests.length - 1
   return [
-    batchMark(NFNL_MSG_BATCH_BEGIN, [
-      [NFNL_BATCH_GENID, generation === undefined ? undefined : putU32be(generation)],
-    ]),
+    batchMark(NFNL_MSG_BATCH_BEGIN, [[NFNL_BATCH_GENID, generation]]),
     ...requests.map((request, i) =>
       i === last ? { ...request, flags: (request.flags ?? 0) | NLM_F_ACK } : request,
     ),

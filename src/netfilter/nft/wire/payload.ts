@@ -1,4 +1,3 @@
-import { putU32be } from '../../../netlink/wire/attributes'
 import type { Expression } from './expression'
 
 /** <linux/netfilter/nf_tables.h>, enum nft_payload_bases and nft_payload_attributes */
@@ -21,9 +20,9 @@ export type PayloadField = { readonly base: number; readonly offset: number; rea
 export const payloadLoad = ({ base, offset, bytes }: PayloadField, dreg: number): Expression => ({
   name: 'payload',
   attributes: [
-    [NFTA_PAYLOAD_DREG, putU32be(dreg)],
-    [NFTA_PAYLOAD_BASE, putU32be(base)],
-    [NFTA_PAYLOAD_OFFSET, putU32be(offset)],
-    [NFTA_PAYLOAD_LEN, putU32be(bytes)],
+    [NFTA_PAYLOAD_DREG, dreg],
+    [NFTA_PAYLOAD_BASE, base],
+    [NFTA_PAYLOAD_OFFSET, offset],
+    [NFTA_PAYLOAD_LEN, bytes],
   ],
 })

@@ -1,12 +1,5 @@
-import type { Attribute } from '../../../netlink/wire/attributes'
-import {
-  type Expression,
-  putExpressions,
-  putName,
-  type ReadExpression,
-  readExpressions,
-  readName,
-} from './expression'
+import type { NftAttribute } from './attributes'
+import { type Expression, putExpressions, type ReadExpression, readExpressions, readName } from './expression'
 import { readNftAttributes } from './nfnetlink'
 import { NFTNL_UDATA_COMMENT, putComment, putUserdata, readComment, readUserdata } from './userdata'
 
@@ -24,20 +17,21 @@ export type ReadRule = {
   /** The number by which it is deleted; the kernel never gives it to another rule of the table. */
   readonly handle: bigint
   readonly comment: string
+  /** Its steps, decoded when they are asked for: most rules are only looked at for their comment. */
   readonly expressions: readonly ReadExpression[]
 }
 
 // nfgenmsg
 //   NFTA_RULE_TABLE, NFTA_RULE_CHAIN (string)     the chain may be absent when rules are listed
-export const ruleKey = (table: string, chain?: string): Attribute[] => [
-  [NFTA_RULE_TABLE, putName(table)],
-  [NFTA_RULE_CHAIN, chain === undefined ? undefined : putName(chain)],
+export const ruleKey = (table: string, chain?: string): NftAttribute[] => [
+  [NFTA_RULE_TABLE, table],
+  [NFTA_RULE_CHAIN, chain],
 ]
 
 // nfgenmsg
 //   NFTA_RULE_TABLE, NFTA_RULE_CHAIN (string)
 //   NFTA_RULE_HANDLE (be64)
-export const ruleHandle = (table: string, chain: string, handle: bigint): Attribute[] => {
+export const ruleHandle = (table: string, chain: string, handle: bigint): NftAttribute[] => {
   const number = Buffer.alloc(8)
   number.writeBigUInt64BE(handle)
   return [...ruleKey(table, chain), [NFTA_RULE_HANDLE, number]]
@@ -51,13 +45,13 @@ export const ruleAttributes = (
   table: string,
   chain: string,
   rule: { expressions: readonly Expression[]; comment?: string | undefined },
-): Attribute[] => [
+): NftAttribute[] => [
   ...ruleKey(table, chain),
   [NFTA_RULE_EXPRESSIONS, putExpressions(rule.expressions)],
   [NFTA_RULE_USERDATA, putUserdata([[NFTNL_UDATA_COMMENT, putComment(rule.comment)]])],
 ]
 
-/** The rule of an NFT_MSG_NEWRULE. Throws if its handle is missing or anything in it is cut off. */
+/** The rule of an NFT_MSG_NEWRULE. Throws if its handle is missing or anything in it is cut off, as do its steps. */
 export const readRule = (body: Buffer): ReadRule => {
   const attributes = readNftAttributes(body)
   const handle = attributes.get(NFTA_RULE_HANDLE)
@@ -68,6 +62,8 @@ export const readRule = (body: Buffer): ReadRule => {
     chain: readName(attributes.get(NFTA_RULE_CHAIN)),
     handle: handle.readBigUInt64BE(0),
     comment: readComment(userdata.get(NFTNL_UDATA_COMMENT)),
-    expressions: readExpressions(attributes.get(NFTA_RULE_EXPRESSIONS)),
+    get expressions() {
+      return readExpressions(attributes.get(NFTA_RULE_EXPRESSIONS))
+    },
   }
 }

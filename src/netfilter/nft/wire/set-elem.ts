@@ -1,11 +1,6 @@
-import {
-  type Attribute,
-  putU32be,
-  readAttributeList,
-  readAttributes,
-  readU32be,
-} from '../../../netlink/wire/attributes'
-import { NFTA_LIST_ELEM, putData, putName, readData } from './expression'
+import { readAttributeList, readAttributes, readU32be } from '../../../netlink/wire/attributes'
+import type { NftAttribute } from './attributes'
+import { NFTA_LIST_ELEM, putData, readData } from './expression'
 import { readNftAttributes } from './nfnetlink'
 import { readUserdata } from './userdata'
 
@@ -41,10 +36,10 @@ export type ReadSetElem = {
   readonly notes: ReadonlyMap<number, Buffer>
 }
 
-const setElem = ({ key, keyEnd, data, flags, userdata }: SetElem): Attribute => [
+const setElem = ({ key, keyEnd, data, flags, userdata }: SetElem): NftAttribute => [
   NFTA_LIST_ELEM,
   [
-    [NFTA_SET_ELEM_FLAGS, flags ? putU32be(flags) : undefined],
+    [NFTA_SET_ELEM_FLAGS, flags || undefined],
     [NFTA_SET_ELEM_KEY, putData(key)],
     [NFTA_SET_ELEM_KEY_END, keyEnd && putData(keyEnd)],
     [NFTA_SET_ELEM_DATA, data && putData(data)],
@@ -65,9 +60,9 @@ export const setElemListAttributes = (
   table: string,
   set: string,
   elements?: readonly SetElem[],
-): Attribute[] => [
-  [NFTA_SET_ELEM_LIST_TABLE, putName(table)],
-  [NFTA_SET_ELEM_LIST_SET, putName(set)],
+): NftAttribute[] => [
+  [NFTA_SET_ELEM_LIST_TABLE, table],
+  [NFTA_SET_ELEM_LIST_SET, set],
   [NFTA_SET_ELEM_LIST_ELEMENTS, elements?.map(setElem)],
 ]
 

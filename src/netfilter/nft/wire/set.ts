@@ -1,5 +1,6 @@
-import { type Attribute, putU32, putU32be, readU32be } from '../../../netlink/wire/attributes'
-import { NFTA_LIST_ELEM, putName, readName } from './expression'
+import { putU32, readU32be } from '../../../netlink/wire/attributes'
+import type { NftAttribute } from './attributes'
+import { NFTA_LIST_ELEM, readName } from './expression'
 import { readNftAttributes } from './nfnetlink'
 import * as u from './userdata'
 
@@ -46,15 +47,15 @@ export type ReadSet = {
 
 // nfgenmsg
 //   NFTA_SET_TABLE, NFTA_SET_NAME (string)
-export const setKey = (table: string, set?: string): Attribute[] => [
-  [NFTA_SET_TABLE, putName(table)],
-  [NFTA_SET_NAME, set === undefined ? undefined : putName(set)],
+export const setKey = (table: string, set?: string): NftAttribute[] => [
+  [NFTA_SET_TABLE, table],
+  [NFTA_SET_NAME, set],
 ]
 
-const concatDescription = (lengths: readonly number[]): Attribute[] => [
+const concatDescription = (lengths: readonly number[]): NftAttribute[] => [
   [
     NFTA_SET_DESC_CONCAT,
-    lengths.map((bytes): Attribute => [NFTA_LIST_ELEM, [[NFTA_SET_FIELD_LEN, putU32be(bytes)]]]),
+    lengths.map((bytes): NftAttribute => [NFTA_LIST_ELEM, [[NFTA_SET_FIELD_LEN, bytes]]]),
   ],
 ]
 
@@ -69,7 +70,7 @@ const concatDescription = (lengths: readonly number[]): Attribute[] => [
 //       NFTA_LIST_ELEM (nest), one for each part
 //         NFTA_SET_FIELD_LEN (be32)               in bytes, though the header says bits
 //   NFTA_SET_USERDATA (userdata: byte orders in host order, comment)
-export const setAttributes = (table: string, set: WireSet, id: number): Attribute[] => {
+export const setAttributes = (table: string, set: WireSet, id: number): NftAttribute[] => {
   const { name, flags, key, data, concat, comment } = set
   const userdata = u.putUserdata([
     [u.NFTNL_UDATA_SET_KEYBYTEORDER, putU32(key.byteOrder)],
@@ -78,12 +79,12 @@ export const setAttributes = (table: string, set: WireSet, id: number): Attribut
   ])
   return [
     ...setKey(table, name),
-    [NFTA_SET_FLAGS, putU32be(flags)],
-    [NFTA_SET_KEY_TYPE, putU32be(key.type)],
-    [NFTA_SET_KEY_LEN, putU32be(key.bytes)],
-    [NFTA_SET_DATA_TYPE, data && putU32be(data.type)],
-    [NFTA_SET_DATA_LEN, data && putU32be(data.bytes)],
-    [NFTA_SET_ID, putU32be(id)],
+    [NFTA_SET_FLAGS, flags],
+    [NFTA_SET_KEY_TYPE, key.type],
+    [NFTA_SET_KEY_LEN, key.bytes],
+    [NFTA_SET_DATA_TYPE, data?.type],
+    [NFTA_SET_DATA_LEN, data?.bytes],
+    [NFTA_SET_ID, id],
     [NFTA_SET_DESC, concat && concatDescription(concat)],
     [NFTA_SET_USERDATA, userdata],
   ]

@@ -1,5 +1,5 @@
-import type { Attribute } from '../../../netlink/wire/attributes'
-import { putName, readName } from './expression'
+import type { NftAttribute } from './attributes'
+import { readName } from './expression'
 import { type NftFamily, nftFamilyOf, readNftAttributes } from './nfnetlink'
 import { NFTNL_UDATA_COMMENT, putComment, putUserdata, readComment, readUserdata } from './userdata'
 
@@ -19,8 +19,8 @@ export type ReadTable = NftTable & { readonly comment: string }
 // nfgenmsg
 //   NFTA_TABLE_NAME (string)
 //   NFTA_TABLE_USERDATA (userdata: comment)       Linux 5.9; ignored before
-export const tableAttributes = (table: NftTable, comment?: string): Attribute[] => [
-  [NFTA_TABLE_NAME, putName(table.name)],
+export const tableAttributes = (table: NftTable, comment?: string): NftAttribute[] => [
+  [NFTA_TABLE_NAME, table.name],
   [NFTA_TABLE_USERDATA, putUserdata([[NFTNL_UDATA_COMMENT, putComment(comment)]])],
 ]
 

@@ -1,0 +1,106 @@
+import { type Attribute, putU32, putU64, readAttributes, readNumber } from './attributes'
+
+/** <linux/pkt_sched.h> */
+const TCA_TBF_PARMS = 1
+const TCA_TBF_RATE64 = 4
+const TCA_TBF_PRATE64 = 5
+const TCA_TBF_BURST = 6
+const TCA_TBF_PBURST = 7
+
+// <linux/pkt_sched.h>                             offset
+// struct tc_ratespec {
+//   unsigned char cell_log; __u8 linklayer;       0, 1
+//   unsigned short overhead;                      2
+//   short cell_align; unsigned short mpu;         4, 6
+//   __u32 rate;                                   8
+// };                                              12 bytes
+// struct tc_tbf_qopt {
+//   struct tc_ratespec rate;                      0
+//   struct tc_ratespec peakrate;                  12
+//   __u32 limit;                                  24
+//   __u32 buffer, mtu;                            28, 32
+// };                                              36 bytes
+const offsetOf = { rate: 8, peakRate: 20, limit: 24, buffer: 28, mtu: 32 }
+const SIZEOF_TC_TBF_QOPT = 36
+
+const maxU32 = 0xffffffff
+
+/** A token bucket filter as it is set. Rates are bytes per second and may exceed 32 bits. */
+export type TbfOptions = {
+  readonly rateBytes: number
+  /** How many bytes may wait. */
+  readonly limitBytes: number
+  /** The bucket's depth, as the time it lasts at the rate, in psched ticks. */
+  readonly bufferTicks: number
+  /** The same in bytes; it wins over the ticks, which end at 275 s. */
+  readonly burstBytes?: number | undefined
+  /** A second, smaller bucket with a higher rate: the kernel refuses one that is not higher. */
+  readonly peak?: { readonly rateBytes: number; readonly burstBytes: number } | undefined
+}
+
+const low32 = (rate: number): number => Math.min(rate, maxU32)
+
+const rate64 = (type: number, rate: number | undefined): Attribute => [
+  type,
+  rate !== undefined && rate > maxU32 ? putU64(BigInt(rate)) : undefined,
+]
+
+const burst = (type: number, bytes: number | undefined): Attribute => [
+  type,
+  bytes === undefined ? undefined : putU32(bytes),
+]
+
+/** TCA_OPTIONS of a tbf qdisc. */
+export const tbfOptions = (tbf: TbfOptions): Attribute[] => {
+  const parms = Buffer.alloc(SIZEOF_TC_TBF_QOPT)
+  parms.writeUInt32LE(low32(tbf.rateBytes), offsetOf.rate)
+  parms.writeUInt32LE(low32(tbf.peak?.rateBytes ?? 0), offsetOf.peakRate)
+  parms.writeUInt32LE(tbf.limitBytes, offsetOf.limit)
+  parms.writeUInt32LE(tbf.bufferTicks, offsetOf.buffer)
+  return [
+    [TCA_TBF_PARMS, parms],
+    rate64(TCA_TBF_RATE64, tbf.rateBytes),
+    rate64(TCA_TBF_PRATE64, tbf.peak?.rateBytes),
+    burst(TCA_TBF_BURST, tbf.burstBytes),
+    burst(TCA_TBF_PBURST, tbf.peak?.burstBytes),
+  ]
+}
+
+/** A token bucket filter as the kernel shows it: bucket depths only in ticks, of which it keeps the low 32 bits. */
+export type Tbf = {
+  readonly rateBytes: number
+  readonly limitBytes: number
+  readonly bufferTicks: number
+  /** 0: it has no second bucket. */
+  readonly peakRateBytes: number
+  readonly peakBufferTicks: number
+}
+
+/** Reads the TCA_OPTIONS of a tbf qdisc; undefined if they are none. Rates above 2^53 are rounded. */
+export const readTbf = (options: Buffer): Tbf | undefined => {
+  const attributes = readAttributes(options)
+  const parms = attributes.get(TCA_TBF_PARMS)
+  if (!parms || parms.length < SIZEOF_TC_TBF_QOPT) return undefined
+  const rate = (type: number, offset: number): number => {
+    const wide = attributes.get(type)
+    return wide?.length === 8 ? Number(wide.readBigUInt64LE(0)) : parms.readUInt32LE(offset)
+  }
+  return {
+    rateBytes: rate(TCA_TBF_RATE64, offsetOf.rate),
+    limitBytes: parms.readUInt32LE(offsetOf.limit),
+    bufferTicks: parms.readUInt32LE(offsetOf.buffer),
+    peakRateBytes: rate(TCA_TBF_PRATE64, offsetOf.peakRate),
+    peakBufferTicks: parms.readUInt32LE(offsetOf.mtu),
+  }
+}
+
+// <linux/pkt_sched.h>                             offset
+// struct tc_fifo_qopt {
+//   __u32 limit;                                  0
+// };                                              4 bytes
+
+/** TCA_OPTIONS of a bfifo qdisc: how many bytes may wait. */
+export const fifoOptions = (limitBytes: number): Buffer => putU32(limitBytes)
+
+/** Reads the TCA_OPTIONS of a bfifo qdisc; undefined if they are none. */
+export const readFifoLimit = (options: Buffer): number | undefined => readNumber(options)

@@ -1,12 +1,13 @@
-import { CniError, ErrorCode, runAll } from '../../src/cni/error'
+import { runAll } from '../../src/cni/error'
 import { type Backend, backends } from '../../src/netfilter/backend'
 import type { PortmapConf } from './config'
 import * as iptables from './iptables'
+import * as nftables from './nftables'
 
 /** What either way of programming the packet filter does for portmap. */
 export type PortBackend = {
-  /** Opens the container's ports, replacing what it had. */
-  forward(conf: PortmapConf): Promise<void>
+  /** Opens the container's ports. `repeated`: the container may have rules already, which are replaced. */
+  forward(conf: PortmapConf, repeated: boolean): Promise<void>
   /** Throws unless the rules of `forward` are there. */
   check(conf: PortmapConf): Promise<void>
   /** Removes all rules of a container; none there is no failure. */
@@ -26,15 +27,14 @@ const implementations: Record<Backend, PortBackend> = {
     probe: iptables.probeIptables,
   },
   nftables: {
-    forward: () => Promise.reject(notYet()),
-    check: () => Promise.reject(notYet()),
-    unforward: async () => {},
+    forward: nftables.forwardPortsNftables,
+    check: nftables.checkPortsNftables,
+    unforward: (_, containerID) => nftables.unforwardPortsNftables(containerID),
+    // Its comments name the container alone; the records of claimed ports tell the network.
     containers: async () => new Set(),
-    probe: () => Promise.reject(notYet()),
+    probe: nftables.probeNftables,
   },
 }
-
-const notYet = () => new CniError(ErrorCode.unsupportedField, 'not yet')
 
 export const forBackend = (name: Backend): PortBackend => implementations[name]
 

@@ -183,11 +183,11 @@ const locked = async <T>(work: () => T): Promise<T> => {
   return withLock(`${claimsFolder}/lock`, work)
 }
 
-/**
- * Claims the ports for this container. Throws code 7 if a living one has one of them; answers the dead ones whose
- * claims were taken over, and whose rules have to go.
- */
-export const claimPorts = async (call: Call, conf: PortmapConf): Promise<PortOwner[]> => {
+/** What claiming found: dead owners whose rules have to go, and whether this attachment had claims already. */
+export type Claimed = { readonly dead: readonly PortOwner[]; readonly repeated: boolean }
+
+/** Claims the ports for this container, from dead owners too. Throws code 7 naming a living one that has one. */
+export const claimPorts = async (call: Call, conf: PortmapConf): Promise<Claimed> => {
   const { network, containerID, ifName } = conf
   const key = keyOf(conf)
   const wanted = claimsOf(conf)
@@ -206,7 +206,7 @@ export const claimPorts = async (call: Call, conf: PortmapConf): Promise<PortOwn
         ...(netns && { netns }),
         claims: wanted.map(({ claim }) => claim),
       })
-      return [...dead.values()]
+      return { dead: [...dead.values()], repeated: earlier !== undefined }
     })
   } catch (error) {
     if (error instanceof CniError || !['EROFS', 'EACCES', 'EPERM', 'ENOSPC'].includes(errnoOf(error) ?? ''))
@@ -214,7 +214,8 @@ export const claimPorts = async (call: Call, conf: PortmapConf): Promise<PortOwn
     warn(
       `portmap: host ports are not recorded, conflicts go unnoticed: ${error instanceof Error ? error.message : ''}`,
     )
-    return []
+    // Without records nobody knows, so the backend has to look.
+    return { dead: [], repeated: true }
   }
 }
 

@@ -29,7 +29,7 @@ export const add = async (call: Call, undo: Undo): Promise<Result> => {
   if (!result) throw new CniError(ErrorCode.invalidNetworkConfig, 'must be called as chained plugin')
   if (mappings.length === 0 || addresses.length === 0) return result
 
-  const dead = await claimPorts(call, conf)
+  const { dead, repeated } = await claimPorts(call, conf)
   undo.add('give the host ports back', () => releasePorts(conf))
   for (const owner of dead)
     await forEveryBackend(backend => backend.unforward(owner.network, owner.containerID))
@@ -37,7 +37,7 @@ export const add = async (call: Call, undo: Undo): Promise<Result> => {
 
   const backend = forBackend(conf.backend)
   undo.add('remove the rules of the host ports', () => backend.unforward(conf.network, conf.containerID))
-  await backend.forward(conf)
+  await backend.forward(conf, repeated)
   endStep('rules')
 
   // After the rules, so that what is forgotten comes back by them.
@@ -76,8 +76,13 @@ export const del = async (call: Call): Promise<void> => {
 export const gc = async (call: Call): Promise<void> => {
   const { network } = readConf(call)
   const valid = validAttachments(call.conf)
+  const staleOwners = listOwners().filter(
+    owner =>
+      owner.network === network &&
+      !valid.some(({ containerID, ifName }) => containerID === owner.containerID && ifName === owner.ifName),
+  )
   const alive = new Set(valid.map(({ containerID }) => containerID))
-  const stale = new Set<string>()
+  const stale = new Set(staleOwners.map(({ containerID }) => containerID).filter(id => !alive.has(id)))
   await runAll([
     () =>
       forEveryBackend(async backend => {
@@ -88,14 +93,7 @@ export const gc = async (call: Call): Promise<void> => {
       forEveryBackend(async backend => {
         for (const containerID of stale) await backend.unforward(network, containerID)
       }),
-    async () => {
-      for (const owner of listOwners()) {
-        const isValid = valid.some(
-          ({ containerID, ifName }) => containerID === owner.containerID && ifName === owner.ifName,
-        )
-        if (owner.network === network && !isValid) await releasePorts(owner)
-      }
-    },
+    ...staleOwners.map(owner => () => releasePorts(owner)),
   ])
 }
 

@@ -13,7 +13,7 @@
  * and, ours alone, in the table filter, since route_localnet opens 127.0.0.0/8 to the container's bridge:
  *
  *   -I INPUT -m comment --comment "CNI portfwd: localhost is for this host" -j CNI-HOSTPORT-LOCAL
- *   -A CNI-HOSTPORT-LOCAL ! -s 127.0.0.0/8 -d 127.0.0.0/8 ! -i lo -m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT -j DROP
+ *   -A CNI-HOSTPORT-LOCAL -d 127.0.0.0/8 ! -i lo -m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT -j DROP
  */
 import { type Family, formatAddr, widthOf } from '../../src/ip/addr'
 import { type Cidr, formatCidr, networkOf } from '../../src/ip/cidr'
@@ -74,9 +74,7 @@ export const localnetRules = (): { chains: string[]; rules: ChainRule[] } => {
     rules: [
       {
         chain: localnet,
-        rule:
-          '! -s 127.0.0.0/8 -d 127.0.0.0/8 ! -i lo -m conntrack ' +
-          '! --ctstate RELATED,ESTABLISHED,DNAT -j DROP',
+        rule: '-d 127.0.0.0/8 ! -i lo -m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT -j DROP',
       },
       {
         chain: 'INPUT',

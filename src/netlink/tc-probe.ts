@@ -29,7 +29,8 @@ const isKnown = (nl: NetlinkSocket, op: string, unknown: string, request: Reques
     nl.request(op, request)
   } catch (error) {
     if (!(error instanceof NetlinkError)) throw error
-    if (error.code === 'EINVAL') return true
+    // EEXIST: the very kind is there already.
+    if (error.code === 'EINVAL' || error.code === 'EEXIST') return true
     if (error.code === unknown) return false
     throw error
   }
@@ -51,7 +52,7 @@ export const hasLinkKind = (nl: NetlinkSocket, kind: string): boolean =>
 export const hasQdiscKind = (nl: NetlinkSocket, kind: string): boolean =>
   isKnown(nl, `look for qdisc kind "${kind}"`, 'ENOENT', {
     type: RTM_NEWQDISC,
-    // These three together skip the qdisc that may be there already: net/sched/sch_api.c, tc_modify_qdisc.
+    // These three together pass over a qdisc of another kind: net/sched/sch_api.c, tc_modify_qdisc.
     flags: NLM_F_CREATE | NLM_F_REPLACE | NLM_F_EXCL,
     body: tcBody(
       { index: LOOPBACK_IFINDEX, parent: kind === 'ingress' ? TC_H_INGRESS : TC_H_ROOT },

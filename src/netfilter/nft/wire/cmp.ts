@@ -1,4 +1,4 @@
-import { type Expression, putData } from './expression'
+import { type Expression, putData, type ReadExpression, readData } from './expression'
 
 /** <linux/netfilter/nf_tables.h>, enum nft_cmp_ops and nft_cmp_attributes */
 export const NFT_CMP_EQ = 0
@@ -19,3 +19,7 @@ export const cmp = (sreg: number, op: number, value: Uint8Array): Expression => 
     [NFTA_CMP_DATA, putData(value)],
   ],
 })
+
+/** The value a rule's step compares with; undefined for a step that is no comparison. */
+export const readCmpValue = ({ name, attributes }: ReadExpression): Buffer | undefined =>
+  name === 'cmp' ? readData(attributes.get(NFTA_CMP_DATA)) : undefined

@@ -1,0 +1,123 @@
+/**
+ * Drops what a container sends under another MAC than its own, rule for rule as the reference has it:
+ *
+ *   table bridge nat {
+ *     chain PREROUTING {
+ *       type filter hook prerouting priority -300; policy accept;
+ *       iifname "veth1" jump cni-br-iface-c1-eth0 comment "macspoofchk-c1-eth0"
+ *     }
+ *     chain cni-br-iface-c1-eth0 {
+ *       jump cni-br-iface-c1-eth0-mac comment "macspoofchk-c1-eth0"
+ *     }
+ *     chain cni-br-iface-c1-eth0-mac {
+ *       ether saddr 0a:58:0a:01:02:03 return comment "macspoofchk-c1-eth0"
+ *       drop comment "macspoofchk-c1-eth0"
+ *     }
+ *   }
+ */
+import type { Mac } from '../ip/mac'
+import type { NetlinkSocket } from '../netlink/socket'
+import { readText } from '../netlink/wire/attributes'
+import { eq } from './nft/match'
+import { chainGet, ruleList } from './nft/read'
+import { rule } from './nft/rule'
+import { etherSaddr, iifname } from './nft/selector'
+import { drop, jump, returnToCaller } from './nft/statement'
+import type { NftTransaction } from './nft/transaction'
+import { nftUpdate } from './nft/update'
+import { readCmpValue } from './nft/wire/cmp'
+import type { ReadRule } from './nft/wire/rule'
+import { maxCommentBytes } from './nft/wire/userdata'
+
+const table = { family: 'bridge', name: 'nat' } as const
+const prerouting = 'PREROUTING'
+const priority = -300
+const chainPrefix = 'cni-br-iface-'
+const commentPrefix = 'macspoofchk-'
+
+/** An attachment, as the names of its chains have it. */
+export type SpoofCheckID = { readonly containerID: string; readonly ifName: string }
+
+const refOf = ({ containerID, ifName }: SpoofCheckID): string => `${containerID}-${ifName}`
+
+const commentOf = (ref: string): string => `${commentPrefix}${ref}`.slice(0, maxCommentBytes)
+
+const chainsOf = (ref: string): { iface: string; mac: string } => ({
+  iface: `${chainPrefix}${ref}`,
+  mac: `${chainPrefix}${ref}-mac`,
+})
+
+/** Adds what removes the chains of `ref` and every rule that leads there. */
+const removeChains = (
+  nl: NetlinkSocket,
+  tx: NftTransaction,
+  ref: string,
+  entries: readonly ReadRule[],
+): void => {
+  for (const entry of entries) if (entry.comment === commentOf(ref)) tx.deleteRule(table, entry)
+  const { iface, mac } = chainsOf(ref)
+  // A chain takes its rules along, but not while another rule jumps there.
+  for (const chain of [iface, mac]) if (chainGet(nl, table, chain)) tx.deleteChain(table, chain)
+}
+
+/** Checks frames from the host's veth `hostName`: only `mac` may be their source. Replaces an earlier check. */
+export const setupSpoofCheck = (nl: NetlinkSocket, id: SpoofCheckID, hostName: string, mac: Mac): void =>
+  nftUpdate(nl, `check the MAC of "${hostName}"`, tx => {
+    const ref = refOf(id)
+    const comment = commentOf(ref)
+    const chains = chainsOf(ref)
+    tx.addTable(table)
+    tx.addChain(table, { name: prerouting, type: 'filter', hook: 'prerouting', priority, policy: 'accept' })
+    for (const entry of ruleList(nl, table, prerouting)) {
+      if (entry.comment === comment) tx.deleteRule(table, entry)
+    }
+    for (const chain of [chains.iface, chains.mac])
+      tx.addChain(table, { name: chain }).flushChain(table, chain)
+    tx.addRule(table, prerouting, rule([eq(iifname, hostName), jump(chains.iface)], { comment }))
+    tx.addRule(table, chains.iface, rule([jump(chains.mac)], { comment }))
+    tx.addRule(table, chains.mac, rule([eq(etherSaddr, mac), returnToCaller()], { comment }))
+    tx.addRule(table, chains.mac, rule([drop()], { comment }))
+  })
+
+/** Removes the check of an attachment; none there is no failure. */
+export const teardownSpoofCheck = (nl: NetlinkSocket, id: SpoofCheckID): void =>
+  nftUpdate(nl, 'remove the check of a MAC', tx => {
+    removeChains(nl, tx, refOf(id), ruleList(nl, table, prerouting))
+  })
+
+/** The interface a rule of PREROUTING is for, as its comparison with iifname names it. */
+const interfaceOf = (entry: ReadRule): string | undefined => {
+  const value = entry.expressions.map(readCmpValue).find(bytes => bytes !== undefined)
+  return value && readText(value)
+}
+
+/**
+ * Removes the checks whose host veth is gone. The names of the chains tell no network, so a check is left alone as
+ * long as its interface is there.
+ */
+export const collectSpoofChecks = (nl: NetlinkSocket, exists: (hostName: string) => boolean): void =>
+  nftUpdate(nl, 'remove the checks of MACs nobody has', tx => {
+    const entries = ruleList(nl, table, prerouting)
+    for (const entry of entries) {
+      if (!entry.comment.startsWith(commentPrefix)) continue
+      const name = interfaceOf(entry)
+      if (name === undefined || exists(name)) continue
+      removeChains(nl, tx, entry.comment.slice(commentPrefix.length), entries)
+    }
+  })
+
+/** What of an attachment's check is missing, in words; undefined if nothing is. */
+export const missingSpoofCheck = (nl: NetlinkSocket, id: SpoofCheckID): string | undefined => {
+  const ref = refOf(id)
+  const { iface, mac } = chainsOf(ref)
+  const wanted = new Map([
+    [prerouting, 1],
+    [iface, 1],
+    [mac, 2],
+  ])
+  for (const [chain, count] of wanted) {
+    const found = ruleList(nl, table, chain).filter(({ comment }) => comment === commentOf(ref)).length
+    if (found < count) return `chain ${chain} has ${found} of ${count} rules`
+  }
+  return undefined
+}

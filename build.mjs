@@ -27,7 +27,7 @@ const { values: options } = parseArgs({
 })
 
 /** The programs' names; plugins/main.ts goes by the one it is started under. */
-const programs = ['bridge', 'host-local', 'loopback', 'portmap']
+const programs = ['bandwidth', 'bridge', 'host-local', 'kubenet', 'loopback', 'portmap']
 
 /** Bun's packages, by the machine they run on and build for. "baseline" runs on every x86-64. */
 const bunPackages = { x64: '@oven/bun-linux-x64-baseline', arm64: '@oven/bun-linux-aarch64' }

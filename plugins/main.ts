@@ -7,8 +7,10 @@ import { pluginMain } from '../src/cni/skel'
  * the one that was called.
  */
 const builtIns: BuiltIns = new Map([
+  ['bandwidth', async () => (await import('./bandwidth/main.js')).plugin],
   ['bridge', async () => (await import('./bridge/main.js')).plugin],
   ['host-local', async () => (await import('./host-local/main.js')).plugin],
+  ['kubenet', async () => (await import('./kubenet/main.js')).plugin],
   ['loopback', async () => (await import('./loopback/main.js')).plugin],
   ['portmap', async () => (await import('./portmap/main.js')).plugin],
 ])

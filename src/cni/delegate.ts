@@ -7,7 +7,7 @@ import { platform } from '#platform'
 import type { Command } from './args'
 import { CniError, ErrorCode } from './error'
 import { execPlugin } from './exec-plugin'
-import type { Call } from './plugin'
+import type { Call, Plugin } from './plugin'
 import { parseResult, type Result } from './result'
 import { runCommand } from './run'
 
@@ -39,18 +39,31 @@ const findPlugin = (
   throw notFound(`failed to find plugin "${type}" in path [${folders.join(' ')}]`)
 }
 
-/** Calls the plugin `type` with the caller's configuration and environment. Its failure is passed on as it is. */
-const callDelegate = async (call: Call, type: string, verb: Verb): Promise<Result | undefined> => {
+/** The plugin inside this program that answers for `type`: a part of the caller, or the file that CNI_PATH has. */
+const insidePlugin = (
+  call: Call,
+  type: string,
+  verb: Verb,
+): { load?: () => Promise<Plugin>; path: string } => {
+  const part = call.embedded?.get(type)
+  if (part) return { load: part, path: platform.programPath }
   const found = findPlugin(type, call.env.path, verb)
   const builtIn = call.builtIns.get(type)
-  if (builtIn && found.inode === inodeOf(platform.programPath)) {
+  const same = builtIn && found.inode === inodeOf(platform.programPath)
+  return { path: found.path, ...(same && { load: builtIn }) }
+}
+
+/** Calls the plugin `type` with the caller's configuration and environment. Its failure is passed on as it is. */
+const callDelegate = async (call: Call, type: string, verb: Verb): Promise<Result | undefined> => {
+  const { load, path } = insidePlugin(call, type, verb)
+  if (load) {
     let result: Result | undefined
-    await runCommand(await builtIn(), verb, { ...call, env: { ...call.env, command: verb } }, answer => {
+    await runCommand(await load(), verb, { ...call, env: { ...call.env, command: verb } }, answer => {
       result = answer
     })
     return result
   }
-  const stdout = await execPlugin({ path: found.path, env: environment(verb), stdin: call.stdin })
+  const stdout = await execPlugin({ path, env: environment(verb), stdin: call.stdin })
   return verb === 'ADD' ? parseDelegateResult(stdout, call, type) : undefined
 }
 

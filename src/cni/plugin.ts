@@ -21,6 +21,8 @@ export type Call = {
   readonly netns: Netns | undefined
   /** The plugins inside this program, by the name a configuration calls them. */
   readonly builtIns: BuiltIns
+  /** Plugins that are parts of the one that was called, and therefore not looked for in CNI_PATH. */
+  readonly embedded?: BuiltIns
 }
 
 export type BuiltIns = ReadonlyMap<string, () => Promise<Plugin>>

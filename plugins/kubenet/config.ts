@@ -1,0 +1,134 @@
+import * as v from 'valibot'
+import { CniError, ErrorCode } from '../../src/cni/error'
+import type { Call } from '../../src/cni/plugin'
+import { cidr, commonEntries, mac, parseBySchema } from '../../src/cni/schema'
+import { type Cidr, cidrContains, formatCidr, isNetwork, parseCidr } from '../../src/ip/cidr'
+
+const defaultBridge = 'cbr0'
+
+/** kubelet's --non-masquerade-cidr, and the counterpart in IPv6, which kubelet never had: the private addresses. */
+const defaultNonMasquerade = ['10.0.0.0/8', 'fc00::/7']
+
+const hairpinModes = ['promiscuous-bridge', 'hairpin-veth', 'none'] as const
+
+const choices = ['auto', 'nftables', 'iptables'] as const
+
+const cidrs = () => v.array(cidr())
+
+/** The configuration of kubenet. */
+export const kubenetSchema = () =>
+  v.object({
+    ...commonEntries(),
+    podCIDR: v.optional(v.pipe(cidr(), v.description('The node’s pod range: "10.244.1.0/24"'))),
+    podCIDRs: v.optional(
+      v.pipe(cidrs(), v.description('The same for dual stack: at most one of each family')),
+    ),
+    nonMasqueradeCIDR: v.optional(
+      v.pipe(
+        cidr(),
+        v.description('Network to which nothing is masqueraded; 0.0.0.0/0 turns masquerading off'),
+      ),
+    ),
+    nonMasqueradeCIDRs: v.optional(
+      v.pipe(cidrs(), v.description('The same for several; default 10.0.0.0/8, fc00::/7')),
+    ),
+    mtu: v.optional(
+      v.pipe(
+        v.number(),
+        v.integer(),
+        v.description('MTU of pods and bridge; default: the least of the host’s interfaces'),
+      ),
+    ),
+    hairpinMode: v.optional(
+      v.pipe(
+        v.picklist(hairpinModes),
+        v.description('How a pod reaches itself by a service; default promiscuous-bridge'),
+      ),
+    ),
+    bridge: v.optional(v.pipe(v.string(), v.description('Name of the bridge; default cbr0'))),
+    dataDir: v.optional(
+      v.pipe(v.string(), v.description('Folder of the leases; default /var/lib/cni/networks')),
+    ),
+    backend: v.optional(
+      v.pipe(
+        v.picklist(choices),
+        v.description('Packet filter; default auto: nftables if the kernel has it, else iptables'),
+      ),
+    ),
+    runtimeConfig: v.optional(
+      v.object({
+        portMappings: v.optional(v.array(v.unknown())),
+        bandwidth: v.optional(v.unknown()),
+        ipRanges: v.optional(v.unknown()),
+        ips: v.optional(v.array(v.string())),
+        mac: v.optional(mac()),
+      }),
+    ),
+    args: v.optional(v.unknown()),
+  })
+
+/** What kubenet goes by, checked and complete. */
+export type KubenetConf = {
+  readonly network: string
+  readonly podCIDRs: readonly Cidr[]
+  /** Networks to which nothing is masqueraded, none inside another; the pod ranges are among them. */
+  readonly nonMasquerade: readonly Cidr[]
+  readonly mtu: number | undefined
+  readonly hairpinMode: (typeof hairpinModes)[number]
+  readonly bridge: string
+  readonly dataDir: string | undefined
+  readonly backend: (typeof choices)[number]
+}
+
+const invalid = (message: string) => new CniError(ErrorCode.invalidNetworkConfig, `kubenet: ${message}`)
+
+const checkPodCIDRs = (list: readonly Cidr[]): readonly Cidr[] => {
+  if (list.length === 0) throw invalid('needs "podCIDR" or "podCIDRs"')
+  const bad = list.find(range => !isNetwork(range))
+  if (bad) throw invalid(`"podCIDR": ${formatCidr(bad)} has host bits set`)
+  for (const family of [4, 6] as const) {
+    const several = list.filter(({ addr }) => addr.family === family)
+    if (several.length > 1) throw invalid(`"podCIDRs" has more than one IPv${family} range`)
+  }
+  return list
+}
+
+const parsed = (texts: readonly string[]): Cidr[] => texts.flatMap(text => parseCidr(text) ?? [])
+
+/** The networks without those that lie inside another: an interval set takes no overlaps. */
+const withoutNested = (networks: readonly Cidr[]): Cidr[] =>
+  networks.filter(
+    (network, i) =>
+      !networks.some(
+        (other, j) =>
+          i !== j &&
+          cidrContains(other, network.addr) &&
+          (other.prefix < network.prefix || (other.prefix === network.prefix && j < i)),
+      ),
+  )
+
+/** Reads kubenet's configuration; throws code 7 on anything not right. */
+export const readKubenetConf = (call: Call): KubenetConf => {
+  const conf = parseBySchema(kubenetSchema(), call.raw, 'kubenet')
+  const podCIDRs = checkPodCIDRs([...(conf.podCIDRs ?? []), ...(conf.podCIDR ? [conf.podCIDR] : [])])
+  const given = [
+    ...(conf.nonMasqueradeCIDRs ?? []),
+    ...(conf.nonMasqueradeCIDR ? [conf.nonMasqueradeCIDR] : []),
+  ]
+  const notNetwork = given.find(network => !isNetwork(network))
+  if (notNetwork) throw invalid(`"nonMasqueradeCIDR": ${formatCidr(notNetwork)} has host bits set`)
+  return {
+    network: conf.name,
+    podCIDRs,
+    nonMasquerade: withoutNested([...(given.length > 0 ? given : parsed(defaultNonMasquerade)), ...podCIDRs]),
+    mtu: conf.mtu || undefined,
+    hairpinMode: conf.hairpinMode ?? 'promiscuous-bridge',
+    bridge: conf.bridge ?? defaultBridge,
+    dataDir: conf.dataDir,
+    backend: conf.backend ?? 'auto',
+  }
+}
+
+/** Is anything of this family masqueraded at all? Not if all of it is exempt. */
+export const masquerades = ({ nonMasquerade }: KubenetConf, family: 4 | 6): boolean =>
+  !nonMasquerade.some(network => network.prefix === 0 && network.addr.family === family)

@@ -1,0 +1,48 @@
+import { type Addr, formatAddr, parseAddr } from '../../src/ip/addr'
+import type { NftElement } from '../../src/netfilter/nft/set'
+import { mappingsOf, type PortmapConf, protocols } from '../portmap/config'
+import { type KubenetConf, masquerades } from './config'
+import { hostipsMap, hostportsMap, type PlainSet, podsSet } from './ruleset'
+
+/** An element and the set or map it is in. */
+export type Placed = { readonly set: PlainSet; readonly element: NftElement }
+
+/** The elements that have a pod's addresses masqueraded; none for a family that is exempt as a whole. */
+export const podElements = (conf: KubenetConf, addresses: readonly Addr[], comment: string): Placed[] =>
+  addresses
+    .filter(({ family }) => masquerades(conf, family))
+    .map(addr => ({ set: podsSet(conf.network, addr.family), element: { key: [addr], comment } }))
+
+/** The elements that lead the host's ports to the pod. */
+export const portElements = (conf: PortmapConf, comment: string): Placed[] => {
+  const placed: Placed[] = []
+  for (const { addr } of conf.addresses) {
+    for (const { protocol, hostPort, containerPort, hostIP } of mappingsOf(conf, addr.family)) {
+      const data = [addr, containerPort]
+      placed.push(
+        hostIP
+          ? { set: hostipsMap(addr.family), element: { key: [hostIP, protocol, hostPort], data, comment } }
+          : { set: hostportsMap(addr.family), element: { key: [protocol, hostPort], data, comment } },
+      )
+    }
+  }
+  return placed
+}
+
+/** The place of the element a claim of a port stands for: "tcp-8080/any4", "udp-53/192.0.2.1". */
+export const placeOfClaim = (claim: string): { set: PlainSet; key: NftElement['key'] } | undefined => {
+  const [port = '', where = ''] = claim.split('/')
+  const [name = '', number = ''] = port.split('-')
+  const protocol = protocols.find(known => known === name)
+  const hostPort = Number(number)
+  if (!protocol || !Number.isInteger(hostPort)) return undefined
+  if (where === 'any4' || where === 'any6') {
+    return { set: hostportsMap(where === 'any4' ? 4 : 6), key: [protocol, hostPort] }
+  }
+  const hostIP = parseAddr(where)
+  return hostIP && { set: hostipsMap(hostIP.family), key: [hostIP, protocol, hostPort] }
+}
+
+/** The element in words, for messages: its set and its key. */
+export const formatPlaced = ({ set, element }: Placed): string =>
+  `${element.key.map(part => (typeof part === 'object' && 'family' in part ? formatAddr(part) : String(part))).join(' . ')} in ${set.name}`

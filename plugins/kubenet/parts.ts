@@ -1,0 +1,65 @@
+/**
+ * The configurations kubenet gives the plugins it is made of, as a runtime would if they were a list: what kubelet
+ * did when it started bridge, host-local and loopback itself.
+ */
+import type { Call, Plugin } from '../../src/cni/plugin'
+import { type Result, resultToJson } from '../../src/cni/result'
+import type { JsonObject } from '../../src/cni/schema'
+import { formatCidr } from '../../src/ip/cidr'
+import { plugin as bandwidth } from '../bandwidth/main'
+import { plugin as bridge } from '../bridge/main'
+import { plugin as hostLocal } from '../host-local/main'
+import { plugin as loopback } from '../loopback/main'
+import { plugin as portmap } from '../portmap/main'
+import { type KubenetConf, masquerades } from './config'
+
+/** The plugins kubenet is made of. */
+export const parts = { loopback, bridge, portmap, bandwidth } satisfies Record<string, Plugin>
+
+/** Looked for here before CNI_PATH: kubenet is whole by itself. */
+const embedded = new Map([['host-local', async () => hostLocal]])
+
+/** What a runtime put into the configuration and every part may need. */
+const passedOn = ['runtimeConfig', 'args', 'dns', 'cni.dev/valid-attachments', 'cni.dev/attachments']
+
+const inherited = (raw: JsonObject): JsonObject => {
+  const found = Object.entries(raw).filter(([key]) =>
+    passedOn.some(name => name.toLowerCase() === key.toLowerCase()),
+  )
+  return Object.fromEntries(found)
+}
+
+/** The call as one part sees it: kubenet's own, with the part's configuration. */
+export const callOf = (call: Call, own: JsonObject, prevResult?: Result): Call => {
+  const { cniVersion, name } = call.conf
+  const passed = prevResult ? resultToJson(prevResult, call.version) : call.conf.prevResult
+  const raw = {
+    cniVersion,
+    name,
+    ...inherited(call.raw),
+    ...own,
+    ...(passed !== undefined && { prevResult: passed }),
+  }
+  return { ...call, raw, stdin: JSON.stringify(raw), conf: { ...call.conf, prevResult: passed }, embedded }
+}
+
+const defaultRoutes = (conf: KubenetConf) =>
+  conf.podCIDRs.map(({ addr }) => ({ dst: addr.family === 4 ? '0.0.0.0/0' : '::/0' }))
+
+/** The configuration of bridge with host-local; with `masquerade`, bridge masquerades by iptables. */
+export const bridgeConf = (conf: KubenetConf, { masquerade }: { masquerade: boolean }): JsonObject => ({
+  type: 'bridge',
+  bridge: conf.bridge,
+  mtu: conf.mtu ?? 0,
+  isGateway: true,
+  hairpinMode: conf.hairpinMode,
+  keepAddresses: true,
+  ipMasq: masquerade && ([4, 6] as const).some(family => masquerades(conf, family)),
+  ...(masquerade && { ipMasqBackend: 'iptables', nonMasqueradeCIDRs: conf.nonMasquerade.map(formatCidr) }),
+  ipam: {
+    type: 'host-local',
+    ranges: conf.podCIDRs.map(range => [{ subnet: formatCidr(range) }]),
+    routes: defaultRoutes(conf),
+    ...(conf.dataDir !== undefined && { dataDir: conf.dataDir }),
+  },
+})

@@ -1,0 +1,188 @@
+/**
+ * The nftables state of kubenet: one table whose chains stay as they are at any number of pods, and sets and maps
+ * whose elements carry their owner in their comments. For a network "pods" on bridge cbr0:
+ *
+ *   table inet kubenet {
+ *     set pods4-pods { type ipv4_addr }                        pods to masquerade
+ *     set exempt4-pods { type ipv4_addr; flags interval }      where to they are not
+ *     map hostports4 { type inet_proto . inet_service : ipv4_addr . inet_service }
+ *     map hostips4 { type ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service }
+ *     chain prerouting {
+ *       type nat hook prerouting priority dstnat; policy accept;
+ *       fib daddr type local jump from_pods
+ *       fib daddr type local jump hostports
+ *     }
+ *     chain from_pods { iifname "cbr0" meta mark set meta mark | 0x00002000 comment "pods" }
+ *     chain output {
+ *       type nat hook output priority dstnat; policy accept;
+ *       ip saddr 127.0.0.0/8 fib daddr type local meta mark set meta mark | 0x00002000
+ *       fib daddr type local jump hostports
+ *     }
+ *     chain hostports {
+ *       dnat ip to ip daddr . meta l4proto . th dport map @hostips4
+ *       dnat ip to meta l4proto . th dport map @hostports4       and both for IPv6
+ *     }
+ *     chain postrouting {
+ *       type nat hook postrouting priority srcnat; policy accept;
+ *       meta mark & 0x00002000 == 0x00002000 ct status dnat masquerade
+ *       ip daddr 224.0.0.0/4 return
+ *       ip6 daddr ff00::/8 return
+ *       jump to_outside
+ *     }
+ *     chain to_outside { ip saddr @pods4-pods ip daddr != @exempt4-pods masquerade comment "pods" }
+ *     chain localnet {                              keeps neighbours from 127.0.0.0/8
+ *       type filter hook input priority filter - 1; policy accept;
+ *       iifname "lo" accept
+ *       ct state established,related accept
+ *       ct status dnat accept
+ *       ip daddr 127.0.0.0/8 drop
+ *     }
+ *   }
+ *
+ * The mark is for who would else get an answer from an address it did not ask: pods and the host's own 127.0.0.0/8.
+ */
+import type { Family } from '../../src/ip/addr'
+import { type Cidr, everywhere, parseCidr } from '../../src/ip/cidr'
+import { ctState, ctStatus, eq, fibDaddrType, inSet, type Key, notInSet } from '../../src/netfilter/nft/match'
+import { type NftRule, rule } from '../../src/netfilter/nft/rule'
+import {
+  and,
+  daddr,
+  iifname,
+  ip6Daddr,
+  ipDaddr,
+  ipSaddr,
+  metaL4proto,
+  metaMark,
+  saddr,
+  thDport,
+} from '../../src/netfilter/nft/selector'
+import type { NftSet } from '../../src/netfilter/nft/set'
+import {
+  accept,
+  dnatToMap,
+  drop,
+  jump,
+  masquerade,
+  returnToCaller,
+  setMarkBits,
+} from '../../src/netfilter/nft/statement'
+import type { NftType } from '../../src/netfilter/nft/value'
+import type { NftChain } from '../../src/netfilter/nft/wire/chain'
+
+export const table = { family: 'inet', name: 'kubenet' } as const
+export const tableComment = 'kubenet-cni; rebuild with: kubenet sync'
+
+// <linux/netfilter_ipv4.h>: NF_IP_PRI_NAT_DST, NF_IP_PRI_NAT_SRC, and one before NF_IP_PRI_FILTER.
+const dstnat = -100
+const srcnat = 100
+const beforeFilter = -1
+
+// The bit portmap uses by default: Kubernetes has 14 and 15.
+const markBits = 0x2000
+
+const families: readonly Family[] = [4, 6]
+
+const addrType = (family: Family): NftType => (family === 4 ? 'ipv4_addr' : 'ipv6_addr')
+
+/** A set or map whose keys are single values. */
+export type PlainSet = NftSet & { readonly interval?: false }
+
+/** The addresses of a network's pods that are masqueraded. */
+export const podsSet = (network: string, family: Family): PlainSet => ({
+  name: `pods${family}-${network}`,
+  key: [addrType(family)],
+})
+
+/** Where a network's pods go under their own addresses. */
+export const exemptSet = (network: string, family: Family): NftSet => ({
+  name: `exempt${family}-${network}`,
+  key: [addrType(family)],
+  interval: true,
+})
+
+/** Ports that are open on every address of the host. */
+export const hostportsMap = (family: Family): PlainSet => ({
+  name: `hostports${family}`,
+  key: ['inet_proto', 'inet_service'],
+  data: [addrType(family), 'inet_service'],
+})
+
+/** Ports that are open on one address of the host. */
+export const hostipsMap = (family: Family): PlainSet => ({
+  name: `hostips${family}`,
+  key: [addrType(family), 'inet_proto', 'inet_service'],
+  data: [addrType(family), 'inet_service'],
+})
+
+const network = (text: string): Cidr => parseCidr(text) ?? everywhere(4)
+
+/** A chain and the rules that are always in it. */
+export type FixedChain = { readonly chain: NftChain; readonly rules: readonly NftRule[] }
+
+const dnatRule = (family: Family): NftRule[] => {
+  const any: Key = [metaL4proto, thDport]
+  return [
+    rule([dnatToMap([daddr(family), ...any], hostipsMap(family))]),
+    rule([dnatToMap(any, hostportsMap(family))]),
+  ]
+}
+
+/** The chains no network changes, in an order in which each jump finds its target. */
+export const fixedChains = (): FixedChain[] => [
+  { chain: { name: 'hostports' }, rules: families.flatMap(dnatRule) },
+  {
+    chain: { name: 'prerouting', type: 'nat', hook: 'prerouting', priority: dstnat },
+    rules: [
+      rule([fibDaddrType('local'), jump('from_pods')]),
+      rule([fibDaddrType('local'), jump('hostports')]),
+    ],
+  },
+  {
+    chain: { name: 'output', type: 'nat', hook: 'output', priority: dstnat },
+    rules: [
+      rule([eq(ipSaddr, network('127.0.0.0/8')), fibDaddrType('local'), setMarkBits(markBits)]),
+      rule([fibDaddrType('local'), jump('hostports')]),
+    ],
+  },
+  {
+    chain: { name: 'postrouting', type: 'nat', hook: 'postrouting', priority: srcnat },
+    rules: [
+      rule([eq(and(metaMark, markBits), markBits), ctStatus('dnat'), masquerade()]),
+      rule([eq(ipDaddr, network('224.0.0.0/4')), returnToCaller()]),
+      rule([eq(ip6Daddr, network('ff00::/8')), returnToCaller()]),
+      rule([jump('to_outside')]),
+    ],
+  },
+  {
+    chain: { name: 'localnet', type: 'filter', hook: 'input', priority: beforeFilter },
+    rules: [
+      rule([eq(iifname, 'lo'), accept()]),
+      rule([ctState('established', 'related'), accept()]),
+      rule([ctStatus('dnat'), accept()]),
+      rule([eq(ipDaddr, network('127.0.0.0/8')), drop()]),
+    ],
+  },
+]
+
+/** The chains to which each network adds rules, with its name as their comment. */
+export const networkChains: readonly NftChain[] = [{ name: 'from_pods' }, { name: 'to_outside' }]
+
+/** A network's rules and the chains they go to; `comment` says whose they are. */
+export const networkRules = (
+  comment: string,
+  { network: name, bridge }: { network: string; bridge: string },
+): { chain: string; rule: NftRule }[] => [
+  { chain: 'from_pods', rule: rule([eq(iifname, bridge), setMarkBits(markBits)], { comment }) },
+  ...families.map(family => ({
+    chain: 'to_outside',
+    rule: rule(
+      [
+        inSet([saddr(family)], podsSet(name, family)),
+        notInSet([daddr(family)], exemptSet(name, family)),
+        masquerade(),
+      ],
+      { comment },
+    ),
+  })),
+]

@@ -1,0 +1,151 @@
+/** Changes and reads kubenet's nftables state. Every change of one call is one batch, or none of it happens. */
+import { platform } from '#platform'
+import type { Family } from '../../src/ip/addr'
+import { formatCidr } from '../../src/ip/cidr'
+import { elementGet, elementList, ruleList } from '../../src/netfilter/nft/read'
+import type { NftElement, NftSet } from '../../src/netfilter/nft/set'
+import type { NftTransaction } from '../../src/netfilter/nft/transaction'
+import { nftUpdate } from '../../src/netfilter/nft/update'
+import { NetlinkError } from '../../src/netlink/error'
+import type { NetlinkSocket } from '../../src/netlink/socket'
+import type { KubenetConf } from './config'
+import type { Placed } from './elements'
+import { isOfNetwork } from './owner'
+import {
+  exemptSet,
+  fixedChains,
+  hostipsMap,
+  hostportsMap,
+  networkChains,
+  networkRules,
+  type PlainSet,
+  podsSet,
+  table,
+  tableComment,
+} from './ruleset'
+
+// Raised when the chains change, so that an upgrade rebuilds them.
+const layout = 1
+
+const families: readonly Family[] = [4, 6]
+
+/** Where a network's sets end and another's begin, and everything in its chains depends on. */
+const fingerprint = ({ bridge, nonMasquerade }: KubenetConf): string =>
+  platform.sha512Hex(JSON.stringify([layout, bridge, nonMasquerade.map(formatCidr)])).slice(0, 12)
+
+/** The comment on a network's rules: its name, and what they were made from. */
+const rulesComment = (conf: KubenetConf): string => `${conf.network} ${fingerprint(conf)}`
+
+const isRuleOf = (comment: string, network: string): boolean => comment.split(' ')[0] === network
+
+/** The sets and maps every attachment of the network may need. */
+const setsOf = (network: string): NftSet[] =>
+  families.flatMap(family => [
+    podsSet(network, family),
+    exemptSet(network, family),
+    hostportsMap(family),
+    hostipsMap(family),
+  ])
+
+/** Is all of the network's frame there? One look at its last chain tells: it was made in one batch. */
+const hasFrame = (nl: NetlinkSocket, conf: KubenetConf): boolean =>
+  ruleList(nl, table, 'to_outside').some(({ comment }) => comment === rulesComment(conf))
+
+/** Adds the table, its chains and sets, and the network's rules; what is there of an older frame is replaced. */
+const addFrame = (nl: NetlinkSocket, tx: NftTransaction, conf: KubenetConf): void => {
+  tx.addTable(table, { comment: tableComment })
+  for (const set of setsOf(conf.network)) tx.addSet(table, set)
+  for (const chain of networkChains) tx.addChain(table, chain)
+  for (const { chain } of fixedChains()) tx.addChain(table, chain)
+  for (const { chain, rules } of fixedChains()) {
+    tx.flushChain(table, chain.name)
+    for (const entry of rules) tx.addRule(table, chain.name, entry)
+  }
+  for (const family of families) tx.flushSet(table, exemptSet(conf.network, family))
+  for (const network of conf.nonMasquerade) {
+    tx.addElement(table, exemptSet(conf.network, network.addr.family), { key: [network] })
+  }
+  for (const { name } of networkChains) {
+    for (const old of ruleList(nl, table, name)) {
+      if (isRuleOf(old.comment, conf.network)) tx.deleteRule(table, old)
+    }
+  }
+  for (const { chain, rule } of networkRules(rulesComment(conf), conf)) tx.addRule(table, chain, rule)
+}
+
+/** Makes the network's frame if it is not there. */
+export const ensureFrame = (nl: NetlinkSocket, tx: NftTransaction, conf: KubenetConf): void => {
+  if (!hasFrame(nl, conf)) addFrame(nl, tx, conf)
+}
+
+/** Rebuilds the network's frame, whatever is there of it. */
+export const rebuildFrame = (nl: NetlinkSocket, conf: KubenetConf): void =>
+  nftUpdate(nl, `rebuild the rules of network "${conf.network}"`, tx => addFrame(nl, tx, conf))
+
+const replace = (nl: NetlinkSocket, tx: NftTransaction, { set, element }: Placed): void => {
+  if (elementGet(nl, table, set, element.key)) tx.deleteElement(table, set, element)
+  tx.addElement(table, set, element)
+}
+
+/** Puts elements into the ruleset, in one batch with the frame if that is missing. One in the way is replaced. */
+export const writeElements = (nl: NetlinkSocket, conf: KubenetConf, placed: readonly Placed[]): void => {
+  const op = `add a pod to network "${conf.network}"`
+  try {
+    nftUpdate(nl, op, tx => {
+      ensureFrame(nl, tx, conf)
+      // Refused if one is there: what a lost DEL left. That is rare, so nothing is read before.
+      for (const { set, element } of placed) tx.createElement(table, set, element)
+    })
+  } catch (error) {
+    if (!(error instanceof NetlinkError) || error.code !== 'EEXIST') throw error
+    nftUpdate(nl, op, tx => {
+      ensureFrame(nl, tx, conf)
+      for (const entry of placed) replace(nl, tx, entry)
+    })
+  }
+}
+
+/** Where an element is. */
+export type Place = { readonly set: PlainSet; readonly key: NftElement['key'] }
+
+/**
+ * Removes elements that still have this comment: one that another pod took over is left alone. The batch is bound to
+ * the generation they were read in, so nobody can take one over in between.
+ */
+export const eraseElements = (nl: NetlinkSocket, places: readonly Place[], comment: string): void => {
+  if (places.length === 0) return
+  nftUpdate(nl, 'remove a pod', tx => {
+    for (const { set, key } of places) {
+      if (elementGet(nl, table, set, key)?.comment === comment) tx.deleteElement(table, set, { key })
+    }
+  })
+}
+
+/** All elements of a network's attachments, by reading every set. */
+export const listElements = (nl: NetlinkSocket, network: string): Placed[] => {
+  const placed: Placed[] = []
+  for (const family of families) {
+    for (const set of [podsSet(network, family), hostportsMap(family), hostipsMap(family)]) {
+      for (const element of elementList(nl, table, set)) {
+        if (isOfNetwork(element.comment ?? '', network)) placed.push({ set, element })
+      }
+    }
+  }
+  return placed
+}
+
+/** The elements that are not as they should be: missing, or somebody else's, or leading elsewhere. */
+export const missingElements = (nl: NetlinkSocket, wanted: readonly Placed[]): Placed[] =>
+  wanted.filter(({ set, element }) => {
+    const found = elementGet(nl, table, set, element.key)
+    return found?.comment !== element.comment || JSON.stringify(data(found)) !== JSON.stringify(data(element))
+  })
+
+const data = (element: NftElement | undefined): string[] =>
+  (element?.data ?? []).map(value =>
+    typeof value === 'object' ? Object.values(value).join() : String(value),
+  )
+
+/** Is the network's frame there, as CHECK and STATUS ask? */
+export const frameIsThere = (nl: NetlinkSocket, conf: KubenetConf): boolean =>
+  hasFrame(nl, conf) && ruleList(nl, table, 'postrouting').length > 0

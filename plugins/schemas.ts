@@ -1,6 +1,7 @@
 import { toJsonSchema } from '@valibot/to-json-schema'
 import * as v from 'valibot'
 import { commonEntries } from '../src/cni/schema'
+import { bandwidthSchema } from './bandwidth/config'
 import { bridgeSchema } from './bridge/config'
 import { hostLocalSchema } from './host-local/config'
 import { portmapSchema } from './portmap/config'
@@ -13,6 +14,7 @@ const describe = (title: string, schema: v.GenericSchema) => ({
 
 /** The JSON Schemas of the plugins' configurations, by plugin: what editors check conflists with. */
 export const schemas = () => ({
+  bandwidth: describe('Configuration of the CNI plugin bandwidth', bandwidthSchema()),
   bridge: describe('Configuration of the CNI plugin bridge', bridgeSchema()),
   'host-local': describe('Configuration of the CNI plugin host-local', hostLocalSchema()),
   loopback: describe('Configuration of the CNI plugin loopback', v.object(commonEntries())),

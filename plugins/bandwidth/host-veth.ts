@@ -1,0 +1,51 @@
+import { CniError, ErrorCode } from '../../src/cni/error'
+import { type Call, requireNetns } from '../../src/cni/plugin'
+import type { Result } from '../../src/cni/result'
+import { type Link, linkByIndex, linkByName } from '../../src/netlink/link'
+import { NETLINK_ROUTE, NetlinkSocket } from '../../src/netlink/socket'
+import { insideNetns, type Netns } from '../../src/netns/netns'
+
+const readContainerLink = (netns: Netns, ifName: string): Link | undefined => {
+  const nl = insideNetns(netns, () => NetlinkSocket.open(NETLINK_ROUTE))
+  try {
+    return linkByName(nl, ifName)
+  } finally {
+    nl.close()
+  }
+}
+
+/** The host's end of a container's veth pair; undefined if there is no such interface, or no such pair. */
+export const findHostVeth = (nl: NetlinkSocket, netns: Netns, ifName: string): Link | undefined => {
+  const inside = readContainerLink(netns, ifName)
+  if (inside?.kind !== 'veth' || inside.peer === 0) return undefined
+  const host = linkByIndex(nl, inside.peer)
+  // An index means something only in its own namespace, and the peer's may not be this one.
+  return host?.kind === 'veth' && host.peer === inside.index ? host : undefined
+}
+
+/** The same for ADD and CHECK, which can't do without, and want it among the interfaces of prevResult. */
+export const requireHostVeth = (nl: NetlinkSocket, call: Call, prevResult: Result): Link => {
+  const netns = requireNetns(call)
+  const { ifName } = call.env
+  const unfit = (message: string, details: string) =>
+    new CniError(ErrorCode.invalidNetworkConfig, message, { details })
+  if (prevResult.interfaces.length === 0) {
+    throw unfit(
+      'no interfaces provided',
+      '"prevResult" lists none; bandwidth needs the host’s end of a veth pair',
+    )
+  }
+  const host = findHostVeth(nl, netns, ifName)
+  if (!host) {
+    throw unfit(
+      `container interface ${ifName} has no veth peer`,
+      `in netns "${netns.path}" there is no veth "${ifName}" whose other end is on the host: ` +
+        'bandwidth shapes only what the host sends and receives by one, as with bridge and ptp',
+    )
+  }
+  if (prevResult.interfaces.some(({ name, sandbox }) => name === host.name && !sandbox)) return host
+  throw unfit(
+    'no veth peer of container interface found in host ns',
+    `"${host.name}", the peer of "${ifName}", is not among the host’s interfaces in "prevResult"`,
+  )
+}

@@ -1,0 +1,17 @@
+import type { NetlinkSocket } from '../../src/netlink/socket'
+import { ingressFilters, qdiscList, TC_H_INGRESS } from '../../src/netlink/tc'
+
+/** An interface whose received packets go to another one: the ifindexes of both. */
+export type Redirect = { readonly from: number; readonly to: number }
+
+/** Every redirect there is on the host. The cost grows with the number of shaped containers. */
+export const redirectList = (nl: NetlinkSocket): Redirect[] =>
+  qdiscList(nl)
+    .filter(({ kind, parent }) => kind === 'ingress' && parent === TC_H_INGRESS)
+    .flatMap(({ index }) =>
+      ingressFilters(nl, { index, name: String(index) }).redirects.map(to => ({ from: index, to })),
+    )
+
+/** Does any interface send what it receives to this one? */
+export const isUsed = (nl: NetlinkSocket, link: { index: number }): boolean =>
+  redirectList(nl).some(({ to }) => to === link.index)

@@ -1,0 +1,146 @@
+/**
+ * What the kernel is given. CNI's ingress is what comes into the container: what the host sends by its end of the
+ * veth pair, where a tbf shapes it. Egress is what that end receives, and what is received can't be queued: it is
+ * redirected to an ifb, which sends it through a tbf of its own and then lets it arrive.
+ *
+ *   qdisc tbf 1: dev veth… root rate 8Mbit burst 10000b lat 25ms
+ *   qdisc ingress ffff: dev veth… parent ffff:fff1
+ *   filter parent ffff: protocol all pref 1 u32 … match 00000000/00000000 at 0
+ *     action order 1: mirred (Egress Redirect to device bwp…) stolen
+ *   qdisc tbf 1: dev bwp… root rate 8Mbit burst 10000b lat 25ms
+ */
+import { CniError, ErrorCode } from '../../src/cni/error'
+import { warn } from '../../src/host/log'
+import type { Undo } from '../../src/host/undo'
+import { NetlinkError } from '../../src/netlink/error'
+import { type Link, linkByIndex, linkSet } from '../../src/netlink/link'
+import { NETLINK_ROUTE, type NetlinkSocket, withNetlink } from '../../src/netlink/socket'
+import {
+  ingressFilters,
+  ingressQdiscAdd,
+  qdiscAt,
+  qdiscDel,
+  redirectAdd,
+  TC_H_INGRESS,
+  TC_H_ROOT,
+  type TcObject,
+  tbfAdd,
+  tbfQueueAdd,
+  tcHandle,
+} from '../../src/netlink/tc'
+import type { RateLimit } from './config'
+import { type AttachmentID, createIfb, formatAlias } from './ifb'
+import { needing } from './kernel'
+import { frameBytes, tbfOptionsOf, tokenBucket } from './token-bucket'
+
+/** Is it the root qdisc that this plugin and the reference set? */
+const isShaper = (qdisc: TcObject | undefined): qdisc is TcObject =>
+  qdisc?.kind === 'tbf' && qdisc.handle === tcHandle(1, 0)
+
+/** The shaper of what an interface sends; undefined if it has none. */
+export const shaperOf = (nl: NetlinkSocket, link: Link): TcObject | undefined => {
+  const root = qdiscAt(nl, link, TC_H_ROOT)
+  return isShaper(root) ? root : undefined
+}
+
+/** Removes the shaper of what an interface sends, if it has one. */
+export const removeShaper = (nl: NetlinkSocket, link: Link): void => {
+  const shaper = shaperOf(nl, link)
+  if (shaper) qdiscDel(nl, link, { handle: shaper.handle, parent: TC_H_ROOT })
+}
+
+/**
+ * Removes the redirect of what an interface receives, if it leads to one of the interfaces given or to one that is
+ * gone. Says whether nothing is left: what other programs do with these packets stays.
+ */
+export const removeRedirect = (nl: NetlinkSocket, link: Link, targets: readonly Link[]): boolean => {
+  const qdisc = qdiscAt(nl, link, TC_H_INGRESS)
+  if (!qdisc) return true
+  if (qdisc.kind !== 'ingress') return false
+  const { redirects, others } = ingressFilters(nl, link)
+  const ours = redirects.every(target => target === 0 || targets.some(({ index }) => index === target))
+  if (others > 0 || !ours) return false
+  qdiscDel(nl, link, { handle: qdisc.handle, parent: TC_H_INGRESS })
+  return true
+}
+
+/** Runs `work` on the interface as it is by then, on a socket of its own: for undoing. */
+const later = (link: Link, work: (nl: NetlinkSocket, link: Link) => void) => (): void =>
+  withNetlink(NETLINK_ROUTE, nl => {
+    const found = linkByIndex(nl, link.index)
+    if (found) work(nl, found)
+  })
+
+/** Adds a qdisc; where one is in its place that a killed ADD may have left, replaces it. */
+const replacing = (add: () => void, removeLeftover: () => void): void => {
+  try {
+    add()
+  } catch (error) {
+    if (!(error instanceof NetlinkError) || error.code !== 'EEXIST') throw error
+    removeLeftover()
+    add()
+  }
+}
+
+const warnOfSmallBurst = (link: Link, { burstBits }: RateLimit): void => {
+  // What is longer than the bucket is deep never gets through: net/sched/sch_tbf.c, tbf_enqueue.
+  if (burstBits / 8 >= frameBytes(link.mtu)) return
+  warn(
+    `bandwidth: a burst of ${burstBits} bits is less than one packet of "${link.name}", whose MTU is ${link.mtu}`,
+  )
+}
+
+const addShaper = (nl: NetlinkSocket, link: Link, limit: RateLimit): void => {
+  warnOfSmallBurst(link, limit)
+  const bucket = tokenBucket(limit, link.mtu)
+  replacing(
+    () => needing(['sch_tbf'], () => tbfAdd(nl, link, tbfOptionsOf(bucket))),
+    () => removeShaper(nl, link),
+  )
+  // The limit is the reference's; a queue of that length would hold packets for minutes.
+  if (bucket.effective) tbfQueueAdd(nl, link, bucket.effective.limitBytes)
+}
+
+/** Limits what comes into the container: what the host sends by its end of the veth pair. */
+export const shapeIngress = (nl: NetlinkSocket, veth: Link, limit: RateLimit, undo: Undo): void => {
+  undo.add(`remove the shaper of "${veth.name}"`, later(veth, removeShaper))
+  addShaper(nl, veth, limit)
+}
+
+/** Limits what goes out of the container, and answers the ifb it goes through. */
+export const shapeEgress = (
+  nl: NetlinkSocket,
+  veth: Link,
+  { limit, id }: { limit: RateLimit; id: AttachmentID },
+  undo: Undo,
+): Link => {
+  const ifb = needing(['ifb'], () => createIfb(nl, id, veth.mtu, undo))
+  addShaper(nl, ifb, limit)
+  linkSet(nl, ifb, { alias: formatAlias(id), group: 0 })
+  redirectTo(nl, veth, ifb, undo)
+  return ifb
+}
+
+/** The last step of an egress limit: from here on, packets take the way through the ifb. */
+const redirectTo = (nl: NetlinkSocket, veth: Link, ifb: Link, undo: Undo): void => {
+  replacing(
+    () => needing(['sch_ingress'], () => ingressQdiscAdd(nl, veth)),
+    () => {
+      if (!removeRedirect(nl, veth, [ifb])) throw occupied(veth)
+    },
+  )
+  undo.add(
+    `remove the redirect of "${veth.name}"`,
+    later(veth, (again, link) => {
+      removeRedirect(again, link, [ifb])
+    }),
+  )
+  needing(['cls_u32', 'act_mirred'], () => redirectAdd(nl, veth, ifb))
+}
+
+const occupied = (veth: Link): CniError =>
+  new CniError(ErrorCode.internal, `create ingress qdisc ffff: on "${veth.name}": EEXIST`, {
+    details:
+      `another program filters what "${veth.name}" receives: see "tc filter show dev ${veth.name} ingress"; ` +
+      'an egress limit and it can not be had together',
+  })

@@ -1,0 +1,34 @@
+import { CniError, ErrorCode } from '../../src/cni/error'
+import type { Call } from '../../src/cni/plugin'
+import { NetlinkError } from '../../src/netlink/error'
+import { NETLINK_ROUTE, type NetlinkSocket, withNetlink } from '../../src/netlink/socket'
+import { hasActionKind, hasLinkKind, hasQdiscKind } from '../../src/netlink/tc-probe'
+import { readBandwidthConf } from './config'
+import { type KernelPart, missingPart } from './kernel'
+
+/**
+ * Each part and how to ask for it. None for cls_u32: a kernel looks for a filter's kind only where it may be put, and
+ * to make such a place would change the host.
+ */
+const probes: readonly [KernelPart, (nl: NetlinkSocket) => boolean][] = [
+  ['ifb', nl => hasLinkKind(nl, 'ifb')],
+  ['sch_tbf', nl => hasQdiscKind(nl, 'tbf')],
+  ['sch_ingress', nl => hasQdiscKind(nl, 'ingress')],
+  ['act_mirred', nl => hasActionKind(nl, 'mirred')],
+]
+
+/** Can containers be shaped now? Throws code 50 with what the kernel lacks if not. Changes nothing. */
+export const status = async (call: Call): Promise<void> => {
+  readBandwidthConf(call)
+  try {
+    withNetlink(NETLINK_ROUTE, nl => {
+      for (const [part, isThere] of probes) if (!isThere(nl)) throw missingPart(part)
+    })
+  } catch (error) {
+    if (!(error instanceof NetlinkError)) throw error
+    throw new CniError(ErrorCode.pluginNotAvailable, 'bandwidth: traffic control can not be used', {
+      details: `${error.message}: ${error.details}`,
+      cause: error,
+    })
+  }
+}

@@ -1,133 +1,120 @@
 import { CniError, ErrorCode } from '../../src/cni/error'
-import { type Addr, addrEquals, formatAddr, parseAddr } from '../../src/ip/addr'
+import { warn } from '../../src/host/log'
+import { type Addr, formatAddr } from '../../src/ip/addr'
+import type { Owner } from './lease'
 import type { Leases } from './leases'
-import {
-  candidates,
-  capacityOf,
-  formatRangeSet,
-  inSpan,
-  type Range,
-  type RangeSet,
-  rangeOf,
-  type Span,
-} from './range'
+import type { Caller } from './liveness'
+import { candidates, contains, type Range, type RangeSet, rangeOf } from './range'
+import { reclaim } from './reclaim'
+import { exhausted, notAvailable, refuseDuplicate, refuseUnavailable } from './refusals'
+import type { Span } from './span'
 
 /** An address that was leased, with the range it is of. */
 export type Allocation = { readonly addr: Addr; readonly range: Range }
 
-/** Who an address is for, and what of the range set may be given. */
+/** Who addresses are for, and of what they may be. */
 export type AllocationRequest = {
-  readonly containerID: string
-  readonly ifName: string
-  readonly set: RangeSet
-  /** The set's index among the network's, which names its last_reserved_ip file. */
-  readonly index: number
-  /** An address asked for, which the set contains. */
-  readonly requested: Addr | undefined
+  readonly owner: Owner
+  readonly caller: Caller
+  /** One address is leased of each. */
+  readonly rangeSets: readonly RangeSet[]
+  /** Addresses asked for: each goes to the first set that contains it, one to a set. */
+  readonly requested: readonly Addr[]
   readonly excluded: readonly Span[]
 }
 
-const holderOf = (leases: Leases, address: string): string => {
-  const owner = leases.store.owner(address)
-  if (!owner) return 'by nobody: the lease is empty'
-  const since = new Date(leases.store.madeAt(address)).toISOString()
-  return `by container ${owner.containerID}${owner.ifName ? `, ${owner.ifName}` : ''}, since ${since}`
-}
+/** A range set, its index among the network's, and the address asked for of it. */
+export type Slot = { readonly set: RangeSet; readonly index: number; readonly requested: Addr | undefined }
 
-/** Leases the address asked for, or throws saying who has it. */
-const allocateRequested = (leases: Leases, request: AllocationRequest, addr: Addr): Allocation => {
-  const { set, containerID, ifName } = request
-  const range = rangeOf(set, addr)
-  const address = formatAddr(addr)
-  if (!range) {
-    throw new CniError(ErrorCode.invalidNetworkConfig, `${address} not in range set ${formatRangeSet(set)}`)
-  }
-  if (addrEquals(addr, range.gateway)) {
-    throw new CniError(ErrorCode.invalidNetworkConfig, `requested ip ${address} is subnet's gateway`)
-  }
-  reclaimIfTorn(leases, address)
-  if (leases.addresses.has(address) || !leases.store.reserve(addr, containerID, ifName)) {
-    throw new CniError(
-      ErrorCode.tryAgainLater,
-      `requested IP address ${address} is not available in range set ${formatRangeSet(set)}`,
-      { details: `leased ${holderOf(leases, address)}` },
-    )
-  }
-  return { addr, range }
-}
-
-/** Frees a lease that a crash left without an owner. The lock is held, so nobody is just writing it. */
-const reclaimIfTorn = (leases: Leases, address: string): boolean => {
-  if (!leases.addresses.has(address) || leases.store.owner(address)) return false
-  leases.release(address)
-  return true
-}
-
-const refuseDuplicate = (leases: Leases, { containerID, ifName, set }: AllocationRequest): void => {
-  for (const address of [...leases.of(containerID, ifName), ...leases.ofContainerAlone(containerID)]) {
-    const addr = addressIn(set, address)
-    if (!addr) continue
-    throw new CniError(
-      ErrorCode.invalidNetworkConfig,
-      `${address} has been allocated to ${containerID}, duplicate allocation is not allowed`,
-    )
-  }
-}
-
-const addressIn = (set: RangeSet, address: string): Range | undefined => {
-  const addr = parseAddr(address)
-  return addr && rangeOf(set, addr)
-}
-
-const allocateNext = (leases: Leases, request: AllocationRequest): Allocation | undefined => {
-  const { set, index, excluded, containerID, ifName } = request
-  for (const candidate of candidates(set, leases.store.lastReserved(index), excluded)) {
-    if (leases.addresses.has(formatAddr(candidate.addr))) continue
-    if (leases.store.reserve(candidate.addr, containerID, ifName)) return candidate
-  }
-  return undefined
-}
-
-/** The addresses of `set` that are leased. */
-export const leasedIn = (leases: Leases, set: RangeSet, excluded: readonly Span[] = []): string[] =>
-  [...leases.addresses].filter(address => {
-    const addr = parseAddr(address)
-    return (
-      addr !== undefined && rangeOf(set, addr) !== undefined && !excluded.some(span => inSpan(span, addr))
-    )
+const slotsOf = ({ rangeSets, requested }: AllocationRequest): Slot[] => {
+  let left = requested
+  const slots = rangeSets.map((set, index) => {
+    const wanted = left.find(addr => rangeOf(set, addr))
+    left = left.filter(addr => addr !== wanted)
+    return { set, index, requested: wanted }
   })
-
-const namedInError = 3
-
-const exhausted = (leases: Leases, { set, excluded }: AllocationRequest): CniError => {
-  const used = leasedIn(leases, set)
-  const oldest = used
-    .map(address => ({ address, time: leases.store.madeAt(address) }))
-    .sort((a, b) => a.time - b.time)
-    .slice(0, namedInError)
-    .map(({ address }) => `${address} ${holderOf(leases, address)}`)
-  const total = capacityOf(set, excluded)
-  return new CniError(
-    ErrorCode.tryAgainLater,
-    `no IP addresses available in range set: ${formatRangeSet(set)}`,
-    { details: `${used.length} of ${total} in use; the oldest leases: ${oldest.join('; ')}` },
-  )
+  if (left.length === 0) return slots
+  const text = left.map(formatAddr).join(' ')
+  throw new CniError(ErrorCode.invalidNetworkConfig, `failed to allocate all requested IPs: ${text}`)
 }
 
-/** Leases one address of a range set. Throws if the attachment has one already, or if none is to be had. */
-export const allocate = (leases: Leases, request: AllocationRequest): Allocation => {
-  const { requested, set, index } = request
-  const lease = () => {
-    if (requested) return allocateRequested(leases, request, requested)
-    refuseDuplicate(leases, request)
-    const next = allocateNext(leases, request)
-    if (next) return next
-    const reclaimed = leasedIn(leases, set).filter(address => reclaimIfTorn(leases, address))
-    return reclaimed.length > 0 ? allocateNext(leases, request) : undefined
+/** Leases the next address in turn; one that is cooling down only if there is no other. */
+const takeNext = (
+  leases: Leases,
+  request: AllocationRequest,
+  { set, index }: Slot,
+): Allocation | undefined => {
+  const { cooldown, here, store } = leases
+  const now = here.now()
+  let cooling: Allocation | undefined
+  for (const candidate of candidates(set, store.lastReserved(index), request.excluded)) {
+    const address = formatAddr(candidate.addr)
+    if (leases.isTaken(address)) continue
+    if (cooldown.isCooling(address, now)) cooling ??= candidate
+    else if (leases.reserve(address, request.owner)) return candidate
   }
-  const allocation = lease()
-  if (!allocation) throw exhausted(leases, request)
-  leases.addresses.add(formatAddr(allocation.addr))
-  leases.store.setLastReserved(index, allocation.addr)
-  return allocation
+  return cooling && leases.reserve(formatAddr(cooling.addr), request.owner) ? cooling : undefined
+}
+
+const take = (leases: Leases, request: AllocationRequest, slot: Slot): Allocation => {
+  const { requested, set } = slot
+  if (requested) {
+    const range = rangeOf(set, requested)
+    const address = formatAddr(requested)
+    if (range && leases.reserve(address, request.owner)) return { addr: requested, range }
+    throw notAvailable(leases, slot, address)
+  }
+  const next = takeNext(leases, request, slot)
+  if (next) return next
+  const reclaimed = reclaim(leases, request.caller, address => contains(set, address))
+  const afterwards = reclaimed ? takeNext(leases, request, slot) : undefined
+  if (!afterwards) throw exhausted(leases, request, slot)
+  return afterwards
+}
+
+/** Does a step for one slot; what it refuses names the slot. */
+const forSlot = <T>({ index }: Slot, step: () => T): T => {
+  try {
+    return step()
+  } catch (error) {
+    if (!(error instanceof CniError)) throw error
+    throw new CniError(error.code, `failed to allocate for range ${index}: ${error.message}`, {
+      details: error.details,
+    })
+  }
+}
+
+const giveBack = (leases: Leases, allocations: readonly Allocation[]): void => {
+  for (const { addr } of allocations) {
+    try {
+      leases.releaseAddress(formatAddr(addr))
+    } catch (error) {
+      // What made the command fail is what it has to report.
+      warn(`host-local: give back ${formatAddr(addr)}: ${error instanceof Error ? error.message : error}`)
+    }
+  }
+}
+
+/**
+ * Leases one address of each range set, durably, or none at all. Throws if the attachment has one already, if one
+ * that is asked for can't be had, or if none is left.
+ */
+export const allocate = (leases: Leases, request: AllocationRequest): Allocation[] => {
+  const slots = slotsOf(request)
+  for (const slot of slots) {
+    forSlot(slot, () => {
+      refuseUnavailable(leases, request, slot)
+      refuseDuplicate(leases, request, slot)
+    })
+  }
+  const allocations: Allocation[] = []
+  try {
+    for (const slot of slots) allocations.push(forSlot(slot, () => take(leases, request, slot)))
+    leases.store.sync()
+    for (const [index, { addr }] of allocations.entries()) leases.setLastReserved(index, formatAddr(addr))
+    return allocations
+  } catch (error) {
+    giveBack(leases, allocations)
+    throw error
+  }
 }

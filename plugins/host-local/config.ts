@@ -3,10 +3,12 @@ import { readCniArgs } from '../../src/cni/args'
 import { CniError, ErrorCode } from '../../src/cni/error'
 import type { Call } from '../../src/cni/plugin'
 import { type Route, tooManyAddresses } from '../../src/cni/result'
-import { addr, cidr, commonEntries, parseBySchema, route } from '../../src/cni/schema'
+import { addr, cidr, commonEntries, integer, parseBySchema, route } from '../../src/cni/schema'
 import { atLeast } from '../../src/cni/version'
 import { type Addr, formatAddr, parseAddr } from '../../src/ip/addr'
-import { parseSpan, type RangeSet, rangeSet, type Span, setsOverlap } from './range'
+import { parseCidr } from '../../src/ip/cidr'
+import { type RangeSet, rangeSet, setsOverlap } from './range'
+import { parseSpan, type Span } from './span'
 
 export const defaultDataDir = '/var/lib/cni/networks'
 
@@ -56,6 +58,13 @@ export const hostLocalSchema = () =>
             ),
           ),
         ),
+        cooldownSeconds: v.optional(
+          v.pipe(
+            integer(0, 0x7fffffff),
+            v.description('How long an address that was given back rests while there are others; default 0'),
+          ),
+          0,
+        ),
       }),
     ),
     runtimeConfig: v.optional(
@@ -75,13 +84,30 @@ export type HostLocalConf = {
   readonly excluded: readonly Span[]
   readonly routes: readonly Route[]
   readonly resolvConf: string | undefined
+  /** How long an address that was given back is left alone while there are others; 0: not at all. */
+  readonly cooldownSeconds: number
 }
 
-/** An address asked for, with or without its prefix length, which is the subnet's in any case. */
+/** Reads an address with or without a prefix length, which is the subnet's in any case. */
+const parseEither = (text: string): Addr | undefined =>
+  text.includes('/') ? parseCidr(text)?.addr : parseAddr(text)
+
 const parseRequested = (text: string): Addr => {
-  const parsed = parseAddr(text.split('/')[0] ?? '')
+  const parsed = parseEither(text)
   if (parsed) return parsed
   throw invalid(`cannot understand ip: ${JSON.stringify(text)}`)
+}
+
+/** The address that CNI_ARGS asks for. */
+const requestedInArgs = (args: string): Addr[] => {
+  const text = readCniArgs(args, ['IP']).IP
+  if (!text) return []
+  const parsed = parseEither(text)
+  if (parsed) return [parsed]
+  throw new CniError(
+    ErrorCode.invalidEnvironment,
+    `ARGS: error parsing value of pair "IP=${text}": invalid IP address ${text}`,
+  )
 }
 
 const unique = (addrs: readonly Addr[]): Addr[] => [
@@ -93,12 +119,11 @@ export const readHostLocalConf = (call: Call): HostLocalConf => {
   const conf = parseBySchema(hostLocalSchema(), call.raw, 'host-local')
   const { ipam } = conf
   if (!ipam) throw invalid("IPAM config missing 'ipam' key")
-  const fromArgs = readCniArgs(call.env.args, ['IP']).IP
   const requested = [
-    ...(fromArgs ? [fromArgs] : []),
-    ...(conf.args?.cni?.ips ?? []),
-    ...(conf.runtimeConfig?.ips ?? []),
-  ].map(parseRequested)
+    ...requestedInArgs(call.env.args),
+    ...(conf.args?.cni?.ips ?? []).map(parseRequested),
+    ...(conf.runtimeConfig?.ips ?? []).map(parseRequested),
+  ]
 
   const sets = [
     ...(conf.runtimeConfig?.ipRanges ?? []),
@@ -122,5 +147,6 @@ export const readHostLocalConf = (call: Call): HostLocalConf => {
     excluded: (ipam.exclude ?? []).map(parseSpan),
     routes: ipam.routes ?? [],
     resolvConf: ipam.resolvConf,
+    cooldownSeconds: ipam.cooldownSeconds,
   }
 }

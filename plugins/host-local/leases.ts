@@ -1,61 +1,203 @@
-import type { RecordEntry, RecordStore } from './record'
-import { isOwner, type LeaseStore, type Owner } from './store'
+import type { Cooldown } from './cooldown'
+import { foreignAddresses, formatForeign, withoutForeign } from './foreign'
+import type { Here } from './here'
+import { type Holding, isLeaseName, type Reading, readHoldings } from './holding'
+import type { Owner } from './lease'
+import { type AttachmentRecord, keyOf, type RecordStore } from './record'
+import { isSealed, seal } from './seal'
+import type { LeaseStore } from './store'
 
-/** A network's leases and our records of them, read together under the lock. */
+/** Where a network's leases are, and what is known about them. */
+export type Rooms = {
+  readonly store: LeaseStore
+  readonly records: RecordStore
+  readonly cooldown: Cooldown
+  readonly here: Here
+}
+
+/** How many addresses are looked for one by one. The next in turn is most often free, and a folder may be large. */
+const mostProbes = 16
+
+/**
+ * A network's leases, while its lock is held. As long as both folders are sealed, every lease has its record, and
+ * nothing needs to be read but what is asked for. Otherwise somebody else was here, and the leases are opened.
+ */
 export class Leases {
   readonly store: LeaseStore
   readonly records: RecordStore
-  /** The leased addresses. */
-  readonly addresses: Set<string>
-  readonly #entries: readonly RecordEntry[]
+  readonly cooldown: Cooldown
+  readonly here: Here
+  #names: Set<string> | undefined
+  #probes = 0
+  #reading: Reading | undefined
+  #foreign: string | undefined
+  #changed = false
+  #gone: string[] = []
+  #unwritten: AttachmentRecord[] = []
 
-  /** Reads both folders; the lock must be held. */
-  constructor(store: LeaseStore, records: RecordStore) {
+  constructor({ store, records, cooldown, here }: Rooms) {
     this.store = store
     this.records = records
-    this.addresses = store.addresses()
-    this.#entries = records.list()
+    this.cooldown = cooldown
+    this.here = here
+    const { bootID } = here
+    if (isSealed(store.folder, bootID) && isSealed(records.folder, bootID)) return
+    this.#read()
+    this.#changed = true
+  }
+
+  /** Is there a lease of the address, or anything else that has its name? */
+  isTaken(address: string): boolean {
+    if (this.#names || this.#probes >= mostProbes) return this.#allNames().has(address)
+    this.#probes++
+    return this.store.isThere(address)
+  }
+
+  /** How many names the folder has: there can't be more leases. */
+  get nameCount(): number {
+    return this.#allNames().size
+  }
+
+  /** The leased addresses. */
+  addresses(): string[] {
+    return [...this.#allNames()].filter(isLeaseName)
+  }
+
+  /** What an attachment has; undefined if nothing. A container alone is one of an old version of the reference. */
+  of(owner: Owner): Holding | undefined {
+    const key = keyOf(owner)
+    if (this.#reading) return this.#reading.holdings.get(key)
+    const recorded = this.records.has(key)
+    const addresses = recorded
+      ? Object.keys(this.records.read(key)?.leases ?? {})
+      : foreignAddresses(this.#foreignText(), key)
+    if (!recorded && addresses.length === 0) return undefined
+    const isTrue = addresses.length > 0 && addresses.every(address => this.#isOf(address, key))
+    if (isTrue) return { key, owner, addresses }
+    // Somebody wrote into the record itself, which breaks no seal.
+    this.#changed = true
+    return this.#read().holdings.get(key)
+  }
+
+  /** The record of a holding, if it speaks of these very leases and not of earlier ones of the same addresses. */
+  recordOf({ key, addresses }: Holding): AttachmentRecord | undefined {
+    const record = this.records.read(key)
+    if (!record || Object.keys(record.leases).length !== addresses.length) return undefined
+    return addresses.every(address => record.leases[address] === this.store.identity(address))
+      ? record
+      : undefined
+  }
+
+  /** What all attachments have; opens every lease. */
+  all(): Holding[] {
+    return [...this.#read().holdings.values()]
+  }
+
+  /** The leases that a crash left without an owner; opens every lease. */
+  torn(): string[] {
+    return [...this.#read().torn]
+  }
+
+  /** Removes what a command left that was killed. */
+  tidy(): void {
+    if (this.#reading) this.store.removeLeftover()
+  }
+
+  /** Leases an address; false if the name is taken. It is durable after `store.sync`. */
+  reserve(address: string, owner: Owner): boolean {
+    this.#changed = true
+    this.#names?.add(address)
+    return this.store.reserve(address, owner)
+  }
+
+  /** Notes the address given out last of a range set. */
+  setLastReserved(rangeSetIndex: number, address: string): void {
+    this.#changed = true
+    this.store.setLastReserved(rangeSetIndex, address)
+  }
+
+  /** Gives one address back: one just reserved, or a torn lease. */
+  releaseAddress(address: string): void {
+    this.#changed = true
+    this.store.release(address)
+    this.#names?.delete(address)
+    this.#reading?.torn.delete(address)
+  }
+
+  /** Gives all that an attachment has back. */
+  release({ key, addresses }: Holding): void {
+    for (const address of addresses) this.releaseAddress(address)
+    this.#gone.push(key)
+    this.#reading?.holdings.delete(key)
+    this.cooldown.start(addresses)
+  }
+
+  /** Notes all that an attachment has from now on, and the network namespace it is for. */
+  note(owner: Owner, has: Iterable<string>, netns: AttachmentRecord['netns']): void {
+    const { here, store } = this
+    const addresses = [...new Set(has)]
+    const leases = Object.fromEntries(addresses.map(address => [address, store.identity(address) ?? '']))
+    const about = { host: here.host(), bootID: here.bootID, time: here.now() }
+    this.#unwritten.push({ ...owner, leases, netns, ...about })
+    const key = keyOf(owner)
+    this.#reading?.holdings.set(key, { key, owner, addresses })
   }
 
   /**
-   * The addresses leased to an attachment. Its own record names them; an attachment without one may have leases
-   * the reference made, which are opened: all that no record speaks of.
+   * Writes the records and seals both folders, after work that did not fail. Records are advice, so that this never
+   * fails either: where they can't be kept the seal stays broken, and the next command opens the leases.
    */
-  of(containerID: string, ifName: string): string[] {
-    const mine = (owner: Owner | undefined) => isOwner(owner, containerID, ifName)
-    const recorded = this.recordsOf(containerID, ifName).flatMap(entry => entry.addresses)
-    const found = recorded.filter(address => this.addresses.has(address) && mine(this.store.owner(address)))
-    if (found.length > 0) return found
-    return this.#unrecorded().filter(address => mine(this.store.owner(address)))
-  }
-
-  /** The addresses leased to a container by a version of the reference that did not note the interface. */
-  ofContainerAlone(containerID: string): string[] {
-    return this.#unrecorded().filter(address => {
-      const owner = this.store.owner(address)
-      return owner?.containerID === containerID && owner.ifName === undefined
-    })
-  }
-
-  recordsOf(containerID: string, ifName: string): RecordEntry[] {
-    return this.#entries.filter(entry => this.records.isOf(entry, containerID, ifName))
-  }
-
-  /** Gives an address back, and forgets it here. */
-  release(address: string): void {
-    this.store.release(address)
-    this.addresses.delete(address)
-  }
-
-  /** Removes the records that speak of no lease any more. */
-  removeStaleRecords(): void {
-    for (const entry of this.#entries) {
-      if (!entry.addresses.some(address => this.addresses.has(address))) this.records.remove(entry)
+  seal(): void {
+    if (!this.#changed) return
+    try {
+      this.records.ensure()
+      for (const key of this.#gone) this.#forget(key)
+      for (const record of this.#unwritten) this.records.write(record)
+      if (this.#reading) this.#correctRecords(this.#reading)
+      seal(this.store.folder, this.here.bootID)
+      seal(this.records.folder, this.here.bootID)
+    } catch {
+      // See above.
     }
   }
 
-  #unrecorded(): string[] {
-    const recorded = new Set(this.#entries.flatMap(entry => entry.addresses))
-    return [...this.addresses].filter(address => !recorded.has(address))
+  #allNames(): Set<string> {
+    this.#names ??= this.store.names()
+    return this.#names
+  }
+
+  #isOf(address: string, key: string): boolean {
+    const found = this.store.read(address)
+    return found !== undefined && found !== 'torn' && keyOf(found) === key
+  }
+
+  #read(): Reading {
+    this.#reading ??= readHoldings(this.store, this.addresses())
+    return this.#reading
+  }
+
+  #foreignText(): string {
+    this.#foreign ??= this.records.readForeign()
+    return this.#foreign
+  }
+
+  #forget(key: string): void {
+    if (this.records.has(key)) this.records.remove(key)
+    // With a reading the whole file is about to be written.
+    else if (!this.#reading) {
+      this.#foreign = withoutForeign(this.#foreignText(), key)
+      this.records.writeForeign(this.#foreign)
+    }
+  }
+
+  /** Makes the records say what the leases say. A holding without a true record is one that the reference made. */
+  #correctRecords({ holdings }: Reading): void {
+    const foreign = new Map(holdings)
+    for (const key of this.records.keys()) {
+      const holding = holdings.get(key)
+      if (holding && this.recordOf(holding)) foreign.delete(key)
+      else this.records.remove(key)
+    }
+    this.records.writeForeign(formatForeign([...foreign.values()]))
   }
 }

@@ -1,83 +1,109 @@
 /**
- * What the lease files have no room for, in a folder of ours beside them:
+ * What the lease files have no room for, a file for each attachment in a folder of ours beside them:
  *
- *   <dataDir>/.kubenet/<network>/<24 hex digits of containerID and ifname>@10.1.2.3,fd00::3
+ *   <dataDir>/.kubenet/<network>/<24 hex digits of containerID and ifname>   a JSON object, mode 0600
+ *   <dataDir>/.kubenet/<network>/foreign   a line "<24 hex digits> <address> …" for each the reference made
  *
- * The name alone says which addresses an attachment has, so one reading of the folder answers what the reference
- * opens every lease for. A record is advice: whoever acts on one reads the lease it speaks of first, since the
- * reference gives addresses out and takes them back without it. A lease without a record was made by the reference.
+ * Records are why no command opens every lease, and how leases of dead containers are told from others. They are
+ * advice: whoever acts on one reads the lease it speaks of first, and without them everything works, only slower.
  */
-import { mkdirSync, readdirSync, unlinkSync, writeFileSync } from 'node:fs'
+import { readdirSync, statSync } from 'node:fs'
+import * as v from 'valibot'
 import { platform } from '#platform'
 import { errnoOf } from '../../src/cni/error'
+import { ensureFolder, readPlainFile, removeFile, rewriteFile } from './file'
+import type { Owner } from './lease'
 
-/** The attachment a record is of, and what tells whether it is still alive. */
-export type AttachmentRecord = {
-  readonly containerID: string
-  readonly ifName: string
-  readonly addresses: readonly string[]
-  /** The container's network namespace when the lease was made; absent if host-local was not shown one. */
-  readonly netns?: { readonly path: string; readonly dev: number; readonly ino: number } | undefined
-  /** The boot in which it was made: /proc/sys/kernel/random/boot_id. */
-  readonly bootID: string
-  /** When, in milliseconds since the epoch. */
-  readonly time: number
-}
+const recordSchema = () =>
+  v.object({
+    containerID: v.string(),
+    ifName: v.optional(v.string()),
+    /** Address → what tells its lease from others of the same address: LeaseStore.identity. */
+    leases: v.record(v.string(), v.string()),
+    /** The container's network namespace when the lease was made; absent if host-local was not shown one. */
+    netns: v.optional(v.object({ path: v.string(), dev: v.number(), ino: v.number() })),
+    /** The host's name, and its boot: /proc/sys/kernel/random/boot_id. */
+    host: v.string(),
+    bootID: v.string(),
+    /** When the record was made, in milliseconds since the epoch. */
+    time: v.number(),
+  })
+
+/** The leases of an attachment, and what tells whether it is still alive. */
+export type AttachmentRecord = v.InferOutput<ReturnType<typeof recordSchema>>
 
 const keyDigits = 24
-/** <linux/limits.h>: NAME_MAX. */
-const maxNameBytes = 255
 
-const keyOf = (containerID: string, ifName: string): string =>
+const foreignName = 'foreign'
+
+const isKey = (name: string): boolean => name.length === keyDigits && /^[0-9a-f]+$/.test(name)
+
+/** The name of an attachment's record. */
+export const keyOf = ({ containerID, ifName = '' }: Owner): string =>
   platform.sha512Hex(`${containerID}\r\n${ifName}`).slice(0, keyDigits)
 
+const parseRecord = (text: string): AttachmentRecord | undefined => {
+  try {
+    const answer = v.safeParse(recordSchema(), JSON.parse(text))
+    return answer.success ? answer.output : undefined
+  } catch {
+    return undefined // a crash cut it off
+  }
+}
+
 export class RecordStore {
-  readonly #folder: string
+  readonly folder: string
 
   constructor(dataDir: string, network: string) {
-    this.#folder = `${dataDir}/.kubenet/${network}`
+    this.folder = `${dataDir}/.kubenet/${network}`
   }
 
-  /** All records: the addresses each file name tells. */
-  list(): RecordEntry[] {
-    let names: string[]
+  /** The keys of all records. */
+  keys(): string[] {
     try {
-      names = readdirSync(this.#folder)
+      return readdirSync(this.folder).filter(isKey)
     } catch (error) {
       if (errnoOf(error) === 'ENOENT') return []
       throw error
     }
-    return names.map(name => {
-      const at = name.indexOf('@')
-      return { name, key: name.slice(0, at), addresses: name.slice(at + 1).split(',') }
-    })
   }
 
-  /** Is it the record of this attachment? */
-  isOf(entry: RecordEntry, containerID: string, ifName: string): boolean {
-    return entry.key === keyOf(containerID, ifName)
+  /** Makes the folder. */
+  ensure(): void {
+    ensureFolder(this.folder, 0o700)
   }
 
+  /** Is there a record, whatever it says? */
+  has(key: string): boolean {
+    return statSync(this.#path(key), { throwIfNoEntry: false }) !== undefined
+  }
+
+  /** The record of an attachment; undefined if there is none, or none that can be understood. */
+  read(key: string): AttachmentRecord | undefined {
+    return parseRecord(readPlainFile(this.#path(key)) ?? '')
+  }
+
+  /** Writes a record; the folder must be there. */
   write(record: AttachmentRecord): void {
-    const name = `${keyOf(record.containerID, record.ifName)}@${record.addresses.join(',')}`
-    // An attachment of more addresses than a name holds goes without: its leases are then opened like foreign ones.
-    if (name.length > maxNameBytes) return
-    mkdirSync(this.#folder, { recursive: true, mode: 0o700 })
-    writeFileSync(`${this.#folder}/${name}`, JSON.stringify(record), { mode: 0o600 })
+    const { containerID, ifName } = record
+    rewriteFile(this.#path(keyOf({ containerID, ifName })), JSON.stringify(record))
   }
 
-  remove(entry: RecordEntry): void {
-    try {
-      unlinkSync(`${this.#folder}/${entry.name}`)
-    } catch (error) {
-      if (errnoOf(error) !== 'ENOENT') throw error
-    }
+  remove(key: string): void {
+    removeFile(this.#path(key))
   }
-}
 
-/** One record as its file's name tells it. */
-export type RecordEntry = {
-  readonly name: string
-  readonly key: string
-  readonly addresses: readonly string[]
+  /** What is known of leases the reference made: the text that foreign.ts understands. */
+  readForeign(): string {
+    return readPlainFile(this.#path(foreignName)) ?? ''
+  }
+
+  writeForeign(text: string): void {
+    if (text === '') removeFile(this.#path(foreignName))
+    else rewriteFile(this.#path(foreignName), text)
+  }
+
+  #path(key: string): string {
+    return `${this.folder}/${key}`
+  }
 }

@@ -7,153 +7,119 @@
  *
  * A lease file appears whole or not at all, and is on the disk before the address is answered.
  */
-import {
-  closeSync,
-  constants,
-  fsyncSync,
-  linkSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  statSync,
-  unlinkSync,
-  writeSync,
-} from 'node:fs'
-import { errnoOf } from '../../src/cni/error'
-import { withLock } from '../../src/host/lock'
-import { type Addr, formatAddr, parseAddr } from '../../src/ip/addr'
+import { linkSync, lstatSync, readdirSync, renameSync, statSync } from 'node:fs'
+import { CniError, ErrorCode, errnoOf } from '../../src/cni/error'
+import { LockError, withLock } from '../../src/host/lock'
+import { type Addr, parseAddr } from '../../src/ip/addr'
+import { ensureFolder, readPlainFile, removeFile, rewriteFile, syncFolder, writeNewFile } from './file'
+import { formatLease, type Owner, parseLease } from './lease'
 
-/** Whose a lease is. A lease of an old version of the reference has no `ifName`. */
-export type Owner = { readonly containerID: string; readonly ifName: string | undefined }
+/** The file being written. Whoever has the lock is the only one that writes; no address begins with a dot. */
+const newFile = '.new'
 
-export const isOwner = (owner: Owner | undefined, containerID: string, ifName: string): boolean =>
-  owner?.containerID === containerID && owner.ifName === ifName
-
-const lineBreak = '\r\n'
-
-/** The owner a lease file names; undefined for one that a crash left empty or cut off. */
-export const parseLease = (content: string): Owner | undefined => {
-  const [containerID = '', ifName] = content.split(lineBreak)
-  if (containerID.trim() === '' || ifName === '') return undefined
-  return { containerID: containerID.trim(), ifName: ifName?.trim() }
-}
-
-const removeIfThere = (path: string): void => {
-  try {
-    unlinkSync(path)
-  } catch (error) {
-    if (errnoOf(error) !== 'ENOENT') throw error
-  }
-}
-
-/** Reads a small file, but not through a symbolic link; undefined if it is not there. */
-const readPlainFile = (path: string): string | undefined => {
-  let fd: number
-  try {
-    fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW)
-  } catch (error) {
-    if (errnoOf(error) === 'ENOENT' || errnoOf(error) === 'ELOOP') return undefined
-    throw error
-  }
-  try {
-    return readFileSync(fd, 'utf8')
-  } catch (error) {
-    if (errnoOf(error) === 'EISDIR') return undefined
-    throw error
-  } finally {
-    closeSync(fd)
-  }
-}
-
-const syncFolder = (path: string): void => {
-  const fd = openSync(path, constants.O_RDONLY)
-  try {
-    fsyncSync(fd)
-  } finally {
-    closeSync(fd)
-  }
-}
-
-/** The prefix of files being written; no address and no network's name begins with a dot. */
-const temporaryPrefix = '.new-'
-
-const writeNewFile = (path: string, content: string, { durable }: { durable: boolean }): void => {
-  // One that an earlier process with this number left behind is in nobody's way.
-  removeIfThere(path)
-  const fd = openSync(path, constants.O_CREAT | constants.O_EXCL | constants.O_WRONLY, 0o600)
-  try {
-    writeSync(fd, content)
-    if (durable) fsyncSync(fd)
-  } catch (error) {
-    removeIfThere(path)
-    throw error
-  } finally {
-    closeSync(fd)
-  }
-}
+/** What link(2) answers on file systems that have no hard links. */
+const noHardLinks = ['EPERM', 'EOPNOTSUPP', 'ENOTSUP', 'ENOSYS']
 
 export class LeaseStore {
   readonly folder: string
+  readonly #newFile: string
 
   constructor(dataDir: string, network: string) {
     this.folder = `${dataDir}/${network}`
-  }
-
-  /** Runs `work` with the network's lock held, making its folder if need be. */
-  locked<T>(work: () => T): Promise<T> {
-    mkdirSync(this.folder, { recursive: true, mode: 0o755 })
-    return withLock(`${this.folder}/lock`, work)
+    this.#newFile = `${this.folder}/${newFile}`
   }
 
   /** Has anything ever been leased on this network? */
   exists(): boolean {
-    return statSync(this.folder, { throwIfNoEntry: false })?.isDirectory() ?? false
-  }
-
-  /** The leased addresses in their canonical text: one reading of the folder, no file opened. */
-  addresses(): Set<string> {
-    const found = new Set<string>()
-    for (const name of readdirSync(this.folder)) {
-      // What has the lock held now wrote none of these: their writer is dead.
-      if (name.startsWith(temporaryPrefix)) removeIfThere(`${this.folder}/${name}`)
-      else if (/^[0-9a-f.:]+$/i.test(name) && parseAddr(name)) found.add(name)
+    try {
+      return statSync(this.folder, { throwIfNoEntry: false })?.isDirectory() ?? false
+    } catch (error) {
+      if (errnoOf(error) === 'ENOTDIR') return false
+      throw error
     }
-    return found
   }
 
-  /** The owner of a lease; undefined if there is none or a crash left it without. */
-  owner(address: string): Owner | undefined {
-    const content = readPlainFile(`${this.folder}/${address}`)
-    return content === undefined ? undefined : parseLease(content)
+  /** Runs `work` with the network's lock held, making its folder if need be. Throws code 11 if it is not had in time. */
+  async locked<T>(work: () => T | Promise<T>): Promise<T> {
+    ensureFolder(this.folder, 0o755)
+    try {
+      return await withLock(`${this.folder}/lock`, work)
+    } catch (error) {
+      if (!(error instanceof LockError) || error.code === 'EAGAIN') throw error
+      throw new CniError(ErrorCode.ioFailure, error.message, { details: error.details })
+    }
+  }
+
+  /** The names in the folder, leases and others: one reading, no file opened. */
+  names(): Set<string> {
+    return new Set(readdirSync(this.folder))
+  }
+
+  /** Is there anything of this name? */
+  isThere(name: string): boolean {
+    return lstatSync(this.#path(name), { throwIfNoEntry: false }) !== undefined
+  }
+
+  /** What a lease file says: its owner, `torn` where a crash left it empty; undefined if there is no such file. */
+  read(address: string): Owner | 'torn' | undefined {
+    const content = readPlainFile(this.#path(address))
+    return content === undefined ? undefined : (parseLease(content) ?? 'torn')
   }
 
   /** When a lease was made, in milliseconds since the epoch; 0 if it is gone. */
   madeAt(address: string): number {
-    return statSync(`${this.folder}/${address}`, { throwIfNoEntry: false })?.mtimeMs ?? 0
+    return lstatSync(this.#path(address), { throwIfNoEntry: false })?.mtimeMs ?? 0
   }
 
-  /** Leases an address, durably. False, and nothing changed, if somebody has it. */
-  reserve(addr: Addr, containerID: string, ifName: string): boolean {
-    const address = formatAddr(addr)
-    const temporary = `${this.folder}/${temporaryPrefix}${process.pid}`
-    writeNewFile(temporary, `${containerID}${lineBreak}${ifName}`, { durable: true })
+  /** Tells this lease of an address from every other, before and after it; undefined if it is gone. */
+  identity(address: string): string | undefined {
+    const stat = lstatSync(this.#path(address), { throwIfNoEntry: false })
+    return stat && `${stat.ino}:${stat.mtimeMs}`
+  }
+
+  /** Leases an address; `sync` makes it durable. False, and nothing changed, if the name is taken. */
+  reserve(address: string, owner: Owner): boolean {
+    writeNewFile(this.#newFile, formatLease(owner))
+    let leased = false
     try {
-      linkSync(temporary, `${this.folder}/${address}`)
+      leased = this.#moveUnlessThere(address)
+      removeFile(this.#newFile)
+      return leased
     } catch (error) {
-      if (errnoOf(error) === 'EEXIST') return false
+      if (leased) this.release(address)
+      this.removeLeftover()
       throw error
-    } finally {
-      removeIfThere(temporary)
     }
-    syncFolder(this.folder)
+  }
+
+  #moveUnlessThere(address: string): boolean {
+    try {
+      linkSync(this.#newFile, this.#path(address))
+      return true
+    } catch (error) {
+      const errno = errnoOf(error) ?? ''
+      if (errno === 'EEXIST') return false
+      if (!noHardLinks.includes(errno)) throw error
+    }
+    // The lock is held, so nobody makes it between the two.
+    if (this.isThere(address)) return false
+    renameSync(this.#newFile, this.#path(address))
     return true
+  }
+
+  /** Waits until what was reserved is on the disk. */
+  sync(): void {
+    syncFolder(this.folder)
   }
 
   /** Gives an address back; one that is not leased is no failure. */
   release(address: string): void {
-    removeIfThere(`${this.folder}/${address}`)
+    removeFile(this.#path(address))
+  }
+
+  /** Removes what a command that was killed was writing. */
+  removeLeftover(): void {
+    removeFile(this.#newFile)
   }
 
   /** The address given out last of a range set; undefined if none was, or the file is not readable as one. */
@@ -161,14 +127,16 @@ export class LeaseStore {
     return parseAddr(readPlainFile(this.#lastReservedPath(rangeSetIndex))?.trim() ?? '')
   }
 
-  /** Notes the address given out last. Losing this at a power cut costs only the round robin's place. */
-  setLastReserved(rangeSetIndex: number, addr: Addr): void {
-    const temporary = `${this.folder}/${temporaryPrefix}${process.pid}`
-    writeNewFile(temporary, formatAddr(addr), { durable: false })
-    renameSync(temporary, this.#lastReservedPath(rangeSetIndex))
+  /** Notes the address given out last. Losing this in a crash costs only the round robin's place. */
+  setLastReserved(rangeSetIndex: number, address: string): void {
+    rewriteFile(this.#lastReservedPath(rangeSetIndex), address)
+  }
+
+  #path(address: string): string {
+    return `${this.folder}/${address}`
   }
 
   #lastReservedPath(rangeSetIndex: number): string {
-    return `${this.folder}/last_reserved_ip.${rangeSetIndex}`
+    return this.#path(`last_reserved_ip.${rangeSetIndex}`)
   }
 }

@@ -1,0 +1,47 @@
+import type { Call } from '../../src/cni/plugin'
+import type { HostLocalConf } from './config'
+import { Cooldown } from './cooldown'
+import { thisHost } from './here'
+import type { Holding } from './holding'
+import type { Owner } from './lease'
+import { Leases, type Rooms } from './leases'
+import { RecordStore } from './record'
+import { LeaseStore } from './store'
+
+/** Where the leases of a configured network are. */
+export const roomsOf = ({ dataDir, network, cooldownSeconds }: HostLocalConf): Rooms => ({
+  store: new LeaseStore(dataDir, network),
+  records: new RecordStore(dataDir, network),
+  cooldown: new Cooldown(dataDir, network, cooldownSeconds),
+  here: thisHost(),
+})
+
+/** Looks at a network's leases under its lock. */
+export const readLeases = <T>(rooms: Rooms, work: (leases: Leases) => T | Promise<T>): Promise<T> =>
+  rooms.store.locked(() => work(new Leases(rooms)))
+
+/** Works on a network's leases under its lock. What fails leaves the seal broken. */
+export const changeLeases = <T>(rooms: Rooms, work: (leases: Leases) => T | Promise<T>): Promise<T> =>
+  readLeases(rooms, async leases => {
+    leases.tidy()
+    const answer = await work(leases)
+    leases.seal()
+    return answer
+  })
+
+/** The attachment a call is about. */
+export const ownerOf = ({ env }: Call): Owner => ({ containerID: env.containerID, ifName: env.ifName })
+
+/** What the attachment has; else what its container has from a version of the reference that noted no interface. */
+export const holdingOf = (leases: Leases, owner: Owner): Holding | undefined =>
+  leases.of(owner) ?? leases.of({ ...owner, ifName: undefined })
+
+/** Takes addresses back that an ADD leased, and nothing else that the attachment has. */
+export const giveBack = (rooms: Rooms, owner: Owner, addresses: readonly string[]): Promise<void> =>
+  changeLeases(rooms, leases => {
+    const holding = leases.of(owner)
+    if (!holding) return
+    const kept = holding.addresses.filter(address => !addresses.includes(address))
+    leases.release({ ...holding, addresses: holding.addresses.filter(address => !kept.includes(address)) })
+    if (kept.length > 0) leases.note(owner, kept, undefined)
+  })

@@ -1,0 +1,77 @@
+import { CniError, ErrorCode } from '../../src/cni/error'
+import { addrEquals, formatAddr } from '../../src/ip/addr'
+import type { AllocationRequest, Slot } from './allocator'
+import type { Leases } from './leases'
+import { endedHoldings } from './liveness'
+import { contains, formatRangeSet, rangeOf } from './range'
+import { reclaim } from './reclaim'
+import { formatUsage, leasedIn } from './usage'
+
+const holderOf = ({ store }: Leases, address: string): string => {
+  const owner = store.read(address)
+  if (owner === undefined) return `by something else: "${store.folder}/${address}" is no lease`
+  if (owner === 'torn') return 'by nobody: the lease is empty'
+  const since = new Date(store.madeAt(address)).toISOString()
+  return `by container ${owner.containerID}${owner.ifName === undefined ? '' : `, ${owner.ifName}`}, since ${since}`
+}
+
+/** The failure of an address that is asked for and leased already; its details say to whom. */
+export const notAvailable = (leases: Leases, { set }: Slot, address: string): CniError =>
+  new CniError(
+    ErrorCode.tryAgainLater,
+    `requested IP address ${address} is not available in range set ${formatRangeSet(set)}`,
+    { details: `leased ${holderOf(leases, address)}` },
+  )
+
+/** Throws if the address asked for is the gateway, or leased to somebody who may be alive. */
+export const refuseUnavailable = (leases: Leases, { caller }: AllocationRequest, slot: Slot): void => {
+  const { requested, set } = slot
+  if (!requested) return
+  const address = formatAddr(requested)
+  const gateway = rangeOf(set, requested)?.gateway
+  if (gateway && addrEquals(gateway, requested)) {
+    throw new CniError(ErrorCode.invalidNetworkConfig, `requested ip ${address} is subnet's gateway`)
+  }
+  if (!leases.isTaken(address)) return
+  reclaim(leases, caller, other => other === address)
+  if (leases.isTaken(address)) throw notAvailable(leases, slot, address)
+}
+
+/** Throws if the container has an address of the set, unless that is left from an earlier life of it. */
+export const refuseDuplicate = (
+  leases: Leases,
+  { owner, caller }: AllocationRequest,
+  { set }: Slot,
+): void => {
+  const { containerID } = owner
+  for (const holding of [leases.of(owner), leases.of({ containerID, ifName: undefined })]) {
+    const duplicate = holding?.addresses.find(address => contains(set, address))
+    if (!holding || duplicate === undefined) continue
+    if (endedHoldings(leases, [holding], caller).length > 0) {
+      leases.release(holding)
+      continue
+    }
+    throw new CniError(
+      ErrorCode.invalidNetworkConfig,
+      `${duplicate} has been allocated to ${containerID}, duplicate allocation is not allowed`,
+    )
+  }
+}
+
+const namedInError = 3
+
+/** The failure of a set that has no address left; its details say how many are in use, and by whom for longest. */
+export const exhausted = (leases: Leases, { excluded }: AllocationRequest, { set }: Slot): CniError => {
+  const used = leasedIn(leases, set, excluded)
+  const oldest = used
+    .map(address => ({ address, time: leases.store.madeAt(address) }))
+    .sort((a, b) => a.time - b.time)
+    .slice(0, namedInError)
+    .map(({ address }) => `${address} ${holderOf(leases, address)}`)
+  const details = [formatUsage(used.length, set, excluded), `the oldest leases: ${oldest.join('; ')}`]
+  return new CniError(
+    ErrorCode.tryAgainLater,
+    `no IP addresses available in range set: ${formatRangeSet(set)}`,
+    { details: (oldest.length > 0 ? details : details.slice(0, 1)).join('; ') },
+  )
+}

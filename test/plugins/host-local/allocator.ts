@@ -1,0 +1,279 @@
+import { readdirSync, symlinkSync, writeFileSync } from 'node:fs'
+import t from 'tap'
+import { type AllocationRequest, allocate } from '../../../plugins/host-local/allocator'
+import { type RangeInput, rangeSet } from '../../../plugins/host-local/range'
+import { parseSpan } from '../../../plugins/host-local/span'
+import { formatAddr } from '../../../src/ip/addr'
+import { addr, cidr } from './fixtures/addr'
+import { must } from './fixtures/must'
+import { change, makeRooms, writeLease } from './fixtures/rooms'
+
+type Wish = {
+  ips?: string[]
+  exclude?: string[]
+  ifName?: string
+  netns?: AllocationRequest['caller']['netns']
+}
+
+const inputOf = (text: string): RangeInput => {
+  const [subnet = '', start, end] = text.split(' ')
+  return {
+    subnet: cidr(subnet),
+    rangeStart: start === undefined ? undefined : addr(start),
+    rangeEnd: end === undefined ? undefined : addr(end),
+  }
+}
+
+/** A network with these range sets: "subnet start end", ranges of one set divided by commas. */
+const network = (dataDir: string, sets: string[], options: Parameters<typeof makeRooms>[1] = {}) => {
+  const rooms = makeRooms(dataDir, options)
+  const rangeSets = sets.map((text, index) => rangeSet(text.split(',').map(inputOf), index))
+  /** An ADD: the addresses the container gets. */
+  const add = (containerID: string, { ips = [], exclude = [], ifName = 'eth0', netns }: Wish = {}) =>
+    change(rooms, leases => {
+      const owner = { containerID, ifName }
+      const allocations = allocate(leases, {
+        owner,
+        caller: { containerID, netns },
+        rangeSets,
+        requested: ips.map(addr),
+        excluded: exclude.map(parseSpan),
+      })
+      const addresses = allocations.map(allocation => formatAddr(allocation.addr))
+      leases.note(owner, addresses, netns && { path: `/run/netns/${containerID}`, ...netns })
+      return addresses
+    })
+  const del = (containerID: string, ifName = 'eth0') =>
+    change(rooms, leases => {
+      const holding = leases.of({ containerID, ifName })
+      if (holding) leases.release(holding)
+    })
+  const leased = () => readdirSync(rooms.store.folder).filter(name => /^[0-9a-f.:]+$/.test(name))
+  return { rooms, add, del, leased }
+}
+
+t.test('addresses go round, and a freed one is not given again before its turn', async t => {
+  const { add, del, rooms } = network(t.testdir(), ['10.1.2.0/29'])
+  t.same(add('a'), ['10.1.2.2'], 'the first is the gateway’s')
+  del('a')
+  t.same(add('b'), ['10.1.2.3'])
+  t.same(add('c'), ['10.1.2.4'])
+  t.same(add('d'), ['10.1.2.5'])
+  t.same(add('e'), ['10.1.2.6'])
+  t.same(add('f'), ['10.1.2.2'])
+  t.equal(formatAddr(must(rooms.store.lastReserved(0))), '10.1.2.2')
+})
+
+t.test('a container gets one address of each set, through all ranges of a set', async t => {
+  const { add } = network(t.testdir(), ['10.1.2.0/30,10.1.3.0/30', 'fd00::/64'])
+  t.same(add('a'), ['10.1.2.2', 'fd00::2'])
+  t.same(add('b'), ['10.1.3.2', 'fd00::3'])
+  t.throws(() => add('c'), {
+    code: 11,
+    message: /^failed to allocate for range 0: no IP addresses available/,
+  })
+})
+
+t.test('a full set names itself, how much of it is used, and who has had it longest', async t => {
+  const { add, leased, rooms } = network(t.testdir(), ['10.1.2.0/29', 'fd00::/64'])
+  for (const name of ['a', 'b', 'c']) {
+    add(name)
+    await new Promise(resolve => setTimeout(resolve, 15))
+  }
+  add('d')
+  const before = leased()
+  const last = rooms.store.lastReserved(1)
+  t.throws(() => add('f', { exclude: ['10.1.2.6'] }), {
+    code: 11,
+    message: 'failed to allocate for range 0: no IP addresses available in range set: 10.1.2.1-10.1.2.6',
+    details:
+      /^4 of 4 in use; the oldest leases: 10\.1\.2\.2 by container a, eth0, since 20\S+Z; 10\.1\.2\.3 by container b, \S+ \S+ \S+; 10\.1\.2\.4 by container c, eth0, since \S+$/,
+  })
+  t.same(leased(), before)
+  t.same(rooms.store.lastReserved(1), last)
+})
+
+t.test('whole or nothing: where one set is full no other is touched', async t => {
+  const { add, leased, rooms } = network(t.testdir(), ['fd00::/64', '10.1.2.0/30'])
+  add('a')
+  const last = rooms.store.lastReserved(0)
+  t.throws(() => add('b'), { code: 11, message: /^failed to allocate for range 1: no IP addresses/ })
+  t.same(leased().sort(), ['10.1.2.2', 'fd00::2'])
+  t.same(rooms.store.lastReserved(0), last, 'the round robin of the other set has not moved')
+})
+
+t.test('what can’t be written is taken back', async t => {
+  const { add, leased, rooms } = network(t.testdir(), ['10.1.2.0/24', 'fd00::/64'])
+  const { store } = rooms
+  const failures: [string, () => void][] = [
+    ['the second lease', () => (store.reserve = () => broken())],
+    ['the folder’s entries', () => (store.sync = () => broken())],
+    ['the last address', () => (store.setLastReserved = () => broken())],
+  ]
+  const broken = (): never => {
+    throw new Error('disk full')
+  }
+  const { reserve, sync, setLastReserved } = store
+  for (const [title, fail] of failures) {
+    Object.assign(store, { reserve, sync, setLastReserved })
+    fail()
+    if (title === 'the second lease') {
+      store.reserve = (address, owner) =>
+        address.includes(':') ? broken() : reserve.call(store, address, owner)
+    }
+    t.throws(() => add('a'), { message: 'disk full' }, title)
+    t.same(leased(), [], title)
+  }
+})
+
+t.test('a second ADD of an attachment is refused and changes nothing', async t => {
+  const { add, leased, rooms } = network(t.testdir(), ['10.1.2.0/24', 'fd00::/64'])
+  add('a')
+  const last = rooms.store.lastReserved(0)
+  const message =
+    'failed to allocate for range 0: 10.1.2.2 has been allocated to a, duplicate allocation is not allowed'
+  t.throws(() => add('a'), { code: 7, message, details: '' })
+  t.throws(() => add('a', { ips: ['10.1.2.9'] }), { code: 7, message }, 'with another address in mind')
+  t.same(leased().sort(), ['10.1.2.2', 'fd00::2'])
+  t.same(rooms.store.lastReserved(0), last)
+  t.same(add('a', { ifName: 'eth1' }), ['10.1.2.3', 'fd00::3'], 'another interface is another attachment')
+})
+
+t.test('a lease that names the container alone counts as the interface’s', async t => {
+  const { add, rooms } = network(t.testdir(), ['10.1.2.0/24'])
+  writeLease(rooms, '10.1.2.7', 'a')
+  t.throws(() => add('a'), { code: 7, message: /10\.1\.2\.7 has been allocated to a, duplicate/ })
+  t.same(add('b'), ['10.1.2.2'])
+})
+
+t.test('a lease of a set that is configured no more is no duplicate, and is kept', async t => {
+  const dataDir = t.testdir()
+  network(dataDir, ['10.9.0.0/24']).add('a')
+  const { add, leased } = network(dataDir, ['10.1.2.0/24'])
+  t.same(add('a'), ['10.1.2.2'])
+  t.same(leased().sort(), ['10.1.2.2', '10.9.0.2'])
+})
+
+t.test('an address asked for is given, of the set that has it', async t => {
+  const { add, rooms } = network(t.testdir(), ['10.1.2.0/24', '10.1.3.0/24', 'fd00::/64'])
+  t.same(add('a', { ips: ['fd00::77', '10.1.3.77'] }), ['10.1.2.2', '10.1.3.77', 'fd00::77'])
+  t.equal(formatAddr(must(rooms.store.lastReserved(1))), '10.1.3.77')
+  t.same(add('b'), ['10.1.2.3', '10.1.3.78', 'fd00::78'], 'and the search goes on behind it')
+})
+
+t.test('addresses that can’t be given are refused, each in its words', async t => {
+  const { add, leased } = network(t.testdir(), ['10.1.2.0/24 10.1.2.1 10.1.2.99', '10.1.3.0/24'])
+  add('a', { ips: ['10.1.2.9'] })
+  const before = leased()
+  const cases: [string[], number, string | RegExp, string | RegExp][] = [
+    [
+      ['10.1.2.9'],
+      11,
+      'failed to allocate for range 0: requested IP address 10.1.2.9 is not available in range set 10.1.2.1-10.1.2.99',
+      /^leased by container a, eth0, since \S+Z$/,
+    ],
+    [['10.1.2.1'], 7, "failed to allocate for range 0: requested ip 10.1.2.1 is subnet's gateway", ''],
+    [['10.1.2.100'], 7, 'failed to allocate all requested IPs: 10.1.2.100', ''], // behind rangeEnd
+    [['10.1.3.255'], 7, 'failed to allocate all requested IPs: 10.1.3.255', ''],
+    [['10.1.2.7', '10.1.2.8'], 7, 'failed to allocate all requested IPs: 10.1.2.8', ''], // one to a set
+    [['fd00::1', '10.9.9.9'], 7, 'failed to allocate all requested IPs: fd00::1 10.9.9.9', ''],
+  ]
+  for (const [ips, code, message, details] of cases) {
+    t.throws(() => add('b', { ips }), { code, message, details }, ips.join(' '))
+    t.same(leased(), before, ips.join(' '))
+  }
+})
+
+t.test('excluded addresses are given to who asks for them, and to nobody else', async t => {
+  const { add } = network(t.testdir(), ['10.1.2.0/29'])
+  const exclude = ['10.1.2.3-10.1.2.5']
+  t.same(add('a', { exclude, ips: ['10.1.2.4'] }), ['10.1.2.4'])
+  t.same(add('b', { exclude }), ['10.1.2.6'])
+  t.same(add('c', { exclude }), ['10.1.2.2'])
+  t.throws(() => add('d', { exclude }), { code: 11, details: /^2 of 2 in use; / })
+})
+
+t.test('torn leases are given out when there is nothing else, or when asked for', async t => {
+  const { add, rooms } = network(t.testdir(), ['10.1.2.0/29 10.1.2.2 10.1.2.4'])
+  writeLease(rooms, '10.1.2.2', '')
+  writeLease(rooms, '10.1.2.3', '\0\0')
+  t.same(add('a'), ['10.1.2.4'])
+  t.same(add('b', { ips: ['10.1.2.3'] }), ['10.1.2.3'])
+  t.same(add('c'), ['10.1.2.2'])
+  t.throws(() => add('d'), { code: 11 })
+})
+
+t.test('what has an address’s name and is no lease keeps it', async t => {
+  const { add, rooms } = network(t.testdir(), ['10.1.2.0/30'])
+  symlinkSync('/etc/hostname', `${rooms.store.folder}/10.1.2.2`)
+  t.throws(() => add('a'), {
+    code: 11,
+    details: /10\.1\.2\.2 by something else: ".*\/10\.1\.2\.2" is no lease/,
+  })
+  t.throws(() => add('a', { ips: ['10.1.2.2'] }), { code: 11, details: /^leased by something else: / })
+  writeFileSync(`${rooms.store.folder}/10.1.2.6`, 'a lease out of the range')
+  t.throws(() => add('a'), { code: 11, details: /^1 of 1 in use/ })
+})
+
+t.test('a full set takes addresses back from containers of an earlier boot', async t => {
+  const { add, rooms, leased } = network(t.testdir(), ['10.1.2.0/29', 'fd00::/64'])
+  for (const name of ['a', 'b', 'c', 'd', 'e']) add(name)
+  t.throws(() => add('f'), { code: 11 })
+  rooms.here.bootID = 'ffffffff-1111-2222-3333-444444444444'
+  t.same(add('f'), ['10.1.2.2', 'fd00::7'])
+  t.same(leased(), ['10.1.2.2', 'fd00::7'], 'all of them, of both families')
+})
+
+t.test(
+  'a container that starts again after a power cut gets an address in spite of its old lease',
+  async t => {
+    const { add, rooms, leased } = network(t.testdir(), ['10.1.2.0/24'])
+    add('a')
+    add('b', { ips: ['10.1.2.9'] })
+    rooms.here.bootID = 'ffffffff-1111-2222-3333-444444444444'
+    t.same(add('a'), ['10.1.2.10'])
+    t.same(add('b', { ips: ['10.1.2.9'] }), ['10.1.2.9'])
+    t.same(add('c', { ips: ['10.1.2.2'] }), ['10.1.2.2'])
+    t.same(leased().sort(), ['10.1.2.10', '10.1.2.2', '10.1.2.9'])
+  },
+)
+
+t.test('a full set takes addresses back whose namespaces are gone, never from the living', async t => {
+  const { add, rooms } = network(t.testdir(), ['10.1.2.0/29'])
+  const { here } = rooms
+  for (const [i, name] of ['a', 'b', 'c', 'd', 'e'].entries()) {
+    const netns = { dev: 4, ino: 100 + i }
+    here.netns.set(`/run/netns/${name}`, netns)
+    add(name, { netns })
+  }
+  here.time += 120_000
+  here.netns.delete('/run/netns/c')
+  t.same(add('f'), ['10.1.2.4'])
+  t.throws(() => add('g'), { code: 11 })
+})
+
+t.test('many pods that are never deleted do not exhaust a network', async t => {
+  const { add, rooms } = network(t.testdir(), ['10.1.2.0/28'])
+  const { here } = rooms
+  for (let i = 0; i < 100; i++) {
+    const netns = { dev: 4, ino: 100 } // the kernel's lowest free number, again and again
+    here.netns.clear()
+    here.netns.set(`/run/netns/pod${i}`, netns)
+    t.equal(add(`pod${i}`, { netns }).length, 1)
+    here.time += 61_000
+  }
+})
+
+t.test('an address that was given back rests while there are others', async t => {
+  const { add, del, rooms } = network(t.testdir(), ['10.1.2.0/29'], { cooldownSeconds: 60 })
+  for (const name of ['a', 'b', 'c', 'd']) add(name) // .2 to .5
+  for (const name of ['a', 'b']) del(name)
+  rooms.here.time = Date.now() + 1000
+  t.same(add('e'), ['10.1.2.6'])
+  t.same(add('f'), ['10.1.2.2'], 'nothing else is left')
+  t.same(add('g', { ips: ['10.1.2.3'] }), ['10.1.2.3'], 'asked for')
+  del('d')
+  del('g')
+  rooms.here.time += 61_000
+  t.same(add('h'), ['10.1.2.5'], 'the rest is over: whose turn it is')
+})

@@ -1,0 +1,264 @@
+import {
+  existsSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs'
+import t from 'tap'
+import type { Owner } from '../../../plugins/host-local/lease'
+import { Leases, type Rooms } from '../../../plugins/host-local/leases'
+import { keyOf } from '../../../plugins/host-local/record'
+import { isSealed } from '../../../plugins/host-local/seal'
+import { LeaseStore } from '../../../plugins/host-local/store'
+import { must } from './fixtures/must'
+import { change, makeRooms, writeLease } from './fixtures/rooms'
+
+const owner = (containerID: string, ifName: string | undefined = 'eth0'): Owner => ({ containerID, ifName })
+const c1 = owner('c1')
+const c2 = owner('c2')
+
+/** Leases addresses as ADD does. */
+const lease = (rooms: Rooms, who: Owner, ...addresses: string[]): void =>
+  change(rooms, leases => {
+    for (const address of addresses) leases.reserve(address, who)
+    leases.note(who, addresses, undefined)
+  })
+
+const isInOrder = ({ store, records, here }: Rooms): boolean =>
+  isSealed(store.folder, here.bootID) && isSealed(records.folder, here.bootID)
+
+const addressesOf = (rooms: Rooms, who: Owner): readonly string[] =>
+  new Leases(rooms).of(who)?.addresses ?? []
+
+/** Rooms whose leases can't be opened but those named: what a command opens that it need not fails the test. */
+const watched = (rooms: ReturnType<typeof makeRooms>, allowed: readonly string[]): Rooms => {
+  const store = new LeaseStore(rooms.store.folder.replace(/\/net$/, ''), 'net')
+  const { read } = LeaseStore.prototype
+  store.read = address => {
+    if (!allowed.includes(address)) throw new Error(`${address} was opened`)
+    return read.call(store, address)
+  }
+  return { ...rooms, store }
+}
+
+t.test('a command leaves leases, a record for each attachment, and both folders sealed', async t => {
+  const rooms = makeRooms(t.testdir())
+  lease(rooms, c1, '10.1.2.3', 'fd00::3')
+  lease(rooms, c2, '10.1.2.4')
+  t.same([...rooms.store.names()].sort(), ['10.1.2.3', '10.1.2.4', 'fd00::3'])
+  t.same(rooms.records.keys().sort(), [keyOf(c1), keyOf(c2)].sort())
+  t.same(Object.keys(rooms.records.read(keyOf(c1))?.leases ?? {}), ['10.1.2.3', 'fd00::3'])
+  t.ok(isInOrder(rooms))
+})
+
+t.test('while the seals hold, only the leases asked for are opened', async t => {
+  const rooms = makeRooms(t.testdir())
+  lease(rooms, c1, '10.1.2.3')
+  lease(rooms, c2, '10.1.2.4')
+  const seen = watched(rooms, ['10.1.2.3'])
+  const leases = new Leases(seen)
+  t.same(leases.of(c1)?.addresses, ['10.1.2.3'])
+  t.equal(leases.of(owner('c3')), undefined)
+  t.equal(leases.of(owner('c1', 'eth1')), undefined)
+  t.throws(() => leases.of(c2), { message: '10.1.2.4 was opened' })
+  change(seen, changed => changed.release(must(changed.of(c1))))
+  t.same([...rooms.store.names()], ['10.1.2.4'])
+  t.ok(isInOrder(rooms))
+})
+
+t.test('the folder is read only when many addresses in a row are taken', async t => {
+  const rooms = makeRooms(t.testdir())
+  for (let i = 2; i < 40; i++) writeLease(rooms, `10.1.2.${i}`, `c${i}`)
+  change(rooms, () => {})
+  const seen = watched(rooms, [])
+  let readings = 0
+  seen.store.names = () => {
+    readings++
+    return rooms.store.names()
+  }
+  const leases = new Leases(seen)
+  const taken = (last: number) => Array.from({ length: last }, (_, i) => leases.isTaken(`10.1.2.${i}`))
+  t.same(taken(16).lastIndexOf(false), 1)
+  t.equal(readings, 0)
+  t.same(taken(45).filter(Boolean).length, 38)
+  t.equal(readings, 1)
+  leases.reserve('10.1.2.77', c1)
+  t.ok(leases.isTaken('10.1.2.77'))
+  leases.releaseAddress('10.1.2.77')
+  t.notOk(leases.isTaken('10.1.2.77'))
+})
+
+t.test('leases the reference made are opened once, and known from then on', async t => {
+  const rooms = makeRooms(t.testdir())
+  writeLease(rooms, '10.1.2.3', 'c1\r\neth0')
+  writeLease(rooms, 'fd00::3', 'c1\r\neth0')
+  writeLease(rooms, '10.1.2.4', 'old')
+  lease(rooms, c2, '10.1.2.5')
+  t.ok(isInOrder(rooms))
+  t.same(rooms.records.keys(), [keyOf(c2)], 'only ours has a record')
+  const seen = watched(rooms, ['10.1.2.3', 'fd00::3'])
+  t.same([...addressesOf(seen, c1)].sort(), ['10.1.2.3', 'fd00::3'])
+  t.same(addressesOf(seen, owner('nobody')), [])
+  t.same(addressesOf(rooms, { containerID: 'old', ifName: undefined }), ['10.1.2.4'])
+  change(rooms, leases => leases.release(must(leases.of(c1))))
+  t.same([...rooms.store.names()].sort(), ['10.1.2.4', '10.1.2.5'])
+  t.notMatch(readFileSync(`${rooms.records.folder}/foreign`, 'utf8'), keyOf(c1))
+  t.ok(isInOrder(rooms))
+})
+
+t.test('what the reference did since is seen, whatever the records say', async t => {
+  const rooms = makeRooms(t.testdir())
+  lease(rooms, c1, '10.1.2.3')
+  // The reference frees the address, and gives it to another container.
+  unlinkSync(`${rooms.store.folder}/10.1.2.3`)
+  writeLease(rooms, '10.1.2.3', 'c2\r\neth0')
+  t.same(addressesOf(rooms, c1), [])
+  t.same(addressesOf(rooms, c2), ['10.1.2.3'])
+  change(rooms, () => {})
+  t.same(rooms.records.keys(), [], 'the record of c1 is gone')
+  t.ok(isInOrder(rooms))
+  t.same(addressesOf(rooms, c2), ['10.1.2.3'])
+})
+
+t.test('a record that lies does no harm', async t => {
+  const lies: [string, (rooms: Rooms, key: string) => void][] = [
+    ['it is gone', ({ records }, key) => records.remove(key)],
+    ['all of them are gone', ({ records }) => rmSync(records.folder, { recursive: true })],
+    ['it is empty', ({ records }, key) => writeFileSync(`${records.folder}/${key}`, '')],
+    [
+      'it names the address of another',
+      ({ records }, key) => {
+        const record = records.read(key)
+        if (record) records.write({ ...record, leases: { '10.1.2.4': '1:1' } })
+      },
+    ],
+    [
+      'it names an address nobody has',
+      ({ records }, key) => {
+        const record = records.read(key)
+        if (record) records.write({ ...record, leases: { ...record.leases, '10.1.2.9': '1:1' } })
+      },
+    ],
+    [
+      'it names none',
+      ({ records }, key) => {
+        const record = records.read(key)
+        if (record) records.write({ ...record, leases: {} })
+      },
+    ],
+    [
+      'there is one of a container without leases, for the address of another',
+      ({ records, store }) => {
+        unlinkSync(`${store.folder}/10.1.2.3`)
+        writeFileSync(`${store.folder}/10.1.2.3`, 'c1\r\neth0')
+        records.write({
+          containerID: 'c3',
+          ifName: 'eth0',
+          leases: { '10.1.2.3': '' },
+          host: '',
+          bootID: '',
+          time: 0,
+        })
+      },
+    ],
+  ]
+  for (const [title, lie] of lies) {
+    const rooms = makeRooms(t.testdir())
+    lease(rooms, c1, '10.1.2.3')
+    lease(rooms, c2, '10.1.2.4')
+    lie(rooms, keyOf(c1))
+    t.same(addressesOf(rooms, c1), ['10.1.2.3'], `${title}: nothing is hidden`)
+    t.same(addressesOf(rooms, c2), ['10.1.2.4'], `${title}: nobody has more`)
+    t.same(addressesOf(rooms, owner('c3')), [], `${title}: nobody has what he has not`)
+    change(rooms, leases => leases.release(must(leases.of(c1))))
+    t.same([...rooms.store.names()], ['10.1.2.4'], `${title}: it can be given back`)
+    t.same(addressesOf(rooms, c2), ['10.1.2.4'], title)
+  }
+})
+
+t.test('a seal of another boot, or of another host, is none', async t => {
+  const rooms = makeRooms(t.testdir())
+  lease(rooms, c1, '10.1.2.3')
+  rooms.here.bootID = 'ffffffff-1111-2222-3333-444444444444'
+  t.notOk(isInOrder(rooms))
+  t.same(addressesOf(rooms, c1), ['10.1.2.3'])
+  change(rooms, () => {})
+  t.ok(isInOrder(rooms))
+  t.equal(rooms.records.read(keyOf(c1))?.bootID, '0f0f0f0f-1111-2222-3333-444444444444', 'the record stays')
+})
+
+t.test('a command that fails half-way leaves the seal broken, and the next one repairs', async t => {
+  const rooms = makeRooms(t.testdir())
+  lease(rooms, c1, '10.1.2.3')
+  const failing = () =>
+    change(rooms, leases => {
+      leases.reserve('10.1.2.4', c2)
+      writeFileSync(`${rooms.store.folder}/.new`, 'c2')
+      throw new Error('killed')
+    })
+  t.throws(failing, { message: 'killed' })
+  t.notOk(isInOrder(rooms))
+  t.same(addressesOf(rooms, c2), ['10.1.2.4'], 'a lease without a record')
+  change(rooms, leases => leases.release(must(leases.of(c2))))
+  t.same([...rooms.store.names()], ['10.1.2.3'])
+  t.ok(isInOrder(rooms))
+})
+
+t.test('where no records can be kept everything works', async t => {
+  const dataDir = t.testdir()
+  writeFileSync(`${dataDir}/.kubenet`, 'a file')
+  const rooms = makeRooms(dataDir)
+  lease(rooms, c1, '10.1.2.3')
+  lease(rooms, c2, '10.1.2.4')
+  t.same(addressesOf(rooms, c1), ['10.1.2.3'])
+  change(rooms, leases => leases.release(must(leases.of(c1))))
+  t.same([...rooms.store.names()], ['10.1.2.4'])
+})
+
+t.test('files that are no leases are nobody’s, and stay', async t => {
+  const rooms = makeRooms(t.testdir())
+  const names = ['10.1.2', '10.1.2.300', '010.1.2.3', 'last_reserved_ip.0', 'lock', 'note', 'abc', 'fd00:::3']
+  for (const name of names) writeLease(rooms, name, 'c1\r\neth0')
+  symlinkSync('note', `${rooms.store.folder}/10.1.2.7`)
+  const leases = new Leases(rooms)
+  t.same([leases.all(), leases.torn()], [[], []])
+  t.ok(leases.isTaken('10.1.2.7'))
+  change(rooms, () => {})
+  t.same(readdirSync(rooms.store.folder).sort(), [...names, '10.1.2.7'].sort())
+})
+
+t.test('torn leases are told from others', async t => {
+  const rooms = makeRooms(t.testdir())
+  writeLease(rooms, '10.1.2.3', '')
+  writeLease(rooms, '10.1.2.4', '\0\0\0\0')
+  writeLease(rooms, '10.1.2.5', 'c')
+  const leases = new Leases(rooms)
+  t.same(leases.torn().sort(), ['10.1.2.3', '10.1.2.4'])
+  t.same(
+    leases.all().map(({ owner: who }) => who),
+    [{ containerID: 'c', ifName: undefined }],
+  )
+})
+
+t.test('recordOf() is the record of these very leases', async t => {
+  const rooms = makeRooms(t.testdir())
+  lease(rooms, c1, '10.1.2.3')
+  const holding = must(new Leases(rooms).of(c1))
+  t.equal(new Leases(rooms).recordOf(holding)?.containerID, 'c1')
+  t.equal(new Leases(rooms).recordOf({ ...holding, addresses: ['10.1.2.3', '10.1.2.4'] }), undefined)
+  // The reference frees it and leases it again: the same bytes, another lease.
+  unlinkSync(`${rooms.store.folder}/10.1.2.3`)
+  await new Promise(resolve => setTimeout(resolve, 20))
+  writeLease(rooms, '10.1.2.3', 'c1\r\neth0')
+  t.equal(new Leases(rooms).recordOf(holding), undefined)
+})
+
+t.test('CHECK and STATUS, which only look, write nothing', async t => {
+  const rooms = makeRooms(t.testdir())
+  writeLease(rooms, '10.1.2.3', 'c1\r\neth0')
+  t.same(addressesOf(rooms, c1), ['10.1.2.3'])
+  t.notOk(existsSync(rooms.records.folder))
+})

@@ -1,0 +1,120 @@
+import { unlinkSync } from 'node:fs'
+import t, { type Test } from 'tap'
+import type { Owner } from '../../../plugins/host-local/lease'
+import { Leases } from '../../../plugins/host-local/leases'
+import { type Caller, endedHoldings } from '../../../plugins/host-local/liveness'
+import { change, makeRooms, writeLease } from './fixtures/rooms'
+
+const minute = 60_000
+const netns = (name: string, ino: number) => ({ path: `/run/netns/${name}`, dev: 4, ino })
+const owner = (containerID: string): Owner => ({ containerID, ifName: 'eth0' })
+const stranger: Caller = { containerID: 'new', netns: undefined }
+
+/** A network on which a, b and c have an address each, made for namespaces that are all there. */
+const threePods = (t: Test) => {
+  const rooms = makeRooms(t.testdir())
+  ;['a', 'b', 'c'].forEach((containerID, i) => {
+    const place = netns(containerID, 100 + i)
+    rooms.here.netns.set(place.path, place)
+    rooms.here.living.add(place.ino)
+    change(rooms, leases => {
+      leases.reserve(`10.1.2.${i + 2}`, owner(containerID))
+      leases.note(owner(containerID), [`10.1.2.${i + 2}`], place)
+    })
+  })
+  rooms.here.time += 2 * minute
+  return rooms
+}
+
+const ended = (rooms: ReturnType<typeof makeRooms>, caller = stranger): string[] => {
+  const leases = new Leases(rooms)
+  return endedHoldings(leases, leases.all(), caller)
+    .map(holding => holding.owner.containerID)
+    .sort()
+}
+
+t.test('containers whose namespace is there are alive, however old they are', async t => {
+  const rooms = threePods(t)
+  t.same(ended(rooms), [])
+  rooms.here.time += 1e9 * minute
+  t.same(ended(rooms), [])
+})
+
+t.test('a container of an earlier boot has ended, at once and whatever is at its path', async t => {
+  const rooms = threePods(t)
+  rooms.here.time -= 2 * minute
+  rooms.here.bootID = 'ffffffff-1111-2222-3333-444444444444'
+  t.same(ended(rooms), ['a', 'b', 'c'])
+})
+
+t.test('a container of another host, which shares the folder, is never judged', async t => {
+  const rooms = threePods(t)
+  rooms.here.hostName = 'node-2'
+  rooms.here.bootID = 'ffffffff-1111-2222-3333-444444444444'
+  rooms.here.netns.clear()
+  rooms.here.living.clear()
+  t.same(ended(rooms), [])
+})
+
+t.test('a container whose namespace is gone has ended, after a minute', async t => {
+  const rooms = threePods(t)
+  rooms.here.netns.delete('/run/netns/b')
+  rooms.here.living.delete(101)
+  t.same(ended(rooms), ['b'])
+  rooms.here.time -= 2 * minute
+  t.same(ended(rooms), [])
+  rooms.here.time -= 60 * minute
+  t.same(ended(rooms), [], 'a clock that was set back')
+})
+
+t.test('a path that leads to another namespace is as good as gone', async t => {
+  const rooms = threePods(t)
+  rooms.here.netns.set('/run/netns/b', netns('b', 999))
+  t.same(ended(rooms), [], 'but a process is still in the old one')
+  rooms.here.living.delete(101)
+  t.same(ended(rooms), ['b'])
+})
+
+t.test('a namespace without its path lives as long as a process is in it', async t => {
+  const rooms = threePods(t)
+  rooms.here.netns.delete('/run/netns/b')
+  t.same(ended(rooms), [])
+})
+
+t.test('a number that the kernel gave to another container proves nothing', async t => {
+  const rooms = threePods(t)
+  rooms.here.netns.delete('/run/netns/b')
+  t.same(ended(rooms, { containerID: 'new', netns: netns('new', 101) }), ['b'], 'to the caller')
+  t.same(ended(rooms, { containerID: 'b', netns: netns('other-path', 101) }), [], 'b itself, by another path')
+  change(rooms, leases => {
+    leases.reserve('10.1.2.9', owner('d'))
+    leases.note(owner('d'), ['10.1.2.9'], netns('d', 101))
+  })
+  rooms.here.netns.set('/run/netns/d', netns('d', 101))
+  t.same(ended(rooms), ['b'], 'to one with a record')
+  rooms.here.netns.delete('/run/netns/d')
+  t.same(ended(rooms), [], 'to nobody that is known')
+})
+
+t.test('without a record that speaks of these very leases nothing is certain', async t => {
+  const rooms = threePods(t)
+  rooms.here.netns.clear()
+  rooms.here.living.clear()
+  writeLease(rooms, '10.1.2.8', 'the-reference\r\neth0')
+  unlinkSync(`${rooms.store.folder}/10.1.2.2`)
+  await new Promise(resolve => setTimeout(resolve, 20))
+  writeLease(rooms, '10.1.2.2', 'a\r\neth0') // freed and leased again by the reference
+  t.same(ended(rooms), ['b', 'c'])
+})
+
+t.test('a container of which no namespace was seen ends with the boot only', async t => {
+  const rooms = makeRooms(t.testdir())
+  change(rooms, leases => {
+    leases.reserve('10.1.2.2', owner('a'))
+    leases.note(owner('a'), ['10.1.2.2'], undefined)
+  })
+  rooms.here.time += 1e6 * minute
+  t.same(ended(rooms), [])
+  rooms.here.bootID = 'ffffffff-1111-2222-3333-444444444444'
+  t.same(ended(rooms), ['a'])
+})

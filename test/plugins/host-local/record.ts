@@ -1,0 +1,69 @@
+import { readdirSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import t from 'tap'
+import { type AttachmentRecord, keyOf, RecordStore } from '../../../plugins/host-local/record'
+
+const c1 = { containerID: 'c1', ifName: 'eth0' }
+
+const record: AttachmentRecord = {
+  ...c1,
+  leases: { '10.1.2.3': '17:1700000000000' },
+  netns: { path: '/run/netns/a', dev: 4, ino: 4026532401 },
+  host: 'node-1',
+  bootID: '0f0f0f0f-1111-2222-3333-444444444444',
+  time: 1700000000000,
+}
+
+t.test('keyOf() is 24 hex digits that tell attachments apart', async t => {
+  t.equal(keyOf(c1), '71eac2c1e7fdd98f6a9b1409')
+  const owners = [
+    c1,
+    { containerID: 'c1', ifName: 'eth1' },
+    { containerID: 'c1', ifName: undefined },
+    { containerID: 'c1eth0', ifName: undefined },
+  ]
+  t.equal(new Set(owners.map(keyOf)).size, owners.length)
+})
+
+t.test('a record comes back as it was written, in a file and a folder for root alone', async t => {
+  const records = new RecordStore(t.testdir(), 'net')
+  const key = keyOf(c1)
+  t.same([records.has(key), records.read(key), records.keys()], [false, undefined, []])
+  records.ensure()
+  records.write({ ...record, leases: { ...record.leases, 'fd00::3': '18:1700000000000' } })
+  records.write(record)
+  t.same([records.has(key), records.read(key), records.keys()], [true, record, [key]])
+  t.equal(statSync(records.folder).mode & 0o777, 0o700)
+  t.equal(statSync(`${records.folder}/${key}`).mode & 0o777, 0o600)
+  records.remove(key)
+  records.remove(key)
+  t.same(readdirSync(records.folder), [])
+})
+
+t.test('a record that is torn, foreign or a link is there, but is not believed', async t => {
+  const records = new RecordStore(t.testdir(), 'net')
+  records.ensure()
+  const key = keyOf(c1)
+  const whole = JSON.stringify(record)
+  for (const text of ['', whole.slice(0, -20), '{}', 'null', '[]', whole.replace('"c1"', '1')]) {
+    writeFileSync(`${records.folder}/${key}`, text)
+    t.same([records.has(key), records.read(key)], [true, undefined], text)
+  }
+  records.remove(key)
+  writeFileSync(`${records.folder}/elsewhere`, whole)
+  symlinkSync('elsewhere', `${records.folder}/${key}`)
+  t.equal(records.read(key), undefined)
+})
+
+t.test('what is known of foreign leases comes back, and its file goes when it is nothing', async t => {
+  const records = new RecordStore(t.testdir(), 'net')
+  records.ensure()
+  t.equal(records.readForeign(), '')
+  for (const text of ['a longer text\n', 'short\n']) {
+    records.writeForeign(text)
+    t.equal(records.readForeign(), text)
+  }
+  t.same(records.keys(), [], 'it is no record')
+  records.writeForeign('')
+  records.writeForeign('')
+  t.same(readdirSync(records.folder), [])
+})

@@ -1,0 +1,120 @@
+/**
+ * What is set up for a pod, as lists of plugin calls that a runtime makes. The configurations of the peer and of ours
+ * are the same to the letter, but for kubenet, which is the peer's whole list in one program.
+ */
+
+const network = 'pods'
+const subnet = '10.88.0.0/16'
+const cniVersion = '1.0.0'
+
+const bridgeConf = ({ ipMasq, backend }) => ({
+  type: 'bridge',
+  bridge: 'cbr0',
+  isDefaultGateway: true,
+  hairpinMode: true,
+  ipMasq,
+  ...(backend && { ipMasqBackend: backend }),
+  ipam: { type: 'host-local', ranges: [[{ subnet }]] },
+})
+
+const capabilities = {
+  portMappings: pod => [{ hostPort: 20_000 + pod, containerPort: 80, protocol: 'tcp' }],
+  bandwidth: () => ({
+    ingressRate: 100_000_000,
+    ingressBurst: 10_000_000,
+    egressRate: 100_000_000,
+    egressBurst: 10_000_000,
+  }),
+}
+
+const runtimeConfig = (names, pod) => Object.fromEntries(names.map(name => [name, capabilities[name](pod)]))
+
+/** containerd's own list for every container. */
+const loopback = {
+  name: 'cni-loopback',
+  ifName: 'lo',
+  plugins: [{ conf: () => ({ type: 'loopback' }) }],
+}
+
+const chain = backend => [
+  { conf: () => bridgeConf({ ipMasq: true, backend }) },
+  { conf: pod => ({ type: 'portmap', backend, runtimeConfig: runtimeConfig(['portMappings'], pod) }) },
+  { conf: pod => ({ type: 'bandwidth', runtimeConfig: runtimeConfig(['bandwidth'], pod) }) },
+]
+
+/** Every setup: a list of networks, each a list of plugins. */
+export const setups = {
+  bridge: [{ plugins: [{ conf: () => bridgeConf({ ipMasq: false }) }] }],
+  masquerade: [{ plugins: [{ conf: () => bridgeConf({ ipMasq: true, backend: 'iptables' }) }] }],
+  chain: [{ plugins: chain('iptables') }],
+  'chain-nftables': [{ plugins: chain('nftables') }],
+  /** What kubenet does in one call, in the four that a runtime makes without it. */
+  pod: [loopback, { plugins: chain('iptables') }],
+  'pod-nftables': [loopback, { plugins: chain('nftables') }],
+  kubenet: [
+    {
+      plugins: [
+        {
+          conf: pod => ({
+            type: 'kubenet',
+            podCIDR: subnet,
+            runtimeConfig: runtimeConfig(['portMappings', 'bandwidth'], pod),
+          }),
+        },
+      ],
+    },
+  ],
+  'host-local': [
+    {
+      plugins: [
+        {
+          program: 'host-local',
+          conf: () => ({ type: 'bridge', ipam: { type: 'host-local', ranges: [[{ subnet }]] } }),
+        },
+      ],
+    },
+  ],
+}
+
+/** The network namespace of a pod: cases that need many pods at once make as many. */
+export const netnsOf = pod => `p${pod}`
+
+/** A container ID as containerd makes them: 64 hex digits, here with the pod's number at the end. */
+export const containerOf = pod => `${pod}`.padStart(8, '0').padStart(64, 'c0ffee')
+
+/** The programs a setup calls, host-local among them. */
+export const programsOf = setup => {
+  const called = setups[setup].flatMap(({ plugins }) =>
+    plugins.map(({ program, conf }) => program ?? conf(0).type),
+  )
+  return setup === 'kubenet' || setup === 'host-local' ? called : [...called, 'host-local']
+}
+
+const environment = ({ command, pod, ifName, bins }) => ({
+  CNI_COMMAND: command,
+  CNI_CONTAINERID: containerOf(pod),
+  CNI_NETNS: `/run/netns/${netnsOf(pod)}`,
+  CNI_IFNAME: ifName,
+  CNI_PATH: bins,
+  CNI_ARGS: `IgnoreUnknown=1;K8S_POD_NAMESPACE=bench;K8S_POD_NAME=pod-${pod};K8S_POD_INFRA_CONTAINER_ID=${containerOf(pod)}`,
+  PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
+})
+
+const callOf = ({ plugin, list, command, pod, bins }) => {
+  const { program, conf } = plugin
+  const own = conf(pod)
+  return {
+    list: list.name ?? network,
+    program: program ?? own.type,
+    conf: { cniVersion, name: list.name ?? network, ...own },
+    env: environment({ command, pod, ifName: list.ifName ?? 'eth0', bins }),
+  }
+}
+
+/** The calls of one pod in their order: ADD forwards, DEL backwards. */
+export const callsOf = ({ setup, command, pod, bins }) => {
+  const calls = setups[setup].flatMap(list =>
+    list.plugins.map(plugin => callOf({ plugin, list, command, pod, bins })),
+  )
+  return command === 'DEL' ? calls.reverse() : calls
+}

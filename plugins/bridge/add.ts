@@ -1,160 +1,155 @@
-import { platform } from '#platform'
 import { delegate, delegateAdd } from '../../src/cni/delegate'
-import { CniError, ErrorCode } from '../../src/cni/error'
+import { CniError, ErrorCode, runAll } from '../../src/cni/error'
 import { type Call, requireNetns } from '../../src/cni/plugin'
-import type { Result } from '../../src/cni/result'
+import type { Interface, Result } from '../../src/cni/result'
+import { throwIfInterrupted } from '../../src/host/interrupt'
 import { endStep } from '../../src/host/log'
 import type { Undo } from '../../src/host/undo'
-import { addrBytes } from '../../src/ip/addr'
 import type { Cidr } from '../../src/ip/cidr'
-import { formatMac, type Mac, macFromHash } from '../../src/ip/mac'
-import {
-  type Link,
-  linkByIndex,
-  linkSet,
-  subscribeToLinks,
-  waitUntilOperational,
-} from '../../src/netlink/link'
+import { type Link, linkByName, subscribeToLinks, waitUntilOperational } from '../../src/netlink/link'
 import { NETLINK_ROUTE, NetlinkSocket } from '../../src/netlink/socket'
-import { type EnsuredBridge, ensureBridge } from './bridge-link'
-import { type BridgeConf, readBridgeConf, refuseContradictions } from './config'
-import { ContainerEnd, setContainerSysctls } from './container'
-import { completeGateways, ensureForwarding, ensureGateway } from './gateways'
+import { type EnsuredBridge, ensureBridge, settleBridge } from './bridge-link'
+import { ensureBridgeNetfilter } from './bridge-netfilter'
+import { type BridgeConf, readBridgeConf } from './config'
+import { ContainerEnd, operationalSeconds, setContainerSysctls, setIPv6 } from './container'
+import { ensureForwarding } from './forwarding'
+import { applyGateways, completeGateways, type GatewayPlan, planGateways } from './gateways'
+import { macForAddresses, macsOf } from './mac'
 import { setupMasquerade } from './masquerade'
-import { attachVeth } from './veth'
+import { refuseForIPv6, refuseUnusable } from './refusals'
+import { attachVeth, deleteVeth, finishVeth } from './veth'
+import { ensureUplinkVlans, setPortVlans } from './vlan'
+import { ensureVlanInterface, vlanInterfaceName } from './vlan-gateway'
 
 /** The container's place among the result's interfaces: bridge, host veth, container. */
 const containerIndex = 2
 
-// The reference looks for two and a half seconds in all.
-const portSeconds = 2.5
-
-/**
- * A MAC that goes with the address, as kubenet's did: a container that gets a used address again has the MAC that
- * its neighbours' caches still hold for it.
- */
-const macForAddress = (addresses: readonly Cidr[]): Mac | undefined => {
-  const first = addresses[0]?.addr
-  if (!first) return undefined
-  if (first.family === 4) return formatMac(Buffer.concat([Buffer.from('0a58', 'hex'), addrBytes(first)]))
-  return macFromHash(platform.sha512Hex(addrBytes(first).toString('hex')))
+/** One ADD under way: what it goes by, and its sockets on the host. */
+type Adding = {
+  readonly call: Call
+  readonly conf: BridgeConf
+  readonly nl: NetlinkSocket
+  readonly events: NetlinkSocket
+  readonly undo: Undo
 }
 
-const runIpam = async (call: Call, conf: BridgeConf, undo: Undo): Promise<Result> => {
+const attach = ({ call, conf, nl, undo }: Adding, bridge: EnsuredBridge): Link => {
+  const { containerID, ifName } = call.env
+  const macs = macsOf(call.env, conf)
+  const request = {
+    id: { network: conf.network, containerID, ifName },
+    netns: requireNetns(call),
+    bridge: bridge.link,
+    mtu: bridge.portMtu,
+    hostMac: macs.host,
+    containerMac: macs.container,
+    hairpin: conf.hairpin,
+    isolated: conf.portIsolation,
+  }
+  const host = attachVeth(nl, request, undo)
+  setPortVlans(nl, host, conf)
+  ensureUplinkVlans(nl, bridge.link, conf)
+  return host
+}
+
+const runIpam = async ({ call, conf, undo }: Adding, host: Link): Promise<Result> => {
   if (!conf.ipamType) return { interfaces: [], ips: [], routes: [], dns: {} }
   const type = conf.ipamType
   const result = await delegateAdd(call, type)
-  undo.add('give the addresses back', () => delegate(call, type, 'DEL'))
+  // In this order, as in DEL: an address that is free again must not be on an interface any more.
+  const giveBack = () => runAll([() => deleteVeth(host.name), () => delegate(call, type, 'DEL')])
+  undo.add('give the addresses back', giveBack)
+  // The plugin may have taken longer than the runtime had patience for.
+  throwIfInterrupted(`waiting for IPAM plugin "${type}"`)
   if (result.ips.length === 0)
     throw new CniError(ErrorCode.internal, 'IPAM plugin returned missing IP config')
   return result
 }
 
-const macsOf = (call: Call, conf: BridgeConf): { host: Mac; container: Mac } => {
-  const { containerID, ifName } = call.env
-  const hash = platform.sha512Hex(`${containerID}\n${ifName}`)
-  // A bridge takes over the lowest MAC of its ports where it has none of its own, so theirs must differ.
-  return { host: macFromHash(hash.slice(12)), container: conf.mac ?? macFromHash(hash) }
-}
-
-/** Gives the container's end of the pair what the IPAM plugin answered, and brings it up. */
-const setUpContainer = (container: ContainerEnd, conf: BridgeConf, ipam: Result): void => {
-  if (!conf.ipamType) {
-    if (conf.containerInterfaceUp) container.setUp(undefined)
-    return
-  }
-  const mac = conf.mac === undefined ? macForAddress(ipam.ips.map(({ address }) => address)) : undefined
-  container.configure(ipam, { mac, dad: conf.dad })
-}
-
-type HostSockets = { readonly nl: NetlinkSocket; readonly events: NetlinkSocket }
-
-/** Gives the bridge the containers' gateways and turns forwarding on. Says whether the bridge lacked one. */
-const setUpGateways = (
-  { nl }: HostSockets,
-  bridge: Link,
-  gateways: readonly Cidr[],
-  options: { force: boolean; undo: Undo },
-): boolean => {
-  let added = false
-  for (const gateway of gateways) {
-    added = ensureGateway(nl, bridge, gateway, options) || added
-    ensureForwarding(nl, gateway.addr.family)
-  }
-  return added
-}
-
-/** Waits for both ends to carry traffic; throws if they don't in time. */
-const waitForPort = ({ nl, events }: HostSockets, host: Link, container: ContainerEnd): void => {
-  if (container.waitUntilOperational() && waitUntilOperational(nl, events, host.index, portSeconds)) return
-  throw new CniError(ErrorCode.internal, `bridge port in error state: "${host.name}" is not up`, {
-    details: `waited ${portSeconds} s for it and for the interface in netns "${container.path}"`,
-  })
-}
-
-/**
- * Pins the bridge to the MAC it had before its new port came: one that was made without a MAC of its own takes the
- * lowest of its ports', and the neighbours would lose their gateway whenever ports come and go.
- */
-const pinBridgeMac = ({ nl }: HostSockets, { link }: EnsuredBridge, addressAdded: boolean): void => {
-  const now = linkByIndex(nl, link.index)
-  if (!now) throw new CniError(ErrorCode.internal, `bridge "${link.name}" was deleted while a port was added`)
-  if (addressAdded || now.mac !== link.mac) linkSet(nl, link, { mac: link.mac })
-}
-
-const attach = (call: Call, conf: BridgeConf, nl: NetlinkSocket, bridge: EnsuredBridge, undo: Undo): Link => {
-  const { containerID, ifName } = call.env
-  const macs = macsOf(call, conf)
-  return attachVeth(
-    nl,
-    {
-      id: { network: conf.network, containerID, ifName },
-      netns: requireNetns(call),
-      bridge: bridge.link,
-      mtu: bridge.portMtu,
-      hostMac: macs.host,
-      containerMac: macs.container,
-      hairpin: conf.hairpin,
-      isolated: conf.portIsolation,
-    },
-    undo,
-  )
-}
-
-const openContainer = (call: Call, conf: BridgeConf, ipam: Result): ContainerEnd => {
+const openContainer = ({ call, conf }: Adding, ipam: Result): ContainerEnd => {
   const { ifName } = call.env
   const v6 = ipam.ips.some(({ address }) => address.addr.family === 6)
   return ContainerEnd.open(requireNetns(call), ifName, () => {
+    if (v6 || conf.ipv6 !== 'auto') setIPv6(ifName, conf.ipv6 !== 'off')
     if (conf.ipamType) setContainerSysctls(ifName, { v6, dad: conf.dad })
   })
 }
 
-const connect = async (call: Call, conf: BridgeConf, sockets: HostSockets, undo: Undo): Promise<Result> => {
-  const bridge = ensureBridge(sockets.nl, conf)
+/** Gives the container's end of the pair what the IPAM plugin answered, and brings it up. */
+const setUpContainer = ({ conf }: Adding, container: ContainerEnd, ipam: Result): void => {
+  if (!conf.ipamType) {
+    if (conf.containerInterfaceUp) container.setUp(undefined)
+    return
+  }
+  const mac = conf.mac ? undefined : macForAddresses(ipam.ips.map(({ address }) => address))
+  container.configure(ipam, { mac, dad: conf.dad })
+}
+
+/** What the interface that is to have the gateways lacks; in a VLAN it may be yet to be made. */
+const planFor = ({ nl, conf }: Adding, bridge: Link, gateways: readonly Cidr[]): GatewayPlan => {
+  const link = conf.vlan === 0 ? bridge : linkByName(nl, vlanInterfaceName(conf))
+  return planGateways(nl, link, gateways, conf)
+}
+
+/** Gives the bridge, or its interface in the VLAN, the gateways. Answers the latter, if there is one. */
+const setUpGateways = (adding: Adding, bridge: EnsuredBridge, plan: GatewayPlan): Link | undefined => {
+  const { nl, conf, undo } = adding
+  const mtu = bridge.portMtu
+  const vlan = conf.vlan === 0 ? undefined : ensureVlanInterface(nl, { bridge: bridge.link, mtu }, conf)
+  applyGateways(nl, vlan ?? bridge.link, plan, undo)
+  return vlan
+}
+
+/** Waits until both ends carry traffic, and has the container's neighbours know its MAC. Answers its interface. */
+const carryTraffic = ({ conf, nl, events }: Adding, host: Link, container: ContainerEnd): Link => {
+  if (!conf.containerInterfaceUp) return container.reread()
+  if (
+    !container.waitUntilOperational() ||
+    !waitUntilOperational(nl, events, host.index, operationalSeconds)
+  ) {
+    throw new CniError(ErrorCode.internal, `bridge port in error state: "${host.name}" is not up`, {
+      details: `waited ${operationalSeconds} s for it and for the interface in netns "${container.path}"`,
+    })
+  }
+  if (!conf.ipamType) return container.reread()
+  if (conf.dad) container.settle()
+  return container.announce()
+}
+
+const describe = ({ name, mac, mtu }: Link): Interface => ({ name, mac, mtu })
+
+const connect = async (adding: Adding): Promise<Result> => {
+  const { call, conf, nl, undo } = adding
+  const bridge = ensureBridge(nl, conf)
   endStep('bridge')
-  const host = attach(call, conf, sockets.nl, bridge, undo)
+  const host = attach(adding, bridge)
   endStep('veth')
-  const ipam = await runIpam(call, conf, undo)
+  const ipam = await runIpam(adding, host)
   endStep('ipam')
+  refuseForIPv6(conf, ipam, bridge.portMtu)
   const gateways = completeGateways(ipam, conf, containerIndex)
-  const container = openContainer(call, conf, ipam)
+  const plan = planFor(adding, bridge.link, gateways)
+  const container = openContainer(adding, ipam)
   try {
-    setUpContainer(container, conf, ipam)
+    setUpContainer(adding, container, ipam)
     endStep('container')
-    const addressAdded = setUpGateways(sockets, bridge.link, gateways, { force: conf.forceAddress, undo })
-    pinBridgeMac(sockets, bridge, addressAdded)
-    endStep('gateway')
     await setupMasquerade(call, conf, ipam, undo)
     endStep('masquerade')
-    if (conf.containerInterfaceUp) waitForPort(sockets, host, container)
+    const inside = carryTraffic(adding, host, container)
     endStep('port')
-    const inside = container.reread() ?? container.link
-    const { name, mac } = bridge.link
+    // Last, because it stays when an ADD fails: other containers may have come to rely on it.
+    const vlan = gateways.length > 0 ? setUpGateways(adding, bridge, plan) : undefined
+    for (const family of new Set(gateways.map(({ addr }) => addr.family))) ensureForwarding(nl, family)
+    const pin = plan.missing.length > 0 && !vlan
+    const outside = settleBridge(nl, bridge.link, { port: host, pin })
+    finishVeth(nl, host)
+    endStep('gateway')
     return {
       interfaces: [
-        { name, mac, mtu: bridge.portMtu },
-        { name: host.name, mac: host.mac, mtu: host.mtu },
-        { name: inside.name, mac: inside.mac, mtu: inside.mtu, sandbox: call.env.netns },
+        describe(outside),
+        describe(host),
+        { ...describe(inside), sandbox: call.env.netns },
+        ...(vlan ? [describe(vlan)] : []),
       ],
       ips: ipam.ips,
       routes: ipam.routes,
@@ -167,16 +162,18 @@ const connect = async (call: Call, conf: BridgeConf, sockets: HostSockets, undo:
 
 export const add = async (call: Call, undo: Undo): Promise<Result> => {
   const conf = readBridgeConf(call)
-  refuseContradictions(conf)
+  refuseUnusable(conf)
   requireNetns(call)
+  ensureBridgeNetfilter(conf)
   endStep('config')
-  const sockets = { nl: NetlinkSocket.open(NETLINK_ROUTE), events: NetlinkSocket.open(NETLINK_ROUTE) }
+  const nl = NetlinkSocket.open(NETLINK_ROUTE)
+  const events = NetlinkSocket.open(NETLINK_ROUTE)
   try {
-    subscribeToLinks(sockets.events)
+    subscribeToLinks(events)
     endStep('sockets')
-    return await connect(call, conf, sockets, undo)
+    return await connect({ call, conf, nl, events, undo })
   } finally {
-    sockets.nl.close()
-    sockets.events.close()
+    nl.close()
+    events.close()
   }
 }

@@ -2,13 +2,25 @@ import { platform } from '#platform'
 import { CniError, ErrorCode } from '../../src/cni/error'
 import { readBootID } from '../../src/host/boot'
 import { trySysctl } from '../../src/host/sysctl'
-import { macFromHash } from '../../src/ip/mac'
+import { type Mac, macFromHash } from '../../src/ip/mac'
 import { unlessRefused } from '../../src/netlink/error'
-import { bridgeAdd, IFF_UP, type Link, linkByName, linkList, linkSet } from '../../src/netlink/link'
+import {
+  bridgeAdd,
+  IF_OPER_UP,
+  IFF_PROMISC,
+  IFF_UP,
+  type Link,
+  type LinkChange,
+  linkByIndex,
+  linkByName,
+  linkList,
+  linkSet,
+} from '../../src/netlink/link'
 import type { NetlinkSocket } from '../../src/netlink/socket'
 import { closeNetns, openOwnNetns } from '../../src/netns/netns'
 import type { BridgeConf } from './config'
 import { minMtu } from './mtu'
+import { warnIfUnfiltered, withVlans } from './vlan'
 
 /** The kernel's MTU for Ethernet: <linux/if_ether.h>, ETH_DATA_LEN. */
 const kernelMtu = 1500
@@ -55,14 +67,35 @@ const raiseMtu = (nl: NetlinkSocket, bridge: Link, wanted: number, conf: BridgeC
   )
 }
 
-const create = (nl: NetlinkSocket, conf: BridgeConf, mtu: number): void => {
-  // Given from the start, so that it never changes with the ports: another for every node, boot and namespace.
+/** A MAC for an interface of this host: the same while the host runs, another for every node, boot and namespace. */
+export const hostMac = (name: string): Mac => {
   const own = openOwnNetns()
   closeNetns(own)
-  const mac = macFromHash(platform.sha512Hex(`${readBootID()} ${own.ino} ${conf.bridge}`))
-  const made = { name: conf.bridge, mac, mtu, vlanFiltering: conf.vlanFiltering }
-  // Another ADD may be ahead by a moment: its bridge will do.
-  unlessRefused(['EEXIST'], () => bridgeAdd(nl, made))
+  return macFromHash(platform.sha512Hex(`${readBootID()} ${own.ino} ${name}`))
+}
+
+/** Creates the bridge, unless another ADD is ahead by a moment: its bridge will do. */
+const create = (nl: NetlinkSocket, conf: BridgeConf, mtu: number): void => {
+  const name = conf.bridge
+  // The MAC is given from the start, so that it never changes with the ports.
+  const bridge = { name, mac: hostMac(name), mtu, vlanFiltering: conf.vlanFiltering }
+  const add = () => unlessRefused(['EEXIST'], () => bridgeAdd(nl, bridge))
+  if (conf.vlanFiltering) withVlans(add)
+  else add()
+  // The bridge's IPv6 routes are ours to make, and nobody else has its addresses.
+  trySysctl(`net/ipv6/conf/${name}/accept_ra`, '0')
+  if (!conf.dad) trySysctl(`net/ipv6/conf/${name}/accept_dad`, '0')
+}
+
+/** Takes a bridge that was there before as it is, but up, promiscuous if wanted, and with a MAC that stays. */
+const takeOver = (nl: NetlinkSocket, bridge: Link, conf: BridgeConf): void => {
+  const change: LinkChange = {
+    ...(conf.promiscuous && !(bridge.flags & IFF_PROMISC) && { promisc: true }),
+    ...(!(bridge.flags & IFF_UP) && { up: true }),
+    // One that was made without a MAC takes the lowest of its ports'. Set to what it is, it no longer does.
+    ...(bridge.operState !== IF_OPER_UP && { mac: bridge.mac }),
+  }
+  if (Object.keys(change).length > 0) linkSet(nl, bridge, change)
 }
 
 /**
@@ -71,15 +104,33 @@ const create = (nl: NetlinkSocket, conf: BridgeConf, mtu: number): void => {
  */
 export const ensureBridge = (nl: NetlinkSocket, conf: BridgeConf): EnsuredBridge => {
   const { mtu, bridge: found } = survey(nl, conf)
-  if (found) requireBridge(found)
-  else create(nl, conf, mtu)
+  if (found) {
+    requireBridge(found)
+    warnIfUnfiltered(found, conf)
+  } else {
+    create(nl, conf, mtu)
+  }
   const link = found ?? linkByName(nl, conf.bridge)
   if (!link)
     throw new CniError(ErrorCode.internal, `bridge "${conf.bridge}" vanished while it was being made`)
-  requireBridge(link)
-  if (conf.promiscuous && link.promiscuity === 0) linkSet(nl, link, { promisc: true })
-  if (!(link.flags & IFF_UP)) linkSet(nl, link, { up: true })
-  // The bridge's IPv6 routes are ours to make.
-  if (!found) trySysctl(`net/ipv6/conf/${link.name}/accept_ra`, '0')
+  takeOver(nl, requireBridge(link), conf)
   return { link, portMtu: raiseMtu(nl, link, mtu, conf) }
+}
+
+/**
+ * The bridge as it is with its new port. Has it keep the MAC it had before: one without a MAC of its own takes over
+ * the lowest of its ports', and the neighbours would lose their gateway whenever ports come and go. `pin` says that
+ * it got an address, from when on its MAC counts in any case.
+ */
+export const settleBridge = (
+  nl: NetlinkSocket,
+  before: Link,
+  options: { port: Link; pin: boolean },
+): Link => {
+  const now = linkByIndex(nl, before.index)
+  if (!now)
+    throw new CniError(ErrorCode.internal, `bridge "${before.name}" was deleted while a port was added`)
+  if (!options.pin && now.mac !== options.port.mac) return now
+  linkSet(nl, now, { mac: before.mac })
+  return { ...now, mac: before.mac }
 }

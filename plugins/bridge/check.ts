@@ -1,101 +1,47 @@
 import { delegate } from '../../src/cni/delegate'
 import { CniError, ErrorCode } from '../../src/cni/error'
 import { type Call, requireNetns } from '../../src/cni/plugin'
-import { type Interface, parseResult, type Result } from '../../src/cni/result'
-import { formatAddr } from '../../src/ip/addr'
-import { cidrEquals, formatCidr, networkOf } from '../../src/ip/cidr'
+import { parseResult } from '../../src/cni/result'
+import { addrEquals, formatAddr } from '../../src/ip/addr'
+import { formatCidr } from '../../src/ip/cidr'
 import { addrList } from '../../src/netlink/addr'
+import { bridgeVlanList } from '../../src/netlink/bridge-vlan'
 import { IFF_UP, type Link, linkByIndex, linkByName } from '../../src/netlink/link'
-import { routeList } from '../../src/netlink/route'
 import { NETLINK_ROUTE, NetlinkSocket, withNetlink } from '../../src/netlink/socket'
 import { insideNetns } from '../../src/netns/netns'
+import { broken, checkContainer, type Expected, expectedOf, sameMac } from './check-container'
 import { type BridgeConf, readBridgeConf } from './config'
 import { missingMasquerade } from './masquerade'
+import { missingVlans } from './vlan'
+import { vlanInterfaceName } from './vlan-gateway'
 
-const broken = (message: string, details = '') => new CniError(ErrorCode.internal, message, { details })
-
-/** The interfaces of a prevResult that are ours; later plugins of the chain may have added others. */
-const ownInterfaces = (
-  call: Call,
-  conf: BridgeConf,
-  result: Result,
-): { bridge: Interface; container: Interface } => {
-  const bridge = result.interfaces.find(({ name, sandbox }) => name === conf.bridge && !sandbox)
-  if (!bridge) throw broken(`CNI created bridge ${conf.bridge} in host namespace was not found`)
-  const { ifName, netns } = call.env
-  const container = result.interfaces.find(({ name, sandbox }) => name === ifName && sandbox === netns)
-  if (container) return { bridge, container }
-  const elsewhere = result.interfaces.find(({ name, sandbox }) => name === ifName && sandbox)
-  throw broken(`Sandbox in prevResult ${elsewhere?.sandbox ?? ''} doesn't match configured netns: ${netns}`)
-}
-
-const sameMac = (expected: string | undefined, link: Link): boolean =>
-  !expected || expected.toLowerCase() === link.mac
-
-const checkBridge = (nl: NetlinkSocket, conf: BridgeConf, expected: Interface, result: Result): Link => {
-  const link = linkByName(nl, expected.name)
-  if (!link) throw broken(`Interface name ${expected.name} not found`)
-  if (link.kind !== 'bridge') throw broken(`Interface ${expected.name} does not have link type of bridge`)
-  if (!sameMac(expected.mac, link)) {
-    throw broken(`Bridge interface ${link.name} Mac doesn't match: ${expected.mac}`, `it is ${link.mac}`)
+const checkBridge = (nl: NetlinkSocket, conf: BridgeConf, { bridge }: Expected): Link => {
+  const link = linkByName(nl, bridge.name)
+  if (!link) throw broken(`Interface name ${bridge.name} not found`)
+  if (link.kind !== 'bridge') throw broken(`Interface ${bridge.name} does not have link type of bridge`)
+  if (!sameMac(bridge.mac, link)) {
+    throw broken(`Bridge interface ${link.name} Mac doesn't match: ${bridge.mac}`, `it is ${link.mac}`)
   }
   if (conf.promiscuous && link.promiscuity === 0) {
     throw broken(
       `Bridge interface ${link.name} configured Promisc Mode true doesn't match current state: false`,
     )
   }
-  if (!conf.isGateway || conf.vlan !== 0) return link
+  if (!(link.flags & IFF_UP)) throw broken(`bridge ${link.name} is down`)
+  return link
+}
+
+/** The bridge's interface in the VLAN must have the gateways, or the bridge: there older references put them always. */
+const checkGateways = (nl: NetlinkSocket, conf: BridgeConf, bridge: Link, { ips }: Expected): void => {
+  if (!conf.isGateway) return
+  const link = (conf.vlan !== 0 && linkByName(nl, vlanInterfaceName(conf))) || bridge
   const found = addrList(nl, { index: link.index }).map(({ cidr }) => cidr)
-  for (const { gateway, address } of result.ips) {
-    if (!gateway || found.some(({ addr }) => formatAddr(addr) === formatAddr(gateway))) continue
+  for (const { gateway, address } of ips) {
+    if (!gateway || found.some(({ addr }) => addrEquals(addr, gateway))) continue
     throw broken(
-      `bridge ${link.name} lacks the gateway ${formatAddr(gateway)} of ${formatCidr(address)}`,
+      `${link.name} lacks the gateway ${formatAddr(gateway)} of ${formatCidr(address)}`,
       `it has ${found.map(formatCidr).join(', ') || 'no address'}`,
     )
-  }
-  return link
-}
-
-const checkContainer = (nl: NetlinkSocket, conf: BridgeConf, expected: Interface, result: Result): Link => {
-  const link = linkByName(nl, expected.name)
-  if (!link) throw broken(`CNI created interface in container ${expected.name} not found`)
-  if (link.kind !== 'veth') throw broken(`Error: Container interface ${link.name} not of type veth`)
-  if (!sameMac(expected.mac, link)) {
-    throw broken(`Interface ${link.name} Mac ${expected.mac} doesn't match container Mac: ${link.mac}`)
-  }
-  if (conf.containerInterfaceUp && !(link.flags & IFF_UP)) throw broken(`Interface ${link.name} is down`)
-  checkAddresses(nl, link, result)
-  checkRoutes(nl, result)
-  return link
-}
-
-const checkAddresses = (nl: NetlinkSocket, link: Link, result: Result): void => {
-  const found = addrList(nl, { index: link.index }).map(({ cidr }) => cidr)
-  for (const { address } of result.ips) {
-    if (found.some(cidr => cidrEquals(cidr, address))) continue
-    throw broken(
-      `Failed to match addr ${formatCidr(address)} on interface ${link.name}`,
-      `it has ${found.map(formatCidr).join(', ') || 'none'}`,
-    )
-  }
-}
-
-const checkRoutes = (nl: NetlinkSocket, result: Result): void => {
-  for (const family of [4, 6] as const) {
-    const wanted = result.routes.filter(({ dst }) => dst.addr.family === family)
-    if (wanted.length === 0) continue
-    const found = routeList(nl, family)
-    for (const { dst, gw, priority, table } of wanted) {
-      const matches = found.some(
-        route =>
-          cidrEquals(route.dst, networkOf(dst)) &&
-          (!gw || (route.gw && formatAddr(route.gw) === formatAddr(gw))) &&
-          (!priority || route.priority === priority) &&
-          (!table || route.table === table),
-      )
-      if (!matches)
-        throw broken(`Failed to find route ${formatCidr(dst)}${gw ? ` via ${formatAddr(gw)}` : ''}`)
-    }
   }
 }
 
@@ -103,7 +49,7 @@ const checkRoutes = (nl: NetlinkSocket, result: Result): void => {
  * The host's end must be the container's peer and a port of the bridge. Its MAC is not compared: on pods that the
  * reference made, udev changes it behind everyone's back.
  */
-const checkPort = (nl: NetlinkSocket, conf: BridgeConf, bridge: Link, container: Link): void => {
+const checkPort = (nl: NetlinkSocket, conf: BridgeConf, bridge: Link, container: Link): Link => {
   const host = linkByIndex(nl, container.peer)
   if (!host || host.peer !== container.index || host.kind !== 'veth') {
     throw broken(`CNI veth created for bridge ${bridge.name} was not found`)
@@ -115,13 +61,27 @@ const checkPort = (nl: NetlinkSocket, conf: BridgeConf, bridge: Link, container:
     )
   }
   if (conf.hairpin && !host.hairpin) throw broken(`bridge port ${host.name} is not in hairpin mode`)
-  const mtus = [container.mtu, host.mtu, ...(conf.mtu === undefined ? [] : [conf.mtu])]
-  if (new Set(mtus).size > 1 || bridge.mtu < container.mtu) {
-    throw broken(
-      `the MTUs of ${container.name}, ${host.name} and ${bridge.name} do not match: ` +
-        `${container.mtu}, ${host.mtu}, ${bridge.mtu}${conf.mtu === undefined ? '' : `, configured ${conf.mtu}`}`,
-    )
-  }
+  if (conf.portIsolation && !host.isolated) throw broken(`bridge port ${host.name} is not isolated`)
+  const missing = missingVlans(conf.vlanFiltering ? bridgeVlanList(nl, host) : [], conf)
+  if (missing.length > 0) throw broken(`bridge port ${host.name} is not in VLAN ${missing.join(', ')}`)
+  return host
+}
+
+/** Frames vanish where one of the three carries longer ones than the next. */
+const checkMtus = (
+  conf: BridgeConf,
+  links: { bridge: Link; host: Link; container: Link },
+  expected: Expected,
+): void => {
+  const { bridge, host, container } = links
+  // A later plugin of the chain may have set another one, and said so in its result.
+  const configured = expected.container.mtu ?? conf.mtu
+  const wanted = configured ?? container.mtu
+  if (container.mtu === wanted && host.mtu === wanted && bridge.mtu >= wanted) return
+  throw broken(
+    `the MTUs of ${container.name}, ${host.name} and ${bridge.name} do not match: ` +
+      `${container.mtu}, ${host.mtu}, ${bridge.mtu}${configured === undefined ? '' : `, configured ${configured}`}`,
+  )
 }
 
 export const check = async (call: Call): Promise<void> => {
@@ -132,16 +92,19 @@ export const check = async (call: Call): Promise<void> => {
     throw new CniError(ErrorCode.invalidNetworkConfig, 'Required prevResult missing')
   }
   const result = parseResult(call.conf.prevResult, call.version, 'prevResult')
-  const expected = ownInterfaces(call, conf, result)
+  const expected = expectedOf(call.env, conf, result)
   const inside = insideNetns(netns, () => NetlinkSocket.open(NETLINK_ROUTE))
   try {
     withNetlink(NETLINK_ROUTE, nl => {
-      const bridge = checkBridge(nl, conf, expected.bridge, result)
-      checkPort(nl, conf, bridge, checkContainer(inside, conf, expected.container, result))
+      const bridge = checkBridge(nl, conf, expected)
+      const container = checkContainer(inside, conf, expected)
+      const host = checkPort(nl, conf, bridge, container)
+      checkMtus(conf, { bridge, host, container }, expected)
+      checkGateways(nl, conf, bridge, expected)
     })
   } finally {
     inside.close()
   }
-  const missing = await missingMasquerade(call, conf, result)
+  const missing = await missingMasquerade(call, conf, expected)
   if (missing.length > 0) throw broken('masquerade rules are missing', missing.join('; '))
 }

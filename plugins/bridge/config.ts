@@ -3,21 +3,22 @@ import { readCniArgs } from '../../src/cni/args'
 import { CniError, ErrorCode } from '../../src/cni/error'
 import type { Call } from '../../src/cni/plugin'
 import type { Dns } from '../../src/cni/result'
-import { cidr, commonEntries, mac, parseBySchema } from '../../src/cni/schema'
+import { cidr, commonEntries, parseBySchema } from '../../src/cni/schema'
 import { type Cidr, networkOf } from '../../src/ip/cidr'
-import { type Mac, parseMac } from '../../src/ip/mac'
-import { type Backend, backends } from '../../src/netfilter/masquerade'
 import { trunkVlans, vlanTrunkSchema } from './vlan-trunk'
 
 const defaultBridge = 'cbr0'
 
-/** The least MTU of a link that carries IPv4 (RFC 791) and the most a veth takes (drivers/net/veth.c). */
-const mtuLimits = { least: 68, most: 65535 }
+const ipv6Modes = ['auto', 'on', 'off'] as const
+const bridgeNetfilterModes = ['off', 'auto', 'require'] as const
 
 /** kubenet's names for what the two booleans of the reference say together. */
 const hairpinModes = ['hairpin-veth', 'promiscuous-bridge', 'none'] as const
 
 const flag = (text: string) => v.optional(v.pipe(v.boolean(), v.description(text)))
+
+const macAddress = () =>
+  v.optional(v.pipe(v.string(), v.description('MAC address of the container’s interface')))
 
 /** The configuration of the bridge plugin. */
 export const bridgeSchema = () =>
@@ -56,15 +57,36 @@ export const bridgeSchema = () =>
     ),
     vlanTrunk: v.optional(vlanTrunkSchema()),
     preserveDefaultVlan: flag('Leave the port in VLAN 1 as well'),
+    uplinks: v.optional(
+      v.pipe(v.array(v.string()), v.description('Ports of the bridge that carry the VLANs too, tagged')),
+    ),
     macspoofchk: flag('Drop frames from the container that do not have its MAC'),
     enabledad: flag('Detect duplicates of the container’s IPv6 addresses'),
     disableContainerInterface: flag('Leave the container’s interface down; not with ipam'),
     portIsolation: flag('Keep the container from the other isolated ports of the bridge'),
-    args: v.optional(v.object({ cni: v.optional(v.object({ mac: v.optional(mac()) })) })),
-    runtimeConfig: v.optional(v.object({ mac: v.optional(mac()) })),
+    ipv6: v.optional(
+      v.pipe(
+        v.picklist(ipv6Modes),
+        v.description('IPv6 on the container’s interface; default auto: on if it gets an IPv6 address'),
+      ),
+    ),
+    bridgeNetfilter: v.optional(
+      v.pipe(
+        v.picklist(bridgeNetfilterModes),
+        v.description('Have iptables see bridged traffic; default off: leave the host’s setting alone'),
+      ),
+    ),
+    args: v.optional(v.object({ cni: v.optional(v.object({ mac: macAddress() })) })),
+    runtimeConfig: v.optional(v.object({ mac: macAddress() })),
   })
 
-/** What the bridge plugin goes by, checked and complete. */
+/** A MAC that was asked for, unchecked, and where. */
+type RequestedMac = {
+  readonly text: string
+  readonly source: 'CNI_ARGS' | 'args.cni.mac' | 'runtimeConfig.mac'
+}
+
+/** What the bridge plugin goes by, complete; what contradicts itself is refused by refuseUnusable(). */
 export type BridgeConf = {
   readonly network: string
   /** The IPAM plugin; undefined for layer 2 only. */
@@ -76,7 +98,7 @@ export type BridgeConf = {
   readonly isDefaultGateway: boolean
   readonly forceAddress: boolean
   /** Undefined: no masquerading. */
-  readonly masquerade: { readonly backend: Backend | undefined; readonly exempt: readonly Cidr[] } | undefined
+  readonly masquerade: { readonly backend: string | undefined; readonly exempt: readonly Cidr[] } | undefined
   readonly hairpin: boolean
   readonly promiscuous: boolean
   /** 0: none. */
@@ -84,12 +106,17 @@ export type BridgeConf = {
   readonly trunk: readonly number[]
   readonly vlanFiltering: boolean
   readonly preserveDefaultVlan: boolean
+  /** The bridge's ports that carry the VLANs too. */
+  readonly uplinks: readonly string[]
   readonly macSpoofCheck: boolean
   readonly dad: boolean
   readonly containerInterfaceUp: boolean
   readonly portIsolation: boolean
+  /** "auto" turns IPv6 on if there is an IPv6 address and leaves it alone otherwise. */
+  readonly ipv6: (typeof ipv6Modes)[number]
+  readonly bridgeNetfilter: (typeof bridgeNetfilterModes)[number]
   /** The MAC asked for; undefined: one made from the address. */
-  readonly mac: Mac | undefined
+  readonly mac: RequestedMac | undefined
   /** The DNS settings of the configuration, which win over the IPAM plugin's; undefined: none. */
   readonly dns: Dns | undefined
 }
@@ -99,33 +126,20 @@ type RawConf = v.InferOutput<ReturnType<typeof bridgeSchema>>
 const invalid = (message: string) => new CniError(ErrorCode.invalidNetworkConfig, message)
 
 /** CNI_ARGS before args.cni before runtimeConfig: the last one given wins. */
-const requestedMac = (conf: RawConf, call: Call): Mac | undefined => {
-  const fromArgs = readCniArgs(call.env.args, ['MAC']).MAC
-  const parsed = fromArgs ? parseMac(fromArgs) : undefined
-  if (fromArgs && !parsed) {
-    throw new CniError(ErrorCode.invalidEnvironment, `CNI_ARGS: "MAC=${fromArgs}" is no MAC address`)
-  }
-  return conf.runtimeConfig?.mac ?? conf.args?.cni?.mac ?? parsed
-}
-
-const checkMtu = (mtu: number | undefined): number | undefined => {
-  if (!mtu) return undefined
-  const { least, most } = mtuLimits
-  if (mtu >= least && mtu <= most) return mtu
-  throw invalid(`"mtu": ${mtu} is not between ${least} and ${most}`)
-}
-
-const checkBackend = (text: string | undefined): Backend | undefined => {
-  if (text === undefined) return undefined
-  const backend = backends.find(name => name === text)
-  if (backend) return backend
-  throw invalid(`unknown ipmasq backend ${JSON.stringify(text)}`)
+const requestedMac = (conf: RawConf, call: Call): RequestedMac | undefined => {
+  const given: { text: string | undefined; source: RequestedMac['source'] }[] = [
+    { text: conf.runtimeConfig?.mac, source: 'runtimeConfig.mac' },
+    { text: conf.args?.cni?.mac, source: 'args.cni.mac' },
+    { text: readCniArgs(call.env.args, ['MAC']).MAC, source: 'CNI_ARGS' },
+  ]
+  for (const { text, source } of given) if (text) return { text, source }
+  return undefined
 }
 
 const isSet = (settings: Dns | undefined): settings is Dns =>
   settings !== undefined && Object.values(settings).some(value => value !== undefined)
 
-/** Reads the bridge plugin's configuration and CNI_ARGS. Throws code 7, or 4 for CNI_ARGS, on anything not right. */
+/** Reads the bridge plugin's configuration and CNI_ARGS. Throws code 7, or 4 for CNI_ARGS, if that can't be done. */
 export const readBridgeConf = (call: Call): BridgeConf => {
   const conf = parseBySchema(bridgeSchema(), call.raw, 'bridge')
   const { vlan = 0 } = conf
@@ -136,12 +150,12 @@ export const readBridgeConf = (call: Call): BridgeConf => {
     network: conf.name,
     ipamType: conf.ipam?.type,
     bridge: conf.bridge ?? defaultBridge,
-    mtu: checkMtu(conf.mtu),
+    mtu: conf.mtu || undefined,
     isGateway: (conf.isGateway || conf.isDefaultGateway) ?? false,
     isDefaultGateway: conf.isDefaultGateway ?? false,
     forceAddress: conf.forceAddress ?? false,
     masquerade: conf.ipMasq
-      ? { backend: checkBackend(conf.ipMasqBackend), exempt: (conf.nonMasqueradeCIDRs ?? []).map(networkOf) }
+      ? { backend: conf.ipMasqBackend, exempt: (conf.nonMasqueradeCIDRs ?? []).map(networkOf) }
       : undefined,
     hairpin: mode === true || mode === 'hairpin-veth',
     promiscuous: (conf.promiscMode ?? false) || mode === 'promiscuous-bridge',
@@ -149,21 +163,14 @@ export const readBridgeConf = (call: Call): BridgeConf => {
     trunk,
     vlanFiltering: vlan !== 0 || conf.vlanTrunk !== undefined,
     preserveDefaultVlan: conf.preserveDefaultVlan ?? false,
+    uplinks: conf.uplinks ?? [],
     macSpoofCheck: conf.macspoofchk ?? false,
     dad: conf.enabledad ?? false,
     containerInterfaceUp: !conf.disableContainerInterface,
     portIsolation: conf.portIsolation ?? false,
+    ipv6: conf.ipv6 ?? 'auto',
+    bridgeNetfilter: conf.bridgeNetfilter ?? 'off',
     mac: requestedMac(conf, call),
     dns: isSet(conf.dns) ? conf.dns : undefined,
-  }
-}
-
-/** What only ADD refuses, as in the reference: CHECK and DEL of a network made before must work on. */
-export const refuseContradictions = (conf: BridgeConf): void => {
-  if (conf.ipamType && !conf.containerInterfaceUp) {
-    throw invalid('cannot use IPAM when DisableContainerInterface flag is set')
-  }
-  if (conf.hairpin && conf.promiscuous) {
-    throw invalid('cannot set hairpin mode and promiscuous mode at the same time')
   }
 }

@@ -6,20 +6,40 @@ import { endStep } from '../../src/host/log'
 import { isLinkLocal } from '../../src/ip/addr'
 import type { Cidr } from '../../src/ip/cidr'
 import { addrList } from '../../src/netlink/addr'
-import { linkByName, linkDel } from '../../src/netlink/link'
+import { linkByName, linkDel, linkList } from '../../src/netlink/link'
 import { NETLINK_ROUTE, NetlinkSocket, withNetlink } from '../../src/netlink/socket'
 import { insideNetns, NetnsError } from '../../src/netns/netns'
 import { type BridgeConf, readBridgeConf } from './config'
 import { teardownMasquerade } from './masquerade'
-import { hostVethName, parseAlias } from './veth'
+import { type AttachmentID, findHostVeth, parseAlias } from './veth'
 
-/** Deletes the container's interface from inside and answers the addresses it had; no namespace, nothing to do. */
+const idOf = (call: Call, { network }: BridgeConf): AttachmentID => {
+  const { containerID, ifName } = call.env
+  return { network, containerID, ifName }
+}
+
+/** Opens a socket in the container's namespace; undefined if there is none. */
+const openInContainer = ({ netns }: Call): NetlinkSocket | undefined => {
+  if (!netns) return undefined
+  try {
+    return insideNetns(netns, () => NetlinkSocket.open(NETLINK_ROUTE))
+  } catch (error) {
+    // The path leads to a file that is no network namespace (any more).
+    if (error instanceof NetnsError) return undefined
+    throw error
+  }
+}
+
+/**
+ * Deletes the container's interface from inside and answers the addresses it had. An interface of that name which is
+ * no veth is nothing this plugin ever made, and stays.
+ */
 const deleteInContainer = (call: Call): Cidr[] => {
-  if (!call.netns) return []
-  const nl = insideNetns(call.netns, () => NetlinkSocket.open(NETLINK_ROUTE))
+  const nl = openInContainer(call)
+  if (!nl) return []
   try {
     const link = linkByName(nl, call.env.ifName)
-    if (!link) return []
+    if (link?.kind !== 'veth') return []
     const addresses = addrList(nl, { index: link.index }).map(({ cidr }) => cidr)
     linkDel(nl, link)
     return addresses.filter(({ addr }) => !isLinkLocal(addr))
@@ -29,15 +49,13 @@ const deleteInContainer = (call: Call): Cidr[] => {
 }
 
 /** Deletes the host's end, where the namespace is out of reach or the container's end was renamed. */
-const deleteOnHost = (call: Call, conf: BridgeConf): void => {
-  const { containerID, ifName } = call.env
+const deleteOnHost = (id: AttachmentID): void =>
   withNetlink(NETLINK_ROUTE, nl => {
-    const link = linkByName(nl, hostVethName({ network: conf.network, containerID, ifName }))
-    const owner = link && parseAlias(link.alias)
-    if (link && owner?.containerID === containerID && owner.ifName === ifName) linkDel(nl, link)
+    const link = findHostVeth(nl, id)
+    if (link) linkDel(nl, link)
   })
-}
 
+/** The addresses in a prevResult; none if there is no prevResult or it can't be read. */
 const knownAddresses = (call: Call): Cidr[] => {
   const { prevResult } = call.conf
   if (prevResult === undefined) return []
@@ -48,29 +66,40 @@ const knownAddresses = (call: Call): Cidr[] => {
   }
 }
 
+/** Has the container another interface on this network? */
+const hasSibling = ({ network, containerID, ifName }: AttachmentID): boolean =>
+  withNetlink(NETLINK_ROUTE, nl =>
+    linkList(nl).some(({ alias }) => {
+      const other = parseAlias(alias)
+      return other?.network === network && other.containerID === containerID && other.ifName !== ifName
+    }),
+  )
+
+const removeMasquerade = async (call: Call, conf: BridgeConf, addresses: readonly Cidr[]): Promise<void> => {
+  if (!conf.masquerade) return
+  const known = addresses.length > 0 ? addresses : knownAddresses(call)
+  // Without an address all rules of the container would go, a second interface's among them.
+  if (known.length === 0 && hasSibling(idOf(call, conf))) return
+  await teardownMasquerade(call, conf, known)
+}
+
 export const del = async (call: Call): Promise<void> => {
   const conf = readBridgeConf(call)
   let addresses: Cidr[] = []
   await runAll([
     () => {
-      try {
-        addresses = deleteInContainer(call)
-      } catch (error) {
-        // The path leads to a file that is no network namespace (any more).
-        if (!(error instanceof NetnsError)) throw error
-      }
+      addresses = deleteInContainer(call)
       endStep('link')
     },
     () => {
-      if (addresses.length === 0) deleteOnHost(call, conf)
+      if (addresses.length === 0) deleteOnHost(idOf(call, conf))
     },
     async () => {
       if (conf.ipamType) await delegate(call, conf.ipamType, 'DEL')
       endStep('ipam')
     },
     async () => {
-      if (addresses.length === 0) addresses = knownAddresses(call)
-      await teardownMasquerade(call, conf, addresses)
+      await removeMasquerade(call, conf, addresses)
       endStep('masquerade')
     },
   ])

@@ -1,14 +1,14 @@
 import { CniError, ErrorCode } from '../../src/cni/error'
 import type { Result } from '../../src/cni/result'
-import { readSysctl, writeSysctl } from '../../src/host/sysctl'
+import { trySysctl } from '../../src/host/sysctl'
 import type { Undo } from '../../src/host/undo'
-import type { Family } from '../../src/ip/addr'
-import { type Cidr, cidrContains, cidrEquals, everywhere, firstHost, formatCidr } from '../../src/ip/cidr'
+import { type Family, isLinkLocal } from '../../src/ip/addr'
+import { type Cidr, cidrEquals, cidrOverlaps, everywhere, firstHost, formatCidr } from '../../src/ip/cidr'
 import { addrAdd, addrDel, addrList } from '../../src/netlink/addr'
-import { type Link, linkByIndex, linkList } from '../../src/netlink/link'
-import { RTPROT_RA, routeList } from '../../src/netlink/route'
+import { type Link, linkList } from '../../src/netlink/link'
 import { NETLINK_ROUTE, type NetlinkSocket, withNetlink } from '../../src/netlink/socket'
 import type { BridgeConf } from './config'
+import { halfMadeGroup } from './veth'
 
 /**
  * Completes an IPAM result as the reference does: every address is the container's, its gateway is the first
@@ -28,72 +28,85 @@ export const completeGateways = (result: Result, conf: BridgeConf, containerInde
     if (!conf.isDefaultGateway || routed.has(family)) continue
     routed.add(family)
     const dst = everywhere(family)
-    const given = result.routes.some(route => route.gw && cidrEquals(route.dst, dst))
-    if (!given) result.routes.push({ dst, gw: ip.gateway })
+    const given = result.routes.filter(route => cidrEquals(route.dst, dst))
+    if (given.length === 0) result.routes.push({ dst, gw: ip.gateway })
+    // One without a gateway goes over this very one: a second route would be the same.
+    else if (!given.some(route => route.gw)) for (const route of given) route.gw = ip.gateway
   }
   return gateways
 }
 
-const inTheWay = (found: Cidr, wanted: Cidr): boolean =>
-  wanted.addr.family === 4 || cidrContains(found, wanted.addr) || cidrContains(wanted, found.addr)
+/** What has to happen for an interface to have its gateway addresses. */
+export type GatewayPlan = { readonly missing: readonly Cidr[]; readonly replaced: readonly Cidr[] }
 
-/** Gives an interface one gateway address. Says whether it was missing. */
-export const ensureGateway = (
-  nl: NetlinkSocket,
-  link: Link,
-  gateway: Cidr,
-  options: { force: boolean; undo: Undo },
-): boolean => {
-  const found = addrList(nl, { index: link.index, family: gateway.addr.family }).map(({ cidr }) => cidr)
-  if (found.some(cidr => cidrEquals(cidr, gateway))) return false
-  for (const cidr of found.filter(other => inTheWay(other, gateway))) {
-    if (!options.force) throw otherAddress(nl, link, cidr, gateway)
-    addrDel(nl, link, cidr)
-    options.undo.add(`give ${formatCidr(cidr)} back to "${link.name}"`, () =>
-      withNetlink(NETLINK_ROUTE, again => addrAdd(again, link, cidr)),
-    )
-  }
-  addrAdd(nl, link, gateway)
-  return true
-}
-
-const otherAddress = (nl: NetlinkSocket, link: Link, found: Cidr, wanted: Cidr): CniError => {
-  const ports = linkList(nl, link.index).length
-  return new CniError(
-    ErrorCode.internal,
-    `failed to set bridge addr: "${link.name}" already has an IP address different from ${formatCidr(wanted)}`,
-    {
-      details:
-        `it has ${formatCidr(found)} and ${ports} port(s); set "forceAddress": true to replace it, ` +
-        `or remove it once no container uses it: ip addr del ${formatCidr(found)} dev ${link.name}`,
-    },
-  )
-}
-
-const forwardingKey = { 4: 'net/ipv4/ip_forward', 6: 'net/ipv6/conf/all/forwarding' } as const
-
-/** Turns forwarding on for a family, if it is off. */
-export const ensureForwarding = (nl: NetlinkSocket, family: Family): void => {
-  const key = forwardingKey[family]
-  const value = readSysctl(key)
-  if (value === undefined || value === '1') return
-  if (family === 6) keepAdvertisedRoutes(nl)
-  writeSysctl(key, '1')
+/** Another address of the interface is in the way: any of IPv4, and of IPv6 one whose subnet overlaps. */
+const inTheWay = (found: Cidr, wanted: Cidr): boolean => {
+  if (found.addr.family !== wanted.addr.family) return false
+  // The kernel's own fe80::/64 address is on every interface.
+  return wanted.addr.family === 4 || (!isLinkLocal(found.addr) && cidrOverlaps(found, wanted))
 }
 
 /**
- * A host that forwards ignores router advertisements unless accept_ra is 2, and would lose its default route when
- * the last advertised lifetime ends: Documentation/networking/ip-sysctl.rst, accept_ra.
+ * Compares an interface's addresses with the gateways it is to have, and changes nothing; undefined is an interface
+ * that is yet to be made. Throws if there is another address in the way and it may not be replaced.
  */
-const keepAdvertisedRoutes = (nl: NetlinkSocket): void => {
-  const advertised = new Set(
-    routeList(nl, 6)
-      .filter(({ protocol }) => protocol === RTPROT_RA)
-      .map(({ index }) => index),
-  )
-  for (const index of advertised) {
-    const link = linkByIndex(nl, index)
-    const key = `net/ipv6/conf/${link?.name}/accept_ra`
-    if (link && readSysctl(key) === '1') writeSysctl(key, '2')
+export const planGateways = (
+  nl: NetlinkSocket,
+  link: Link | undefined,
+  gateways: readonly Cidr[],
+  conf: BridgeConf,
+): GatewayPlan => {
+  if (!link || gateways.length === 0) return { missing: gateways, replaced: [] }
+  const found = addrList(nl, { index: link.index }).map(({ cidr }) => cidr)
+  const missing = gateways.filter(gateway => !found.some(cidr => cidrEquals(cidr, gateway)))
+  const others = found.filter(cidr => !gateways.some(gateway => cidrEquals(cidr, gateway)))
+  const replaced = new Set<Cidr>()
+  for (const gateway of missing) {
+    for (const cidr of others.filter(other => inTheWay(other, gateway))) {
+      if (!conf.forceAddress) throw otherAddress(nl, link, { found: cidr, wanted: gateway }, conf)
+      replaced.add(cidr)
+    }
   }
+  return { missing, replaced: [...replaced] }
+}
+
+/** Carries a plan out. Only a replaced address comes back with `undo`: a new one may be in use by then. */
+export const applyGateways = (nl: NetlinkSocket, link: Link, plan: GatewayPlan, undo: Undo): void => {
+  for (const cidr of plan.replaced) {
+    undo.add(`give ${formatCidr(cidr)} back to "${link.name}"`, () =>
+      withNetlink(NETLINK_ROUTE, again => addrAdd(again, link, cidr)),
+    )
+    addrDel(nl, link, cidr)
+  }
+  for (const cidr of plan.missing) {
+    if (plan.replaced.length > 0) {
+      undo.add(`take ${formatCidr(cidr)} off "${link.name}"`, () =>
+        withNetlink(NETLINK_ROUTE, again => addrDel(again, link, cidr)),
+      )
+    }
+    addrAdd(nl, link, cidr)
+  }
+  // The IPv6 routes of an interface that is a gateway are ours to make.
+  if (plan.missing.length > 0) trySysctl(`net/ipv6/conf/${link.name}/accept_ra`, '0')
+}
+
+const otherAddress = (
+  nl: NetlinkSocket,
+  link: Link,
+  { found, wanted }: { found: Cidr; wanted: Cidr },
+  conf: BridgeConf,
+): CniError => {
+  const doing = conf.vlan === 0 ? 'set bridge addr' : 'set vlan interface for bridge with addr'
+  // The port of the container that is being added does not count.
+  const others = linkList(nl, link.index).filter(({ group }) => group !== halfMadeGroup)
+  const ports = conf.vlan === 0 ? ` and ${others.length} port(s)` : ''
+  return new CniError(
+    ErrorCode.internal,
+    `failed to ${doing}: "${link.name}" already has an IP address different from ${formatCidr(wanted)}`,
+    {
+      details:
+        `it has ${formatCidr(found)}${ports}; set "forceAddress": true to replace it, ` +
+        `or remove it once no container uses it: ip addr del ${formatCidr(found)} dev ${link.name}`,
+    },
+  )
 }

@@ -2,29 +2,42 @@ import { type Attachment, validAttachments } from '../../src/cni/conf'
 import { delegate } from '../../src/cni/delegate'
 import { runAll } from '../../src/cni/error'
 import type { Call } from '../../src/cni/plugin'
-import { type Link, linkByName, linkDel, linkList } from '../../src/netlink/link'
-import { NETLINK_ROUTE, withNetlink } from '../../src/netlink/socket'
+import { type Link, linkDel, linkList } from '../../src/netlink/link'
+import { NETLINK_ROUTE, NetlinkSocket } from '../../src/netlink/socket'
 import { type BridgeConf, readBridgeConf } from './config'
 import { collectMasquerade } from './masquerade'
 import { halfMadeGroup, parseAlias } from './veth'
 
-/** Is it a host veth of this network whose attachment the runtime does not know, or one that was never finished? */
-const isStale = (link: Link, conf: BridgeConf, valid: readonly Attachment[]): boolean => {
+/**
+ * Is it a host veth of this network whose attachment the runtime does not know? Also one on the network's bridge that
+ * was never finished and does not say whose it is.
+ */
+const isStale = (
+  link: Link,
+  { network, bridge }: { network: string; bridge: Link | undefined },
+  valid: readonly Attachment[],
+): boolean => {
   if (link.kind !== 'veth') return false
   const id = parseAlias(link.alias)
-  if (!id) return link.group === halfMadeGroup
+  if (!id) return link.alias === '' && link.group === halfMadeGroup && link.master === bridge?.index
   return (
-    id.network === conf.network &&
+    id.network === network &&
     !valid.some(({ containerID, ifName }) => containerID === id.containerID && ifName === id.ifName)
   )
 }
 
-const deleteStaleVeths = (conf: BridgeConf, valid: readonly Attachment[]): void =>
-  withNetlink(NETLINK_ROUTE, nl => {
-    const bridge = linkByName(nl, conf.bridge)
-    if (!bridge) return
-    for (const port of linkList(nl, bridge.index)) if (isStale(port, conf, valid)) linkDel(nl, port)
-  })
+const deleteStaleVeths = async (conf: BridgeConf, valid: readonly Attachment[]): Promise<void> => {
+  const nl = NetlinkSocket.open(NETLINK_ROUTE)
+  try {
+    // Not only the bridge's ports: one that was taken out of it has to go too.
+    const links = linkList(nl)
+    const bridge = links.find(({ name }) => name === conf.bridge)
+    const stale = links.filter(link => isStale(link, { network: conf.network, bridge }, valid))
+    await runAll(stale.map(link => () => linkDel(nl, link)))
+  } finally {
+    nl.close()
+  }
+}
 
 export const gc = async (call: Call): Promise<void> => {
   const conf = readBridgeConf(call)

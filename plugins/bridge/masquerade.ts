@@ -4,13 +4,14 @@ import type { Call } from '../../src/cni/plugin'
 import type { Result } from '../../src/cni/result'
 import type { Undo } from '../../src/host/undo'
 import type { Cidr } from '../../src/ip/cidr'
-import { defaultBackend } from '../../src/netfilter/backend'
+import { type Backend, backends, defaultBackend } from '../../src/netfilter/backend'
 import {
   masqueradedContainers,
   missingMasqueradeIptables,
   setupMasqueradeIptables,
   teardownMasqueradeIptables,
 } from '../../src/netfilter/masquerade-iptables'
+import type { Expected } from './check-container'
 import type { BridgeConf } from './config'
 
 const notYet = () =>
@@ -67,7 +68,11 @@ export const collectMasquerade = async (network: string, valid: readonly Attachm
 }
 
 /** The masquerade rules the container should have and has not, in the backend's words. */
-export const missingMasquerade = async (call: Call, conf: BridgeConf, { ips }: Result): Promise<string[]> => {
+export const missingMasquerade = async (
+  call: Call,
+  conf: BridgeConf,
+  { ips }: Pick<Expected, 'ips'>,
+): Promise<string[]> => {
   if (!conf.masquerade) return []
   requireBackend(conf)
   const { exempt } = conf.masquerade

@@ -1,48 +1,70 @@
+import { accessSync, constants } from 'node:fs'
 import { delegate } from '../../src/cni/delegate'
 import { CniError, ErrorCode } from '../../src/cni/error'
 import type { Call } from '../../src/cni/plugin'
 import { readSysctl } from '../../src/host/sysctl'
-import { hasIptables } from '../../src/netfilter/iptables'
-import { defaultBackend } from '../../src/netfilter/masquerade'
+import { hasIptables, iptablesSave } from '../../src/netfilter/iptables'
 import { linkByName } from '../../src/netlink/link'
 import { NETLINK_ROUTE, withNetlink } from '../../src/netlink/socket'
+import { requireBridgeNetfilter } from './bridge-netfilter'
 import { type BridgeConf, readBridgeConf } from './config'
+import { forwardingKey } from './forwarding'
+import { refuseUnusable } from './refusals'
 
 const notReady = (message: string, details: string) =>
   new CniError(ErrorCode.pluginNotAvailable, `bridge: ${message}`, { details })
 
-const checkLink = (conf: BridgeConf): void =>
-  withNetlink(NETLINK_ROUTE, nl => {
-    const link = linkByName(nl, conf.bridge)
-    if (!link || link.kind === 'bridge') return
-    throw notReady(
-      `"${conf.bridge}" already exists but is not a bridge`,
-      `it is a ${link.kind || 'host device'}`,
-    )
-  })
+/** What an error says, with the words of the program or the kernel behind it. */
+const saidBy = (error: unknown): string => {
+  const { message, details } = CniError.from(error)
+  return [message, details].filter(Boolean).join('; ')
+}
+
+const checkLink = (conf: BridgeConf): void => {
+  let link: ReturnType<typeof linkByName>
+  try {
+    link = withNetlink(NETLINK_ROUTE, nl => linkByName(nl, conf.bridge))
+  } catch (error) {
+    throw notReady('netlink can not be used', saidBy(error))
+  }
+  if (!link || link.kind === 'bridge') return
+  throw notReady(
+    `"${conf.bridge}" already exists but is not a bridge`,
+    `it is a ${link.kind || 'host device'}`,
+  )
+}
 
 const checkForwarding = (conf: BridgeConf): void => {
-  if (!conf.isGateway || readSysctl('net/ipv4/ip_forward') !== undefined) return
-  throw notReady('net.ipv4.ip_forward can not be read', 'mount /proc, writable, where the plugin runs')
+  if (!conf.isGateway) return
+  const key = forwardingKey[4]
+  const value = readSysctl(key)
+  if (value === '1') return
+  if (value === undefined) throw notReady('net.ipv4.ip_forward can not be read', 'mount /proc')
+  try {
+    accessSync(`/proc/sys/${key}`, constants.W_OK)
+  } catch (error) {
+    throw notReady(`net.ipv4.ip_forward is ${value} and can not be set`, saidBy(error))
+  }
 }
 
-const checkMasquerade = (conf: BridgeConf): void => {
-  if (!conf.masquerade) return
-  const { backend = defaultBackend() } = conf.masquerade
-  if (backend === 'nftables' || hasIptables(4)) return
-  throw notReady('iptables-restore is not in PATH', 'install iptables, or set "ipMasqBackend": "nftables"')
+/** Reads the table that masquerading is in, which fails where the programs or the kernel will not have it. */
+const checkMasquerade = async (conf: BridgeConf): Promise<void> => {
+  if (!conf.masquerade || conf.masquerade.backend === 'nftables') return
+  if (!hasIptables(4)) throw notReady('iptables-restore is not in PATH', 'install iptables')
+  try {
+    await iptablesSave(4, 'nat')
+  } catch (error) {
+    throw notReady('iptables can not be used', saidBy(error))
+  }
 }
 
-/** Can pods be connected now? Asks the IPAM plugin too; throws code 50 with the reason if not. */
+/** Can containers be connected now? Asks the IPAM plugin too; throws code 50 with the reason if not. */
 export const status = async (call: Call): Promise<void> => {
   const conf = readBridgeConf(call)
-  try {
-    checkLink(conf)
-  } catch (error) {
-    if (error instanceof CniError) throw error
-    throw new CniError(ErrorCode.pluginNotAvailable, 'bridge: netlink can not be used', { cause: error })
-  }
+  await checkMasquerade(conf)
+  refuseUnusable(conf)
+  checkLink(conf)
   checkForwarding(conf)
-  checkMasquerade(conf)
+  requireBridgeNetfilter(conf, ErrorCode.pluginNotAvailable)
   if (conf.ipamType) await delegate(call, conf.ipamType, 'STATUS')
 }

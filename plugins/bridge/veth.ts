@@ -4,12 +4,13 @@
  */
 import { platform } from '#platform'
 import { CniError, ErrorCode } from '../../src/cni/error'
+import { trySysctl } from '../../src/host/sysctl'
 import type { Undo } from '../../src/host/undo'
-import type { Mac } from '../../src/ip/mac'
+import { formatMac, type Mac } from '../../src/ip/mac'
 import { NetlinkError } from '../../src/netlink/error'
-import { bridgePortSet, type Link, linkByName, linkDel, vethAdd } from '../../src/netlink/link'
-import { NETLINK_ROUTE, type NetlinkSocket, withNetlink } from '../../src/netlink/socket'
-import type { Netns } from '../../src/netns/netns'
+import { bridgePortSet, type Link, linkByName, linkDel, linkSet, vethAdd } from '../../src/netlink/link'
+import { NETLINK_ROUTE, NetlinkSocket, withNetlink } from '../../src/netlink/socket'
+import { insideNetns, type Netns } from '../../src/netns/netns'
 
 /** What identifies an attachment on a host. */
 export type AttachmentID = { readonly network: string; readonly containerID: string; readonly ifName: string }
@@ -34,10 +35,28 @@ export const parseAlias = (alias: string): AttachmentID | undefined => {
   return { network, containerID, ifName }
 }
 
+/** A name for a port of a bridge, made from what it is for. */
+export const vethName = (purpose: string): string =>
+  namePrefix + platform.sha512Hex(purpose).slice(0, nameDigits)
+
 /** The name of an attachment's host veth: the same for every ADD, unless another interface has it. */
-export const hostVethName = ({ containerID, ifName }: AttachmentID, attempt = 0): string => {
-  const again = attempt === 0 ? '' : `\n${attempt}`
-  return namePrefix + platform.sha512Hex(`${containerID}\n${ifName}${again}`).slice(0, nameDigits)
+export const hostVethName = ({ containerID, ifName }: AttachmentID, attempt = 0): string =>
+  vethName(`${containerID}\n${ifName}${attempt === 0 ? '' : `\n${attempt}`}`)
+
+/**
+ * The MAC of a bridge's port, made from hex digits. It is as high as MACs go: a bridge that has none of its own takes
+ * over the lowest of its ports', and must not take this one.
+ */
+export const portMac = (hex: string): Mac => formatMac(Buffer.from(`fe${hex.slice(0, 10)}`, 'hex'))
+
+/** The host's end of an attachment's veth, whatever its name had to be; undefined if there is none. */
+export const findHostVeth = (nl: NetlinkSocket, id: AttachmentID): Link | undefined => {
+  const alias = formatAlias(id)
+  for (let attempt = 0; attempt <= attempts; attempt++) {
+    const link = linkByName(nl, hostVethName(id, attempt))
+    if (link?.kind === 'veth' && link.alias === alias) return link
+  }
+  return undefined
 }
 
 /** Where an attachment's veth goes and what its port may do. */
@@ -68,20 +87,16 @@ const nameTaken = (request: VethRequest, hostName: string, cause: NetlinkError):
 export const attachVeth = (nl: NetlinkSocket, request: VethRequest, undo: Undo): Link => {
   const { id, bridge, hairpin, isolated } = request
   const name = createPair(nl, request)
-  undo.add(`delete "${name}"`, () =>
-    withNetlink(NETLINK_ROUTE, again => {
-      const link = linkByName(again, name)
-      if (link) linkDel(again, link)
-    }),
-  )
+  undo.add(`delete "${name}"`, () => deleteVeth(name))
   const host = linkByName(nl, name)
   if (!host) throw new CniError(ErrorCode.internal, `interface "${name}" vanished while it was being set up`)
   bridgePortSet(nl, host, {
     alias: formatAlias(id),
-    group: 0,
     ...(hairpin && { hairpin }),
     ...(isolated && { isolated }),
   })
+  // The host's IPv6 routes through it are ours to make.
+  trySysctl(`net/ipv6/conf/${name}/accept_ra`, '0')
   if (host.master === bridge.index) return host
   throw new CniError(
     ErrorCode.internal,
@@ -89,10 +104,20 @@ export const attachVeth = (nl: NetlinkSocket, request: VethRequest, undo: Undo):
   )
 }
 
+/** Deletes a veth pair by the name of its host's end; one that is gone already is no failure. */
+export const deleteVeth = (name: string): void =>
+  withNetlink(NETLINK_ROUTE, nl => {
+    const link = linkByName(nl, name)
+    if (link) linkDel(nl, link)
+  })
+
+/** Calls an attachment's veth finished: from here on neither a retry nor GC takes it for a leftover. */
+export const finishVeth = (nl: NetlinkSocket, host: Link): void => linkSet(nl, host, { group: 0 })
+
 /** Creates the veth pair under a name that is free, and answers the name of the host's end. */
 const createPair = (nl: NetlinkSocket, request: VethRequest): string => {
   const { id, netns, bridge, mtu } = request
-  for (let attempt = 0; ; attempt++) {
+  for (let attempt = 0; ; ) {
     const name = hostVethName(id, attempt)
     try {
       vethAdd(nl, {
@@ -103,13 +128,28 @@ const createPair = (nl: NetlinkSocket, request: VethRequest): string => {
     } catch (error) {
       if (!(error instanceof NetlinkError) || error.code !== 'EEXIST') throw error
       const taken = linkByName(nl, name)
-      // It is the container's end whose name is taken.
-      if (!taken || attempt >= attempts) throw nameTaken(request, name, error)
-      if (isLeftover(taken, request)) linkDel(nl, taken)
+      if (taken && isLeftover(taken, id)) {
+        linkDel(nl, taken)
+        continue
+      }
+      if (!taken || attempt >= attempts || hasInterface(request)) throw nameTaken(request, name, error)
+      attempt++
     }
   }
 }
 
-/** Is it what a killed ADD of this very attachment left, or a pair whose container got a new namespace? */
-const isLeftover = (link: Link, { id }: VethRequest): boolean =>
-  link.kind === 'veth' && (link.group === halfMadeGroup || link.alias === formatAlias(id))
+/** Is it what a killed ADD of this very attachment left? */
+const isLeftover = (link: Link, id: AttachmentID): boolean =>
+  link.kind === 'veth' &&
+  link.group === halfMadeGroup &&
+  (link.alias === '' || link.alias === formatAlias(id))
+
+/** Is the container's end of the name taken already? */
+const hasInterface = ({ netns, id }: VethRequest): boolean => {
+  const inside = insideNetns(netns, () => NetlinkSocket.open(NETLINK_ROUTE))
+  try {
+    return linkByName(inside, id.ifName) !== undefined
+  } finally {
+    inside.close()
+  }
+}

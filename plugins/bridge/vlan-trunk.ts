@@ -1,5 +1,6 @@
 import * as v from 'valibot'
 import { CniError, ErrorCode } from '../../src/cni/error'
+import type { VlanSpan } from '../../src/netlink/bridge-vlan'
 
 const highestVlan = 4094
 
@@ -43,4 +44,15 @@ export const trunkVlans = (entries: readonly TrunkEntry[]): number[] => {
     vlans.add(entry.id)
   }
   return [...vlans].sort((a, b) => a - b)
+}
+
+/** The spans of VLANs that follow one another: 1, 2, 3, 7 are 1-3 and 7. `vlans` must ascend. */
+export const spansOf = (vlans: readonly number[]): VlanSpan[] => {
+  const spans: { first: number; last: number }[] = []
+  for (const vid of vlans) {
+    const span = spans.at(-1)
+    if (span?.last === vid - 1) span.last = vid
+    else spans.push({ first: vid, last: vid })
+  }
+  return spans
 }

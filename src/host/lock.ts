@@ -20,11 +20,14 @@ const pollMs = { first: 1, longest: 8 }
 export class LockError extends Error {
   readonly code: string
   readonly details: string
+  /** The system call that failed, as node:fs names it; undefined where the lock was only not had in time. */
+  readonly syscall: string | undefined
 
   constructor(path: string, code: string, details: string) {
     super(code === 'EAGAIN' ? `timed out waiting for the lock "${path}"` : `lock "${path}": ${code}`)
     this.code = code
     this.details = details
+    this.syscall = code === 'EAGAIN' ? undefined : 'open'
   }
 }
 

@@ -12,8 +12,8 @@ const lockWaitSeconds = 5
 /** The code of an IptablesError for input that was refused; not an errno's name, as no system call failed. */
 const refused = 'REFUSED'
 
-/** xtables-legacy's exit code when the lock was not had (RESOURCE_PROBLEM in its xtables.h). */
-const exitLocked = 4
+/** RESOURCE_PROBLEM of xtables.h: legacy did not get the lock, or nf_tables is not for this user. */
+const exitResource = 4
 
 /** iptables is not installed, or the kernel will not have it. */
 export class IptablesError extends Error {
@@ -46,10 +46,13 @@ const run = async (argv: readonly [string, ...string[]], stdin?: string): Promis
     return await exec(argv, stdin)
   } catch (error) {
     if (!(error instanceof ExecError)) throw error
-    const locked = error.exitCode === exitLocked
+    if (error.exitCode !== exitResource) throw new IptablesError(error.message, refused, error.details)
+    if (/permission denied/i.test(error.stderr)) {
+      throw new IptablesError(`${argv[0]}: EPERM`, 'EPERM', error.details)
+    }
     throw new IptablesError(
-      locked ? `${argv[0]}: the xtables lock was held for ${lockWaitSeconds} s` : error.message,
-      locked ? 'EAGAIN' : refused,
+      `${argv[0]}: the xtables lock was held for ${lockWaitSeconds} s`,
+      'EAGAIN',
       error.details,
     )
   }

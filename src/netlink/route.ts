@@ -1,7 +1,15 @@
-import { type Addr, addrBytes, addressFamily, addrFromBytes, type Family, formatAddr, widthOf } from '../ip/addr'
+import {
+  type Addr,
+  addrBytes,
+  addressFamily,
+  addrFromBytes,
+  type Family,
+  formatAddr,
+  widthOf,
+} from '../ip/addr'
 import { type Cidr, formatCidr } from '../ip/cidr'
 import { unlessRefused } from './error'
-import { type NetlinkSocket, NLM_F_CREATE } from './socket'
+import { type NetlinkSocket, NLM_F_CREATE, NLM_F_EXCL } from './socket'
 import { type Attribute, messageBody, putU32, readAttributes, readNumber } from './wire/attributes'
 
 /** <linux/rtnetlink.h> */
@@ -36,7 +44,7 @@ const SIZEOF_RTMSG = 12
 export type KernelRoute = {
   dst: Cidr
   gw?: Addr | undefined
-  /** The ifindex it leaves by. */
+  /** The ifindex it leaves by; 0 leaves it to the kernel to find the one that `gw` is reached by. */
   index: number
   priority?: number | undefined
   table?: number | undefined
@@ -85,23 +93,39 @@ export const routeAdd = (nl: NetlinkSocket, route: KernelRoute): void => {
   )
 }
 
-/** Removes a route; one that is not there is no failure. */
+/**
+ * Adds a route to where there is none of the same metric yet, whoever made it: throws EEXIST if there is. One whose
+ * gateway is on no link of this host is refused with ENETUNREACH, EHOSTUNREACH or EINVAL.
+ * Equivalent to: `ip route add $dst via $gw proto $protocol`.
+ */
+export const routeAddNew = (nl: NetlinkSocket, route: KernelRoute): void => {
+  const flags = NLM_F_CREATE | NLM_F_EXCL
+  nl.request(`add ${say(route)}`, { type: RTM_NEWROUTE, flags, body: routeBody(route) })
+}
+
+/** Removes a route, with `protocol` only one of that protocol; one that is not there is no failure. */
 export const routeDel = (nl: NetlinkSocket, route: KernelRoute): void => {
   unlessRefused(['ESRCH'], () =>
     nl.request(`remove ${say(route)}`, { type: RTM_DELROUTE, body: routeBody(route) }),
   )
 }
 
-/** The unicast routes of one family in all tables. Equivalent to: `ip -$family route show table all type unicast`. */
-export const routeList = (
-  nl: NetlinkSocket,
-  family: Family,
-): Required<Omit<KernelRoute, 'mtu' | 'advmss'>>[] => {
+/** A route as the kernel lists it. */
+export type ListedRoute = Required<Omit<KernelRoute, 'mtu' | 'advmss'>>
+
+/**
+ * The unicast routes of one family in all tables, or only those of a protocol.
+ * Equivalent to: `ip -$family route show table all type unicast [proto $protocol]`.
+ */
+export const routeList = (nl: NetlinkSocket, family: Family, protocol?: number): ListedRoute[] => {
   const header = Buffer.alloc(SIZEOF_RTMSG)
   header[0] = addressFamily(family)
-  const routes: Required<Omit<KernelRoute, 'mtu' | 'advmss'>>[] = []
+  header[5] = protocol ?? 0
+  const routes: ListedRoute[] = []
   for (const { type, data } of nl.dump('list the routes', { type: RTM_GETROUTE, body: [header] })) {
     if (type !== RTM_NEWROUTE || data[7] !== RTN_UNICAST) continue
+    // A kernel without strict checking sends those of all protocols.
+    if (protocol !== undefined && data[5] !== protocol) continue
     const attributes = readAttributes(data.subarray(SIZEOF_RTMSG))
     const dst = attributes.get(RTA_DST)
     const gateway = attributes.get(RTA_GATEWAY)

@@ -1,0 +1,77 @@
+/**
+ * What ADD and STATUS refuse of a configuration that can be read. DEL does not look at it: a configuration that was
+ * spoilt after containers were added must not keep them from being removed.
+ */
+import { checkIfName } from '../../src/cni/args'
+import { CniError, ErrorCode } from '../../src/cni/error'
+import type { Result } from '../../src/cni/result'
+import { parseMac } from '../../src/ip/mac'
+import type { BridgeConf } from './config'
+import { requireBackend } from './masquerade'
+import { vlanInterfaceName } from './vlan-gateway'
+
+/** The least MTU of a link that carries IPv4 (RFC 791) or IPv6 (RFC 8200), and the most a veth takes (veth.c). */
+const mtuLimits = { least: 68, leastWithIPv6: 1280, most: 65535 }
+
+const invalid = (message: string, details = '') =>
+  new CniError(ErrorCode.invalidNetworkConfig, message, { details })
+
+const refuseContradictions = (conf: BridgeConf): void => {
+  if (conf.ipamType && !conf.containerInterfaceUp) {
+    throw invalid('cannot use IPAM when DisableContainerInterface flag is set')
+  }
+  if (conf.hairpin && conf.promiscuous) {
+    throw invalid('cannot set hairpin mode and promiscuous mode at the same time')
+  }
+}
+
+const refuseMtu = ({ mtu }: BridgeConf): void => {
+  const { least, most } = mtuLimits
+  if (mtu === undefined || (mtu >= least && mtu <= most)) return
+  throw invalid(`"mtu": ${mtu} is not between ${least} and ${most}`)
+}
+
+const refuseName = (conf: BridgeConf): void => {
+  const names = [conf.bridge, ...(conf.vlan !== 0 && conf.isGateway ? [vlanInterfaceName(conf)] : [])]
+  for (const name of names) {
+    try {
+      checkIfName(name)
+    } catch (error) {
+      throw invalid(`"bridge": no interface can be called "${name}"`, CniError.from(error).message)
+    }
+  }
+}
+
+const refuseMac = ({ mac }: BridgeConf): void => {
+  if (!mac || parseMac(mac.text)) return
+  const code = mac.source === 'CNI_ARGS' ? ErrorCode.invalidEnvironment : ErrorCode.invalidNetworkConfig
+  throw new CniError(code, `${mac.source}: "${mac.text}" is no MAC address`)
+}
+
+const refuseUnsupported = (conf: BridgeConf): void => {
+  if (conf.macSpoofCheck) {
+    throw new CniError(ErrorCode.unsupportedField, '"macspoofchk": true is not supported yet', {
+      details: 'leave the key out',
+    })
+  }
+  requireBackend(conf)
+}
+
+/** Throws code 7, or 2 for what is not supported, or 4 for CNI_ARGS, if no container can be added with this. */
+export const refuseUnusable = (conf: BridgeConf): void => {
+  refuseContradictions(conf)
+  refuseMtu(conf)
+  refuseName(conf)
+  refuseMac(conf)
+  refuseUnsupported(conf)
+}
+
+/** Throws code 7 if the container has IPv6 addresses and its interface could not carry them. */
+export const refuseForIPv6 = (conf: BridgeConf, { ips }: Result, mtu: number): void => {
+  if (!ips.some(({ address }) => address.addr.family === 6)) return
+  if (conf.ipv6 === 'off') throw invalid('"ipv6" is "off", but the IPAM plugin gave out an IPv6 address')
+  const { leastWithIPv6, most } = mtuLimits
+  if (mtu >= leastWithIPv6) return
+  const found = conf.mtu === undefined ? `the least MTU of the host's interfaces, ${mtu},` : `"mtu": ${mtu}`
+  throw invalid(`${found} is not between ${leastWithIPv6} and ${most}, as IPv6 needs it`)
+}

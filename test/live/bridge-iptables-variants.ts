@@ -1,0 +1,63 @@
+import { existsSync } from 'node:fs'
+import t from 'tap'
+import { bridgeConf, hostWithPods } from '../fixtures/bridge'
+import { flavours } from '../fixtures/cni'
+import type { PrivateHost } from '../fixtures/private-host'
+
+const conf = bridgeConf('dual', { isGateway: true, ipMasq: true })
+
+/** A PATH in which the iptables programs are those of one variant. */
+const pathOf = async (host: PrivateHost, variant: string): Promise<string> => {
+  await host.sh(`mkdir -p /run/${variant}; cd /run/${variant}
+    for i in iptables ip6tables; do for p in $i $i-save $i-restore; do ln -s /usr/sbin/xtables-${variant}-multi $p; done; done`)
+  return `/run/${variant}:/usr/sbin:/usr/bin:/sbin:/bin`
+}
+
+for (const flavour of flavours) {
+  for (const variant of ['legacy', 'nft']) {
+    const program = `/usr/sbin/xtables-${variant}-multi`
+    const skip = existsSync(program) ? {} : { skip: `${program} is not installed` }
+    t.test(`[${flavour}] masquerading with iptables-${variant}`, skip, async t => {
+      const { host, pod } = await hostWithPods(t, flavour)
+      const env = { PATH: await pathOf(host, variant) }
+      const save = async () => {
+        const one = (name: string) => host.run(`/run/${variant}/${name}-save`, '-t', 'nat')
+        return ((await one('iptables')) + (await one('ip6tables'))).replaceAll(/^#.*\n|\[\d+:\d+\]/gm, '')
+      }
+      await host.sh(
+        `for i in iptables ip6tables; do /run/${variant}/$i -t nat -N x; /run/${variant}/$i -t nat -X x; done`,
+      )
+      const before = await save()
+      const a = await pod('c1')
+      const result = await a.add(conf, { env })
+      const other = await a.add({ ...conf, isGateway: false }, { env, ifName: 'eth1' })
+      t.equal((await save()).match(/-j CNI-/g)?.length, 4)
+      const check = await a.call('CHECK', { ...conf, prevResult: result }, { env })
+      t.same([check.code, check.stdout], [0, ''])
+      t.equal((await a.call('DEL', { ...conf, prevResult: result }, { env })).stdout, '')
+      t.equal((await a.call('CHECK', { ...conf, prevResult: other }, { env, ifName: 'eth1' })).stdout, '')
+      t.equal((await a.call('DEL', conf, { env, ifName: 'eth1' })).stdout, '')
+      t.equal(await save(), before)
+    })
+  }
+
+  t.test(`[${flavour}] a lock that others hold is waited for, and then "try again later"`, async t => {
+    const { host, pod } = await hostWithPods(t, flavour)
+    const env = { PATH: await pathOf(host, 'legacy') }
+    const a = await pod('c1')
+    await a.add(conf, { env })
+    await a.call('DEL', conf, { env })
+    const before = await host.snapshot()
+    // Held a little longer than the five seconds an ADD waits; its undo gets it.
+    const holder = host.exec(['flock', '/run/xtables.lock', 'sh', '-c', 'touch /run/held; sleep 7'])
+    await host.sh('while [ ! -e /run/held ]; do sleep 0.05; done')
+    const { code, json } = await a.call('ADD', conf, { env })
+    t.equal(code, 1)
+    t.equal(json.code, 11)
+    t.match(json.msg, /iptables-restore: the xtables lock was held for 5 s/)
+    await holder
+    t.equal(await host.snapshot(), before)
+    t.equal(await a.link(), undefined)
+    await a.add(conf, { env })
+  })
+}

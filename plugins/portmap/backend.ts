@@ -1,37 +1,55 @@
 import { runAll } from '../../src/cni/error'
 import { type Backend, backends } from '../../src/netfilter/backend'
+import type { Claimed } from './claims'
 import type { PortmapConf } from './config'
 import * as iptables from './iptables'
 import * as nftables from './nftables'
+import { checkPortsNftables } from './nftables-check'
+import type { InstalledRules, OwnerID, PortOwner } from './owners'
+
+/** Who is to stay and who is to go when a network is cleaned up. */
+export type Collection = {
+  readonly network: string
+  /** The containers whose rules stay. */
+  readonly kept: readonly string[]
+  /** The attachments known to be gone; rules may name others. */
+  readonly gone: readonly PortOwner[]
+}
 
 /** What either way of programming the packet filter does for portmap. */
 export type PortBackend = {
-  /** Opens the container's ports. `repeated`: the container may have rules already, which are replaced. */
-  forward(conf: PortmapConf, repeated: boolean): Promise<void>
+  /** The rules `forward` is going to make, as far as they can be told before. */
+  plan(conf: PortmapConf, claimed?: Claimed): InstalledRules
+  /**
+   * Opens the container's ports, in place of those it had before. `note` hears of the rules there are by now, each
+   * time some were added.
+   */
+  forward(conf: PortmapConf, claimed: Claimed, note: (rules: InstalledRules) => void): Promise<void>
   /** Throws unless the rules of `forward` are there. */
   check(conf: PortmapConf): Promise<void>
-  /** Removes all rules of a container; none there is no failure. */
-  unforward(network: string, containerID: string): Promise<void>
-  /** The containers of a network that have rules. */
-  containers(network: string): Promise<ReadonlySet<string>>
+  /** Removes all rules of an attachment; none there is no failure. `rules` are those its record names. */
+  unforward(id: OwnerID, rules: InstalledRules | undefined): Promise<void>
+  /** Removes the rules of a network's attachments that are gone. */
+  collect(collection: Collection): Promise<void>
   /** Throws the reason if the backend can't be used on this host. */
-  probe(): Promise<void>
+  probe(conf: PortmapConf): Promise<void>
 }
 
 const implementations: Record<Backend, PortBackend> = {
   iptables: {
+    plan: iptables.plannedIptables,
     forward: iptables.forwardPortsIptables,
     check: iptables.checkPortsIptables,
     unforward: iptables.unforwardPortsIptables,
-    containers: iptables.mappedContainersIptables,
+    collect: iptables.collectPortsIptables,
     probe: iptables.probeIptables,
   },
   nftables: {
+    plan: nftables.plannedNftables,
     forward: nftables.forwardPortsNftables,
-    check: nftables.checkPortsNftables,
-    unforward: (_, containerID) => nftables.unforwardPortsNftables(containerID),
-    // Its comments name the container alone; the records of claimed ports tell the network.
-    containers: async () => new Set(),
+    check: checkPortsNftables,
+    unforward: nftables.unforwardPortsNftables,
+    collect: nftables.collectPortsNftables,
     probe: nftables.probeNftables,
   },
 }

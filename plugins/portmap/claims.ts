@@ -1,249 +1,240 @@
 /**
  * Who has which port of the host, so that a second container that wants one is told, by name, instead of getting
- * rules that never match. Kept in memory-backed files, since the rules do not survive a reboot either:
- *
- *   /run/kubenet-cni/hostports/owners/<24 hex digits>               what a container has: a JSON object
- *   /run/kubenet-cni/hostports/claims/tcp-8080/any4 -> <24 hex digits>   a symbolic link per port and address
- *   /run/kubenet-cni/hostports/lock                                 flock(2)
- *
- * It is advice: rules the reference made are not in it, and where it can't be kept the ports are opened all the same.
+ * rules that never match. It is advice like the records of the owners: rules the reference made are not in it, and
+ * where it can't be kept the ports are opened all the same.
  */
-import {
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  readlinkSync,
-  rmdirSync,
-  statSync,
-  symlinkSync,
-  unlinkSync,
-  writeFileSync,
-} from 'node:fs'
-import * as v from 'valibot'
-import { platform } from '#platform'
-import { CniError, ErrorCode, errnoOf } from '../../src/cni/error'
+import { lstatSync, mkdirSync } from 'node:fs'
+import { CniError, ErrorCode } from '../../src/cni/error'
 import type { Call } from '../../src/cni/plugin'
-import { withLock } from '../../src/host/lock'
+import { LockError, withLock } from '../../src/host/lock'
 import { warn } from '../../src/host/log'
-import { formatAddr } from '../../src/ip/addr'
-import { mappingsOf, type PortMapping, type PortmapConf } from './config'
+import { type Family, formatAddr } from '../../src/ip/addr'
+import {
+  dropClaim,
+  familyOf,
+  formatClaim,
+  isEveryAddress,
+  parseClaim,
+  rivalsOf,
+  takeClaim,
+} from './claim-files'
+import { mappingsOf, type PortmapConf } from './config'
+import {
+  eraseOwner,
+  hostportsFolder,
+  type InstalledRules,
+  isAlive,
+  keyOf,
+  type OwnerID,
+  ownerPath,
+  type PortOwner,
+  readOwner,
+  writeOwner,
+} from './owners'
 
-export const claimsFolder = '/run/kubenet-cni/hostports'
+type Claim = { readonly claim: string; readonly family: Family }
 
-const ownerSchema = v.object({
-  network: v.string(),
-  containerID: v.string(),
-  ifName: v.string(),
-  /** The container's namespace, which tells whether it still lives; absent if portmap was not shown one. */
-  netns: v.optional(v.object({ path: v.string(), dev: v.number(), ino: v.number() })),
-  /** "tcp-8080/any4" and so on: the claims, as paths below claims/. */
-  claims: v.array(v.string()),
-})
-
-/** A container with host ports. */
-export type PortOwner = v.InferOutput<typeof ownerSchema>
-
-const keyOf = ({
-  network,
-  containerID,
-  ifName,
-}: {
-  network: string
-  containerID: string
-  ifName: string
-}): string => platform.sha512Hex(`${network}\n${containerID}\n${ifName}`).slice(0, 24)
-
-const ownerPath = (key: string): string => `${claimsFolder}/owners/${key}`
-
-const claimPath = (claim: string): string => `${claimsFolder}/claims/${claim}`
-
-const ignoringAbsence = (work: () => void): void => {
-  try {
-    work()
-  } catch (error) {
-    if (errnoOf(error) !== 'ENOENT' && errnoOf(error) !== 'ENOTEMPTY') throw error
-  }
-}
-
-const readOwner = (key: string): PortOwner | undefined => {
-  try {
-    const parsed = v.safeParse(ownerSchema, JSON.parse(readFileSync(ownerPath(key), 'utf8')))
-    return parsed.success ? parsed.output : undefined
-  } catch {
-    return undefined // gone, or cut off by a crash: nobody's
-  }
-}
-
-/** Every owner there is a record of. */
-export const listOwners = (): PortOwner[] => {
-  try {
-    return readdirSync(`${claimsFolder}/owners`).flatMap(key => readOwner(key) ?? [])
-  } catch (error) {
-    if (errnoOf(error) === 'ENOENT') return []
-    throw error
-  }
-}
-
-/** Is the container's namespace still the one it had? Without a record of one it counts as alive. */
-const isAlive = ({ netns }: PortOwner): boolean => {
-  if (!netns) return true
-  const found = statSync(netns.path, { throwIfNoEntry: false })
-  return found?.dev === netns.dev && found.ino === netns.ino
-}
-
-/** The claims of one mapping: one an address, one a family for all addresses. */
-const claimsOf = (conf: PortmapConf): { claim: string; mapping: PortMapping }[] => {
+/** The claims of all mappings: one an address, one a family for all addresses. */
+const claimsOf = (conf: PortmapConf): Claim[] => {
   const families = conf.addresses.map(({ addr }) => addr.family)
   return families.flatMap(family =>
-    mappingsOf(conf, family).map(mapping => {
-      const where = mapping.hostIP ? formatAddr(mapping.hostIP) : `any${family}`
-      return { claim: `${mapping.protocol}-${mapping.hostPort}/${where}`, mapping }
+    mappingsOf(conf, family).map(({ protocol, hostPort, hostIP }) => {
+      const where = hostIP ? formatAddr(hostIP) : `any${family}`
+      return { claim: formatClaim(protocol, hostPort, where), family }
     }),
   )
 }
 
-/** The claims on the same port that overlap: the same address, or one of them being for all of the family. */
-const rivalsOf = (claim: string): string[] => {
-  const [port = '', where = ''] = claim.split('/')
-  const familyOf = (name: string) => (name === 'any6' || name.includes(':') ? 6 : 4)
-  let names: string[]
-  try {
-    names = readdirSync(claimPath(port))
-  } catch (error) {
-    if (errnoOf(error) === 'ENOENT') return []
-    throw error
-  }
-  return names
-    .filter(name => familyOf(name) === familyOf(where))
-    .filter(name => name === where || name.startsWith('any') || where.startsWith('any'))
-    .map(name => `${port}/${name}`)
+const forget = (folder: string, owner: PortOwner): void => {
+  const key = keyOf(owner)
+  for (const claim of owner.claims) dropClaim(folder, claim, key)
+  // Last: a crash in between leaves an owner of too much, never a claim that nobody can give back.
+  eraseOwner(folder, key)
 }
 
-const holderOf = (claim: string): string | undefined => {
-  try {
-    return readlinkSync(claimPath(claim))
-  } catch {
-    return undefined
-  }
-}
-
-const conflict = (mapping: PortMapping, owner: PortOwner): CniError =>
-  new CniError(
+/** The failure of one who wants `claim`, where `owner` has `rival`. */
+const conflict = (claim: string, rival: string, owner: PortOwner): CniError => {
+  const { protocol, hostPort, where } = parseClaim(claim)
+  const place = parseClaim(rival).where
+  const about = [
+    owner.pod && `pod ${owner.pod}`,
+    `network ${owner.network}`,
+    `interface ${owner.ifName}`,
+    owner.netns && `netns ${owner.netns.path}`,
+    `which has it on ${isEveryAddress(place) ? `all IPv${familyOf(place)} addresses` : place}`,
+  ]
+  const port = isEveryAddress(where) ? `${hostPort}/${protocol}` : `${hostPort}/${protocol} of ${where}`
+  return new CniError(
     ErrorCode.invalidNetworkConfig,
-    `host port ${mapping.hostPort}/${mapping.protocol} is taken by container ${owner.containerID}`,
-    {
-      details: `network ${owner.network}, interface ${owner.ifName}${owner.netns ? `, netns ${owner.netns.path}` : ''}`,
-    },
+    `host port ${port} is taken by container ${owner.containerID}`,
+    { details: `${about.filter(Boolean).join(', ')}; delete that container or choose another host port` },
   )
+}
 
-const forget = (key: string, owner: PortOwner): void => {
-  for (const claim of owner.claims) {
-    // A claim that has changed hands is not ours to give back.
-    if (holderOf(claim) === key) ignoringAbsence(() => unlinkSync(claimPath(claim)))
-    ignoringAbsence(() => rmdirSync(claimPath(claim.split('/')[0] ?? '')))
-  }
-  ignoringAbsence(() => unlinkSync(ownerPath(key)))
+const sameWords = (a: readonly string[], b: readonly string[]): boolean =>
+  a.length === b.length && a.every((word, i) => word === b[i])
+
+/**
+ * Do the rules of `owner`, which come first, take every connection? Between different conditions nobody here can
+ * tell, and networks may share a port by them.
+ */
+const shadows = (owner: PortOwner, family: Family, conf: PortmapConf): boolean => {
+  const conditions = owner.conditions?.[family] ?? []
+  return conditions.length === 0 || sameWords(conditions, conf.conditions[family])
 }
 
 /** The owners whose claims are in the way; throws code 7 naming one that is alive. */
-const deadRivals = (
-  key: string,
-  wanted: readonly { claim: string; mapping: PortMapping }[],
-): Map<string, PortOwner> => {
+const deadRivals = (folder: string, conf: PortmapConf, wanted: readonly Claim[]): PortOwner[] => {
   const dead = new Map<string, PortOwner>()
-  for (const { claim, mapping } of wanted) {
-    for (const rival of rivalsOf(claim)) {
-      const holder = holderOf(rival)
-      if (holder === undefined || holder === key) continue
-      const owner = readOwner(holder)
-      if (owner && isAlive(owner)) throw conflict(mapping, owner)
-      if (owner) dead.set(holder, owner)
-      else ignoringAbsence(() => unlinkSync(claimPath(rival)))
+  for (const { claim, family } of wanted) {
+    for (const rival of rivalsOf(folder, claim, keyOf(conf))) {
+      const owner = readOwner(folder, rival.holder)
+      if (!owner) dropClaim(folder, rival.claim, rival.holder)
+      // A runtime gives all networks of a container the same ports; the first one's rules serve them.
+      else if (owner.containerID === conf.containerID) continue
+      else if (!isAlive(owner)) dead.set(rival.holder, owner)
+      else if (shadows(owner, family, conf)) throw conflict(claim, rival.claim, owner)
     }
   }
-  return dead
+  return [...dead.values()]
 }
 
-const write = (key: string, owner: PortOwner): void => {
-  mkdirSync(`${claimsFolder}/owners`, { recursive: true, mode: 0o700 })
-  // Before the claims: a crash in between leaves an owner too much, never a claim that nobody can give back.
-  writeFileSync(ownerPath(key), JSON.stringify(owner), { mode: 0o600 })
-  for (const claim of owner.claims) {
-    mkdirSync(claimPath(claim.split('/')[0] ?? ''), { recursive: true, mode: 0o700 })
-    try {
-      symlinkSync(key, claimPath(claim))
-    } catch (error) {
-      if (errnoOf(error) !== 'EEXIST') throw error
-    }
+/** The pod in CNI_ARGS as Kubernetes' runtimes name it: "namespace/name". */
+const podOf = (args: string): string | undefined => {
+  const value = (key: string) => new RegExp(`(?:^|;)${key}=([^;]*)`).exec(args)?.[1]
+  const name = value('K8S_POD_NAME')
+  return name && [value('K8S_POD_NAMESPACE'), name].filter(Boolean).join('/')
+}
+
+const recordOf = (call: Call, conf: PortmapConf, claims: readonly Claim[]): PortOwner => {
+  const { network, containerID, ifName, conditions } = conf
+  const { path, dev, ino } = call.netns ?? {}
+  const pod = podOf(call.env.args)
+  return {
+    network,
+    containerID,
+    ifName,
+    ...(pod && { pod }),
+    ...(path !== undefined && dev !== undefined && ino !== undefined && { netns: { path, dev, ino } }),
+    claims: [...new Set(claims.map(({ claim }) => claim))],
+    ...((conditions[4].length > 0 || conditions[6].length > 0) && {
+      conditions: { 4: [...conditions[4]], 6: [...conditions[6]] },
+    }),
+    addresses: conf.addresses.map(({ addr }) => formatAddr(addr)),
   }
 }
 
-const locked = async <T>(work: () => T): Promise<T> => {
-  mkdirSync(claimsFolder, { recursive: true, mode: 0o700 })
-  return withLock(`${claimsFolder}/lock`, work)
+const locked = async <T>(folder: string, work: () => T | Promise<T>): Promise<T> => {
+  mkdirSync(folder, { recursive: true, mode: 0o700 })
+  return withLock(`${folder}/lock`, work)
 }
 
-/** What claiming found: dead owners whose rules have to go, and whether this attachment had claims already. */
-export type Claimed = { readonly dead: readonly PortOwner[]; readonly repeated: boolean }
+/** Did a file system refuse it, as one that is read-only or full does? A lock not had in time is no such thing. */
+const isUnwritable = (error: unknown): boolean =>
+  error instanceof LockError ? error.code !== 'EAGAIN' : error instanceof Error && 'syscall' in error
 
-/** Claims the ports for this container, from dead owners too. Throws code 7 naming a living one that has one. */
-export const claimPorts = async (call: Call, conf: PortmapConf): Promise<Claimed> => {
-  const { network, containerID, ifName } = conf
+/** What claiming found. */
+export type Claimed = {
+  /** Owners that are gone and had one of the ports. */
+  readonly dead: readonly PortOwner[]
+  /** The attachment's own record, of an ADD before. */
+  readonly earlier: PortOwner | undefined
+  /** False where nothing can be recorded: nobody knows then what was there before. */
+  readonly recorded: boolean
+}
+
+export type ClaimOptions = {
+  /** What the record is to say of the rules. */
+  readonly rules?: InstalledRules
+  /** Removes what is left of an owner that is gone, before anybody has its ports. */
+  readonly bury?: (owner: PortOwner) => Promise<void>
+  readonly folder?: string
+}
+
+/**
+ * Claims the ports for this container, from dead owners too. Throws code 7 naming a living one that has one, and
+ * what `bury` throws; nothing is claimed then.
+ */
+export const claimPorts = async (
+  call: Call,
+  conf: PortmapConf,
+  { rules, bury, folder = hostportsFolder }: ClaimOptions = {},
+): Promise<Claimed> => {
   const key = keyOf(conf)
   const wanted = claimsOf(conf)
-  const { path, dev, ino } = call.netns ?? {}
-  const netns = path !== undefined && dev !== undefined && ino !== undefined ? { path, dev, ino } : undefined
+  const record = { ...recordOf(call, conf, wanted), ...(rules && { rules }) }
+  let burial: unknown
   try {
-    return await locked(() => {
-      const dead = deadRivals(key, wanted)
-      for (const [rival, owner] of dead) forget(rival, owner)
-      const earlier = readOwner(key)
-      if (earlier) forget(key, earlier)
-      write(key, {
-        network,
-        containerID,
-        ifName,
-        ...(netns && { netns }),
-        claims: wanted.map(({ claim }) => claim),
-      })
-      return { dead: [...dead.values()], repeated: earlier !== undefined }
+    return await locked(folder, async () => {
+      const dead = deadRivals(folder, conf, wanted)
+      for (const owner of dead) {
+        await bury?.(owner).catch(error => {
+          burial = error
+          throw error
+        })
+        forget(folder, owner)
+      }
+      const earlier = readOwner(folder, key)
+      // Before the claims, as without it they are nobody's.
+      writeOwner(folder, record)
+      for (const claim of record.claims) takeClaim(folder, claim, key)
+      for (const claim of earlier?.claims ?? [])
+        if (!record.claims.includes(claim)) dropClaim(folder, claim, key)
+      return { dead, earlier, recorded: true }
     })
   } catch (error) {
-    if (error instanceof CniError || !['EROFS', 'EACCES', 'EPERM', 'ENOSPC'].includes(errnoOf(error) ?? ''))
-      throw error
-    warn(
-      `portmap: host ports are not recorded, conflicts go unnoticed: ${error instanceof Error ? error.message : ''}`,
-    )
-    // Without records nobody knows, so the backend has to look.
-    return { dead: [], repeated: true }
+    if (error === burial || !isUnwritable(error)) throw error
+    const said = error instanceof Error ? error.message : ''
+    warn(`portmap: host ports are not recorded, conflicts go unnoticed: ${said}`)
+    return { dead: [], earlier: undefined, recorded: false }
+  }
+}
+
+/** Adds to an attachment's record what rules it has; without a record nothing is noted. */
+export const noteRules = (id: OwnerID, rules: InstalledRules, folder: string = hostportsFolder): void => {
+  const owner = readOwner(folder, keyOf(id))
+  if (!owner) return
+  try {
+    writeOwner(folder, { ...owner, rules })
+  } catch (error) {
+    // DEL looks through everything then.
+    if (!isUnwritable(error)) throw error
   }
 }
 
 /** The record of an attachment's ports; undefined if there is none. */
-export const ownerOf = (id: {
-  network: string
-  containerID: string
-  ifName: string
-}): PortOwner | undefined => readOwner(keyOf(id))
+export const ownerOf = (id: OwnerID, folder: string = hostportsFolder): PortOwner | undefined =>
+  readOwner(folder, keyOf(id))
 
-/** The protocol and host port of each of an owner's claims. */
-export const portsOf = (owner: PortOwner): { protocol: string; hostPort: number }[] =>
-  owner.claims.map(claim => {
-    const [protocol = '', port = ''] = (claim.split('/')[0] ?? '').split('-')
-    return { protocol, hostPort: Number(port) }
-  })
+/** The UDP ports among an owner's claims. */
+export const udpPortsOf = (owner: PortOwner): number[] =>
+  owner.claims
+    .map(parseClaim)
+    .filter(({ protocol }) => protocol === 'udp')
+    .map(({ hostPort }) => hostPort)
+
+const isThere = (path: string): boolean => {
+  try {
+    lstatSync(path)
+    return true
+  } catch {
+    return false
+  }
+}
 
 /** Gives back all ports of an attachment; none claimed is no failure. */
-export const releasePorts = async (id: {
-  network: string
-  containerID: string
-  ifName: string
-}): Promise<void> => {
+export const releasePorts = async (id: OwnerID, folder: string = hostportsFolder): Promise<void> => {
   const key = keyOf(id)
-  if (!statSync(ownerPath(key), { throwIfNoEntry: false })) return
-  await locked(() => {
-    const owner = readOwner(key)
-    if (owner) forget(key, owner)
-    else ignoringAbsence(() => unlinkSync(ownerPath(key)))
-  })
+  if (!isThere(ownerPath(folder, key))) return
+  try {
+    await locked(folder, () => {
+      const owner = readOwner(folder, key)
+      if (owner) forget(folder, owner)
+      else eraseOwner(folder, key)
+    })
+  } catch (error) {
+    if (!isUnwritable(error)) throw error
+    // Whoever wants the ports finds an owner that is gone.
+    warn(`portmap: host ports are still recorded: ${error instanceof Error ? error.message : ''}`)
+  }
 }

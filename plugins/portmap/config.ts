@@ -15,10 +15,20 @@ export const protocols = ['tcp', 'udp', 'sctp'] as const
 
 export type Protocol = (typeof protocols)[number]
 
+const wholeNumber = () =>
+  v.pipe(
+    v.number(),
+    v.check(
+      value => Number.isInteger(value),
+      issue => `expected a whole number but received ${JSON.stringify(issue.input)}`,
+    ),
+  )
+
 const portMapping = () =>
   v.object({
-    hostPort: v.pipe(v.number(), v.integer(), v.description('Port on the host, 1 to 65535')),
-    containerPort: v.pipe(v.number(), v.integer(), v.description('Port in the container, 1 to 65535')),
+    // One that is not there is 0, as in Go, and refused like it.
+    hostPort: v.optional(v.pipe(wholeNumber(), v.description('Port on the host, 1 to 65535')), 0),
+    containerPort: v.optional(v.pipe(wholeNumber(), v.description('Port in the container, 1 to 65535')), 0),
     protocol: v.optional(
       v.pipe(v.string(), v.description('"tcp", "udp" or "sctp", in any case; default tcp')),
     ),
@@ -53,8 +63,7 @@ export const portmapSchema = () =>
     masqAll: v.optional(v.pipe(v.boolean(), v.description('Masquerade every connection to a host port'))),
     markMasqBit: v.optional(
       v.pipe(
-        v.number(),
-        v.integer(),
+        wholeNumber(),
         v.description('Bit of the packet mark that says "masquerade", 0 to 31; default 13'),
       ),
     ),
@@ -162,12 +171,20 @@ const chooseBackend = (conf: RawConf): Backend => {
   )
 }
 
-/** Conditions go into the input of another program: what would end a line or a word there is refused. */
-const checkConditions = (key: string, list: readonly string[] | undefined): readonly string[] => {
-  const bad = list?.find(word => /[\p{Cc};]/u.test(word))
-  if (bad !== undefined)
-    throw invalid(`"${key}": ${JSON.stringify(bad)} has a control character or a semicolon`)
-  return list ?? []
+/**
+ * Conditions go into the input of another program, as single words into that of iptables-restore, as they are into
+ * nft's: what would end the line, or take the rest of the rule away there, is refused.
+ */
+const checkConditions = (
+  key: string,
+  list: readonly string[] | undefined,
+  backend: Backend,
+): readonly string[] => {
+  const forbidden = backend === 'iptables' ? /\p{Cc}/u : /[\p{Cc};#\\]/u
+  const bad = list?.find(word => forbidden.test(word))
+  if (bad === undefined) return list ?? []
+  const what = backend === 'iptables' ? 'a control character' : 'a control character or one of ; # \\'
+  throw invalid(`"${key}": ${JSON.stringify(bad)} has ${what}`)
 }
 
 const checkSetMarkChain = (chain: string | undefined): string | undefined => {
@@ -195,24 +212,36 @@ const containerAddresses = (result: Result, ifName: string): Cidr[] => {
   })
 }
 
+/** The result of the plugins before. For ADD and CHECK it must be one; a broken cache must not keep DEL from cleaning. */
+const readPrevResult = ({ conf, env, version }: Call): Result | undefined => {
+  if (conf.prevResult === undefined) return undefined
+  try {
+    return parseResult(conf.prevResult, version, 'prevResult')
+  } catch (error) {
+    if (env.command === 'ADD' || env.command === 'CHECK') throw error
+    return undefined
+  }
+}
+
 /** Reads portmap's configuration; throws code 7 on anything not right. */
 export const readPortmapConf = (call: Call): PortmapConf => {
   const conf = parseBySchema(portmapSchema(), call.raw, 'portmap')
-  const { prevResult } = call.conf
-  const result = prevResult === undefined ? undefined : parseResult(prevResult, call.version, 'prevResult')
+  const result = readPrevResult(call)
   const externalSetMarkChain = checkSetMarkChain(conf.externalSetMarkChain)
+  const markBit = checkMarkBit(conf.markMasqBit, externalSetMarkChain)
+  const backend = chooseBackend(conf)
   return {
     network: conf.name,
     containerID: call.env.containerID,
     ifName: call.env.ifName,
-    markBit: checkMarkBit(conf.markMasqBit, externalSetMarkChain),
-    backend: chooseBackend(conf),
+    markBit,
+    backend,
     snat: conf.snat ?? true,
     masqAll: conf.masqAll ?? false,
     externalSetMarkChain,
     conditions: {
-      4: checkConditions('conditionsV4', conf.conditionsV4),
-      6: checkConditions('conditionsV6', conf.conditionsV6),
+      4: checkConditions('conditionsV4', conf.conditionsV4, backend),
+      6: checkConditions('conditionsV6', conf.conditionsV6, backend),
     },
     mappings: (conf.runtimeConfig?.portMappings ?? []).map(readMapping),
     prevResult: result,

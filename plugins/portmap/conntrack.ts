@@ -36,11 +36,20 @@ const localAddresses = (family: Family): ((addr: Addr | undefined) => boolean) =
   }
 }
 
-/** After ADD: forgets flows that came to a host port on an address of this host and went anywhere but to the pod. */
-export const forgetFlowsToOthers = (pod: Addr, ports: readonly number[]): void => {
+/**
+ * After ADD: forgets flows that came to a host port on an address of this host and went anywhere but to the pod.
+ * `isMapped` tells where each port is open, if that is not on all addresses.
+ */
+export const forgetFlowsToOthers = (
+  pod: Addr,
+  ports: readonly number[],
+  isMapped: (at: Addr, port: number) => boolean = () => true,
+): void => {
   if (ports.length === 0) return
   const isLocal = localAddresses(pod.family)
-  forget(pod.family, ports, ({ original, reply }) => !sameAddr(reply.src, pod) && isLocal(original.dst))
+  forget(pod.family, ports, ({ original: { dst, dstPort }, reply }) => {
+    return dst !== undefined && isMapped(dst, dstPort) && !sameAddr(reply.src, pod) && isLocal(dst)
+  })
 }
 
 /** After DEL: forgets flows that came to a host port and went to the pod; without its address, to any pod. */

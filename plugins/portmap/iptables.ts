@@ -1,5 +1,5 @@
 /** Port mappings with iptables: one iptables-restore a family, in the common case without reading anything before. */
-import { CniError, ErrorCode } from '../../src/cni/error'
+import { CniError, ErrorCode, runAll } from '../../src/cni/error'
 import type { Family } from '../../src/ip/addr'
 import type { Cidr } from '../../src/ip/cidr'
 import {
@@ -7,15 +7,20 @@ import {
   commentOf,
   deletionOf,
   hasIptables,
-  IptablesError,
+  type IptablesError,
   iptablesRestore,
   iptablesSave,
   isRefused,
+  type TableDump,
   type TableScript,
   targetOf,
 } from '../../src/netfilter/iptables'
-import { hostportChains, parseHostportComment } from '../../src/netfilter/names'
+import { hostportChains } from '../../src/netfilter/names'
+import type { Collection } from './backend'
+import type { Claimed } from './claims'
 import type { PortmapConf } from './config'
+import { mayHaveChain } from './iptables-probe'
+import type { InstalledRules, OwnerID } from './owners'
 import {
   addLine,
   type ChainRule,
@@ -23,12 +28,27 @@ import {
   containerRules,
   dnatChain,
   localnetRules,
+  networkOfComment,
   sharedNatRules,
 } from './rules-iptables'
 
 const families: readonly Family[] = [4, 6]
 
-const guardsLocalnet = (conf: PortmapConf, family: Family): boolean => family === 4 && conf.snat
+// Two first containers of a node at once get in each other's way at most once for every shared chain.
+const maxAttempts = 5
+
+const restoreNat = (family: Family, lines: readonly string[]): Promise<void> =>
+  iptablesRestore(family, [{ table: 'nat', lines }])
+
+/** The rules in shared chains that lead to the container's own, as its record keeps them. */
+export const plannedIptables = (conf: PortmapConf): InstalledRules => {
+  const jumps: { [family in Family]?: string[] } = {}
+  for (const address of conf.addresses) {
+    const { entries } = containerRules(conf, address)
+    jumps[address.addr.family] = entries.map(({ chain, rule }) => `${chain} ${rule}`)
+  }
+  return { backend: 'iptables', jumps }
+}
 
 /** Adds the container's rules if everything shared is in place and nothing of the container is. */
 const addAtOnce = (conf: PortmapConf, address: Cidr): Promise<void> => {
@@ -44,48 +64,60 @@ const addAtOnce = (conf: PortmapConf, address: Cidr): Promise<void> => {
     ],
   }
   const filter: TableScript = { table: 'filter', lines: localnetRules().rules.map(checkLine) }
-  return iptablesRestore(family, guardsLocalnet(conf, family) ? [filter, nat] : [nat])
+  return iptablesRestore(family, family === 4 ? [filter, nat] : [nat])
 }
 
 /** The lines that make shared chains and rules complete; order and position of those that exist stay. */
-const completeShared = async (
-  family: Family,
-  table: TableScript['table'],
+const linesToComplete = (
+  found: TableDump,
   { chains, rules }: { chains: readonly string[]; rules: readonly ChainRule[] },
-): Promise<{ lines: string[]; found: Awaited<ReturnType<typeof iptablesSave>> }> => {
-  const found = await iptablesSave(family, table)
-  const lines = chains.filter(chain => !found.chains.has(chain)).map(chain => `-N ${chain}`)
-  const missing = rules.filter(({ chain, rule }) => !found.rules.includes(`-A ${chain} ${rule}`))
-  return { lines: [...lines, ...missing.map(addLine)], found }
-}
+): string[] => [
+  ...chains.filter(chain => !found.chains.has(chain)).map(chain => `-N ${chain}`),
+  ...rules.filter(({ chain, rule }) => !found.rules.includes(`-A ${chain} ${rule}`)).map(addLine),
+]
 
 /** Adds the container's rules after a look at what is there: for the first container, and for a repeated ADD. */
 const addAfterReading = async (conf: PortmapConf, address: Cidr): Promise<void> => {
   const { family } = address.addr
   const { chain, rules, entries } = containerRules(conf, address)
-  const { lines, found } = await completeShared(family, 'nat', sharedNatRules(conf))
-  const stale = found.rules.filter(rule => targetOf(rule) === chain).map(deletionOf)
-  const own = found.chains.has(chain) ? [...stale, `-F ${chain}`] : [`-N ${chain}`]
-  const scripts: TableScript[] = [
-    { table: 'nat', lines: [...lines, ...own, ...[...rules, ...entries].map(addLine)] },
-  ]
-  if (guardsLocalnet(conf, family)) {
-    const guard = await completeShared(family, 'filter', localnetRules())
-    if (guard.lines.length > 0) scripts.push({ table: 'filter', lines: guard.lines })
+  const scripts: TableScript[] = []
+  if (family === 4) {
+    const lines = linesToComplete(await iptablesSave(family, 'filter'), localnetRules())
+    if (lines.length > 0) scripts.push({ table: 'filter', lines })
   }
+  const found = await iptablesSave(family, 'nat')
+  const own = found.chains.has(chain) ? [...jumpsTo(found, chain), `-F ${chain}`] : [`-N ${chain}`]
+  const shared = linesToComplete(found, sharedNatRules(conf))
+  scripts.push({ table: 'nat', lines: [...shared, ...own, ...[...rules, ...entries].map(addLine)] })
   await iptablesRestore(family, scripts)
 }
 
-/** Opens the container's ports on the host, for every family it has an address of. */
-export const forwardPortsIptables = async (conf: PortmapConf): Promise<void> => {
-  for (const address of conf.addresses) {
+/** The lines that delete every rule which leads to a chain. */
+const jumpsTo = (found: TableDump, chain: string): string[] =>
+  found.rules.filter(rule => targetOf(rule) === chain).map(deletionOf)
+
+const addRules = async (conf: PortmapConf, address: Cidr): Promise<void> => {
+  for (let attempt = 0; ; attempt++) {
     try {
-      await addAtOnce(conf, address)
+      return await (attempt === 0 ? addAtOnce(conf, address) : addAfterReading(conf, address))
     } catch (error) {
-      if (!isRefused(error)) throw error
-      await addAfterReading(conf, address)
+      if (!isRefused(error) || attempt === maxAttempts) throw error
     }
   }
+}
+
+/**
+ * Opens the container's ports on the host, for every family it has an address of; rules it has already are replaced,
+ * those of other families removed if it may have some.
+ */
+export const forwardPortsIptables = async (
+  conf: PortmapConf,
+  { earlier, recorded }: Claimed,
+): Promise<void> => {
+  for (const address of conf.addresses) await addRules(conf, address)
+  if (recorded && !earlier) return
+  const others = families.filter(family => !conf.addresses.some(({ addr }) => addr.family === family))
+  for (const family of others) await removeByReading(family, dnatChain(conf.network, conf.containerID))
 }
 
 /** Throws unless all rules of the container are there, naming the first that is not. */
@@ -94,9 +126,9 @@ export const checkPortsIptables = async (conf: PortmapConf): Promise<void> => {
     const { rules, entries } = containerRules(conf, address)
     const wanted = [...sharedNatRules(conf).rules, ...rules, ...entries]
     try {
-      await iptablesRestore(address.addr.family, [{ table: 'nat', lines: wanted.map(checkLine) }])
+      await restoreNat(address.addr.family, wanted.map(checkLine))
     } catch (error) {
-      if (!(error instanceof IptablesError) || !isRefused(error)) throw error
+      if (!isRefused(error)) throw error
       throw missingRule(address.addr.family, wanted, error)
     }
   }
@@ -113,29 +145,62 @@ const missingRule = (family: Family, wanted: readonly ChainRule[], error: Iptabl
   )
 }
 
-/** Removes all rules of a container, of both families, by reading what is there: no port needs to be known. */
-export const unforwardPortsIptables = async (network: string, containerID: string): Promise<void> => {
-  for (const family of families.filter(hasIptables)) {
-    const chain = dnatChain(network, containerID)
-    const { chains, rules } = await iptablesSave(family, 'nat')
-    if (!chains.has(chain)) continue
-    const lines = rules.filter(rule => targetOf(rule) === chain).map(deletionOf)
-    await iptablesRestore(family, [{ table: 'nat', lines: [...lines, `-F ${chain}`, `-X ${chain}`] }])
+/** Removes chains of containers and all rules that lead to them, as far as they are there. */
+const removeChains = async (family: Family, found: TableDump, chains: readonly string[]): Promise<void> => {
+  const there = chains.filter(chain => found.chains.has(chain))
+  if (there.length === 0) return
+  const lines = there.flatMap(chain => [...jumpsTo(found, chain), `-F ${chain}`, `-X ${chain}`])
+  await restoreNat(family, lines)
+}
+
+const removeByReading = async (family: Family, chain: string): Promise<void> => {
+  if (!hasIptables(family) || !mayHaveChain(family, chain)) return
+  await removeChains(family, await iptablesSave(family, 'nat'), [chain])
+}
+
+/** Removes a container's rules of one family: those that are known without reading, if they are all there are. */
+const removeFamily = async (family: Family, chain: string, jumps?: readonly string[]): Promise<void> => {
+  if (!jumps || !hasIptables(family)) return removeByReading(family, chain)
+  try {
+    // -D refuses the whole transaction if a rule is not there, -X if another one leads to the chain.
+    await restoreNat(family, [...jumps.map(rule => `-D ${rule}`), `-F ${chain}`, `-X ${chain}`])
+  } catch (error) {
+    if (!isRefused(error)) throw error
+    await removeByReading(family, chain)
   }
 }
 
-/** The containers of a network that have port mappings, by their rules' comments. */
-export const mappedContainersIptables = async (network: string): Promise<Set<string>> => {
-  const containers = new Set<string>()
-  for (const family of families.filter(hasIptables)) {
-    for (const rule of (await iptablesSave(family, 'nat')).rules) {
-      if (chainOf(rule) !== hostportChains.dnat) continue
-      const owner = parseHostportComment(commentOf(rule))
-      if (owner?.network === network) containers.add(owner.containerID)
-    }
-  }
-  return containers
+/** Removes all rules of a container, of both families; none there is no failure. `rules` are what its record says. */
+export const unforwardPortsIptables = (
+  { network, containerID }: OwnerID,
+  rules: InstalledRules | undefined,
+): Promise<void> => {
+  const chain = dnatChain(network, containerID)
+  const jumps = rules?.backend === 'iptables' ? rules.jumps : {}
+  return runAll(families.map(family => () => removeFamily(family, chain, jumps[family])))
 }
+
+/** The chains of a network's containers that are not to be kept, by the comments of the rules that lead there. */
+const staleChains = (found: TableDump, { network, kept, gone }: Collection): string[] => {
+  const ofNetwork = found.rules
+    .filter(rule => chainOf(rule) === hostportChains.dnat)
+    .filter(rule => networkOfComment(commentOf(rule)) === network)
+    .map(targetOf)
+  const keptChains = kept.map(containerID => dnatChain(network, containerID))
+  const goneChains = gone.map(({ containerID }) => dnatChain(network, containerID))
+  return [...new Set([...ofNetwork, ...goneChains])].filter(chain => !keptChains.includes(chain))
+}
+
+/** Removes the rules of a network's containers that are gone, those the reference made among them. */
+export const collectPortsIptables = (collection: Collection): Promise<void> =>
+  runAll(
+    families
+      .filter(family => hasIptables(family) && mayHaveChain(family, hostportChains.dnat))
+      .map(family => async () => {
+        const found = await iptablesSave(family, 'nat')
+        await removeChains(family, found, staleChains(found, collection))
+      }),
+  )
 
 /** Throws unless iptables can be used here: its programs are there and the kernel has the table nat. */
 export const probeIptables = async (): Promise<void> => {

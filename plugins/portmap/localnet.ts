@@ -4,6 +4,7 @@ import type { Addr } from '../../src/ip/addr'
 import { linkByIndex } from '../../src/netlink/link'
 import { routeGet } from '../../src/netlink/route'
 import { NETLINK_ROUTE, withNetlink } from '../../src/netlink/socket'
+import { listOwners } from './owners'
 
 /**
  * Lets connections from 127.0.0.0/8 cross to the container: route_localnet on the interface the host reaches it by.
@@ -19,5 +20,8 @@ export const ensureLocalnetRouting = (pod: Addr, undo: Undo): void => {
   const value = readSysctl(key)
   if (value === undefined || value === '1') return
   writeSysctl(key, '1')
-  undo.add(`set ${key} back`, () => writeSysctl(key, value))
+  undo.add(`set ${key} back`, () => {
+    // Another container's ports may have found it set meanwhile.
+    if (listOwners().length <= 1) writeSysctl(key, value)
+  })
 }

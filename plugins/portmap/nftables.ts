@@ -1,19 +1,25 @@
 /** Port mappings with nftables: one batch a family, over netlink; only conditions in nft's words need its program. */
 import { CniError, ErrorCode } from '../../src/cni/error'
 import { exec, findProgram } from '../../src/host/exec'
-import { type Family, formatAddr } from '../../src/ip/addr'
+import type { Family } from '../../src/ip/addr'
 import type { Cidr } from '../../src/ip/cidr'
 import { nftGeneration, ruleList } from '../../src/netfilter/nft/read'
 import type { NftTransaction } from '../../src/netfilter/nft/transaction'
 import { nftUpdate } from '../../src/netfilter/nft/update'
 import type { ReadRule } from '../../src/netfilter/nft/wire/rule'
 import { NETLINK_NETFILTER, NetlinkSocket, withNetlink } from '../../src/netlink/socket'
-import { mappingsOf, type PortmapConf } from './config'
+import type { Collection } from './backend'
+import type { Claimed } from './claims'
+import type { PortmapConf } from './config'
+import { ifNftables } from './nftables-socket'
+import type { InstalledRules, OwnerID, RuleRef } from './owners'
+import { areRules } from './rule-match'
+import { echoing, type NftSocket, refOf, rulesAt } from './rule-refs'
 import {
-  type ContainerRule,
   commentOf,
+  conditionalLines,
   containerChains,
-  dnatRules,
+  portRules,
   sharedChains,
   snatRules,
   tableComment,
@@ -22,110 +28,153 @@ import {
 
 const families: readonly Family[] = [4, 6]
 
-/** Makes the table, its chains and the rules all containers share, as far as they are missing. */
-const ensureShared = (nl: NetlinkSocket, tx: NftTransaction, conf: PortmapConf, family: Family): void => {
+/** Whose rules: a container's that its record names; without those all that bear its comment. */
+type Subject = { readonly containerID: string; readonly refs: readonly RuleRef[] | undefined }
+
+/** The rules of containers in one family. */
+const rulesOf = (nl: NftSocket, family: Family, subjects: readonly Subject[]): ReadRule[] => {
+  const known = subjects.flatMap(({ containerID, refs }) =>
+    rulesAt(nl, family, refs ?? []).filter(({ comment }) => comment === commentOf(containerID)),
+  )
+  const comments = new Set(
+    subjects.filter(({ refs }) => !refs).map(({ containerID }) => commentOf(containerID)),
+  )
+  if (comments.size === 0) return known
+  const others = containerChains.flatMap(chain => ruleList(nl, tableOf(family), chain))
+  return [...known, ...others.filter(({ comment }) => comments.has(comment))]
+}
+
+/**
+ * Makes the table, its chains and the rules all containers share, as far as they are not there. The reference puts the
+ * conditions of the last network into those, where they hold for everybody's ports.
+ */
+const ensureShared = (nl: NftSocket, tx: NftTransaction, conf: PortmapConf, family: Family): void => {
   const table = tableOf(family)
   tx.addTable(table, { comment: tableComment })
   for (const { chain, rules } of sharedChains(conf, family)) {
     tx.addChain(table, chain)
-    if (!rules || ruleList(nl, table, chain.name).length === rules.length) continue
+    if (!rules || areRules(ruleList(nl, table, chain.name), table.family, rules)) continue
     tx.flushChain(table, chain.name)
     for (const entry of rules) tx.addRule(table, chain.name, entry)
   }
 }
 
-const ofContainer = (nl: NetlinkSocket, family: Family, containerID: string): ReadRule[] =>
-  containerChains.flatMap(chain =>
-    ruleList(nl, tableOf(family), chain).filter(({ comment }) => comment === commentOf(containerID)),
-  )
-
-/**
- * The rules with conditions as lines for the nft program, which alone can read them. They stand in the container's
- * own rules: in the chain all networks share they would hold for everybody's ports.
- */
-const conditionalLines = (conf: PortmapConf, { addr }: Cidr): string[] => {
-  const { family } = addr
-  const { family: nftFamily, name } = tableOf(family)
-  const to = family === 4 ? formatAddr(addr) : `[${formatAddr(addr)}]`
-  return mappingsOf(conf, family).map(({ protocol, hostPort, containerPort, hostIP }) => {
-    const on = hostIP ? `${nftFamily} daddr ${formatAddr(hostIP)} ` : ''
-    const match = `${conf.conditions[family].join(' ')} ${on}${protocol} dport ${hostPort}`
-    const comment = JSON.stringify(commentOf(conf.containerID))
-    return `add rule ${nftFamily} ${name} hostports ${match} dnat to ${to}:${containerPort} comment ${comment}`
-  })
-}
-
-const runNft = async (lines: readonly string[]): Promise<void> => {
-  const nft = findProgram('nft')
-  if (!nft) {
-    throw new CniError(ErrorCode.invalidNetworkConfig, 'conditions in nft’s words need the program nft', {
-      details: 'it is not in PATH; install nftables, or leave conditionsV4 and conditionsV6 out',
-    })
-  }
-  await exec([nft, '-f', '-'], `${lines.join('\n')}\n`)
-}
-
-const forwardFamily = async (
+/** One batch for one family: what the container has goes, what is wanted comes. Answers where the new rules are. */
+const replaceRules = (
   nl: NetlinkSocket,
   conf: PortmapConf,
-  address: Cidr,
-  repeated: boolean,
-): Promise<void> => {
-  const { family } = address.addr
+  family: Family,
+  earlier: readonly RuleRef[] | undefined,
+): RuleRef[] => {
+  const { containerID } = conf
   const table = tableOf(family)
-  const conditional = conf.conditions[family].length > 0
-  const rules: ContainerRule[] = [
-    ...(conditional ? [] : dnatRules(conf, address)),
-    ...snatRules(conf, address),
-  ]
-  nftUpdate(nl, 'open host ports', tx => {
-    ensureShared(nl, tx, conf, family)
-    // Only then: looking through everybody's rules would make each ADD slower than the one before.
-    if (repeated) for (const stale of ofContainer(nl, family, conf.containerID)) tx.deleteRule(table, stale)
-    for (const entry of rules) tx.addRule(table, entry.chain, entry.rule)
+  const address = conf.addresses.find(({ addr }) => addr.family === family)
+  let made: RuleRef[] = []
+  const hearing = echoing(nl, rules => {
+    made = rules.filter(({ comment }) => comment === commentOf(containerID)).map(rule => refOf(family, rule))
   })
-  if (conditional) await runNft(conditionalLines(conf, address))
+  nftUpdate(hearing, 'open host ports', tx => {
+    if (address) ensureShared(nl, tx, conf, family)
+    for (const stale of rulesOf(nl, family, [{ containerID, refs: earlier }])) tx.deleteRule(table, stale)
+    if (!address) return
+    const ports = conf.conditions[family].length > 0 ? [] : portRules(conf, address)
+    for (const { chain, rule } of [...ports, ...snatRules(conf, address)]) tx.addRule(table, chain, rule)
+  })
+  return made
+}
+
+/** Adds the rules with conditions, by the nft program; it prints each with the number the kernel gave it. */
+const addConditional = async (conf: PortmapConf, address: Cidr): Promise<RuleRef[]> => {
+  const { family } = address.addr
+  const lines = conf.conditions[family].length > 0 ? conditionalLines(conf, address) : []
+  if (lines.length === 0) return []
+  const nft = findProgram('nft')
+  if (!nft) throw nftMissing()
+  const printed = await exec([nft, '--echo', '--handle', '-f', '-'], `${lines.join('\n')}\n`)
+  const handles = [...printed.matchAll(/ # handle (\d+)$/gm)].map(([, handle = '']) => handle)
+  return handles.map(handle => ({ family, chain: 'hostports', handle }))
+}
+
+const nftMissing = (): CniError =>
+  new CniError(ErrorCode.invalidNetworkConfig, 'conditions in the words of nft need its program', {
+    details: 'nft is not in PATH; install nftables, or leave conditionsV4 and conditionsV6 out',
+  })
+
+/** Where a container's rules are, if it may have some; undefined if nobody knows. */
+const earlierRefs = ({ earlier, recorded }: Claimed): readonly RuleRef[] | undefined => {
+  if (!earlier) return recorded ? [] : undefined
+  if (!earlier.rules) return undefined
+  return earlier.rules.backend === 'nftables' ? earlier.rules.handles : []
+}
+
+/** The rules there are before `forwardPortsNftables`; where the new ones will be the kernel decides. */
+export const plannedNftables = (_: PortmapConf, claimed?: Claimed): InstalledRules => {
+  const handles = claimed && earlierRefs(claimed)
+  return { backend: 'nftables', ...(handles && { handles: [...handles] }) }
 }
 
 /**
- * Opens the container's ports on the host, for every family it has an address of; `repeated` says that it may have
- * rules already, which are replaced.
+ * Opens the container's ports on the host, for every family it has an address of, in place of those it had. `note`
+ * hears where its rules are after each batch.
  */
-export const forwardPortsNftables = async (conf: PortmapConf, repeated: boolean): Promise<void> => {
+export const forwardPortsNftables = async (
+  conf: PortmapConf,
+  claimed: Claimed,
+  note: (rules: InstalledRules) => void,
+): Promise<void> => {
   const nl = NetlinkSocket.open(NETLINK_NETFILTER)
+  const earlier = earlierRefs(claimed)
+  const handles: RuleRef[] = []
+  const add = (refs: readonly RuleRef[]): void => {
+    handles.push(...refs)
+    // What was there before is still to be removed should the other family fail.
+    if (earlier) note({ backend: 'nftables', handles: [...earlier, ...handles] })
+  }
   try {
-    for (const address of conf.addresses) await forwardFamily(nl, conf, address, repeated)
+    for (const family of families) {
+      const hasAddress = conf.addresses.some(({ addr }) => addr.family === family)
+      if (hasAddress || earlier?.length !== 0) add(replaceRules(nl, conf, family, earlier))
+    }
+    for (const address of conf.addresses) add(await addConditional(conf, address))
   } finally {
     nl.close()
   }
+  note({ backend: 'nftables', handles })
 }
 
-/** Throws unless the container has as many rules as its mappings make. */
-export const checkPortsNftables = async (conf: PortmapConf): Promise<void> =>
-  withNetlink(NETLINK_NETFILTER, nl => {
-    for (const address of conf.addresses) {
-      const { family } = address.addr
-      const mapped = conf.conditions[family].length > 0 ? mappingsOf(conf, family) : dnatRules(conf, address)
-      const wanted = mapped.length + snatRules(conf, address).length
-      const found = ofContainer(nl, family, conf.containerID).length
-      if (found >= wanted) continue
-      throw new CniError(ErrorCode.internal, 'missing hostport rules in "hostports" chain', {
-        details: `table ${tableOf(family).family} cni_hostport has ${found} of ${wanted} rules of the container`,
-      })
-    }
-  })
+const removeRules = (nl: NetlinkSocket, subjects: readonly Subject[]): void => {
+  for (const family of families) {
+    nftUpdate(nl, 'close host ports', tx => {
+      for (const found of rulesOf(nl, family, subjects)) tx.deleteRule(tableOf(family), found)
+    })
+  }
+}
 
-/** Removes all rules of a container, of both families; none there is no failure. */
-export const unforwardPortsNftables = async (containerID: string): Promise<void> =>
-  withNetlink(NETLINK_NETFILTER, nl => {
-    for (const family of families) {
-      nftUpdate(nl, 'close host ports', tx => {
-        for (const found of ofContainer(nl, family, containerID)) tx.deleteRule(tableOf(family), found)
-      })
-    }
-  })
+const subjectOf = ({ containerID }: OwnerID, rules: InstalledRules | undefined): Subject => ({
+  containerID,
+  refs: rules?.backend === 'nftables' ? rules.handles : undefined,
+})
 
-/** Throws unless the kernel has nf_tables and lets this process change it. */
-export const probeNftables = async (): Promise<void> => {
+/** Removes all rules of an attachment, of both families; none there is no failure. `rules` are what its record says. */
+export const unforwardPortsNftables = async (
+  id: OwnerID,
+  rules: InstalledRules | undefined,
+): Promise<void> => {
+  ifNftables(nl => removeRules(nl, [subjectOf(id, rules)]))
+}
+
+/** Removes the rules of attachments that are gone. Those nobody recorded bear no network, and stay. */
+export const collectPortsNftables = async ({ gone }: Collection): Promise<void> => {
+  ifNftables(nl =>
+    removeRules(
+      nl,
+      gone.map(owner => subjectOf(owner, owner.rules)),
+    ),
+  )
+}
+
+/** Throws unless the kernel has nf_tables, lets this process change it, and the configuration's words can be read. */
+export const probeNftables = async ({ conditions }: PortmapConf): Promise<void> => {
   withNetlink(NETLINK_NETFILTER, nftGeneration)
+  if (conditions[4].length + conditions[6].length > 0 && !findProgram('nft')) throw nftMissing()
 }

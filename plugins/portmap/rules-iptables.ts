@@ -10,10 +10,12 @@
  *   -A CNI-DN-… -s 127.0.0.1/32 -p tcp -m tcp --dport 8080 -j CNI-HOSTPORT-SETMARK    localhost
  *   -A CNI-DN-… -p tcp -m tcp --dport 8080 -j DNAT --to-destination 10.1.2.3:80
  *
- * and, ours alone, in the table filter, since route_localnet opens 127.0.0.0/8 to the container's bridge:
+ * and, ours alone, in the table filter, since route_localnet opens 127.0.0.0/8 to the container's bridge, and a port
+ * of 127.0.0.1 alone would lead there whoever sends to it:
  *
- *   -I INPUT -m comment --comment "CNI portfwd: localhost is for this host" -j CNI-HOSTPORT-LOCAL
+ *   -I INPUT -m comment --comment "CNI portfwd: localhost is for this host" -j CNI-HOSTPORT-LOCAL      FORWARD likewise
  *   -A CNI-HOSTPORT-LOCAL -d 127.0.0.0/8 ! -i lo -m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT -j DROP
+ *   -A CNI-HOSTPORT-LOCAL ! -i lo -m conntrack --ctorigdst 127.0.0.0/8 --ctdir ORIGINAL -j DROP
  */
 import { type Family, formatAddr, widthOf } from '../../src/ip/addr'
 import { type Cidr, formatCidr, networkOf } from '../../src/ip/cidr'
@@ -69,6 +71,7 @@ export const sharedNatRules = (conf: PortmapConf): { chains: string[]; rules: Ch
 /** The rules that keep neighbours from 127.0.0.0/8, in the table filter. IPv6 has no route_localnet. */
 export const localnetRules = (): { chains: string[]; rules: ChainRule[] } => {
   const { localnet } = hostportChains
+  const guard = `${commentMatch('CNI portfwd: localhost is for this host')} -j ${localnet}`
   return {
     chains: [localnet],
     rules: [
@@ -76,11 +79,13 @@ export const localnetRules = (): { chains: string[]; rules: ChainRule[] } => {
         chain: localnet,
         rule: '-d 127.0.0.0/8 ! -i lo -m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT -j DROP',
       },
+      // What a host port has led on has another destination by now.
       {
-        chain: 'INPUT',
-        rule: `${commentMatch('CNI portfwd: localhost is for this host')} -j ${localnet}`,
-        first: true,
+        chain: localnet,
+        rule: '! -i lo -m conntrack --ctorigdst 127.0.0.0/8 --ctdir ORIGINAL -j DROP',
       },
+      { chain: 'INPUT', rule: guard, first: true },
+      { chain: 'FORWARD', rule: guard, first: true },
     ],
   }
 }
@@ -102,6 +107,10 @@ const entryRules = (conf: PortmapConf, family: Family, chain: string): ChainRule
   }
   return rules
 }
+
+/** The network in the comment on a rule that leads to a container's chain, also where that was shortened. */
+export const networkOfComment = (comment: string): string | undefined =>
+  /^dnat name: "([^"]*)" id: "/.exec(comment)?.[1]
 
 const destinationOf = ({ addr }: Cidr, { containerPort }: PortMapping): string =>
   addr.family === 4 ? `${formatAddr(addr)}:${containerPort}` : `[${formatAddr(addr)}]:${containerPort}`

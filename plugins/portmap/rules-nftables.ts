@@ -17,33 +17,30 @@
  *     chain masquerading {
  *       type nat hook postrouting priority srcnat; policy accept;
  *       ip saddr 10.1.2.3 ip daddr 10.1.2.3 masquerade comment "c1"
- *       ip saddr 127.0.0.1 ip daddr 10.1.2.3 masquerade comment "c1"
+ *       ip saddr 127.0.0.0/8 ip daddr 10.1.2.3 masquerade comment "c1"
  *     }
  *   }
  *
  * The marks are ours alone: the reference masquerades only what the container sends to itself, and its neighbours on
  * the bridge get answers from an address they did not ask. So is the chain that keeps neighbours from 127.0.0.0/8,
- * which route_localnet opens to them:
+ * which route_localnet opens to them, and a port of 127.0.0.1 alone leads out of:
  *
  *     chain masquerade_mark_13 {
  *       type nat hook postrouting priority srcnat; policy accept;
  *       meta mark & 0x00002000 == 0x00002000 masquerade
  *     }
- *     chain localnet {
- *       type filter hook input priority filter - 1; policy accept;
- *       iifname "lo" accept
- *       ip daddr != 127.0.0.0/8 accept
- *       ct state established,related accept
- *       ct status dnat accept
- *       drop
+ *     chain martians {
+ *       type filter hook prerouting priority raw; policy accept;
+ *       iifname != "lo" ip daddr 127.0.0.0/8 drop
  *     }
  */
-import type { Family } from '../../src/ip/addr'
-import { type Cidr, everywhere, networkOf, parseCidr } from '../../src/ip/cidr'
-import { ctState, ctStatus, eq, fibDaddrType, neq, type Statement } from '../../src/netfilter/nft/match'
+import { platform } from '#platform'
+import { type Family, formatAddr } from '../../src/ip/addr'
+import { type Cidr, formatCidr, networkOf } from '../../src/ip/cidr'
+import { ctStatus, eq, fibDaddrType, neq, type Statement } from '../../src/netfilter/nft/match'
 import { type NftRule, rule } from '../../src/netfilter/nft/rule'
 import { and, daddr, dport, iifname, ipDaddr, metaMark, saddr } from '../../src/netfilter/nft/selector'
-import { accept, dnatTo, drop, jump, masquerade, setMarkBits } from '../../src/netfilter/nft/statement'
+import { dnatTo, drop, jump, masquerade, setMarkBits } from '../../src/netfilter/nft/statement'
 import type { NftChain } from '../../src/netfilter/nft/wire/chain'
 import type { NftTable } from '../../src/netfilter/nft/wire/table'
 import { maxCommentBytes } from '../../src/netfilter/nft/wire/userdata'
@@ -61,15 +58,21 @@ export const containerChains = ['hostports', 'hostip_hostports', 'masquerading']
 
 const hostportsAll = 'hostports_all'
 
-// <linux/netfilter_ipv4.h>: NF_IP_PRI_NAT_DST, NF_IP_PRI_NAT_SRC, and one before NF_IP_PRI_FILTER.
+// <linux/netfilter_ipv4.h>: NF_IP_PRI_RAW, NF_IP_PRI_NAT_DST, NF_IP_PRI_NAT_SRC.
+const raw = -300
 const dstnat = -100
 const srcnat = 100
-const beforeFilter = -1
 
-const loopback = (): Cidr => parseCidr('127.0.0.0/8') ?? everywhere(4)
+const loopback = (): Cidr => ({ addr: { family: 4, bits: 0x7f000000n }, prefix: 8 })
 
-/** The comment on a container's rules: its ID, which the reference looks for too. */
-export const commentOf = (containerID: string): string => containerID.slice(0, maxCommentBytes)
+const hashLength = 24
+
+/** The comment on a container's rules: its ID, which the reference looks for too, or a hash for the end of a long one. */
+export const commentOf = (containerID: string): string => {
+  if (containerID.length <= maxCommentBytes) return containerID
+  const beginning = containerID.slice(0, maxCommentBytes - hashLength - 1)
+  return `${beginning}~${platform.sha512Hex(containerID).slice(0, hashLength)}`
+}
 
 /** A chain all containers share, with its rules if they are the same for all. */
 export type SharedChain = { readonly chain: NftChain; readonly rules?: readonly NftRule[] }
@@ -86,56 +89,96 @@ export const sharedChains = (conf: PortmapConf, family: Family): SharedChain[] =
     { chain: { name: 'prerouting', type: 'nat', hook: 'prerouting', priority: dstnat }, rules: local },
     { chain: { name: 'output', type: 'nat', hook: 'output', priority: dstnat }, rules: local },
   ]
+  if (family === 4) {
+    // Before any port leads such a packet elsewhere; answers to this host's own are not addressed to 127.0.0.0/8 yet.
+    chains.push({
+      chain: { name: 'martians', type: 'filter', hook: 'prerouting', priority: raw },
+      rules: [rule([neq(iifname, 'lo'), eq(ipDaddr, loopback()), drop()])],
+    })
+  }
   if (!conf.snat) return chains
   const postrouting = { type: 'nat', hook: 'postrouting', priority: srcnat } as const
   const marked = rule([eq(and(metaMark, markOf(conf)), markOf(conf)), masquerade()])
   chains.push({ chain: { name: 'masquerading', ...postrouting } })
   chains.push({ chain: { name: `masquerade_mark_${conf.markBit}`, ...postrouting }, rules: [marked] })
-  if (family === 6) return chains
-  const guards = [
-    rule([eq(iifname, 'lo'), accept()]),
-    rule([neq(ipDaddr, loopback()), accept()]),
-    rule([ctState('established', 'related'), accept()]),
-    rule([ctStatus('dnat'), accept()]),
-    rule([drop()]),
-  ]
-  chains.push({
-    chain: { name: 'localnet', type: 'filter', hook: 'input', priority: beforeFilter },
-    rules: guards,
-  })
   return chains
 }
 
 /** A rule of a container and the chain it goes to. */
 export type ContainerRule = { readonly chain: string; readonly rule: NftRule }
 
-const mappingRules = (conf: PortmapConf, address: Cidr, mapping: PortMapping): NftRule[] => {
-  const { family } = address.addr
-  const comment = commentOf(conf.containerID)
-  const to: Statement[] = mapping.hostIP ? [eq(daddr(family), mapping.hostIP)] : []
-  const port = eq(dport(mapping.protocol), mapping.hostPort)
-  const dnat = rule([...to, port, dnatTo(address.addr, mapping.containerPort)], { comment })
-  if (!conf.snat || conf.masqAll) return [dnat]
-  const neighbours = eq(saddr(family), networkOf(address))
-  return [rule([neighbours, ...to, port, setMarkBits(markOf(conf))], { comment }), dnat]
-}
+const matchOf = (mapping: PortMapping, family: Family): Statement[] => [
+  ...(mapping.hostIP ? [eq(daddr(family), mapping.hostIP)] : []),
+  eq(dport(mapping.protocol), mapping.hostPort),
+]
 
-const masqueradeRules = (conf: PortmapConf, { addr }: Cidr): NftRule[] => {
-  const { family } = addr
-  const comment = commentOf(conf.containerID)
-  const to = eq(daddr(family), addr)
-  const from = (source: Statement[]): NftRule => rule([...source, to, masquerade()], { comment })
-  if (conf.masqAll) return [from([])]
-  const localhost = { family: 4, bits: 0x7f000001n } as const
-  return [from([eq(saddr(family), addr)]), ...(family === 4 ? [from([eq(saddr(4), localhost)])] : [])]
+/** Are the container's neighbours on the bridge masqueraded by a mark? */
+const marksNeighbours = ({ snat, masqAll }: PortmapConf): boolean => snat && !masqAll
+
+/** The rule that leads to the container. */
+export const dnatRule = (conf: PortmapConf, { addr }: Cidr, mapping: PortMapping): ContainerRule => ({
+  chain: 'hostports',
+  rule: rule([...matchOf(mapping, addr.family), dnatTo(addr, mapping.containerPort)], {
+    comment: commentOf(conf.containerID),
+  }),
+})
+
+const markRule = (conf: PortmapConf, address: Cidr, mapping: PortMapping): ContainerRule => {
+  const { family } = address.addr
+  const neighbours = eq(saddr(family), networkOf(address))
+  return {
+    chain: 'hostports',
+    rule: rule([neighbours, ...matchOf(mapping, family), setMarkBits(markOf(conf))], {
+      comment: commentOf(conf.containerID),
+    }),
+  }
 }
 
 /** The rules that lead to one address of the container, without conditions. */
-export const dnatRules = (conf: PortmapConf, address: Cidr): ContainerRule[] =>
-  mappingsOf(conf, address.addr.family)
-    .flatMap(mapping => mappingRules(conf, address, mapping))
-    .map(entry => ({ chain: 'hostports', rule: entry }))
+export const portRules = (conf: PortmapConf, address: Cidr): ContainerRule[] =>
+  mappingsOf(conf, address.addr.family).flatMap(mapping => [
+    ...(marksNeighbours(conf) ? [markRule(conf, address, mapping)] : []),
+    dnatRule(conf, address, mapping),
+  ])
+
+/** One mapping's rule that leads to the container, as `nft list` shows it, without its comment. */
+export const formatDnat = ({ addr }: Cidr, mapping: PortMapping): string => {
+  const { protocol, hostPort, containerPort, hostIP } = mapping
+  const on = hostIP ? `${tableOf(addr.family).family} daddr ${formatAddr(hostIP)} ` : ''
+  const to = addr.family === 4 ? formatAddr(addr) : `[${formatAddr(addr)}]`
+  return `${on}${protocol} dport ${hostPort} dnat to ${to}:${containerPort}`
+}
+
+/**
+ * The rules of `portRules` with the conditions, as commands of the nft program, which alone can read those. They
+ * stand in the container's own rules: in the chain all networks share they would hold for everybody's ports.
+ */
+export const conditionalLines = (conf: PortmapConf, address: Cidr): string[] => {
+  const { family } = address.addr
+  const { family: nftFamily, name } = tableOf(family)
+  const conditions = conf.conditions[family].join(' ')
+  const add = (text: string): string =>
+    `add rule ${nftFamily} ${name} hostports ${conditions} ${text} comment "${commentOf(conf.containerID)}"`
+  const from = `${nftFamily} saddr ${formatCidr(networkOf(address))}`
+  return mappingsOf(conf, family).flatMap(mapping => {
+    const dnat = formatDnat(address, mapping)
+    const [match = ''] = dnat.split(' dnat ')
+    const mark = `${from} ${match} meta mark set meta mark | 0x${markOf(conf).toString(16)}`
+    return [...(marksNeighbours(conf) ? [add(mark)] : []), add(dnat)]
+  })
+}
 
 /** The rules that masquerade what the container's address gets by its ports, where it must be. */
-export const snatRules = (conf: PortmapConf, address: Cidr): ContainerRule[] =>
-  conf.snat ? masqueradeRules(conf, address).map(entry => ({ chain: 'masquerading', rule: entry })) : []
+export const snatRules = (conf: PortmapConf, { addr }: Cidr): ContainerRule[] => {
+  if (!conf.snat) return []
+  const { family } = addr
+  const masqueraded = (...matches: Statement[]): ContainerRule => ({
+    chain: 'masquerading',
+    rule: rule([...matches, masquerade()], { comment: commentOf(conf.containerID) }),
+  })
+  const to = eq(daddr(family), addr)
+  // Not what is sent to the container itself: that is no port of the host.
+  if (conf.masqAll) return [masqueraded(to, ctStatus('dnat'))]
+  const hairpin = masqueraded(eq(saddr(family), addr), to)
+  return family === 4 ? [hairpin, masqueraded(eq(saddr(family), loopback()), to)] : [hairpin]
+}

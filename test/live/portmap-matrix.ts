@@ -1,11 +1,20 @@
 /**
- * Who reaches a host port how: every kind of client, both families, both protocols, every backend. SCTP is left out
- * where the kernel has none.
+ * Who reaches a host port how: every kind of client, both families, every protocol, every backend, ports open on all
+ * of the host's addresses and on one. SCTP is left out where the kernel has none.
  */
 import t from 'tap'
-import { binDir, call, flavours } from '../fixtures/cni'
+import { binDir, call, flavours, type Json } from '../fixtures/cni'
 import { PrivateHost } from '../fixtures/private-host'
-import { ask, type Endpoint, type Seen, serve } from '../fixtures/traffic'
+import {
+  ask,
+  askStream,
+  type Endpoint,
+  IPPROTO_SCTP,
+  type Seen,
+  serve,
+  serveStream,
+  streamProblem,
+} from '../fixtures/traffic'
 
 const network = {
   cniVersion: '1.0.0',
@@ -16,8 +25,12 @@ const network = {
   ipam: { type: 'host-local', ranges: [[{ subnet: '10.22.0.0/24' }], [{ subnet: 'fd00:22::/64' }]] },
 }
 
-const hostAddress = { 4: '192.0.2.1', 6: '2001:db8::1' } as const
+const families = [4, 6] as const
+const pod = { 4: '10.22.0.2', 6: 'fd00:22::2' } as const
+const gateway = { 4: '10.22.0.1', 6: 'fd00:22::1' } as const
+const firstAddress = { 4: '192.0.2.1', 6: '2001:db8::1' } as const
 const secondAddress = { 4: '192.0.2.2', 6: '2001:db8::2' } as const
+const outside = { 4: '192.0.2.9', 6: '2001:db8::9' } as const
 
 /** The variants of iptables, and nftables; the folder is put in front of PATH. */
 const backends = [
@@ -26,28 +39,61 @@ const backends = [
   { name: 'nftables', backend: 'nftables', variant: 'nft' },
 ] as const
 
-const conf = (backend: string, prevResult: unknown, hostIP?: string) => ({
-  cniVersion: '1.0.0',
-  name: 'net',
-  type: 'portmap',
-  backend,
-  prevResult,
-  runtimeConfig: {
-    portMappings: (['tcp', 'udp'] as const).flatMap(protocol =>
-      hostIP
-        ? [
-            { hostPort: 8080, containerPort: 80, protocol, hostIP: hostAddress[4] },
-            { hostPort: 8080, containerPort: 80, protocol, hostIP: hostAddress[6] },
-          ]
-        : [{ hostPort: 8080, containerPort: 80, protocol }],
-    ),
-  },
-})
+/** Open on every address of the host, and on its first address alone. */
+const openPort = 8080
+const boundPort = 8081
 
-const targets = (host: string): Record<string, Endpoint> => ({
-  tcp: { protocol: 'tcp', host, port: 8080 },
-  udp: { protocol: 'udp', host, port: 8080 },
-})
+const mappings = (protocols: readonly string[]) =>
+  protocols.flatMap(protocol => [
+    { hostPort: openPort, containerPort: 80, protocol },
+    ...families.map(family => ({
+      hostPort: boundPort,
+      containerPort: 80,
+      protocol,
+      hostIP: firstAddress[family],
+    })),
+  ])
+
+/** Under what address the pod sees each client's connections to an address of the host. */
+const clients = [
+  { from: 'outside', netns: 'outside', seen: (family: 4 | 6) => outside[family] },
+  // Of two IPv4 addresses in one network the first is what the host calls itself, also towards the second.
+  {
+    from: 'the host',
+    netns: undefined,
+    seen: (family: 4 | 6, at: string) => (family === 4 ? firstAddress[4] : at),
+  },
+  { from: 'another pod', netns: 'other', seen: (family: 4 | 6) => gateway[family] },
+  { from: 'the pod itself', netns: 'web', seen: (family: 4 | 6) => gateway[family] },
+]
+
+type Cell = { at: string; port: number; expected: Seen }
+
+const refused = { error: 'ECONNREFUSED' }
+
+/** Some error, whichever. */
+const unreachable = { error: 'any' }
+
+const cellsOf = ({ seen }: (typeof clients)[number]): Cell[] =>
+  families.flatMap(family => {
+    const reached = (at: string): Seen => ({ from: seen(family, at), on: `${pod[family]}:80` })
+    const [first, second] = [firstAddress[family], secondAddress[family]]
+    return [
+      { at: first, port: openPort, expected: reached(first) },
+      { at: second, port: openPort, expected: reached(second) },
+      { at: first, port: boundPort, expected: reached(first) },
+      { at: second, port: boundPort, expected: refused },
+    ]
+  })
+
+/** What only the host itself can ask for. */
+const localCells: Cell[] = [
+  { at: '127.0.0.1', port: openPort, expected: { from: gateway[4], on: `${pod[4]}:80` } },
+  { at: '127.0.0.2', port: openPort, expected: { from: gateway[4], on: `${pod[4]}:80` } },
+  { at: '127.0.0.1', port: boundPort, expected: refused },
+  // The kernel has no route_localnet for IPv6: what goes to ::1 can not leave the host.
+  { at: '::1', port: openPort, expected: unreachable },
+]
 
 const makeHost = async (t: Parameters<typeof PrivateHost.create>[0]) => {
   const host = await PrivateHost.create(t)
@@ -70,72 +116,97 @@ const makeHost = async (t: Parameters<typeof PrivateHost.create>[0]) => {
   return host
 }
 
+const protocols = ['tcp', 'udp'] as const
+
+const askCells = async (host: PrivateHost, netns: string | undefined, cells: readonly Cell[]) => {
+  const targets: Record<string, Endpoint> = {}
+  for (const { at, port } of cells)
+    for (const protocol of protocols) targets[`${at}@${port}/${protocol}`] = { protocol, host: at, port }
+  return ask(host, netns, targets)
+}
+
+const expectedOf = (cells: readonly Cell[]): Record<string, Seen> =>
+  Object.fromEntries(
+    cells.flatMap(({ at, port, expected }) =>
+      protocols.map(protocol => [`${at}@${port}/${protocol}`, expected]),
+    ),
+  )
+
 for (const flavour of flavours) {
   t.test(`[${flavour}] portmap`, async t => {
     const host = await makeHost(t)
     const folder = binDir(flavour)
-    const results: Record<string, unknown> = {}
-    for (const pod of ['web', 'other']) {
-      const netns = await host.netns(pod)
-      const added = await call(host, folder, 'bridge', network, { containerID: pod, netns })
+    const noSctp = await streamProblem(host, IPPROTO_SCTP)
+    let result: Json
+    for (const name of ['web', 'other']) {
+      const netns = await host.netns(name)
+      const added = await call(host, folder, 'bridge', network, { containerID: name, netns })
       t.equal(added.code, 0, added.stdout)
-      results[pod] = added.json
+      result ??= added.json
     }
-    const pod = { 4: '10.22.0.2', 6: 'fd00:22::2' } as const
-    const gateway = { 4: '10.22.0.1', 6: 'fd00:22::1' } as const
-    const endpoints = (['tcp', 'udp'] as const).flatMap(protocol =>
-      [pod[4], pod[6]].map(address => ({ protocol, host: address, port: 80 })),
+    await serve(
+      t,
+      host,
+      'web',
+      protocols.flatMap(protocol => families.map(family => ({ protocol, host: pod[family], port: 80 }))),
     )
-    await serve(t, host, 'web', endpoints)
+    if (!noSctp)
+      await serveStream(t, host, 'web', { protocol: IPPROTO_SCTP, port: 80, addresses: Object.values(pod) })
 
     for (const { name, backend, variant } of backends) {
-      for (const hostIP of [undefined, 'set']) {
-        await t.test(`${name}, ${hostIP ? 'one host address' : 'all host addresses'}`, async t => {
-          const options = {
-            containerID: 'web',
-            netns: '/run/netns/web',
-            env: { PATH: `/run/${variant}:/usr/sbin:/usr/bin:/sbin:/bin` },
-          }
-          const settings = conf(backend, results.web, hostIP)
-          const added = await call(host, folder, 'portmap', settings, options)
-          t.equal(added.code, 0, added.stdout)
-          t.same(added.json, results.web, 'the previous result is the result')
+      await t.test(name, async t => {
+        const options = {
+          containerID: 'web',
+          netns: '/run/netns/web',
+          env: { PATH: `/run/${variant}:/usr/sbin:/usr/bin:/sbin:/bin` },
+        }
+        const conf = {
+          cniVersion: '1.0.0',
+          name: 'net',
+          type: 'portmap',
+          backend,
+          prevResult: result,
+          runtimeConfig: { portMappings: mappings(noSctp ? protocols : [...protocols, 'sctp']) },
+        }
+        const portmap = (command: string) => call(host, folder, 'portmap', conf, { ...options, command })
+        const added = await portmap('ADD')
+        t.equal(added.code, 0, added.stdout)
+        t.same(added.json, result, 'the previous result is the result')
 
-          const reaches = (seen: Record<string, Seen>, on: string, from: string, title: string) => {
-            t.same(seen, { tcp: { from, on: `${on}:80` }, udp: { from, on: `${on}:80` } }, title)
+        for (const client of clients) {
+          const cells = [...cellsOf(client), ...(client.netns ? [] : localCells)]
+          const seen = await askCells(host, client.netns, cells)
+          for (const [cell, expected] of Object.entries(expectedOf(cells))) {
+            const title = `${cell} from ${client.from}`
+            if (expected === unreachable) t.ok(seen[cell]?.error, title)
+            else t.same(seen[cell], expected, title)
           }
-          for (const family of [4, 6] as const) {
-            const at = hostAddress[family]
-            const outside = { 4: '192.0.2.9', 6: '2001:db8::9' }[family]
-            const on = pod[family]
-            reaches(await ask(host, 'outside', targets(at)), on, outside, `v${family} from outside, source kept`)
-            reaches(await ask(host, undefined, targets(at)), on, at, `v${family} from the host`)
-            reaches(await ask(host, 'other', targets(at)), on, gateway[family], `v${family} from another pod`)
-            reaches(await ask(host, 'web', targets(at)), on, gateway[family], `v${family} from the pod itself`)
-            const second = await ask(host, 'outside', targets(secondAddress[family]))
-            if (hostIP) {
-              t.same(second, { tcp: { error: 'ECONNREFUSED' }, udp: { error: 'ECONNREFUSED' } }, 'other address closed')
-            } else reaches(second, on, outside, `v${family} on the host's second address`)
+        }
+        await t.test('SCTP', noSctp ? { skip: `the kernel has no SCTP: ${noSctp}` } : {}, async t => {
+          for (const client of clients) {
+            const cells = [...cellsOf(client), ...(client.netns ? [] : localCells)].filter(
+              ({ expected }) => expected !== unreachable,
+            )
+            const targets = cells.map(({ at, port }) => `${at}@${port}`)
+            const seen = await askStream(host, client.netns, IPPROTO_SCTP, targets)
+            for (const { at, port, expected } of cells)
+              t.same(seen[`${at}@${port}`], expected, `${at}@${port}/sctp from ${client.from}`)
           }
-          const local = await ask(host, undefined, targets('127.0.0.1'))
-          if (hostIP) t.match(local, { tcp: { error: 'ECONNREFUSED' } }, '127.0.0.1 is another address')
-          else reaches(local, pod[4], gateway[4], '127.0.0.1')
-          const local6 = await ask(host, undefined, { tcp: { protocol: 'tcp', host: '::1', port: 8080 } })
-          // The kernel has no route_localnet for IPv6: what goes to ::1 can not leave the host.
-          t.ok(local6.tcp?.error, '::1 is not forwarded')
-
-          const checked = await call(host, folder, 'portmap', settings, { ...options, command: 'CHECK' })
-          t.equal(checked.code, 0, checked.stdout)
-          for (const attempt of ['DEL', 'DEL again']) {
-            const deleted = await call(host, folder, 'portmap', settings, { ...options, command: 'DEL' })
-            t.same([deleted.code, deleted.stdout], [0, ''], attempt)
-          }
-          const gone = await ask(host, 'outside', targets(hostAddress[4]))
-          t.same(gone, { tcp: { error: 'ECONNREFUSED' }, udp: { error: 'ECONNREFUSED' } }, 'closed after DEL')
-          const failed = await call(host, folder, 'portmap', settings, { ...options, command: 'CHECK' })
-          t.equal(failed.code, 1, 'CHECK after DEL')
         })
-      }
+        const checked = await portmap('CHECK')
+        t.equal(checked.code, 0, checked.stdout)
+        for (const attempt of ['DEL', 'DEL again']) {
+          const deleted = await portmap('DEL')
+          t.same([deleted.code, deleted.stdout], [0, ''], attempt)
+        }
+        const cells = families.map(family => ({
+          at: firstAddress[family],
+          port: openPort,
+          expected: refused,
+        }))
+        t.same(await askCells(host, 'outside', cells), expectedOf(cells), 'closed after DEL')
+        t.equal((await portmap('CHECK')).code, 1, 'CHECK after DEL')
+      })
     }
   })
 }

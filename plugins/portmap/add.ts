@@ -1,0 +1,54 @@
+import { CniError, ErrorCode } from '../../src/cni/error'
+import type { Call } from '../../src/cni/plugin'
+import type { Result } from '../../src/cni/result'
+import { endStep } from '../../src/host/log'
+import type { Undo } from '../../src/host/undo'
+import { type Addr, addrEquals } from '../../src/ip/addr'
+import { forBackend } from './backend'
+import { type Claimed, claimPorts, noteRules, releasePorts } from './claims'
+import type { PortmapConf } from './config'
+import { forgetFlowsToOthers } from './conntrack'
+import { bury, removeRules } from './del'
+import { ensureLocalnetRouting } from './localnet'
+import { readConf } from './read-conf'
+
+/** Opens the ports, in place of what an ADD before has left, with whichever backend. */
+const forward = async (conf: PortmapConf, claimed: Claimed, undo: Undo): Promise<void> => {
+  const backend = forBackend(conf.backend)
+  const { earlier } = claimed
+  const planned = backend.plan(conf, claimed)
+  let installed = planned
+  undo.add('remove the rules of the host ports', () => removeRules(conf, installed))
+  await backend.forward(conf, claimed, rules => {
+    installed = rules
+  })
+  if (earlier?.rules && earlier.rules.backend !== conf.backend)
+    await forBackend(earlier.rules.backend).unforward(conf, earlier.rules)
+  if (claimed.recorded && installed !== planned) noteRules(conf, installed)
+}
+
+/** After the rules, so that what is forgotten comes back by them. */
+const forgetFlows = (conf: PortmapConf): void => {
+  const udp = conf.mappings.filter(({ protocol }) => protocol === 'udp')
+  const isMapped = (at: Addr, port: number): boolean =>
+    udp.some(({ hostPort, hostIP }) => hostPort === port && (!hostIP || addrEquals(hostIP, at)))
+  const ports = udp.map(({ hostPort }) => hostPort)
+  for (const { addr } of conf.addresses) forgetFlowsToOthers(addr, ports, isMapped)
+}
+
+export const add = async (call: Call, undo: Undo): Promise<Result> => {
+  const conf = readConf(call)
+  const { prevResult: result, mappings, addresses } = conf
+  if (!result) throw new CniError(ErrorCode.invalidNetworkConfig, 'must be called as chained plugin')
+  if (mappings.length === 0 || addresses.length === 0) return result
+
+  const claimed = await claimPorts(call, conf, { rules: forBackend(conf.backend).plan(conf), bury })
+  undo.add('give the host ports back', () => releasePorts(conf))
+  endStep('claims')
+  await forward(conf, claimed, undo)
+  endStep('rules')
+  forgetFlows(conf)
+  for (const { addr } of addresses) if (conf.snat && addr.family === 4) ensureLocalnetRouting(addr, undo)
+  endStep('flows')
+  return result
+}

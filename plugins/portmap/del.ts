@@ -1,0 +1,49 @@
+import { runAll } from '../../src/cni/error'
+import type { Call } from '../../src/cni/plugin'
+import { type Addr, parseAddr } from '../../src/ip/addr'
+import { forEveryBackend } from './backend'
+import { ownerOf, releasePorts, udpPortsOf } from './claims'
+import { forgetFlowsToPod } from './conntrack'
+import type { InstalledRules, OwnerID, PortOwner } from './owners'
+import { readConf } from './read-conf'
+
+/**
+ * Removes an attachment's rules, whatever this call's configuration says: ADD may have had another. `rules` are those
+ * its record names; where that is silent, everything is looked through.
+ */
+export const removeRules = (id: OwnerID, rules: InstalledRules | undefined): Promise<void> =>
+  forEveryBackend(backend => backend.unforward(id, rules))
+
+/** The addresses a container's ports led to, as far as its record has them. */
+const addressesOf = (owner: PortOwner | undefined): Addr[] =>
+  (owner?.addresses ?? []).flatMap(text => parseAddr(text) ?? [])
+
+const forgetFlows = (addresses: readonly Addr[], udpPorts: readonly number[]): void => {
+  for (const family of [4, 6] as const) {
+    const pod = addresses.find(addr => addr.family === family)
+    forgetFlowsToPod(family, pod, udpPorts)
+  }
+}
+
+/** After the rules, so that what is forgotten does not come back by them. */
+export const forgetFlowsOf = (owner: PortOwner): void => forgetFlows(addressesOf(owner), udpPortsOf(owner))
+
+/** Removes what is left of an attachment that is gone, but for its claims. */
+export const bury = (owner: PortOwner): Promise<void> =>
+  runAll([() => removeRules(owner, owner.rules), () => forgetFlowsOf(owner)])
+
+export const del = async (call: Call): Promise<void> => {
+  const conf = readConf(call)
+  const owner = ownerOf(conf)
+  const known = conf.addresses.map(({ addr }) => addr)
+  const udpPorts = conf.mappings.filter(({ protocol }) => protocol === 'udp').map(({ hostPort }) => hostPort)
+  await runAll([
+    () => removeRules(conf, owner?.rules),
+    () =>
+      forgetFlows(known.length > 0 ? known : addressesOf(owner), [
+        ...udpPorts,
+        ...(owner ? udpPortsOf(owner) : []),
+      ]),
+    () => releasePorts(conf),
+  ])
+}

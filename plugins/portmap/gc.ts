@@ -1,0 +1,26 @@
+import { validAttachments } from '../../src/cni/conf'
+import { runAll } from '../../src/cni/error'
+import type { Call } from '../../src/cni/plugin'
+import { forEveryBackend } from './backend'
+import { releasePorts } from './claims'
+import { forgetFlowsOf } from './del'
+import { listOwners } from './owners'
+import { readConf } from './read-conf'
+
+/**
+ * Removes the ports of the network's attachments that the runtime does not know. The reference's rules in nftables
+ * name no network, so they are left; those in iptables do.
+ */
+export const gc = async (call: Call): Promise<void> => {
+  const { network } = readConf(call)
+  const valid = validAttachments(call.conf)
+  const isValid = (id: { containerID: string; ifName: string }): boolean =>
+    valid.some(({ containerID, ifName }) => containerID === id.containerID && ifName === id.ifName)
+  const gone = listOwners().filter(owner => owner.network === network && !isValid(owner))
+  const kept = valid.map(({ containerID }) => containerID)
+  await runAll([
+    () => forEveryBackend(backend => backend.collect({ network, kept, gone })),
+    ...gone.map(owner => () => forgetFlowsOf(owner)),
+    ...gone.map(owner => () => releasePorts(owner)),
+  ])
+}

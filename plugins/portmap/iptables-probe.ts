@@ -1,0 +1,41 @@
+/**
+ * What of iptables can be told without starting one of its programs, of which each costs milliseconds and, on a node
+ * with many services, reads thousands of rules.
+ */
+import { readFileSync } from 'node:fs'
+import { errnoOf } from '../../src/cni/error'
+import type { Family } from '../../src/ip/addr'
+import { chainGet, ruleList } from '../../src/netfilter/nft/read'
+import type { NftTable } from '../../src/netfilter/nft/wire/table'
+import { NetlinkError } from '../../src/netlink/error'
+import { ifNftables } from './nftables-socket'
+
+/** Where the nf_tables variant of iptables keeps its table nat. */
+const natTable = (family: Family): NftTable => ({ family: family === 4 ? 'ip' : 'ip6', name: 'nat' })
+
+/** Has the legacy variant's table nat been in use in this network namespace? */
+export const hasLegacyNat = (family: Family): boolean => {
+  const names = family === 4 ? 'ip_tables_names' : 'ip6_tables_names'
+  try {
+    return readFileSync(`/proc/thread-self/net/${names}`, 'utf8').split('\n').includes('nat')
+  } catch (error) {
+    return errnoOf(error) !== 'ENOENT' // without the file the kernel has no such tables
+  }
+}
+
+const asksNftables = (work: Parameters<typeof ifNftables<boolean>>[0]): boolean => {
+  try {
+    return ifNftables(work) ?? false
+  } catch (error) {
+    if (error instanceof NetlinkError) return true // what can't be told may be
+    throw error
+  }
+}
+
+/** May there be rules of the nf_tables variant in its table nat? */
+export const hasNftNatRules = (family: Family): boolean =>
+  asksNftables(nl => ruleList(nl, natTable(family)).length > 0)
+
+/** May the table nat of a family have this chain, in either variant of iptables? If not, no program needs to look. */
+export const mayHaveChain = (family: Family, chain: string): boolean =>
+  hasLegacyNat(family) || asksNftables(nl => chainGet(nl, natTable(family), chain) !== undefined)

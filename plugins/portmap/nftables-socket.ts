@@ -1,0 +1,28 @@
+import { nftGeneration } from '../../src/netfilter/nft/read'
+import { unlessRefused } from '../../src/netlink/error'
+import { NETLINK_NETFILTER, NetlinkSocket } from '../../src/netlink/socket'
+
+// A kernel without nf_tables knows no such subsystem, or no such protocol.
+const absent = ['EINVAL', 'EOPNOTSUPP', 'EPROTONOSUPPORT', 'EAFNOSUPPORT']
+
+const open = (): NetlinkSocket => {
+  const nl = NetlinkSocket.open(NETLINK_NETFILTER)
+  try {
+    nftGeneration(nl)
+    return nl
+  } catch (error) {
+    nl.close()
+    throw error
+  }
+}
+
+/** Runs `work` with a socket to nf_tables; undefined if the kernel has none, and so nothing to be found there. */
+export const ifNftables = <T>(work: (nl: NetlinkSocket) => T): T | undefined => {
+  const nl = unlessRefused(absent, open)
+  if (!nl) return undefined
+  try {
+    return work(nl)
+  } finally {
+    nl.close()
+  }
+}

@@ -1,0 +1,150 @@
+/**
+ * What a container with host ports has, one file an attachment. Kept in memory-backed files, since the rules do not
+ * survive a reboot either:
+ *
+ *   /run/kubenet-cni/hostports/owners/<24 hex digits>    a JSON object
+ *
+ * It is advice: rules the reference made are not in it, and without it everything is looked through.
+ */
+import {
+  closeSync,
+  constants,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  statSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs'
+import * as v from 'valibot'
+import { platform } from '#platform'
+import { errnoOf } from '../../src/cni/error'
+
+/** The folder of the records, of the claims and of the lock that guards both. */
+export const hostportsFolder = '/run/kubenet-cni/hostports'
+
+const family = () => v.picklist([4, 6])
+
+/** The rules in nftables by which DEL finds them without looking through everybody's. */
+const ruleRef = () => v.object({ family: family(), chain: v.string(), handle: v.string() })
+
+/** The rules that lead to a container's chain, "CNI-HOSTPORT-DNAT -p tcp …", for each family it has one of. */
+const jumps = () => v.object({ 4: v.optional(v.array(v.string())), 6: v.optional(v.array(v.string())) })
+
+const installedRules = () =>
+  v.variant('backend', [
+    v.object({ backend: v.literal('iptables'), jumps: jumps() }),
+    // Without handles ADD did not come to its end.
+    v.object({ backend: v.literal('nftables'), handles: v.optional(v.array(ruleRef())) }),
+  ])
+
+const ownerSchema = () =>
+  v.object({
+    network: v.string(),
+    containerID: v.string(),
+    ifName: v.string(),
+    /** The name Kubernetes has for it, for messages: "namespace/name". */
+    pod: v.optional(v.string()),
+    /** The container's namespace, which tells whether it still lives; absent if portmap was not shown one. */
+    netns: v.optional(v.object({ path: v.string(), dev: v.number(), ino: v.number() })),
+    /** "tcp-8080/any4" and so on: the ports, as the files of their claims are called. */
+    claims: v.array(v.string()),
+    /** The conditions its connections must meet; absent for none. */
+    conditions: v.optional(v.object({ 4: v.array(v.string()), 6: v.array(v.string()) })),
+    /** The container's addresses the ports lead to. */
+    addresses: v.optional(v.array(v.string())),
+    rules: v.optional(installedRules()),
+  })
+
+/** An attachment with host ports. */
+export type PortOwner = v.InferOutput<ReturnType<typeof ownerSchema>>
+
+/** What ADD put into the packet filter. */
+export type InstalledRules = v.InferOutput<ReturnType<typeof installedRules>>
+
+/** One rule in nftables. */
+export type RuleRef = v.InferOutput<ReturnType<typeof ruleRef>>
+
+/** What tells one attachment from all others. */
+export type OwnerID = { readonly network: string; readonly containerID: string; readonly ifName: string }
+
+/** The name of an attachment's record, which is also how claims name their holder. */
+export const keyOf = ({ network, containerID, ifName }: OwnerID): string =>
+  platform.sha512Hex(`${network}\n${containerID}\n${ifName}`).slice(0, 24)
+
+/** The file of that owner's record. */
+export const ownerPath = (folder: string, key: string): string => `${folder}/owners/${key}`
+
+/** Runs `work`; that something is not there, or a folder not empty, is no failure. */
+export const ignoringAbsence = (work: () => void): void => {
+  try {
+    work()
+  } catch (error) {
+    if (!['ENOENT', 'ENOTEMPTY', 'ENOTDIR'].includes(errnoOf(error) ?? '')) throw error
+  }
+}
+
+/** The names in a folder; none if there is no such folder. */
+export const namesIn = (folder: string): string[] => {
+  try {
+    return readdirSync(folder)
+  } catch (error) {
+    if (['ENOENT', 'ENOTDIR'].includes(errnoOf(error) ?? '')) return []
+    throw error
+  }
+}
+
+/** The owner of that key; undefined if there is no record, or none that can be read. */
+export const readOwner = (folder: string, key: string): PortOwner | undefined => {
+  let fd: number | undefined
+  try {
+    // O_NONBLOCK: opening a pipe would wait for its writer.
+    fd = openSync(ownerPath(folder, key), constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
+    const parsed = v.safeParse(ownerSchema(), JSON.parse(readFileSync(fd, 'utf8')))
+    // A record under a name that is not its own would have another's ports given back.
+    return parsed.success && keyOf(parsed.output) === key ? parsed.output : undefined
+  } catch {
+    return undefined // gone, or nothing we wrote: nobody's
+  } finally {
+    if (fd !== undefined) closeSync(fd)
+  }
+}
+
+/** Writes a record whole or not at all, in place of the one that is there. */
+export const writeOwner = (folder: string, owner: PortOwner): void => {
+  const key = keyOf(owner)
+  mkdirSync(`${folder}/owners`, { recursive: true, mode: 0o700 })
+  // Only calls for this very attachment use this name, and a runtime makes those one after the other.
+  const temporary = ownerPath(folder, `${key}.new`)
+  ignoringAbsence(() => unlinkSync(temporary))
+  try {
+    writeFileSync(temporary, JSON.stringify(owner), { mode: 0o600, flag: 'wx' })
+    renameSync(temporary, ownerPath(folder, key))
+  } catch (error) {
+    ignoringAbsence(() => unlinkSync(temporary))
+    throw error
+  }
+}
+
+/** Removes a record, whatever is there under its name. */
+export const eraseOwner = (folder: string, key: string): void => {
+  for (const name of [key, `${key}.new`]) ignoringAbsence(() => unlinkSync(ownerPath(folder, name)))
+}
+
+/** Every owner there is a record of. */
+export const listOwners = (folder: string = hostportsFolder): PortOwner[] =>
+  namesIn(`${folder}/owners`).flatMap(key => readOwner(folder, key) ?? [])
+
+/** Is the container's namespace still the one it had? Without a record of one it counts as alive. */
+export const isAlive = ({ netns }: PortOwner): boolean => {
+  if (!netns) return true
+  try {
+    const { dev, ino } = statSync(netns.path)
+    return dev === netns.dev && ino === netns.ino
+  } catch (error) {
+    // Not to be seen is not to be gone.
+    return !['ENOENT', 'ENOTDIR', 'ESRCH'].includes(errnoOf(error) ?? '')
+  }
+}

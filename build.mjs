@@ -12,6 +12,7 @@ import { chmodSync, existsSync, linkSync, mkdirSync, readFileSync, rmSync, write
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { gzipSync } from 'node:zlib'
 import { build } from 'esbuild'
 
 const require = createRequire(import.meta.url)
@@ -56,6 +57,37 @@ const embedKoffi = arch => ({
   },
 })
 
+/**
+ * Puts the command line into the bundle as a compressed text that is only unpacked when it is imported: as code it
+ * would be read, and its share of it paid for, at every start of a plugin. It uses the bundle's own platform.
+ */
+const packCommandLine = conditions => ({
+  name: 'pack-command-line',
+  setup({ onResolve, onLoad }) {
+    const entry = join(root, 'plugins/kubenet/cli/process.ts')
+    onResolve({ filter: /\/kubenet\/cli\/process\.js$/ }, () => ({ path: entry, namespace: 'packed' }))
+    onLoad({ filter: /./, namespace: 'packed' }, async () => {
+      const { outputFiles } = await build({
+        ...common,
+        entryPoints: [entry],
+        conditions,
+        external: ['#platform'],
+        write: false,
+      })
+      const packed = gzipSync(outputFiles[0].text, { level: 9 }).toString('base64')
+      return { contents: unpack(packed), resolveDir: root, loader: 'js' }
+    })
+  },
+})
+
+/** The module that stands for a packed one. */
+const unpack = packed => `
+const platform = require('#platform')
+const text = require('node:zlib').gunzipSync(Buffer.from('${packed}', 'base64')).toString()
+const load = name => name === '#platform' ? platform : require(name)
+new Function('module', 'exports', 'require', text)(module, exports, load)
+`
+
 const common = {
   entryPoints: [join(root, 'plugins/main.ts')],
   absWorkingDir: root,
@@ -88,7 +120,7 @@ const buildNode = async out => {
     ...common,
     outfile: file,
     banner: { js: '#!/usr/bin/env node' },
-    plugins: [embedKoffi(options.arch)],
+    plugins: [packCommandLine([]), embedKoffi(options.arch)],
   })
   linkPrograms(folder, file)
 }
@@ -105,7 +137,9 @@ const buildStandalone = async out => {
   mkdirSync(folder, { recursive: true })
   const bundle = join(folder, '.bundle.js')
   const file = join(folder, '.program')
-  await build({ ...common, outfile: bundle, conditions: ['bun'], external: ['bun:*'] })
+  const conditions = ['bun']
+  const plugins = [packCommandLine(conditions)]
+  await build({ ...common, outfile: bundle, conditions, external: ['bun:*'], plugins })
   execFileSync(
     bunFor(process.arch),
     [

@@ -15,8 +15,16 @@ const builtIns: BuiltIns = new Map([
   ['portmap', async () => (await import('./portmap/main.js')).plugin],
 ])
 
+/** The program that is a command too where no runtime calls it; whatever follows its name is not looked at. */
+const commandName = 'kubenet'
+
 const main = async (): Promise<void> => {
-  const load = builtIns.get(platform.invokedAs)
+  const name = platform.invokedAs.startsWith(commandName) ? commandName : platform.invokedAs
+  if (name === commandName && !process.env.CNI_COMMAND) {
+    const { commandMain } = await import('./kubenet/cli/process.js')
+    await commandMain(builtIns)
+  }
+  const load = builtIns.get(name)
   if (load) await pluginMain(await load(), builtIns)
 }
 

@@ -67,13 +67,20 @@ export const addNetworkList = async (
   return undoOnFailure(async undo => {
     let result: JsonObject | undefined
     for (const plugin of list.plugins) {
-      const del = () => {
+      let isAdded = false
+      const del = async () => {
         const prevResult = atLeast(list.cniVersion, '0.4.0') ? result : undefined
-        return delPlugin({ list, plugin, attachment, prevResult }, options)
+        try {
+          await delPlugin({ list, plugin, attachment, prevResult }, options)
+        } catch (error) {
+          // What it refused to add it may refuse to delete, for the reason that is thrown already.
+          if (isAdded) throw error
+        }
       }
       // Before the ADD: a plugin that fails may leave something too.
       if (takeBack) undo.add(`DEL of plugin "${plugin.type}"`, del)
       result = await addPlugin({ list, plugin, attachment, prevResult: result }, options)
+      isAdded = true
     }
     if (!result) throw new CniError(ErrorCode.invalidNetworkConfig, `network "${list.name}" has no plugins`)
     const { netns, args, capabilityArgs } = attachment

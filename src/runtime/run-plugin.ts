@@ -30,7 +30,7 @@ const busyAttempts = 5
 const busyPauseMs = 200
 
 /** A real process. A plugin that is being replaced by an installer can't be started for a moment: ETXTBSY. */
-const startUnlessBusy: PluginExec = async (path, env, stdin) => {
+export const startUnlessBusy: PluginExec = async (path, env, stdin) => {
   for (let attempt = 1; ; attempt++) {
     try {
       return await startPlugin(path, env, stdin)

@@ -1,0 +1,129 @@
+/**
+ * Subcommands as data. A file of this folder that defines one exports what `command` answers, and commands.ts lists
+ * it; parsing, help, man page, completions and --json follow from the description. What runs is imported when it
+ * runs, if it is large: `run: async call => (await import('./agent-run.js')).runAgent(call)`.
+ */
+import type { ExitCode } from './failure'
+import type { CliIo } from './io'
+import { type Completes, flag, type NamedOption, type Option, optionName } from './option'
+import type { Style } from './style'
+
+/** An argument of a subcommand, by its place. */
+export type Argument<T extends string | undefined = string | undefined> = {
+  readonly summary: string
+  readonly required: T extends string ? true : false
+  readonly completes?: Completes
+}
+
+export const required = (summary: string, completes?: Completes): Argument<string> => ({
+  summary,
+  required: true,
+  ...(completes && { completes }),
+})
+
+export const optional = (summary: string, completes?: Completes): Argument<string | undefined> => ({
+  summary,
+  required: false,
+  ...(completes && { completes }),
+})
+
+/** A command line that shows what a subcommand is for. */
+export type Example = { readonly line: string; readonly does: string }
+
+/** What a subcommand answers. Nothing but the frame prints it. */
+export type Answer = {
+  /** What --json prints: one object, described in docs/cli.md. */
+  readonly json: object
+  /** What is printed otherwise, with the end of its last line. */
+  text(style: Style): string
+  /** What is to be said on standard error beside the answer: one line each. */
+  readonly notes?: readonly string[]
+  /** "done" if left out. */
+  readonly exitCode?: ExitCode
+}
+
+type Options = Readonly<Record<string, Option<unknown>>>
+type Arguments = Readonly<Record<string, Argument>>
+type ValueOf<O> = O extends { read(given: readonly string[], name: string): infer T } ? T : never
+type TextOf<A> = A extends { readonly required: true } ? string : string | undefined
+
+/** One call of a subcommand, everything read and checked. */
+export type CliCall<O extends Options = Options, A extends Arguments = Arguments> = {
+  readonly options: { readonly [K in keyof O]: ValueOf<O[K]> }
+  readonly args: { readonly [K in keyof A]: TextOf<A[K]> }
+  readonly io: CliIo
+}
+
+/** The headings of the help, in their order. */
+export const groups = ['Set up a node', 'Attach containers', 'Look at a node', 'This program'] as const
+
+type Description<O extends Options, A extends Arguments> = {
+  readonly name: string
+  readonly group: (typeof groups)[number]
+  /** One line for the list of commands: what it does, without a full stop. */
+  readonly summary: string
+  /** Paragraphs for its own help. */
+  readonly about?: readonly string[]
+  readonly args?: A
+  readonly options?: O
+  readonly examples: readonly Example[]
+  /** Not in the list of commands. */
+  readonly hidden?: boolean
+  /** Answers, or prints by itself through `io` and answers with an exit code; throws what fails. */
+  run(call: CliCall<O, A>): Promise<Answer | ExitCode> | Answer | ExitCode
+}
+
+/** What the command line has of one subcommand, as texts. */
+export type Given = {
+  readonly args: readonly string[]
+  /** By the option's key. */
+  readonly options: ReadonlyMap<string, readonly string[]>
+}
+
+/** A subcommand. */
+export type Command = {
+  readonly name: string
+  readonly group: (typeof groups)[number]
+  readonly summary: string
+  readonly about: readonly string[]
+  readonly args: readonly (Argument & { readonly name: string })[]
+  readonly options: readonly NamedOption[]
+  readonly examples: readonly Example[]
+  readonly hidden: boolean
+  run(given: Given, io: CliIo): Promise<Answer | ExitCode>
+}
+
+/** Every subcommand has this one. */
+const jsonOption = flag('print one JSON object instead of text')
+
+/** Makes a subcommand of its description; what it is called with has the types that its options and arguments read. */
+export const command = <O extends Options = Options, A extends Arguments = Arguments>(
+  description: Description<O, A>,
+): Command => {
+  const { about = [], hidden = false } = description
+  const args: Arguments = description.args ?? {}
+  const options: Options = description.options ?? {}
+  const named: NamedOption[] = Object.entries({ ...options, json: jsonOption }).map(([key, option]) => ({
+    ...option,
+    key,
+    name: `--${option.kind === 'denial' ? 'no-' : ''}${optionName(key)}`,
+  }))
+  const argNames = Object.keys(args)
+  return {
+    ...description,
+    about,
+    hidden,
+    args: Object.entries(args).map(([name, argument]) => ({ name, ...argument })),
+    options: named,
+    run: async (given, io) => {
+      const values = named.map(({ key, name, read }) => [key, read(given.options.get(key) ?? [], name)])
+      const texts = argNames.map((name, i) => [name, given.args[i]])
+      // The keys and the types are those of the description, which the mapped types say and fromEntries can't.
+      const call = { options: Object.fromEntries(values), args: Object.fromEntries(texts), io } as CliCall<
+        O,
+        A
+      >
+      return description.run(call)
+    },
+  }
+}

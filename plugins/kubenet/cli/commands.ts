@@ -1,0 +1,35 @@
+import { add } from './add'
+import { check } from './check'
+import type { Command } from './command'
+import { completionCommand } from './completion'
+import { config } from './config'
+import { del } from './del'
+import { gc } from './gc'
+import { helpCommand } from './help-command'
+import { init } from './init'
+import { install } from './install'
+import { manCommand } from './man-command'
+import { networks } from './networks'
+import { plugins } from './plugins'
+import { status } from './status'
+import { version } from './version'
+
+const tree = (): readonly Command[] => commands
+
+/** All subcommands, in the order the help has them within their groups. */
+export const commands: readonly Command[] = [
+  install,
+  config,
+  init,
+  add,
+  check,
+  del,
+  gc,
+  networks,
+  status,
+  plugins,
+  version,
+  helpCommand(tree),
+  completionCommand(tree),
+  manCommand(tree),
+]

@@ -1,0 +1,45 @@
+/** SVG as text: elements, and how much room letters take. */
+
+type Attributes = Readonly<Record<string, string | number | undefined>>
+
+// Not in XML 1.0 at all, not even escaped.
+// biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is to be taken out
+const forbidden = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff]/g
+
+/** Text as it may stand in XML, between tags and between quotes. */
+export const escapeXml = (text: string): string =>
+  text
+    .replace(forbidden, '\ufffd')
+    .replaceAll('&', '&amp;')
+    .replaceAll('<', '&lt;')
+    .replaceAll('>', '&gt;')
+    .replaceAll('"', '&quot;')
+
+const round = (value: number): number => Math.round(value * 10) / 10
+
+/** An element; `content` is XML already. Numbers get one decimal. */
+export const element = (name: string, attributes: Attributes, content = ''): string => {
+  const words = Object.entries(attributes)
+    .filter(([, value]) => value !== undefined)
+    .map(([key, value]) => ` ${key}="${typeof value === 'number' ? round(value) : escapeXml(value ?? '')}"`)
+  return content === '' ? `<${name}${words.join('')}/>\n` : `<${name}${words.join('')}>${content}</${name}>\n`
+}
+
+/** The fonts that are asked for; in every one of them all letters have the width that is reckoned with here. */
+export const monospace = "ui-monospace, 'DejaVu Sans Mono', Menlo, Consolas, monospace"
+
+const widthOfLetter = 0.602
+
+/** How wide a text is, in pixels, at a font's size in pixels. */
+export const textWidth = (text: string, size: number): number => text.length * size * widthOfLetter
+
+/** How much of a name's end is kept: that is where those made from one template differ. */
+const keptEnd = 6
+
+/** As much of a text as has room; an ellipsis stands for what is left out before its end. */
+export const fitText = (text: string, width: number, size: number): string => {
+  const room = Math.floor(width / (size * widthOfLetter))
+  if (text.length <= room) return text
+  const end = room > 2 * keptEnd ? keptEnd : 0
+  return `${text.slice(0, Math.max(0, room - 1 - end))}…${text.slice(text.length - end)}`
+}

@@ -1,0 +1,131 @@
+import { dirname, resolve } from 'node:path'
+import { removeFile } from '../../../src/runtime/durable-file'
+import { type Answer, type CliCall, command } from './command'
+import { conflistOf, formatConflist, referenceNotes } from './conflist'
+import { confDirNotes, type StagedConflist, stageConflist } from './conflist-file'
+import { copyProgram } from './copy-program'
+import { CliError, ExitCode, usageError } from './failure'
+import { ensureFolder } from './folder'
+import { isInstalled, type Place, removeLeftovers, surveyNames } from './install-plan'
+import { type InstallAction, type InstalledName, installAnswer } from './install-report'
+import { checkNetworkValues, networkOptions } from './kubelet-flags'
+import { denial, flag, text, withDefault } from './option'
+import { defaultBinDir, defaultConfDir } from './places'
+import { commitAll, linkOrCopy, type Staged, stageFile, stageName, syncFolder } from './staged-file'
+
+const folder = { completes: 'folder' } as const
+
+const options = {
+  binDir: withDefault(text('folder', 'where the plugins go', folder), defaultBinDir),
+  confDir: withDefault(text('folder', 'folder of the networks, for --pod-cidr', folder), defaultConfDir),
+  create: denial('do not make a folder that is missing'),
+  keepForeign: flag('leave what others have put under one of our names'),
+  uninstall: flag("remove our plugins from the folder, and nobody else's"),
+  ...networkOptions,
+}
+
+type Call = CliCall<typeof options>
+
+const isForeign = ({ occupant }: Place): boolean => occupant === 'foreign' || occupant === 'link'
+
+/** Copies the program beside its places, gives the copy all names, and answers the files to be put in place. */
+const stageProgram = async (places: readonly Place[], { io }: Call): Promise<Staged[]> => {
+  const staged: Staged[] = []
+  const copy = stageName(places[0]?.path ?? '', 'new')
+  try {
+    await copyProgram(io.programPath, copy, io)
+    for (const { path, name } of places) {
+      const temporary = stageName(path, `new-${name}`)
+      linkOrCopy(copy, temporary)
+      staged.push(stageFile(path, temporary))
+    }
+    return staged
+  } catch (error) {
+    for (const file of staged) file.discard()
+    throw error
+  } finally {
+    removeFile(copy)
+  }
+}
+
+const stageNetwork = ({ options: values, io }: Call): StagedConflist | undefined => {
+  if (values.podCidr.length === 0) return undefined
+  const confDir = resolve(io.cwd, values.confDir)
+  return stageConflist({ confDir, text: formatConflist(conflistOf(values)), create: values.create })
+}
+
+/** Puts programs and network in place, all of it or nothing. */
+const putInPlace = async (
+  call: Call,
+  binDir: string,
+  places: readonly Place[],
+): Promise<StagedConflist | undefined> => {
+  const removeFolder = ensureFolder(binDir, call.options)
+  const staged: Staged[] = []
+  try {
+    removeLeftovers(binDir)
+    const network = stageNetwork(call)
+    if (network && network.staged !== 'unchanged') staged.push(network.staged)
+    if (places.length > 0) staged.push(...(await stageProgram(places, call)))
+    commitAll(staged, [binDir, ...(network ? [dirname(network.path)] : [])])
+    return network
+  } catch (error) {
+    for (const file of staged) file.discard()
+    removeFolder()
+    throw error
+  }
+}
+
+const actionOf = (place: Place, changed: readonly Place[]): InstallAction => {
+  if (!changed.includes(place)) return isForeign(place) ? 'kept' : 'unchanged'
+  return place.occupant === 'nothing' ? 'installed' : 'replaced'
+}
+
+const putAll = async (call: Call): Promise<Answer> => {
+  const { options: values, io } = call
+  if (values.podCidr.length > 0) checkNetworkValues(values)
+  const binDir = resolve(io.cwd, values.binDir)
+  const places = surveyNames(binDir, io.programs)
+  const ours = places.filter(place => !(values.keepForeign && isForeign(place)))
+  const changed = isInstalled(ours, io.programPath) ? [] : ours
+  const network = await putInPlace(call, binDir, changed)
+  const names = places.map((place): InstalledName => ({ place, action: actionOf(place, changed) }))
+  const confDir = network && dirname(network.path)
+  const notes = network ? [...referenceNotes(values), ...confDirNotes(confDir ?? '', values.name)] : []
+  return installAnswer({ binDir, names, network, notes })
+}
+
+const uninstall = ({ options: values, io }: Call): Answer => {
+  if (values.podCidr.length > 0) throw usageError('--uninstall and --pod-cidr exclude each other')
+  const binDir = resolve(io.cwd, values.binDir)
+  const names = surveyNames(binDir, io.programs).flatMap((place): InstalledName[] => {
+    if (place.occupant === 'nothing') return []
+    return [{ place, action: place.occupant === 'ours' ? 'removed' : 'kept' }]
+  })
+  if (names.length === 0) throw new CliError(ExitCode.notFound, `there is none of our plugins in ${binDir}`)
+  for (const { place, action } of names) if (action === 'removed') removeFile(place.path)
+  syncFolder(binDir)
+  return installAnswer({ binDir, names, network: undefined, notes: [] })
+}
+
+export const install = command({
+  name: 'install',
+  group: 'Set up a node',
+  summary: 'put the plugins in place, and with --pod-cidr the network too',
+  about: [
+    'Copies this program into the folder of the plugins, once, under the names of all plugins. Each name is the old ' +
+      'file or the new one at any moment, also while plugins run, and if anything fails all of it is as it was.',
+    'With --pod-cidr it also writes 10-kubenet.conflist, as "kubenet config --write" does; the options are the same.',
+  ],
+  options,
+  examples: [
+    { line: 'kubenet install', does: 'the plugins, into /opt/cni/bin' },
+    { line: 'kubenet install --pod-cidr 10.244.1.0/24', does: 'and a network of this range' },
+    {
+      line: 'kubenet install --bin-dir /usr/lib/cni --keep-foreign',
+      does: 'only what is not there from others',
+    },
+    { line: 'kubenet install --uninstall', does: 'remove ours' },
+  ],
+  run: call => (call.options.uninstall ? uninstall(call) : putAll(call)),
+})

@@ -1,0 +1,142 @@
+/**
+ * Runs the tests, several files at a time, and prints a line for each, what failed in it, and the count.
+ *
+ *   node scripts/run-tests.mjs [--jobs N] [FILE or FOLDER ...]
+ *
+ * Each file is a program that prints TAP, and `npx tap FILE` runs it too. But tap's command starts a TypeScript
+ * compiler in every test's process, a second of processor time for each; here esbuild compiles all of them at once.
+ */
+import { spawn } from 'node:child_process'
+import { readdirSync, readFileSync, statSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
+import { dirname, join, relative, resolve } from 'node:path'
+import { parseArgs } from 'node:util'
+import { build } from 'esbuild'
+import { Parser } from 'tap-parser'
+
+const root = join(import.meta.dirname, '..')
+const outdir = join(root, 'dist-test')
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { jobs: { type: 'string' } },
+})
+
+/** A file that has not ended by then is killed, with all that it started. */
+const fileTimeoutMs = 300_000
+
+/** The tests spend half of their time waiting, for the kernel or for a deadline to pass. */
+const jobs = Number(values.jobs ?? availableParallelism() * 2)
+
+const isTest = file => file.endsWith('.ts') && !/(^|\/)fixtures\//.test(file)
+
+const testsIn = path =>
+  (statSync(path).isDirectory()
+    ? readdirSync(path, { recursive: true }).map(file => join(path, file))
+    : [path]
+  )
+    .map(file => relative(root, resolve(file)))
+    .filter(isTest)
+
+/** The slowest first, so that none of them is alone at the end: those on real kernels before those of values. */
+const order = file => (file.startsWith('test/clients/') ? 0 : file.startsWith('test/live/') ? 1 : 2)
+
+/** A test finds its fixtures beside its source, wherever it was compiled to. */
+const keepDirname = {
+  name: 'keep-dirname',
+  setup({ onLoad }) {
+    onLoad({ filter: /\/test\/.*\.ts$/ }, ({ path }) => ({
+      contents: readFileSync(path, 'utf8').replaceAll(/\b__dirname\b/g, JSON.stringify(dirname(path))),
+      loader: 'ts',
+    }))
+  },
+}
+
+const compile = async files => {
+  await build({
+    entryPoints: files.map(file => join(root, file)),
+    absWorkingDir: root,
+    outdir,
+    outbase: root,
+    bundle: true,
+    packages: 'external',
+    format: 'cjs',
+    platform: 'node',
+    target: 'node20',
+    sourcemap: 'inline',
+    logLevel: 'warning',
+    plugins: [keepDirname],
+  })
+  return files.map(file => ({ file, program: join(outdir, file.replace(/\.ts$/, '.js')) }))
+}
+
+const say = text => process.stdout.write(`${text}\n`)
+
+const count = { passed: 0, failed: 0, skipped: 0 }
+
+const indent = text => text.replaceAll(/^(?=.)/gm, '    ')
+
+/** What tap says of a failure, without what only its own reporters have a use for. */
+const explain = ({ at, source: _, compare: __, generated: ___, diff, stack, ...others } = {}) =>
+  [
+    at && `${at.fileName}:${at.lineNumber}`,
+    diff ?? stack,
+    ...Object.entries(others).map(([key, value]) => `${key}: ${JSON.stringify(value)}`),
+  ]
+    .filter(Boolean)
+    .join('\n')
+
+const runFile = ({ file, program }) =>
+  new Promise(done => {
+    const started = Date.now()
+    const child = spawn(process.execPath, ['--enable-source-maps', program], {
+      cwd: root,
+      env: { ...process.env, TAP: '1' },
+      stdio: ['ignore', 'pipe', 'pipe'],
+      detached: true,
+    })
+    const lines = []
+    const parser = new Parser()
+    parser.on('pass', () => {
+      count.passed++
+    })
+    parser.on('skip', result => {
+      count.skipped++
+      lines.push(`skipped: ${result.fullname}${typeof result.skip === 'string' ? `: ${result.skip}` : ''}`)
+    })
+    parser.on('fail', result => {
+      count.failed++
+      lines.push(`not ok: ${result.fullname}`, indent(explain(result.diag)))
+    })
+    const errors = []
+    child.stdout.pipe(parser)
+    child.stderr.on('data', chunk => errors.push(chunk))
+    const kill = setTimeout(() => {
+      lines.push(`not ok: still running after ${fileTimeoutMs / 1000} s`)
+      process.kill(-child.pid, 'SIGKILL')
+    }, fileTimeoutMs)
+    child.on('close', (code, signal) => {
+      clearTimeout(kill)
+      const ok = code === 0 && parser.ok
+      // A file may fail as a whole, by an exception or a missing plan, without a failed assertion.
+      if (!ok && !lines.some(line => line.startsWith('not ok'))) {
+        count.failed++
+        lines.push(`not ok: exit code ${code ?? signal}`, ...parser.failures.map(({ name }) => name))
+      }
+      const seconds = ((Date.now() - started) / 1000).toFixed(1)
+      say(`${ok ? 'ok    ' : 'NOT OK'} ${file} (${seconds} s)`)
+      if (!ok && errors.length > 0) lines.push(Buffer.concat(errors).toString())
+      if (lines.length > 0) say(indent(lines.join('\n')))
+      done()
+    })
+  })
+
+const files = (positionals.length > 0 ? positionals : [join(root, 'test')]).flatMap(testsIn)
+const waiting = (await compile(files.toSorted((a, b) => order(a) - order(b) || a.localeCompare(b)))).values()
+const work = async () => {
+  for (const test of waiting) await runFile(test)
+}
+await Promise.all(Array.from({ length: jobs }, work))
+
+say(`${count.passed} passed, ${count.failed} failed, ${count.skipped} skipped`)
+process.exitCode = count.failed > 0 || count.passed === 0 ? 1 : 0

@@ -91,7 +91,8 @@ const runFile = ({ file, program }) =>
     const started = Date.now()
     const child = spawn(process.execPath, ['--enable-source-maps', program], {
       cwd: root,
-      env: { ...process.env, TAP: '1' },
+      // Without the second, tap gives a file 30 s.
+      env: { ...process.env, TAP: '1', TAP_TIMEOUT: String(fileTimeoutMs / 1000) },
       stdio: ['ignore', 'pipe', 'pipe'],
       detached: true,
     })

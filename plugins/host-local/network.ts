@@ -9,7 +9,11 @@ import { RecordStore } from './record'
 import { LeaseStore } from './store'
 
 /** Where the leases of a configured network are. */
-export const roomsOf = ({ dataDir, network, cooldownSeconds }: HostLocalConf): Rooms => ({
+export const roomsOf = ({
+  dataDir,
+  network,
+  cooldownSeconds,
+}: Pick<HostLocalConf, 'dataDir' | 'network' | 'cooldownSeconds'>): Rooms => ({
   store: new LeaseStore(dataDir, network),
   records: new RecordStore(dataDir, network),
   cooldown: new Cooldown(dataDir, network, cooldownSeconds),

@@ -4,14 +4,17 @@ import type { Command } from './command'
 import { completionCommand } from './completion'
 import { config } from './config'
 import { del } from './del'
+import { doctor } from './doctor'
 import { gc } from './gc'
 import { helpCommand } from './help-command'
 import { init } from './init'
+import { inspect } from './inspect'
 import { install } from './install'
 import { manCommand } from './man-command'
 import { networks } from './networks'
 import { plugins } from './plugins'
 import { status } from './status'
+import { trace } from './trace'
 import { version } from './version'
 
 const tree = (): readonly Command[] => commands
@@ -28,6 +31,9 @@ export const commands: readonly Command[] = [
   networks,
   status,
   plugins,
+  inspect,
+  doctor,
+  trace,
   version,
   helpCommand(tree),
   completionCommand(tree),

@@ -1,5 +1,5 @@
 /** What the doctor says of a node, line by line. */
-import type { Repair } from '../survey/finding'
+import type { Finding, Repair } from '../survey/finding'
 import type { Survey } from '../survey/survey'
 import type { CliIo } from './io'
 import type { Places } from './places'
@@ -17,6 +17,8 @@ export type Diagnosis = {
   readonly remedy: string
   /** How --fix puts it right; undefined where it would not do that unasked. */
   readonly repair: Repair | undefined
+  /** The mismatches it tells of, where they are the survey's. */
+  readonly findings?: readonly Finding[]
 }
 
 /** What the checks have to go by. */

@@ -32,7 +32,11 @@ export type Layout = {
   readonly legendY: number
 }
 
-export type LeftoverCard = { readonly box: Box; readonly leftover: SceneLeftover }
+export type LeftoverCard = {
+  readonly box: Box
+  readonly leftover: SceneLeftover
+  readonly lines: readonly CardLine[]
+}
 
 export const fontSize = 12
 export const lineHeight = 16
@@ -45,7 +49,6 @@ const rowGap = 14
 const railGap = 30
 const uplinkHeight = 42
 const hostTop = 96
-const leftoverHeight = 2 * lineHeight + 2 * cardPadding - 6
 const legendHeight = 34
 
 /** From this many on, cards are narrow and tell only what tells them apart. */
@@ -74,6 +77,7 @@ const linesOf = (pod: ScenePod, isCrowded: boolean): CardLine[] => {
     { text: isCrowded ? shortName(pod.name) : pod.name, kind: 'name' },
     ...addresses.map(text => ({ text, kind: 'plain' as const })),
     ...(isCrowded || details === '' ? [] : [{ text: details, kind: 'dim' as const }]),
+    ...(pod.doubt ? [{ text: pod.doubt, kind: 'dim' as const }] : []),
     ...pod.faults.map(text => ({ text, kind: 'fault' as const })),
     ...pod.ports.map(({ from, to }) => ({
       text: `${isCrowded ? shortPort(from) : from} → ${to}`,
@@ -127,18 +131,35 @@ const placeUplinks = (uplinks: readonly SceneUplink[], host: Box): Layout['uplin
   })
 }
 
-const leftoverGrid = (leftovers: readonly SceneLeftover[], inner: Box): LeftoverCard[] => {
-  const columns = Math.max(1, Math.floor(inner.width / 300))
+/** What of a container is left in more lines than this is only counted. */
+const mostObjects = 6
+
+const leftoverLines = ({ owner, objects }: SceneLeftover): CardLine[] => {
+  const more = objects.length - mostObjects
+  return [
+    { text: owner || 'nothing tells whose', kind: owner ? 'fault' : 'dim' },
+    ...objects.slice(0, mostObjects).map(text => ({ text, kind: 'plain' as const })),
+    ...(more > 0 ? [{ text: `and ${more} more`, kind: 'dim' as const }] : []),
+  ]
+}
+
+/** Row by row below `inner`; each row is as high as its highest card. */
+const placeLeftovers = (leftovers: readonly SceneLeftover[], inner: Box): LeftoverCard[] => {
+  const columns = Math.max(1, Math.floor(inner.width / 290))
   const width = (inner.width - (columns - 1) * rowGap) / columns
-  return leftovers.map((leftover, i) => ({
-    leftover,
-    box: {
-      x: inner.x + (i % columns) * (width + rowGap),
-      y: inner.y + Math.floor(i / columns) * (leftoverHeight + rowGap),
-      width,
-      height: leftoverHeight,
-    },
-  }))
+  const cards: LeftoverCard[] = []
+  let y = inner.y
+  for (let from = 0; from < leftovers.length; from += columns) {
+    const row = leftovers
+      .slice(from, from + columns)
+      .map(leftover => ({ leftover, lines: leftoverLines(leftover) }))
+    const height = Math.max(...row.map(({ lines }) => heightOf(lines)))
+    row.forEach(({ leftover, lines }, column) => {
+      cards.push({ leftover, lines, box: { x: inner.x + column * (width + rowGap), y, width, height } })
+    })
+    y += height + rowGap
+  }
+  return cards
 }
 
 /** The bar must hold its text, whatever hangs on it. */
@@ -160,7 +181,7 @@ export const layoutOf = ({ uplinks, bridges, leftovers }: Scene): Layout => {
     return { bridge, bar, cards }
   })
   const title = { x: innerX, y: y + 4 }
-  const cards = leftoverGrid(leftovers, { x: innerX, y: y + 16, width: innerWidth, height: 0 })
+  const cards = placeLeftovers(leftovers, { x: innerX, y: y + 16, width: innerWidth, height: 0 })
   const last = cards.at(-1)?.box
   const bottom = last ? last.y + last.height + 26 : y - 6
   const host = { x: margin, y: hostTop, width: innerWidth + 2 * inset, height: bottom - hostTop }

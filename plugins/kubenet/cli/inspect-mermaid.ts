@@ -29,6 +29,7 @@ const podLines = (pod: ScenePod): string[] => [
   pod.name,
   ...pod.addresses,
   pod.limit && `limit ${pod.limit}`,
+  pod.doubt,
   ...pod.faults,
 ]
 
@@ -68,9 +69,7 @@ export const formatMermaid = ({ host, uplinks, bridges, leftovers }: Scene): str
   const uplinkNodes = uplinks.map(
     ({ name, addresses, mtu }, i) => `uplink${i}[${quoted([name, ...addresses, `MTU ${mtu}`])}]`,
   )
-  const left = leftovers.map(
-    ({ object, owner }, i) => `left${i}[${quoted([object, owner && `of ${owner}`])}]:::leftover`,
-  )
+  const left = leftovers.map(({ objects, owner }, i) => `left${i}[${quoted([owner, ...objects])}]:::leftover`)
   const inside = [
     ...uplinkNodes,
     ...parts.flatMap(({ nodes }) => nodes),

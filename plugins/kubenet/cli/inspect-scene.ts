@@ -18,6 +18,8 @@ export type ScenePod = {
   readonly limit: string
   /** What is wrong with it, by the findings' names; nothing if all is well. */
   readonly faults: readonly string[]
+  /** "state unknown" where nothing tells whether its container lives; "" otherwise. */
+  readonly doubt: string
 }
 
 /** A bridge, or what containers have instead of one. */
@@ -36,8 +38,8 @@ export type SceneUplink = {
   readonly mtu: number
 }
 
-/** Something nobody needs any more. */
-export type SceneLeftover = { readonly object: string; readonly owner: string }
+/** What nobody needs any more: all that is left of one container, or one thing that nothing tells the owner of. */
+export type SceneLeftover = { readonly owner: string; readonly objects: readonly string[] }
 
 export type Scene = {
   readonly host: string
@@ -66,7 +68,7 @@ const uplinksOf = (survey: Survey, bridges: readonly string[]): SceneUplink[] =>
 const unique = <T>(values: readonly T[]): T[] => [...new Set(values)]
 
 const podOf = (attachment: NodeAttachment, { findings }: Survey): ScenePod => {
-  const { ifName, addresses, veth, ports } = attachment
+  const { ifName, addresses, veth, ports, state } = attachment
   const words = new Map(ports.map(portWords).map(port => [`${port.from} ${port.to}`, port]))
   return {
     name: ifName === 'eth0' || ifName === '' ? nameOf(attachment) : `${nameOf(attachment)} ${ifName}`,
@@ -79,6 +81,7 @@ const podOf = (attachment: NodeAttachment, { findings }: Survey): ScenePod => {
         .filter(finding => finding.severity === 'fail' && isAbout(finding, attachment))
         .map(({ what }) => what),
     ),
+    doubt: state === 'unknown' ? 'state unknown' : '',
   }
 }
 
@@ -103,11 +106,17 @@ const bridgeOf = (name: string, pods: readonly NodeAttachment[], survey: Survey)
 
 const leftoversOf = ({ findings, attachments }: Survey): SceneLeftover[] => {
   const living = attachments.filter(({ state }) => state !== 'gone')
-  return findings
-    .filter(
-      finding => finding.severity === 'warn' && !living.some(attachment => isAbout(finding, attachment)),
-    )
-    .map(({ object, owner }) => ({ object, owner: owner ? nameOf(owner) : '' }))
+  const left = findings.filter(
+    finding => finding.severity === 'warn' && !living.some(attachment => isAbout(finding, attachment)),
+  )
+  const groups = new Map<string, { owner: string; objects: Set<string> }>()
+  for (const { object, owner, network = '' } of left) {
+    const key = owner ? `${network} ${owner.containerID} ${owner.ifName}` : object
+    const group = groups.get(key) ?? { owner: owner ? nameOf(owner) : '', objects: new Set<string>() }
+    groups.set(key, group)
+    group.objects.add(object.replace(` of network "${network}"`, ''))
+  }
+  return [...groups.values()].map(({ owner, objects }) => ({ owner, objects: [...objects] }))
 }
 
 /** The scene of a node. */

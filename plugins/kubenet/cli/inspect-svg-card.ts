@@ -54,16 +54,13 @@ export const drawCard = (card: Card): string => {
 /** The frame of what nobody needs any more. */
 export const dashed = { stroke: colours.fault, 'stroke-width': 1.5, 'stroke-dasharray': '6 4' }
 
-/** The card of something that was left behind. */
-export const drawLeftover = ({ box, leftover: { object, owner } }: LeftoverCard): string => {
+/** The card of what was left behind. */
+export const drawLeftover = ({ box, lines, leftover: { objects, owner } }: LeftoverCard): string => {
   const room = box.width - 2 * cardPadding
   const x = box.x + cardPadding
-  const whose = owner ? `of ${owner}` : 'nothing tells whose'
-  const bold = { fill: colours.fault, weight: 700 }
-  const dim = { fill: colours.dim }
-  const words =
-    text({ x, y: baselineOf(box, 0) }, fitText(object, room, fontSize), bold) +
-    text({ x, y: baselineOf(box, 1) }, fitText(whose, room, fontSize), dim)
+  const words = lines.map(({ text: line, kind }, row) =>
+    text({ x, y: baselineOf(box, row) }, fitText(line, room, fontSize), lineStyles[kind]),
+  )
   const frame = rect(box, { fill: colours.faultFill, ...dashed, rx: 6 })
-  return element('g', {}, tooltip([object, whose]) + frame + words)
+  return element('g', {}, tooltip([owner, ...objects]) + frame + words.join(''))
 }

@@ -1,6 +1,6 @@
 import { writeFileSync } from 'node:fs'
 import { resolve } from 'node:path'
-import { type Survey, takeSurvey } from '../survey/survey'
+import type { Survey } from '../survey/survey'
 import { type Answer, command, optional } from './command'
 import { CliError, ExitCode, usageError } from './failure'
 import { inspectionJson } from './inspect-json'
@@ -11,14 +11,10 @@ import { formatInspection } from './inspect-table'
 import type { CliIo } from './io'
 import { formatMetrics, writeMetrics } from './metrics'
 import { flag, listOfTexts, text } from './option'
-import { type Places, placeOptions, placesOf } from './places'
-import { withProgress } from './progress'
+import { placeOptions, placesOf } from './places'
+import { readSurvey } from './read-survey'
 import { logFiles } from './trace'
 import { readLog } from './trace-log'
-
-/** Takes a survey, saying so if that takes long. */
-export const survey = (places: Places, io: CliIo): Promise<Survey> =>
-  withProgress(io, 'reading the node', () => takeSurvey(places))
 
 /** What could not be read, a line each. */
 export const unreadNotes = ({ readings }: Survey): string[] =>
@@ -104,7 +100,7 @@ export const inspect = command({
     if (mermaid && svg) throw usageError('--mermaid and --svg exclude each other')
     if (args.file !== undefined && !mermaid && !svg) throw usageError('a file is for --svg or --mermaid')
     const places = placesOf(options, io)
-    const whole = await survey(places, io)
+    const whole = await readSurvey(places, io)
     if (metricsFile !== undefined) {
       const calls = logFiles(options.logFile, places, io).flatMap(file => readLog(file))
       writeMetrics(resolve(io.cwd, metricsFile), formatMetrics(whole, calls))

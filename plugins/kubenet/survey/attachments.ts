@@ -25,7 +25,7 @@ export type NodeAttachment = Omit<Draft, 'elements'> &
     readonly pod: string | undefined
     /** Milliseconds since the epoch; undefined where nothing tells. */
     readonly since: number | undefined
-    /** Without prefix lengths, each once: those leased, then others that its interface or its result has. */
+    /** Without prefix lengths, each once, IPv4 first: those leased, then others that its interface or its result has. */
     readonly addresses: readonly string[]
     readonly bridge: string | undefined
     readonly ports: readonly HostPort[]
@@ -118,7 +118,7 @@ export const completeAttachment = (draft: Draft, readings: Readings): NodeAttach
       ...leases.map(({ address }) => address),
       ...(container?.addresses ?? []).map(bare),
       ...(cached ? resultAddresses(cached) : []),
-    ]),
+    ]).sort((a, b) => Number(a.includes(':')) - Number(b.includes(':'))),
     bridge: master?.name,
     ports: portsOf(draft),
     ingressBits: veth && shaping?.rates.get(veth.index),

@@ -2,7 +2,7 @@
 import { parseAddr } from '../../../src/ip/addr'
 import { cidrContains } from '../../../src/ip/cidr'
 import type { NodeAttachment } from './attachments'
-import { type Finding, findingOn, findingOnNobody, isSettled, leftoverRemedy } from './finding'
+import { type Finding, findingOn, findingOnNobody, isSettled, leftover } from './finding'
 import type { Lease } from './leases'
 import { namespacePath } from './namespaces'
 import type { Network } from './networks'
@@ -28,17 +28,16 @@ const tornLeases = ({ leases, host }: Readings): Finding[] =>
 
 const placeOf = ({ dataDir, network, address }: Lease) => ({ dataDir, network, address })
 
-const deadLeases = (attachment: NodeAttachment, { host }: Readings): Finding[] =>
+const deadLeases = (attachment: NodeAttachment, readings: Readings): Finding[] =>
   attachment.state !== 'gone'
     ? []
     : attachment.leases.map(lease =>
-        findingOn(attachment, host.now, {
+        findingOn(attachment, readings.host.now, {
           severity: 'warn',
           what: 'lease-without-pod',
           object: nameOf(lease),
           cause: attachment.why,
-          remedy: leftoverRemedy(attachment),
-          repair: attachment.proven ? { do: 'release-lease', ...placeOf(lease) } : undefined,
+          ...leftover(attachment, readings, { do: 'release-lease', ...placeOf(lease) }),
         }),
       )
 

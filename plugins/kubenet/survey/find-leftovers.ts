@@ -2,41 +2,42 @@
 import { isJsonObject } from '../../../src/cni/schema'
 import { keyOf } from '../../portmap/owners'
 import type { NodeAttachment } from './attachments'
-import { type Finding, findingOn, findingOnNobody, isSettled, leftoverRemedy } from './finding'
+import {
+  type Finding,
+  type FindingKind,
+  findingOn,
+  findingOnNobody,
+  isSettled,
+  leftover,
+  type Repair,
+} from './finding'
 import type { HostLink } from './links'
 import type { ClaimFile, Readings } from './readings'
 
 const portOf = (claim: string): string => claim.replace(/\/.*/, '').replace(/^(\w+)-(\d+)$/, '$2/$1')
 
-const ofDead = (attachment: NodeAttachment, { host, shaping }: Readings): Finding[] => {
+const ofDead = (attachment: NodeAttachment, readings: Readings): Finding[] => {
   if (attachment.state !== 'gone') return []
-  const { portOwner, cached, ifbs, proven } = attachment
-  const left = { severity: 'warn', cause: attachment.why, remedy: leftoverRemedy(attachment) } as const
-  const on = (about: Pick<Finding, 'what' | 'object' | 'repair'>) =>
-    findingOn(attachment, host.now, { ...left, ...about })
+  const { portOwner, portRules, cached, ifbs, why: cause } = attachment
+  const on = (what: FindingKind, object: string, repair?: Repair) =>
+    findingOn(attachment, readings.host.now, {
+      severity: 'warn',
+      what,
+      object,
+      cause,
+      ...leftover(attachment, readings, repair),
+    })
+  // Ports whose rules are still there must stay taken: whoever got one next would get none of its connections.
+  const release: Repair | undefined =
+    portOwner && portRules.length === 0 ? { do: 'release-ports', owner: idOf(portOwner) } : undefined
   return [
     ...(portOwner?.claims ?? []).map(claim =>
-      on({
-        what: 'claim-without-pod',
-        object: `claim of host port ${portOf(claim)}`,
-        repair: proven && portOwner ? { do: 'release-ports', owner: idOf(portOwner) } : undefined,
-      }),
+      on('claim-without-pod', `claim of host port ${portOf(claim)}`, release),
     ),
-    ...ifbs.map(ifb =>
-      on({ what: 'ifb-without-pod', object: `ifb ${ifb.name}`, repair: ifbRepair(ifb, shaping) }),
-    ),
-    ...(cached
-      ? [
-          {
-            ...on({ what: 'cache-without-pod', object: 'cached result', repair: undefined }),
-            remedy: byGc(attachment),
-          },
-        ]
-      : []),
+    ...ifbs.map(ifb => on('ifb-without-pod', `ifb ${ifb.name}`, ifbRepair(ifb, readings.shaping))),
+    ...(cached ? [on('cache-without-pod', 'cached result')] : []),
   ]
 }
-
-const byGc = (attachment: NodeAttachment): string => leftoverRemedy({ ...attachment, proven: false })
 
 const idOf = ({ network, containerID, ifName }: NodeAttachment['portOwner'] & object) => ({
   network,

@@ -1,7 +1,7 @@
 /** Rules that are missing, and rules that nobody needs any more. */
 import { parseAddr } from '../../../src/ip/addr'
 import type { NodeAttachment } from './attachments'
-import { type Finding, findingOn, findingOnNobody, isSettled, leftoverRemedy } from './finding'
+import { type Finding, findingOn, findingOnNobody, isSettled, leftover } from './finding'
 import type { Network } from './networks'
 import type { Readings } from './readings'
 import type { RulesetElement } from './ruleset'
@@ -114,21 +114,26 @@ const rulePlaces = ({ masquerades, portRules }: NodeAttachment): string[] => [
   ]),
 ]
 
-const ofDead = (attachment: NodeAttachment, { host }: Readings): Finding[] => {
+const ofDead = (attachment: NodeAttachment, readings: Readings): Finding[] => {
   if (attachment.state !== 'gone') return []
-  const left = { severity: 'warn', cause: attachment.why, remedy: leftoverRemedy(attachment) } as const
-  const byHand = leftoverRemedy({ ...attachment, proven: false })
+  const { now } = readings.host
+  const left = { severity: 'warn', cause: attachment.why } as const
   return [
     ...attachment.elements.map(element =>
-      findingOn(attachment, host.now, {
+      findingOn(attachment, now, {
         ...left,
         what: 'element-without-pod',
         object: nameOf(element),
-        repair: attachment.proven ? { do: 'erase-element', element } : undefined,
+        ...leftover(attachment, readings, { do: 'erase-element', element }),
       }),
     ),
     ...rulePlaces(attachment).map(object =>
-      findingOn(attachment, host.now, { ...left, what: 'rule-without-pod', object, remedy: byHand }),
+      findingOn(attachment, now, {
+        ...left,
+        what: 'rule-without-pod',
+        object,
+        ...leftover(attachment, readings),
+      }),
     ),
   ]
 }

@@ -1,6 +1,7 @@
 /** What of a node does not fit together. */
 import type { OwnerID } from '../../portmap/owners'
 import type { NodeAttachment } from './attachments'
+import type { Readings } from './readings'
 import type { RulesetElement } from './ruleset'
 
 /** "fail": something does not work, or soon won't. "warn": something is in the way. */
@@ -38,6 +39,8 @@ export type FindingKind =
 
 /** A change that takes nothing from anybody alive: what "kubenet doctor --fix" does. */
 export type Repair =
+  /** DEL by the plugins of its network: all that is left of a container that is gone, at once. */
+  | { readonly do: 'detach'; readonly owner: OwnerID }
   | {
       readonly do: 'release-lease'
       readonly dataDir: string
@@ -129,10 +132,21 @@ export const findingOnNobody = (about: About & { readonly network?: string | und
   age: undefined,
 })
 
-/** What to do about something left of an attachment that is gone. */
-export const leftoverRemedy = ({ network, proven }: NodeAttachment): string =>
-  proven
-    ? '"kubenet doctor --fix" removes it'
-    : network
-      ? `"kubenet gc ${network}" shows all that is left, with --yes it removes it`
-      : 'remove it by hand if nobody needs it'
+/**
+ * What to do about something left of an attachment that is gone: DEL where its network is still configured, else the
+ * object's own repair if it has one. Only what is proven is repaired without asking.
+ */
+export const leftover = (
+  { network, containerID, ifName, proven }: NodeAttachment,
+  { lists }: Pick<Readings, 'lists'>,
+  ofObject?: Repair,
+): Pick<About, 'remedy' | 'repair'> => {
+  const isConfigured = lists.some(({ name }) => name === network)
+  const detach: Repair = { do: 'detach', owner: { network, containerID, ifName } }
+  const repair = proven ? (isConfigured && ifName !== '' ? detach : ofObject) : undefined
+  if (repair) return { remedy: '"kubenet doctor --fix" removes it', repair }
+  const remedy = isConfigured
+    ? `"kubenet gc ${network}" shows all that is left, with --yes it removes it`
+    : 'its network is not configured any more: remove it by hand if nobody needs it'
+  return { remedy, repair }
+}

@@ -63,12 +63,18 @@ const mountedNamespaces = (): { ino: number; path: string }[] =>
     .map(fields => ({ ino: inodeIn(fields[3] ?? ''), path: (fields[4] ?? '').replaceAll('\\040', ' ') }))
     .filter(({ ino }) => ino !== 0)
 
+/** <linux/proc_ns.h>, PROC_PID_INIT_INO: from every other PID namespace only some processes can be seen. */
+const initialPidNamespace = 'pid:[4026531836]'
+
+/** Init is in the host's own namespace; with more capabilities than we have, it can't be asked. */
+const init = '1'
+
 type ProcessNamespaces = { readonly pids: Map<number, number>; readonly complete: boolean }
 
 /** The first process of each namespace. */
 const processNamespaces = (): ProcessNamespaces => {
   const pids = new Map<number, number>()
-  let complete = true
+  let complete = readlinkSync('/proc/self/ns/pid') === initialPidNamespace
   for (const name of readdirSync('/proc')) {
     if (!/^\d+$/.test(name)) continue
     try {
@@ -76,7 +82,7 @@ const processNamespaces = (): ProcessNamespaces => {
       if (ino !== 0 && !pids.has(ino)) pids.set(ino, Number(name))
     } catch (error) {
       // One that has ended since is no loss.
-      if (errnoOf(error) === 'EACCES' || errnoOf(error) === 'EPERM') complete = false
+      if (name !== init && ['EACCES', 'EPERM'].includes(errnoOf(error) ?? '')) complete = false
     }
   }
   return { pids, complete }

@@ -1,0 +1,96 @@
+import { type Answer, command } from './command'
+import type { Check, Diagnosis, Patient } from './doctor-diagnosis'
+import { filterChecks } from './doctor-filter'
+import { findingChecks } from './doctor-findings'
+import { hostChecks, surveyChecks } from './doctor-host'
+import { kernelChecks } from './doctor-kernel'
+import { networkChecks } from './doctor-networks'
+import { rangeChecks } from './doctor-ranges'
+import { carryOut, describeRepair, distinctRepairs } from './doctor-repair'
+import { type Fixed, reportAnswer } from './doctor-report'
+import { sysctlChecks } from './doctor-sysctls'
+import { failureOf, formatFailure } from './failure'
+import type { CliIo } from './io'
+import { flag } from './option'
+import { requireNetworkAdmin } from './permission'
+import { type Places, placeOptions, placesOf } from './places'
+import { Progress } from './progress'
+import { readSurvey } from './read-survey'
+
+/** All checks, in the order their lines are printed. */
+const checks: readonly Check[] = [
+  ...surveyChecks,
+  ...kernelChecks,
+  ...sysctlChecks,
+  ...filterChecks,
+  ...networkChecks,
+  ...rangeChecks,
+  ...hostChecks,
+  ...findingChecks,
+]
+
+const examine = async (patient: Patient): Promise<Diagnosis[]> => {
+  const lines: Diagnosis[] = []
+  for (const check of checks) lines.push(...(await check(patient)))
+  return lines
+}
+
+const patientAt = async (places: Places, io: CliIo): Promise<Patient> => ({
+  survey: await readSurvey(places, io),
+  places,
+  io,
+})
+
+/** Carries out every repair that the lines have; one that fails does not keep the others from being tried. */
+const fix = async (lines: readonly Diagnosis[], patient: Patient): Promise<Fixed[]> => {
+  const repairs = distinctRepairs(lines.flatMap(({ repair }) => repair ?? []))
+  const progress = new Progress(patient.io)
+  const fixed: Fixed[] = []
+  for (const repair of repairs) {
+    progress.tick(() => `putting things right: ${fixed.length} of ${repairs.length}`)
+    const text = describeRepair(repair)
+    try {
+      await carryOut(repair, patient)
+      fixed.push({ text, failed: '' })
+    } catch (error) {
+      fixed.push({ text, failed: formatFailure(failureOf(error)) })
+    }
+  }
+  return fixed
+}
+
+export const doctor = command({
+  name: 'doctor',
+  group: 'Look at a node',
+  summary: 'what is wrong with this node, and what to do about it',
+  about: [
+    'Looks at the kernel, at sysctls, at packet filters and at the networks, and compares leases, namespaces, ' +
+      'interfaces, rules, host ports and rates with each other. Each line is ok, warn or fail, with the remedy. ' +
+      'Without --fix nothing is changed.',
+    '--fix does what takes nothing from anybody alive: it sets sysctls, sets veths of living containers up again, and ' +
+      'deletes what is left of containers that are proven to be gone, by DEL of their network. Then it looks again.',
+    'It exits with 1 if a line is fail, and with 4 if none is and something could not be looked at.',
+  ],
+  options: {
+    fix: flag('put right what takes nothing from anybody alive'),
+    ...placeOptions,
+  },
+  examples: [
+    { line: 'kubenet doctor', does: 'is this node healthy?' },
+    {
+      line: 'kubenet doctor --json | jq -r ".lines[] | select(.status == \\"fail\\") | .says"',
+      does: 'failures alone',
+    },
+    { line: 'kubenet doctor --fix', does: 'clean up after a crash' },
+  ],
+  run: async ({ options, io }): Promise<Answer> => {
+    const places = placesOf(options, io)
+    if (options.fix) requireNetworkAdmin()
+    const patient = await patientAt(places, io)
+    const lines = await examine(patient)
+    if (!options.fix) return reportAnswer({ lines, fixed: [] })
+    const fixed = await fix(lines, patient)
+    const after = fixed.length > 0 ? await examine(await patientAt(places, io)) : lines
+    return reportAnswer({ lines: after, fixed })
+  },
+})

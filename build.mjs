@@ -58,21 +58,21 @@ const embedKoffi = arch => ({
 })
 
 /**
- * Puts the command line into the bundle as a compressed text that is only unpacked when it is imported: as code it
- * would be read, and its share of it paid for, at every start of a plugin. It uses the bundle's own platform.
+ * Puts a module and all it imports into the bundle as a compressed text that is only unpacked when it is imported: as
+ * code it would be read, and its share of it paid for, at every start of a plugin. It uses the bundle's own platform.
  */
-const packCommandLine = conditions => ({
-  name: 'pack-command-line',
+const pack = (name, { filter, entry, conditions = [], plugins = [] }) => ({
+  name: `pack-${name}`,
   setup({ onResolve, onLoad }) {
-    const entry = join(root, 'plugins/kubenet/cli/process.ts')
-    onResolve({ filter: /\/kubenet\/cli\/process\.js$/ }, () => ({ path: entry, namespace: 'packed' }))
-    onLoad({ filter: /./, namespace: 'packed' }, async () => {
+    onResolve({ filter }, () => ({ path: join(root, entry), namespace: name }))
+    onLoad({ filter: /./, namespace: name }, async () => {
       const { outputFiles } = await build({
         ...common,
-        entryPoints: [entry],
+        entryPoints: [join(root, entry)],
         conditions,
         external: ['#platform'],
         write: false,
+        plugins,
       })
       const packed = gzipSync(outputFiles[0].text, { level: 9 }).toString('base64')
       return { contents: unpack(packed), resolveDir: root, loader: 'js' }
@@ -82,11 +82,36 @@ const packCommandLine = conditions => ({
 
 /** The module that stands for a packed one. */
 const unpack = packed => `
-const platform = require('#platform')
+const load = name => name === '#platform' ? require('#platform') : require(name)
 const text = require('node:zlib').gunzipSync(Buffer.from('${packed}', 'base64')).toString()
-const load = name => name === '#platform' ? platform : require(name)
 new Function('module', 'exports', 'require', text)(module, exports, load)
 `
+
+/** node-fetch brings Unicode's tables for a URL of its own and then takes the runtime's: so does all the rest. */
+const runtimeUrl = {
+  name: 'runtime-url',
+  setup({ onResolve, onLoad }) {
+    onResolve({ filter: /^whatwg-url$/ }, () => ({ path: 'whatwg-url', namespace: 'runtime-url' }))
+    onLoad({ filter: /./, namespace: 'runtime-url' }, () => ({
+      contents: 'module.exports = { URL, URLSearchParams }',
+    }))
+  },
+}
+
+/** What only the agent needs: packed once more inside of the command line, whose other subcommands never unpack it. */
+const packLibraries = pack('agent-libraries', {
+  filter: /^\.{1,2}\/libraries$/,
+  entry: 'plugins/kubenet/agent/libraries.ts',
+  plugins: [runtimeUrl],
+})
+
+const packCommandLine = conditions =>
+  pack('command-line', {
+    filter: /\/kubenet\/cli\/process\.js$/,
+    entry: 'plugins/kubenet/cli/process.ts',
+    conditions,
+    plugins: [packLibraries],
+  })
 
 const common = {
   entryPoints: [join(root, 'plugins/main.ts')],

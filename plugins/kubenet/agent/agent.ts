@@ -2,7 +2,8 @@
 import { type Cidr, formatCidr } from '../../../src/ip/cidr'
 import { type CredentialSource, describeSource } from './api/credentials'
 import { type ClusterNode, isSameNetwork } from './cluster-node'
-import { type ListenAddress, listen, type Questions, type Verdict } from './http'
+import { listen, type Questions, type Verdict } from './http'
+import type { ListenAddress } from './listen-address'
 import type { Log } from './log'
 import { addSources, createMetrics } from './metrics'
 import { NodeNetwork, type NodeNetworkOptions } from './node-network'
@@ -103,9 +104,10 @@ const keepInLine = async (parts: Parts, options: AgentOptions, signal: AbortSign
 /** Runs until `signal` is aborted; rejects only if it can't start, or can't remove what it was told to remove. */
 export const runUntil = async (signal: AbortSignal, options: AgentOptions): Promise<void> => {
   const { log, nodeName, credentials, listenAddress, nodeRoutes, removeOnExit } = options
+  const cluster = describeSource(credentials)
   const parts = assemble(options)
   const server = listenAddress && (await listen(listenAddress, questionsOf(parts, options)))
-  log.info('started', { node: nodeName, cluster: describeSource(credentials), nodeRoutes })
+  log.info('started', { node: nodeName, cluster, nodeRoutes })
   try {
     await Promise.all([parts.reflector.run(signal), keepInLine(parts, options, signal)])
     await parts.keeper.settled()

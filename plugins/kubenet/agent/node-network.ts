@@ -4,13 +4,13 @@
  * run keep their network while the cluster is not to be had, or has forgotten the node.
  */
 import { dirname } from 'node:path'
-import { isJsonObject } from '../../../src/cni/schema'
+import { isJsonObject, type JsonObject } from '../../../src/cni/schema'
 import { type Cidr, cidrContains, cidrEquals, formatCidr, parseCidr } from '../../../src/ip/cidr'
 import { readPlainFile, removeFile } from '../../../src/runtime/durable-file'
 import { conflistOf, formatConflist } from '../cli/conflist'
 import { confDirNotes, conflistName, stageConflist } from '../cli/conflist-file'
 import { removeLeftovers } from '../cli/install-plan'
-import type { NetworkValues } from '../cli/kubelet-flags'
+import { checkMtu, hasRoomForPods, type NetworkValues } from '../cli/kubelet-flags'
 import { commitAll, syncFolder } from '../cli/staged-file'
 import { type ClusterNode, formatRanges } from './cluster-node'
 import { type Log, messageOf } from './log'
@@ -34,14 +34,25 @@ export type NodeNetworkOptions = {
 /** How many containers a refusal names. */
 const mostNamed = 5
 
-/** The ranges in a configuration of kubenet; undefined if the text is none. */
+const listOf = (value: unknown): readonly unknown[] => (Array.isArray(value) ? value : [])
+
+/** The ranges as kubenet has them in its configuration, or bridge in that of its IPAM plugin. */
+const rangeTexts = (plugin: JsonObject): readonly unknown[] => {
+  if (plugin.type === 'kubenet') return listOf(plugin.podCIDRs)
+  const ranges = isJsonObject(plugin.ipam) ? listOf(plugin.ipam.ranges) : []
+  return ranges.flatMap(listOf).map(range => (isJsonObject(range) ? range.subnet : undefined))
+}
+
+/** The ranges in a configuration that this agent, or `kubenet config`, wrote; undefined if there are none. */
 const rangesIn = (text: string | undefined): Cidr[] | undefined => {
   try {
     const list: unknown = JSON.parse(text ?? '')
-    const plugins = isJsonObject(list) && Array.isArray(list.plugins) ? list.plugins : []
-    const plugin: unknown = plugins.find(one => isJsonObject(one) && one.type === 'kubenet')
-    if (!isJsonObject(plugin) || !Array.isArray(plugin.podCIDRs)) return undefined
-    return plugin.podCIDRs.flatMap(range => (typeof range === 'string' ? (parseCidr(range) ?? []) : []))
+    const texts = listOf(isJsonObject(list) ? list.plugins : undefined)
+      .filter(isJsonObject)
+      .flatMap(rangeTexts)
+    return texts.length === 0
+      ? undefined
+      : texts.flatMap(range => (typeof range === 'string' ? (parseCidr(range) ?? []) : []))
   } catch {
     return undefined // it is not there, or somebody is writing it by hand
   }
@@ -85,7 +96,7 @@ export class NodeNetwork {
       if (!node) this.#enter('waiting', 'the cluster has no such node')
       else if (node.rangeProblem) this.#enter('invalid', node.rangeProblem)
       else if (node.podCIDRs.length === 0) this.#enter('waiting', 'the node has no pod range yet')
-      else this.#applyRanges(node.podCIDRs)
+      else this.#applyIfUsable(node.podCIDRs)
     } catch (error) {
       this.#enter('failed', messageOf(error))
     }
@@ -96,6 +107,13 @@ export class NodeNetwork {
     removeFile(this.path)
     syncFolder(this.#options.confDir)
     this.#options.log.info('network configuration removed', { file: this.path })
+  }
+
+  #applyIfUsable(ranges: readonly Cidr[]): void {
+    checkMtu(this.#options.values.networkPluginMtu, ranges)
+    const small = ranges.find(range => !hasRoomForPods(range))
+    if (small) this.#enter('invalid', `pod range ${formatCidr(small)} has no room for pods`)
+    else this.#applyRanges(ranges)
   }
 
   #applyRanges(ranges: readonly Cidr[]): void {

@@ -197,12 +197,19 @@ export class Reflector {
     metrics.events.inc({ type: knownTypes.includes(type) ? type : 'other' })
     const version = isJsonObject(object.metadata) ? object.metadata.resourceVersion : undefined
     if (typeof version === 'string' && version !== '') {
+      this.#refuseThePast(type, version)
       this.#version = version
       if ((compareVersions(version, this.#newest) ?? 1) > 0) this.#newest = version
     }
     if (type === 'BOOKMARK' || !knownTypes.includes(type)) return
     const node = this.#read(object)
     if (node) this.#takeNode(type, node)
+  }
+
+  /** A bookmark from before where the watch began: the cluster's store was put back, and what is known is undone. */
+  #refuseThePast(type: string, version: string): void {
+    if (type !== 'BOOKMARK' || (compareVersions(version, this.#version ?? '0') ?? 0) >= 0) return
+    throw new StreamError(new Error(`the server is at version ${version}, before ${this.#version}`))
   }
 
   #takeNode(type: string, node: ClusterNode): void {

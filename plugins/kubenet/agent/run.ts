@@ -20,7 +20,7 @@ const nodeNameOf = ({ nodeName, credentials: { env } }: RunOptions): string => {
 }
 
 /** Runs the agent until SIGTERM or SIGINT; answers 0. Rejects if it can't start. */
-export const runAgent = async (options: RunOptions): Promise<number> => {
+export const runAgent = async (options: RunOptions): Promise<0> => {
   const nodeName = nodeNameOf(options)
   const log = createLog(options.print, options.logLevel)
   const stop = new AbortController()

@@ -1,4 +1,5 @@
 import { add } from './add'
+import { agent } from './agent'
 import { check } from './check'
 import type { Command } from './command'
 import { completionCommand } from './completion'
@@ -24,6 +25,7 @@ export const commands: readonly Command[] = [
   install,
   config,
   init,
+  agent,
   add,
   check,
   del,

@@ -36,9 +36,13 @@ export const parseNetwork = (given: string): Cidr => {
 /** The fewest host bits that leave addresses for pods beside network, gateway and broadcast: as host-local has it. */
 const leastHostBits = 2
 
+/** Has a range addresses for pods? */
+export const hasRoomForPods = ({ addr, prefix }: Cidr): boolean =>
+  widthOf(addr.family) - prefix >= leastHostBits
+
 const parsePodCidr = (given: string): Cidr => {
   const cidr = parseNetwork(given)
-  if (widthOf(cidr.addr.family) - cidr.prefix >= leastHostBits) return cidr
+  if (hasRoomForPods(cidr)) return cidr
   throw usageError(
     `${JSON.stringify(given)} has no room for pods: the longest prefix is /${widthOf(cidr.addr.family) - leastHostBits}`,
   )

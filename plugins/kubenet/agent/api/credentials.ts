@@ -1,6 +1,6 @@
 /** Where the API server is and how to be let in: by a kubeconfig, or by what Kubernetes gives every pod. */
 import type { RequestOptions } from 'node:https'
-import { KubeConfig } from '@kubernetes/client-node/dist/config.js'
+import { KubeConfig } from '../libraries'
 
 /** What a request needs: the server, and the options that carry certificates, token and proxy. */
 export type Access = { readonly server: URL; readonly options: RequestOptions }
@@ -11,23 +11,22 @@ export type CredentialSource = {
   readonly env: Readonly<Record<string, string | undefined>>
 }
 
-/** Where the credentials come from, for the log. */
+/** Where the credentials come from, for the log. Throws if nothing names a cluster. */
 export const describeSource = ({ kubeconfig, env }: CredentialSource): string => {
-  if (kubeconfig) return `kubeconfig ${kubeconfig}`
-  if (env.KUBECONFIG) return `kubeconfig ${env.KUBECONFIG}`
-  return `service account, ${env.KUBERNETES_SERVICE_HOST}:${env.KUBERNETES_SERVICE_PORT}`
+  const path = kubeconfig || env.KUBECONFIG
+  if (path) return `kubeconfig ${path}`
+  if (env.KUBERNETES_SERVICE_HOST && env.KUBERNETES_SERVICE_PORT)
+    return `service account, ${env.KUBERNETES_SERVICE_HOST}:${env.KUBERNETES_SERVICE_PORT}`
+  throw new Error(
+    'no cluster: name a kubeconfig with --kubeconfig or KUBECONFIG, or run in a pod that has a service account',
+  )
 }
 
 const load = ({ kubeconfig, env }: CredentialSource): KubeConfig => {
   const config = new KubeConfig()
   const path = kubeconfig || env.KUBECONFIG
   if (path) config.loadFromFile(path)
-  else if (env.KUBERNETES_SERVICE_HOST && env.KUBERNETES_SERVICE_PORT) config.loadFromCluster()
-  else {
-    throw new Error(
-      'no cluster: name a kubeconfig with --kubeconfig or KUBECONFIG, or run in a pod that has a service account',
-    )
-  }
+  else config.loadFromCluster()
   return config
 }
 

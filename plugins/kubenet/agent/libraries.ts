@@ -1,0 +1,6 @@
+/**
+ * The libraries that nothing but the agent uses. build.mjs packs this file by itself, so that neither a plugin nor
+ * another subcommand pays for them; hence nothing else in this folder imports them.
+ */
+export { KubeConfig } from '@kubernetes/client-node/dist/config.js'
+export { Counter, Gauge, Histogram, Registry } from 'prom-client'

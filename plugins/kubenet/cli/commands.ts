@@ -17,6 +17,7 @@ import { plugins } from './plugins'
 import { status } from './status'
 import { trace } from './trace'
 import { version } from './version'
+import { why } from './why'
 
 const tree = (): readonly Command[] => commands
 
@@ -35,6 +36,7 @@ export const commands: readonly Command[] = [
   plugins,
   inspect,
   doctor,
+  why,
   trace,
   version,
   helpCommand(tree),

@@ -20,7 +20,8 @@ const netnsOf = ({ container, cached, portOwner, leases }: NodeAttachment): stri
   return container ? namespacePath(container.netns) : (recorded?.path ?? (cached?.netns || null))
 }
 
-const containerJson = (attachment: NodeAttachment) => {
+/** An attachment as --json prints it. */
+export const containerJson = (attachment: NodeAttachment) => {
   const { veth, container, since, ifbs, leases } = attachment
   return {
     network: attachment.network || null,

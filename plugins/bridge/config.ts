@@ -38,6 +38,7 @@ export const bridgeSchema = () =>
     isGateway: flag('Give the bridge the gateway addresses and turn forwarding on'),
     isDefaultGateway: flag('As isGateway, and give the container default routes over them'),
     forceAddress: flag('Replace another address of the bridge that is in the way'),
+    keepAddresses: flag('Leave other addresses of the bridge beside the gateway addresses'),
     ipMasq: flag('Masquerade what leaves the container’s addresses for outside their subnets'),
     ipMasqBackend: v.optional(
       v.pipe(v.string(), v.description('"iptables" or "nftables"; default: iptables where it is installed')),
@@ -97,6 +98,8 @@ export type BridgeConf = {
   readonly isGateway: boolean
   readonly isDefaultGateway: boolean
   readonly forceAddress: boolean
+  /** No other address of the bridge is in the way. */
+  readonly keepAddresses: boolean
   /** Undefined: no masquerading. */
   readonly masquerade: { readonly backend: string | undefined; readonly exempt: readonly Cidr[] } | undefined
   readonly hairpin: boolean
@@ -154,6 +157,7 @@ export const readBridgeConf = (call: Call): BridgeConf => {
     isGateway: (conf.isGateway || conf.isDefaultGateway) ?? false,
     isDefaultGateway: conf.isDefaultGateway ?? false,
     forceAddress: conf.forceAddress ?? false,
+    keepAddresses: conf.keepAddresses ?? false,
     masquerade: conf.ipMasq
       ? { backend: conf.ipMasqBackend, exempt: (conf.nonMasqueradeCIDRs ?? []).map(networkOf) }
       : undefined,

@@ -60,6 +60,7 @@ export const planGateways = (
   const found = addrList(nl, { index: link.index }).map(({ cidr }) => cidr)
   const missing = gateways.filter(gateway => !found.some(cidr => cidrEquals(cidr, gateway)))
   const others = found.filter(cidr => !gateways.some(gateway => cidrEquals(cidr, gateway)))
+  if (conf.keepAddresses) return { missing, replaced: [] }
   const replaced = new Set<Cidr>()
   for (const gateway of missing) {
     for (const cidr of others.filter(other => inTheWay(other, gateway))) {

@@ -1,4 +1,5 @@
 /** One attachment's share of the ruleset: its addresses and its host ports, with nftables. */
+import { runAll } from '../../src/cni/error'
 import type { Call } from '../../src/cni/plugin'
 import type { Result } from '../../src/cni/result'
 import type { Undo } from '../../src/host/undo'
@@ -6,6 +7,9 @@ import type { Addr } from '../../src/ip/addr'
 import { NETLINK_NETFILTER, withNetlink } from '../../src/netlink/socket'
 import { claimPorts, ownerOf, releasePorts } from '../portmap/claims'
 import { type PortmapConf, readPortmapConf } from '../portmap/config'
+import { bury as buryPortmap, forgetFlowsOf } from '../portmap/del'
+import { ifNftables } from '../portmap/nftables-socket'
+import type { PortOwner } from '../portmap/owners'
 import type { KubenetConf } from './config'
 import { type Placed, placeOfClaim, podElements, portElements } from './elements'
 import { type Owner, ownerComment } from './owner'
@@ -36,26 +40,45 @@ export const elementsOf = (call: Call, conf: KubenetConf, result: Result): Place
 }
 
 /** The places of the ports that an owner's record names. */
-const claimedPlaces = (owner: Owner): Place[] =>
-  (ownerOf(owner)?.claims ?? []).flatMap(claim => placeOfClaim(claim) ?? [])
+const claimedPlaces = (claims: readonly string[]): Place[] =>
+  claims.flatMap(claim => placeOfClaim(claim) ?? [])
+
+/** What is known of an attachment that goes; without an address everything is looked through for it. */
+export type Known = { readonly addresses: readonly Addr[]; readonly claims: readonly string[] }
+
+/** Removes what has the attachment's comment from the ruleset. Answers how many elements that were. */
+export const eraseOfOwner = (owner: Owner, { addresses, claims }: Known): number => {
+  const comment = ownerComment(owner)
+  const erased = ifNftables(nl => {
+    if (addresses.length === 0) {
+      const own = listElements(nl, owner.network).filter(({ element }) => element.comment === comment)
+      return eraseElements(
+        nl,
+        own.map(({ set, element }) => ({ set, key: element.key })),
+        comment,
+      )
+    }
+    const pods = addresses.map(addr => ({ set: podsSet(owner.network, addr.family), key: [addr] }))
+    return eraseElements(nl, [...pods, ...claimedPlaces(claims)], comment)
+  })
+  return erased ?? 0
+}
 
 /** Removes an attachment's elements and gives its ports back. */
 export const eraseAttachment = async (owner: Owner, addresses: readonly Addr[]): Promise<void> => {
-  const comment = ownerComment(owner)
-  withNetlink(NETLINK_NETFILTER, nl => {
-    const places = [
-      ...addresses.map(addr => ({ set: podsSet(owner.network, addr.family), key: [addr] })),
-      ...claimedPlaces(owner),
-    ]
-    // Without any knowledge of what it had, everything is looked through.
-    if (addresses.length === 0) {
-      const own = listElements(nl, owner.network).filter(({ element }) => element.comment === comment)
-      places.push(...own.map(({ set, element }) => ({ set, key: element.key })))
-    }
-    eraseElements(nl, places, comment)
-  })
+  eraseOfOwner(owner, { addresses, claims: ownerOf(owner)?.claims ?? [] })
   await releasePorts(owner)
 }
+
+/** Removes what is left of a dead owner of a port, whichever plugin opened it. */
+const bury = (owner: PortOwner): Promise<void> =>
+  runAll([
+    () => {
+      eraseOfOwner(owner, { addresses: [], claims: owner.claims })
+    },
+    // Only portmap notes what rules it made.
+    () => (owner.rules ? buryPortmap(owner) : forgetFlowsOf(owner)),
+  ])
 
 /** Puts an attachment into the ruleset: one batch for its addresses, its ports, and the frame if that is missing. */
 export const writeAttachment = async (
@@ -67,10 +90,7 @@ export const writeAttachment = async (
   const ports = portsOfCall(call, result)
   const owner = ownerOfCall(call, conf)
   undo.add('take the pod out of the ruleset', () => eraseAttachment(owner, addressesOf(result)))
-  if (ports.mappings.length > 0) {
-    const { dead } = await claimPorts(call, ports)
-    for (const gone of dead) await eraseAttachment(gone, [])
-  }
+  if (ports.mappings.length > 0) await claimPorts(call, ports, { bury })
   withNetlink(NETLINK_NETFILTER, nl => writeElements(nl, conf, elementsOf(call, conf, result)))
 }
 

@@ -1,18 +1,35 @@
 import { CniError, ErrorCode } from '../../src/cni/error'
 import type { Call } from '../../src/cni/plugin'
 import { parseResult } from '../../src/cni/result'
-import { NETLINK_NETFILTER, withNetlink } from '../../src/netlink/socket'
+import { NETLINK_NETFILTER, NETLINK_ROUTE, withNetlink } from '../../src/netlink/socket'
+import { ifNftables } from '../portmap/nftables-socket'
 import { missingOfAttachment } from './attachment'
 import { chooseBackend } from './backend'
 import { type KubenetConf, readKubenetConf } from './config'
+import { dedupIsThere } from './dedup'
 import { formatPlaced } from './elements'
+import { readBridge } from './gateways'
 import { bridgeConf, callOf, parts } from './parts'
 import { frameIsThere } from './state'
 
+const broken = (message: string, details: string) =>
+  new CniError(ErrorCode.internal, message, { details: `${details}; rebuild with: kubenet sync` })
+
+/** A promiscuous bridge sends some frames twice without the rules against it. */
+const checkDedup = (conf: KubenetConf): void => {
+  if (conf.hairpinMode !== 'promiscuous-bridge') return
+  const state = withNetlink(NETLINK_ROUTE, nl => readBridge(nl, conf))
+  if (!state) return
+  const wanted = { mac: state.bridge.mac, gateways: state.gateways }
+  if (ifNftables(nl => dedupIsThere(nl, conf.network, wanted)) !== false) return
+  throw broken(
+    `the rules that keep "${conf.bridge}" from sending twice are not in table "bridge kubenet"`,
+    'something flushed them, or the bridge has other addresses',
+  )
+}
+
 const checkRuleset = (call: Call, conf: KubenetConf): void => {
   const result = parseResult(call.conf.prevResult, call.version, 'prevResult')
-  const broken = (message: string, details: string) =>
-    new CniError(ErrorCode.internal, message, { details: `${details}; rebuild with: kubenet sync` })
   if (!withNetlink(NETLINK_NETFILTER, nl => frameIsThere(nl, conf))) {
     throw broken(
       `the rules of network "${conf.network}" are not in table "inet kubenet"`,
@@ -33,6 +50,7 @@ export const check = async (call: Call): Promise<void> => {
   const backend = chooseBackend(conf)
   await parts.loopback.check(callOf(call, { type: 'loopback' }))
   await parts.bridge.check(callOf(call, bridgeConf(conf, { masquerade: backend === 'iptables' })))
+  checkDedup(conf)
   if (backend === 'nftables') checkRuleset(call, conf)
   else await parts.portmap.check(callOf(call, { type: 'portmap', backend }))
   await parts.bandwidth.check(callOf(call, { type: 'bandwidth' }))

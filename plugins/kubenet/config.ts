@@ -59,7 +59,12 @@ export const kubenetSchema = () =>
       v.object({
         portMappings: v.optional(v.array(v.unknown())),
         bandwidth: v.optional(v.unknown()),
-        ipRanges: v.optional(v.unknown()),
+        ipRanges: v.optional(
+          v.pipe(
+            v.array(v.array(v.object({ subnet: cidr() }))),
+            v.description('Ranges for this container, in place of the node’s'),
+          ),
+        ),
         ips: v.optional(v.array(v.string())),
         mac: v.optional(mac()),
       }),
@@ -71,6 +76,8 @@ export const kubenetSchema = () =>
 export type KubenetConf = {
   readonly network: string
   readonly podCIDRs: readonly Cidr[]
+  /** Ranges the runtime wants for this container in place of the node's; none as a rule. */
+  readonly runtimeRanges: readonly Cidr[]
   /** Networks to which nothing is masqueraded, none inside another; the pod ranges are among them. */
   readonly nonMasquerade: readonly Cidr[]
   readonly mtu: number | undefined
@@ -120,6 +127,7 @@ export const readKubenetConf = (call: Call): KubenetConf => {
   return {
     network: conf.name,
     podCIDRs,
+    runtimeRanges: (conf.runtimeConfig?.ipRanges ?? []).flat().map(({ subnet }) => subnet),
     nonMasquerade: withoutNested([...(given.length > 0 ? given : parsed(defaultNonMasquerade)), ...podCIDRs]),
     mtu: conf.mtu || undefined,
     hairpinMode: conf.hairpinMode ?? 'promiscuous-bridge',

@@ -7,20 +7,22 @@
  *     chain dedup-pods {
  *       type filter hook output priority 200; policy accept;
  *       oifname "veth*" ether saddr 0a:58:0a:f4:01:01 ip saddr 10.244.1.1 accept
- *       oifname "veth*" ether saddr 0a:58:0a:f4:01:01 ip saddr 10.244.1.0/24 drop
+ *       oifname "veth*" ether saddr 0a:58:0a:f4:01:01 ip saddr 10.244.1.0/24 ip daddr 10.244.1.0/24 drop
  *     }
  *   }
+ *
+ * Within one range nothing else is routed. Between two, a node's old one and its new one, everything is.
  */
-import type { Addr } from '../../src/ip/addr'
-import { type Cidr, firstHost, formatCidr } from '../../src/ip/cidr'
+import { type Cidr, formatCidr, networkOf } from '../../src/ip/cidr'
 import type { Mac } from '../../src/ip/mac'
 import { eq } from '../../src/netfilter/nft/match'
-import { chainGet, ruleList } from '../../src/netfilter/nft/read'
+import { ruleList } from '../../src/netfilter/nft/read'
 import { type NftRule, rule } from '../../src/netfilter/nft/rule'
-import { etherSaddr, oifname, saddr } from '../../src/netfilter/nft/selector'
+import { daddr, etherSaddr, oifname, saddr } from '../../src/netfilter/nft/selector'
 import { accept, drop } from '../../src/netfilter/nft/statement'
 import { nftUpdate } from '../../src/netfilter/nft/update'
 import type { NetlinkSocket } from '../../src/netlink/socket'
+import { tableComment } from './ruleset'
 
 const table = { family: 'bridge', name: 'kubenet' } as const
 
@@ -29,39 +31,40 @@ const priority = 200
 
 const chainOf = (network: string): string => `dedup-${network}`
 
-const rulesOf = (bridgeMac: Mac, podCIDRs: readonly Cidr[]): NftRule[] => {
+/** A bridge, and the addresses by which it is the gateway of ranges. */
+export type PromiscuousBridge = { readonly mac: Mac; readonly gateways: readonly Cidr[] }
+
+const rulesOf = ({ mac, gateways }: PromiscuousBridge): NftRule[] => {
   const rules: NftRule[] = []
-  for (const range of podCIDRs) {
-    const gateway: Addr = firstHost(range)
-    const from = [eq(oifname, 'veth*'), eq(etherSaddr, bridgeMac)]
+  for (const gateway of gateways) {
+    const source = saddr(gateway.addr.family)
+    const from = [eq(oifname, 'veth*'), eq(etherSaddr, mac)]
     // What the rules were made from: the kernel's form of a rule is not compared.
-    const comment = `${bridgeMac} ${formatCidr(range)}`
-    rules.push(rule([...from, eq(saddr(range.addr.family), gateway), accept()], { comment }))
-    rules.push(rule([...from, eq(saddr(range.addr.family), range), drop()], { comment }))
+    const comment = `${mac} ${formatCidr(gateway)}`
+    rules.push(rule([...from, eq(source, gateway.addr), accept()], { comment }))
+    const range = networkOf(gateway)
+    const to = eq(daddr(gateway.addr.family), range)
+    rules.push(rule([...from, eq(source, range), to, drop()], { comment }))
   }
   return rules
 }
 
+const commentsOf = (rules: readonly { comment?: string | undefined }[]): string =>
+  rules.map(({ comment }) => comment).join()
+
+/** Are the network's rules there as they should be? */
+export const dedupIsThere = (nl: NetlinkSocket, network: string, bridge: PromiscuousBridge): boolean =>
+  commentsOf(ruleList(nl, table, chainOf(network))) === commentsOf(rulesOf(bridge))
+
 /** Makes the network's rules, unless they are there as they should be. */
-export const ensureDedup = (
-  nl: NetlinkSocket,
-  network: string,
-  bridge: { mac: Mac; podCIDRs: readonly Cidr[] },
-): void => {
-  const rules = rulesOf(bridge.mac, bridge.podCIDRs)
+export const ensureDedup = (nl: NetlinkSocket, network: string, bridge: PromiscuousBridge): void => {
+  if (dedupIsThere(nl, network, bridge)) return
+  const rules = rulesOf(bridge)
   const name = chainOf(network)
-  const found = ruleList(nl, table, name).map(({ comment }) => comment)
-  if (found.join() === rules.map(({ comment }) => comment).join()) return
   nftUpdate(nl, 'keep a promiscuous bridge from sending twice', tx => {
-    tx.addTable(table)
+    tx.addTable(table, { comment: tableComment })
     tx.addChain(table, { name, type: 'filter', hook: 'output', priority })
     tx.flushChain(table, name)
     for (const entry of rules) tx.addRule(table, name, entry)
   })
-}
-
-/** Removes the network's rules, for a network that is promiscuous no more; none there is no failure. */
-export const removeDedup = (nl: NetlinkSocket, network: string): void => {
-  if (!chainGet(nl, table, chainOf(network))) return
-  nftUpdate(nl, 'remove the rules of a promiscuous bridge', tx => tx.deleteChain(table, chainOf(network)))
 }

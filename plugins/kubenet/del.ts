@@ -2,12 +2,17 @@ import { runAll } from '../../src/cni/error'
 import type { Call } from '../../src/cni/plugin'
 import { parseResult } from '../../src/cni/result'
 import { type Addr, parseAddr } from '../../src/ip/addr'
+import { cidrContains } from '../../src/ip/cidr'
 import { readHostLocalConf } from '../host-local/config'
-import { holdingOf, ownerOf, readLeases, roomsOf } from '../host-local/network'
+import { holdingOf, ownerOf as leaseOwnerOf, readLeases, roomsOf } from '../host-local/network'
+import { ownerOf, releasePorts, udpPortsOf } from '../portmap/claims'
+import type { PortMapping } from '../portmap/config'
 import { forgetFlowsToPod } from '../portmap/conntrack'
-import { eraseAttachment, ownerOfCall, portsOfCall } from './attachment'
+import type { PortOwner } from '../portmap/owners'
+import { eraseOfOwner, ownerOfCall, portsOfCall } from './attachment'
 import { chooseBackend } from './backend'
-import { type KubenetConf, readKubenetConf } from './config'
+import { type KubenetConf, masquerades, readKubenetConf } from './config'
+import { retireGateways } from './gateways'
 import { bridgeConf, callOf, parts } from './parts'
 
 const resultAddresses = (call: Call): Addr[] => {
@@ -20,33 +25,69 @@ const resultAddresses = (call: Call): Addr[] => {
   }
 }
 
+const parsed = (addresses: readonly string[] = []): Addr[] =>
+  addresses.flatMap(address => parseAddr(address) ?? [])
+
 /** The addresses the attachment has: from its result, and from its leases where that is not known. */
 const addressesOf = async (call: Call, conf: KubenetConf): Promise<Addr[]> => {
   const known = resultAddresses(call)
   if (known.length > 0) return known
   const ipam = callOf(call, bridgeConf(conf, { masquerade: false }))
-  const leased = await readLeases(roomsOf(readHostLocalConf(ipam)), leases =>
-    holdingOf(leases, ownerOf(ipam)),
-  )
-  return (leased?.addresses ?? []).flatMap(address => parseAddr(address) ?? [])
+  const rooms = roomsOf(readHostLocalConf(ipam))
+  if (!rooms.store.exists()) return []
+  const leased = await readLeases(rooms, leases => holdingOf(leases, leaseOwnerOf(ipam)))
+  return parsed(leased?.addresses)
 }
 
-/** Takes the pod out of the ruleset, and has the kernel forget the UDP flows that led to it. */
-const removeFromRuleset = async (
-  call: Call,
-  conf: KubenetConf,
-  addresses: readonly Addr[],
-): Promise<void> => {
-  await eraseAttachment(ownerOfCall(call, conf), addresses)
-  const udp = portsOfCall(call)
-    .mappings.filter(({ protocol }) => protocol === 'udp')
+/** The port mappings of the call; a bad one was refused by ADD, and must not keep anything from being cleaned. */
+const mappingsOf = (call: Call): readonly PortMapping[] => {
+  try {
+    return portsOfCall(call).mappings
+  } catch {
+    return []
+  }
+}
+
+/** What is known of the attachment before anything of it is deleted. */
+type Found = { readonly addresses: readonly Addr[]; readonly ports: PortOwner | undefined }
+
+/** Has the kernel forget the UDP flows that led to the pod. */
+const forgetFlows = (call: Call, { addresses, ports }: Found): void => {
+  const udp = mappingsOf(call)
+    .filter(({ protocol }) => protocol === 'udp')
     .map(({ hostPort }) => hostPort)
-  for (const addr of addresses) forgetFlowsToPod(addr.family, addr, udp)
+  const pods = addresses.length > 0 ? addresses : parsed(ports?.addresses)
+  for (const addr of pods) forgetFlowsToPod(addr.family, addr, [...udp, ...(ports ? udpPortsOf(ports) : [])])
+}
+
+const delBridge = (call: Call, conf: KubenetConf, masquerade: boolean): Promise<void> =>
+  parts.bridge.del(callOf(call, bridgeConf(conf, { masquerade })))
+
+const delPortmap = (call: Call): Promise<void> =>
+  parts.portmap.del(callOf(call, { type: 'portmap', backend: 'iptables' }))
+
+/** Should the pod have been in the ruleset, had it been added with this configuration? */
+const isExpected = (conf: KubenetConf, { addresses, ports }: Found): boolean =>
+  ports !== undefined || addresses.some(({ family }) => masquerades(conf, family))
+
+const removeRules = async (call: Call, conf: KubenetConf, found: Found): Promise<void> => {
+  const owner = ownerOfCall(call, conf)
+  const claims = found.ports?.claims ?? []
+  const erased = eraseOfOwner(owner, { addresses: found.addresses, claims })
+  const usesIptables = chooseBackend(conf) === 'iptables'
+  // An earlier configuration may have had it in iptables. To ask costs more than all the rest, so only then.
+  const mayBeThere = !usesIptables && erased === 0 && isExpected(conf, found)
+  await runAll([
+    () => (usesIptables || mayBeThere ? delPortmap(call) : undefined),
+    () => (mayBeThere ? delBridge(call, conf, true) : undefined),
+    () => forgetFlows(call, found),
+    () => releasePorts(owner),
+  ])
 }
 
 export const del = async (call: Call): Promise<void> => {
   const conf = readKubenetConf(call)
-  const masquerade = chooseBackend(conf) === 'iptables'
+  const ports = ownerOf(ownerOfCall(call, conf))
   let addresses: Addr[] = []
   await runAll([
     // Before bridge, whose IPAM plugin gives the leases back.
@@ -54,10 +95,11 @@ export const del = async (call: Call): Promise<void> => {
       addresses = await addressesOf(call, conf)
     },
     () => parts.bandwidth.del(callOf(call, { type: 'bandwidth' })),
-    () => parts.bridge.del(callOf(call, bridgeConf(conf, { masquerade }))),
-    () =>
-      masquerade
-        ? parts.portmap.del(callOf(call, { type: 'portmap', backend: 'iptables' }))
-        : removeFromRuleset(call, conf, addresses),
+    () => delBridge(call, conf, chooseBackend(conf) === 'iptables'),
+    () => removeRules(call, conf, { addresses, ports }),
+    async () => {
+      const isOld = addresses.some(addr => !conf.podCIDRs.some(range => cidrContains(range, addr)))
+      if (isOld) await retireGateways(call, conf)
+    },
   ])
 }

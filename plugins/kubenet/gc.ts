@@ -1,27 +1,29 @@
 import { validAttachments } from '../../src/cni/conf'
 import { runAll } from '../../src/cni/error'
 import type { Call } from '../../src/cni/plugin'
-import { NETLINK_NETFILTER, withNetlink } from '../../src/netlink/socket'
+import { ifNftables } from '../portmap/nftables-socket'
 import { readKubenetConf } from './config'
+import { retireGateways } from './gateways'
 import { ownerComment } from './owner'
 import { bridgeConf, callOf, parts } from './parts'
 import { eraseElements, listElements } from './state'
 
 export const gc = async (call: Call): Promise<void> => {
   const conf = readKubenetConf(call)
-  const valid = validAttachments(call.conf).map(attachment =>
-    ownerComment({ network: conf.network, ...attachment }),
+  const valid = new Set(
+    validAttachments(call.conf).map(attachment => ownerComment({ network: conf.network, ...attachment })),
   )
   await runAll([
     () => parts.bandwidth.gc(callOf(call, { type: 'bandwidth' })),
     () => parts.bridge.gc(callOf(call, bridgeConf(conf, { masquerade: true }))),
     () =>
-      withNetlink(NETLINK_NETFILTER, nl => {
+      ifNftables(nl => {
         for (const { set, element } of listElements(nl, conf.network)) {
           const { comment = '' } = element
-          if (!valid.includes(comment)) eraseElements(nl, [{ set, key: element.key }], comment)
+          if (!valid.has(comment)) eraseElements(nl, [{ set, key: element.key }], comment)
         }
       }),
     () => parts.portmap.gc(callOf(call, { type: 'portmap' })),
+    () => retireGateways(call, conf),
   ])
 }

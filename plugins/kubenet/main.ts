@@ -9,7 +9,7 @@ import { status } from './status'
 /** A whole pod in one process: what kubelet's kubenet did with three plugins and its own code. */
 export const plugin: Plugin = {
   name: 'kubenet',
-  versions: specVersions.filter(version => version >= '0.3.0'),
+  versions: specVersions,
   add,
   check,
   del,

@@ -3,9 +3,10 @@
  * did when it started bridge, host-local and loopback itself.
  */
 import type { Call, Plugin } from '../../src/cni/plugin'
-import { type Result, resultToJson } from '../../src/cni/result'
+import { parseResult, type Result, resultToJson } from '../../src/cni/result'
 import type { JsonObject } from '../../src/cni/schema'
-import { formatCidr } from '../../src/ip/cidr'
+import { currentVersion } from '../../src/cni/version'
+import { everywhere, formatCidr } from '../../src/ip/cidr'
 import { plugin as bandwidth } from '../bandwidth/main'
 import { plugin as bridge } from '../bridge/main'
 import { plugin as hostLocal } from '../host-local/main'
@@ -29,22 +30,39 @@ const inherited = (raw: JsonObject): JsonObject => {
   return Object.fromEntries(found)
 }
 
-/** The call as one part sees it: kubenet's own, with the part's configuration. */
+/** The result of the runtime in the newest version; one that can't be read is left to who needs it. */
+const translated = ({ conf: { prevResult }, version }: Call): unknown => {
+  if (prevResult === undefined) return undefined
+  try {
+    return resultToJson(parseResult(prevResult, version, 'prevResult'), currentVersion)
+  } catch {
+    return prevResult
+  }
+}
+
+/**
+ * The call as one part sees it: kubenet's own, with the part's configuration. Parts talk in the newest version
+ * whatever the runtime's is, so that kubenet speaks those too that have no word for an interface.
+ */
 export const callOf = (call: Call, own: JsonObject, prevResult?: Result): Call => {
-  const { cniVersion, name } = call.conf
-  const passed = prevResult ? resultToJson(prevResult, call.version) : call.conf.prevResult
+  const { name } = call.conf
+  const passed = prevResult ? resultToJson(prevResult, currentVersion) : translated(call)
   const raw = {
-    cniVersion,
+    cniVersion: currentVersion,
     name,
     ...inherited(call.raw),
     ...own,
     ...(passed !== undefined && { prevResult: passed }),
   }
-  return { ...call, raw, stdin: JSON.stringify(raw), conf: { ...call.conf, prevResult: passed }, embedded }
+  const conf = { ...call.conf, cniVersion: currentVersion, prevResult: passed }
+  return { ...call, raw, stdin: JSON.stringify(raw), conf, version: currentVersion, embedded }
 }
 
-const defaultRoutes = (conf: KubenetConf) =>
-  conf.podCIDRs.map(({ addr }) => ({ dst: addr.family === 4 ? '0.0.0.0/0' : '::/0' }))
+const defaultRoutes = ({ runtimeRanges, podCIDRs }: KubenetConf) => {
+  const ranges = runtimeRanges.length > 0 ? runtimeRanges : podCIDRs
+  const families = new Set(ranges.map(({ addr }) => addr.family))
+  return [...families].map(family => ({ dst: formatCidr(everywhere(family)) }))
+}
 
 /** The configuration of bridge with host-local; with `masquerade`, bridge masquerades by iptables. */
 export const bridgeConf = (conf: KubenetConf, { masquerade }: { masquerade: boolean }): JsonObject => ({
@@ -54,11 +72,13 @@ export const bridgeConf = (conf: KubenetConf, { masquerade }: { masquerade: bool
   isGateway: true,
   hairpinMode: conf.hairpinMode,
   keepAddresses: true,
+  bridgeNetfilter: 'auto',
   ipMasq: masquerade && ([4, 6] as const).some(family => masquerades(conf, family)),
   ...(masquerade && { ipMasqBackend: 'iptables', nonMasqueradeCIDRs: conf.nonMasquerade.map(formatCidr) }),
   ipam: {
     type: 'host-local',
-    ranges: conf.podCIDRs.map(range => [{ subnet: formatCidr(range) }]),
+    // host-local finds those of the runtime by itself, and would add these to them.
+    ranges: conf.runtimeRanges.length > 0 ? [] : conf.podCIDRs.map(range => [{ subnet: formatCidr(range) }]),
     routes: defaultRoutes(conf),
     ...(conf.dataDir !== undefined && { dataDir: conf.dataDir }),
   },

@@ -30,12 +30,9 @@
  *       jump to_outside
  *     }
  *     chain to_outside { ip saddr @pods4-pods ip daddr != @exempt4-pods masquerade comment "pods" }
- *     chain localnet {                              keeps neighbours from 127.0.0.0/8
- *       type filter hook input priority filter - 1; policy accept;
- *       iifname "lo" accept
- *       ct state established,related accept
- *       ct status dnat accept
- *       ip daddr 127.0.0.0/8 drop
+ *     chain martians {                 keeps neighbours from 127.0.0.0/8, which route_localnet opens to them
+ *       type filter hook prerouting priority raw; policy accept;
+ *       iifname != "lo" ip daddr 127.0.0.0/8 drop
  *     }
  *   }
  *
@@ -43,7 +40,7 @@
  */
 import type { Family } from '../../src/ip/addr'
 import { type Cidr, everywhere, parseCidr } from '../../src/ip/cidr'
-import { ctState, ctStatus, eq, fibDaddrType, inSet, type Key, notInSet } from '../../src/netfilter/nft/match'
+import { ctStatus, eq, fibDaddrType, inSet, type Key, neq, notInSet } from '../../src/netfilter/nft/match'
 import { type NftRule, rule } from '../../src/netfilter/nft/rule'
 import {
   and,
@@ -59,7 +56,6 @@ import {
 } from '../../src/netfilter/nft/selector'
 import type { NftSet } from '../../src/netfilter/nft/set'
 import {
-  accept,
   dnatToMap,
   drop,
   jump,
@@ -73,10 +69,10 @@ import type { NftChain } from '../../src/netfilter/nft/wire/chain'
 export const table = { family: 'inet', name: 'kubenet' } as const
 export const tableComment = 'kubenet-cni; rebuild with: kubenet sync'
 
-// <linux/netfilter_ipv4.h>: NF_IP_PRI_NAT_DST, NF_IP_PRI_NAT_SRC, and one before NF_IP_PRI_FILTER.
+// <linux/netfilter_ipv4.h>: NF_IP_PRI_RAW, NF_IP_PRI_NAT_DST, NF_IP_PRI_NAT_SRC.
+const raw = -300
 const dstnat = -100
 const srcnat = 100
-const beforeFilter = -1
 
 // The bit portmap uses by default: Kubernetes has 14 and 15.
 const markBits = 0x2000
@@ -155,13 +151,9 @@ export const fixedChains = (): FixedChain[] => [
     ],
   },
   {
-    chain: { name: 'localnet', type: 'filter', hook: 'input', priority: beforeFilter },
-    rules: [
-      rule([eq(iifname, 'lo'), accept()]),
-      rule([ctState('established', 'related'), accept()]),
-      rule([ctStatus('dnat'), accept()]),
-      rule([eq(ipDaddr, network('127.0.0.0/8')), drop()]),
-    ],
+    // Before any port leads such a packet elsewhere; answers to this host's own are not addressed to 127.0.0.0/8 yet.
+    chain: { name: 'martians', type: 'filter', hook: 'prerouting', priority: raw },
+    rules: [rule([neq(iifname, 'lo'), eq(ipDaddr, network('127.0.0.0/8')), drop()])],
   },
 ]
 

@@ -110,14 +110,14 @@ export type Place = { readonly set: PlainSet; readonly key: NftElement['key'] }
 
 /**
  * Removes elements that still have this comment: one that another pod took over is left alone. The batch is bound to
- * the generation they were read in, so nobody can take one over in between.
+ * the generation they were read in, so nobody can take one over in between. Answers how many there were.
  */
-export const eraseElements = (nl: NetlinkSocket, places: readonly Place[], comment: string): void => {
-  if (places.length === 0) return
-  nftUpdate(nl, 'remove a pod', tx => {
-    for (const { set, key } of places) {
-      if (elementGet(nl, table, set, key)?.comment === comment) tx.deleteElement(table, set, { key })
-    }
+export const eraseElements = (nl: NetlinkSocket, places: readonly Place[], comment: string): number => {
+  if (places.length === 0) return 0
+  return nftUpdate(nl, 'remove a pod', tx => {
+    const own = places.filter(({ set, key }) => elementGet(nl, table, set, key)?.comment === comment)
+    for (const { set, key } of own) tx.deleteElement(table, set, { key })
+    return own.length
   })
 }
 
@@ -146,6 +146,22 @@ const data = (element: NftElement | undefined): string[] =>
     typeof value === 'object' ? Object.values(value).join() : String(value),
   )
 
-/** Is the network's frame there, as CHECK and STATUS ask? */
-export const frameIsThere = (nl: NetlinkSocket, conf: KubenetConf): boolean =>
-  hasFrame(nl, conf) && ruleList(nl, table, 'postrouting').length > 0
+/** Is the network's frame there, all of it, as CHECK asks? */
+export const frameIsThere = (nl: NetlinkSocket, conf: KubenetConf): boolean => {
+  const found = ruleList(nl, table)
+  const inChain = (name: string) => found.filter(({ chain }) => chain === name)
+  const own = networkRules(rulesComment(conf), conf)
+  return (
+    fixedChains().every(({ chain, rules }) => inChain(chain.name).length === rules.length) &&
+    networkChains.every(
+      ({ name }) =>
+        inChain(name).filter(({ comment }) => comment === rulesComment(conf)).length ===
+        own.filter(({ chain }) => chain === name).length,
+    ) &&
+    conf.nonMasquerade.length === exemptNetworks(nl, conf)
+  )
+}
+
+/** How many networks the network's pods go to under their own addresses. */
+const exemptNetworks = (nl: NetlinkSocket, { network }: KubenetConf): number =>
+  families.reduce((sum, family) => sum + elementList(nl, table, exemptSet(network, family)).length, 0)

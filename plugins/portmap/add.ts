@@ -27,8 +27,8 @@ const forward = async (conf: PortmapConf, claimed: Claimed, undo: Undo): Promise
   if (claimed.recorded && installed !== planned) noteRules(conf, installed)
 }
 
-/** After the rules, so that what is forgotten comes back by them. */
-const forgetFlows = (conf: PortmapConf): void => {
+/** Forgets UDP flows to the host ports that went elsewhere. After the rules, so that they come back by them. */
+export const forgetFlows = (conf: PortmapConf): void => {
   const udp = conf.mappings.filter(({ protocol }) => protocol === 'udp')
   const isMapped = (at: Addr, port: number): boolean =>
     udp.some(({ hostPort, hostIP }) => hostPort === port && (!hostIP || addrEquals(hostIP, at)))

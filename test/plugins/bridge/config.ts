@@ -24,6 +24,7 @@ t.test('readBridgeConf() has a default for every key', async t => {
     isGateway: false,
     isDefaultGateway: false,
     forceAddress: false,
+    keepAddresses: false,
     masquerade: undefined,
     hairpin: false,
     promiscuous: false,

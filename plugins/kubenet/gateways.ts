@@ -1,0 +1,72 @@
+/**
+ * The bridge's addresses. A node that gets another pod range has pods of the old one for a while: the bridge stays
+ * their gateway beside that of the new ones, until the last is gone.
+ */
+import type { Call } from '../../src/cni/plugin'
+import { warn } from '../../src/host/log'
+import { isLinkLocal, parseAddr } from '../../src/ip/addr'
+import { type Cidr, cidrContains, cidrOverlaps, firstHost, formatCidr } from '../../src/ip/cidr'
+import { addrDel, addrList } from '../../src/netlink/addr'
+import { type Link, linkByName, linkList } from '../../src/netlink/link'
+import { NETLINK_ROUTE, type NetlinkSocket, withNetlink } from '../../src/netlink/socket'
+import { parseAlias } from '../bridge/veth'
+import { readHostLocalConf } from '../host-local/config'
+import { readLeases, roomsOf } from '../host-local/network'
+import { ifNftables } from '../portmap/nftables-socket'
+import type { KubenetConf } from './config'
+import { ensureDedup } from './dedup'
+import { bridgeConf, callOf } from './parts'
+
+/** The bridge and its addresses but the kernel's own; undefined if there is no such bridge. */
+export type BridgeState = { readonly bridge: Link; readonly gateways: readonly Cidr[] }
+
+/** Reads the network's bridge. */
+export const readBridge = (nl: NetlinkSocket, { bridge: name }: KubenetConf): BridgeState | undefined => {
+  const bridge = linkByName(nl, name)
+  if (bridge?.kind !== 'bridge') return undefined
+  const addresses = addrList(nl, { index: bridge.index }).map(({ cidr }) => cidr)
+  return { bridge, gateways: addresses.filter(({ addr }) => !isLinkLocal(addr)) }
+}
+
+/** Keeps a promiscuous bridge from sending twice, whatever filters the rest: ebtables is not everywhere. */
+export const settleDedup = (conf: KubenetConf): void => {
+  if (conf.hairpinMode !== 'promiscuous-bridge') return
+  const state = withNetlink(NETLINK_ROUTE, nl => readBridge(nl, conf))
+  if (!state) return
+  const { bridge, gateways } = state
+  ifNftables(nl => ensureDedup(nl, conf.network, { mac: bridge.mac, gateways }))
+}
+
+/** Is it a gateway as kubenet makes them, the first address of its range, and of a range that is no longer the node's? */
+const isOfOldRange = (gateway: Cidr, { podCIDRs }: KubenetConf): boolean =>
+  firstHost(gateway).bits === gateway.addr.bits && !podCIDRs.some(range => cidrOverlaps(range, gateway))
+
+/** Are all ports of the bridge pods of this network? Of others nobody here knows the addresses. */
+const isOwnBridge = (nl: NetlinkSocket, bridge: Link, { network }: KubenetConf): boolean =>
+  linkList(nl, bridge.index).every(({ alias }) => parseAlias(alias)?.network === network)
+
+/**
+ * Takes the gateways of old ranges off the bridge of which no pod has an address any more: the range may be another
+ * node's by now, which could not be reached. Under the lock of the leases, so that no pod gets such an address
+ * meanwhile.
+ */
+export const retireGateways = async (call: Call, conf: KubenetConf): Promise<void> => {
+  const old = withNetlink(NETLINK_ROUTE, nl =>
+    (readBridge(nl, conf)?.gateways ?? []).filter(gateway => isOfOldRange(gateway, conf)),
+  )
+  if (old.length === 0) return
+  const rooms = roomsOf(readHostLocalConf(callOf(call, bridgeConf(conf, { masquerade: false }))))
+  await readLeases(rooms, leases => {
+    const leased = leases.addresses().flatMap(address => parseAddr(address) ?? [])
+    const drained = old.filter(gateway => !leased.some(addr => cidrContains(gateway, addr)))
+    withNetlink(NETLINK_ROUTE, nl => {
+      const state = readBridge(nl, conf)
+      if (!state || !isOwnBridge(nl, state.bridge, conf)) return
+      for (const gateway of drained) {
+        addrDel(nl, state.bridge, gateway)
+        warn(`kubenet: no pod of ${formatCidr(gateway)} is left: "${conf.bridge}" is its gateway no more`)
+      }
+    })
+  })
+  settleDedup(conf)
+}

@@ -15,6 +15,7 @@ import { manCommand } from './man-command'
 import { networks } from './networks'
 import { plugins } from './plugins'
 import { status } from './status'
+import { sync } from './sync'
 import { trace } from './trace'
 import { version } from './version'
 import { why } from './why'
@@ -31,6 +32,7 @@ export const commands: readonly Command[] = [
   check,
   del,
   gc,
+  sync,
   networks,
   status,
   plugins,

@@ -1,0 +1,15 @@
+/** What a sync does to a node, one thing at a time: said first, so that a dry run can stop there. */
+
+/** The kinds of things that are rebuilt: short names that never change, for scripts. */
+export type ChangeKind = 'bridge' | 'port' | 'address' | 'forwarding' | 'rules' | 'host-ports' | 'rates'
+
+/** One thing that is not as the records say, and how to make it so. */
+export type Change = {
+  readonly what: ChangeKind
+  /** What is done to which object: `make "veth12" a port of "cbr0"`. */
+  readonly text: string
+  apply(): void | Promise<void>
+}
+
+/** Compares one aspect of an attachment with the kernel; changes nothing itself. */
+export type Comparison = () => Change[] | Promise<Change[]>

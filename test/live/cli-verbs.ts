@@ -1,27 +1,14 @@
 /** `kubenet add`, `check`, `del`, `status`: a runtime at the command line, with cnitool's environment and cache. */
 import t from 'tap'
 import { binDir, flavours, type Json } from '../fixtures/cni'
+import { asNobody, confDir, withoutProgress } from '../fixtures/command-line'
 import { type Output, PrivateHost } from '../fixtures/private-host'
-
-const asNobody = [
-  'setpriv',
-  '--reuid',
-  '65534',
-  '--regid',
-  '65534',
-  '--clear-groups',
-  'env',
-  '-u',
-  'NODE_OPTIONS',
-]
-
-const confDir = '/run/net.d'
 
 for (const flavour of flavours) {
   t.test(`[${flavour}] kubenet as a runtime`, async t => {
     const host = await PrivateHost.create(t)
     const folder = binDir(flavour)
-    const kubenet = (
+    const patiently = (
       args: readonly string[],
       env: Record<string, string> = {},
       as: readonly string[] = [],
@@ -29,6 +16,8 @@ for (const flavour of flavours) {
       host.exec([...as, `${folder}/kubenet`, ...args], {
         env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', CNI_PATH: folder, NETCONFPATH: confDir, ...env },
       })
+    const kubenet = async (...call: Parameters<typeof patiently>): Promise<Output> =>
+      withoutProgress(await patiently(...call))
     const blue = await host.netns('blue')
     const flags = [
       '--reference',
@@ -212,14 +201,18 @@ for (const flavour of flavours) {
       await host.sh(`
         printf '#!/bin/sh\nsleep 1.6; echo {\\"cniVersion\\":\\"1.0.0\\"}' > /run/one/slow; chmod +x /run/one/slow
         printf '{"cniVersion":"1.0.0","name":"slow","plugins":[{"type":"slow"}]}' > ${confDir}/40-slow.conflist`)
-      const { code, stderr } = await kubenet(['add', 'slow', blue], { CNI_PATH: '/run/one' })
+      const { code, stderr } = await patiently(['add', 'slow', blue], { CNI_PATH: '/run/one' })
       t.equal(code, 0)
       t.match(stderr, /^waiting for \/run\/one\/slow \(ADD\) \(1 s\)\n$/)
     })
 
     await t.test('a reader that goes away, and one that is slow, change nothing', async t => {
-      const script = `${folder}/kubenet help --json | head -c 10; echo " \${PIPESTATUS[0]}"`
-      t.same(await host.exec(['bash', '-c', script]), { code: 0, stdout: '{\n  "comman 0\n', stderr: '' })
+      const script = `${folder}/kubenet help --json | head -c 11; echo " \${PIPESTATUS[0]}"`
+      t.same(await host.exec(['bash', '--norc', '-c', script]), {
+        code: 0,
+        stdout: '{\n  "comman 0\n',
+        stderr: '',
+      })
       const lines = await host.sh(`${folder}/kubenet man | (sleep 0.3; wc -c)`)
       t.ok(Number(lines) > 10_000)
     })

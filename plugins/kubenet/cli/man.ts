@@ -4,12 +4,17 @@ import type { Command } from './command'
 import { exitCodes, optionFlags, optionText, synopsisOf, variables } from './help'
 import type { NamedOption } from './option'
 
-/** Text that roff prints as it is: backslashes and dashes named, no line that begins like a request. */
+/** A character that not every roff reads, by its number. */
+const byNumber = (character: string): string =>
+  `\\[u${(character.codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, '0')}]`
+
+/** Text that roff prints as it is: what it would read otherwise named, no line that begins like a request. */
 const roffText = (text: string): string =>
   text
     .replaceAll('\\', '\\e')
     .replaceAll('-', '\\-')
     .replace(/^([.'])/, '\\&$1')
+    .replace(/[^ -~\n]/gu, byNumber)
 
 const bold = (text: string): string => `.B ${roffText(text)}`
 

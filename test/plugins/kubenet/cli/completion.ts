@@ -66,7 +66,7 @@ t.test('bash completes commands, options, choices, networks and folders', async 
     return stdout.split('\n').filter(Boolean)
   }
   const cases: [string, string[]][] = [
-    ['kubenet in', ['install', 'init']],
+    ['kubenet in', ['install', 'init', 'inspect']],
     ['kubenet help st', ['status']],
     ['kubenet --v', ['--version']],
     ['kubenet init --d', ['--dry-run']],
@@ -98,7 +98,7 @@ t.test('fish completes commands, options and networks', async t => {
     return stdout.split('\n').flatMap(word => word.split('\t')[0] || [])
   }
   const cases: [string, string[]][] = [
-    ['kubenet in', ['init', 'install']],
+    ['kubenet in', ['init', 'inspect', 'install']],
     ['kubenet init --dr', ['--dry-run']],
     ['kubenet gc p', ['pods']],
     ['kubenet config --hairpin-mode h', ['hairpin-veth']],

@@ -198,7 +198,22 @@ const buildSchemas = async out => {
   rmSync(bundle)
 }
 
+/** Files of a program's completions, as each shell's own folder wants them named. */
+const completionFiles = { bash: 'kubenet', zsh: '_kubenet', fish: 'kubenet.fish' }
+
+/** The manual page and the completions, as the program itself prints them: dist/man/kubenet.8, dist/completions/*. */
+const writePages = out => {
+  const flavour = options.flavour ?? 'node'
+  const printed = words => execFileSync(join(out, flavour, 'kubenet'), words)
+  for (const folder of ['man', 'completions']) mkdirSync(join(out, folder), { recursive: true })
+  writeFileSync(join(out, 'man/kubenet.8'), printed(['man']))
+  for (const [shell, name] of Object.entries(completionFiles))
+    writeFileSync(join(out, 'completions', name), printed(['completion', shell]))
+}
+
 const out = join(root, options.out)
 if (!options.flavour || options.flavour === 'node') await buildNode(out)
 if (!options.flavour || options.flavour === 'standalone') await buildStandalone(out)
 await buildSchemas(out)
+// What is for another kind of machine does not run on this one; the pages are the same for all.
+if (options.arch === process.arch) writePages(out)

@@ -11,7 +11,7 @@ const has = (program: string): boolean => spawnSync(program, ['--version']).erro
 t.test('the page has every command with its options, and no hidden one', async t => {
   for (const { name, hidden, options } of commands) {
     t.equal(page.includes(`\n.SS ${name}\n`), !hidden, name)
-    for (const option of options)
+    for (const option of hidden ? [] : options)
       t.ok(page.includes(option.name.replaceAll('-', '\\-')), `${name} ${option.name}`)
   }
 })

@@ -2,6 +2,8 @@ import type { Call } from '../../src/cni/plugin'
 import type { Result } from '../../src/cni/result'
 import { endStep } from '../../src/host/log'
 import type { Undo } from '../../src/host/undo'
+import { bridgePortSet, linkByName } from '../../src/netlink/link'
+import { NETLINK_ROUTE, withNetlink } from '../../src/netlink/socket'
 import { readBandwidthConf } from '../bandwidth/config'
 import { forgetFlows } from '../portmap/add'
 import { ensureLocalnetRouting } from '../portmap/localnet'
@@ -20,6 +22,19 @@ const setUpRuleset = async (call: Call, conf: KubenetConf, result: Result, undo:
   for (const { addr } of ports.addresses) if (addr.family === 4) ensureLocalnetRouting(addr, undo)
 }
 
+/**
+ * With br_netfilter a frame that a service leads back to its pod is bridged, not routed, and leaves by the port it came
+ * in. The copy that a promiscuous bridge gives the host was meant to take its place; since Linux 6.9, and the stable
+ * versions of that time, it has no connection any more, and so can't be masqueraded.
+ */
+const hairpinPort = (conf: KubenetConf, { interfaces: [, port] }: Result): void => {
+  if (conf.hairpinMode !== 'promiscuous-bridge' || !port) return
+  withNetlink(NETLINK_ROUTE, nl => {
+    const link = linkByName(nl, port.name)
+    if (link) bridgePortSet(nl, link, { hairpin: true })
+  })
+}
+
 export const add = async (call: Call, undo: Undo): Promise<Result> => {
   const conf = readKubenetConf(call)
   const backend = chooseBackend(conf)
@@ -32,6 +47,7 @@ export const add = async (call: Call, undo: Undo): Promise<Result> => {
   await parts.loopback.add(callOf(call, { type: 'loopback' }), undo)
   endStep('loopback')
   const connected = await parts.bridge.add(callOf(call, bridgeConf(conf, { masquerade })), undo)
+  hairpinPort(conf, connected)
   await retireGateways(call, conf)
   if (masquerade) await parts.portmap.add(callOf(call, { type: 'portmap', backend }, connected), undo)
   else await setUpRuleset(call, conf, connected, undo)

@@ -70,7 +70,7 @@ const writeList = (node: Node, list: Json) =>
   })
 
 for (const flavour of flavours) {
-  for (const [title, list] of flavour === 'node' ? networks.slice(0, 1) : networks) {
+  for (const [title, list] of flavour === 'node' ? networks.slice(3) : networks) {
     t.test(`[${flavour}] ${title}`, async t => {
       const node = await Node.create(t, flavour)
       const { host } = node
@@ -130,7 +130,9 @@ for (const flavour of flavours) {
         ['a rate', `tc qdisc del dev ${veths.get('web')} root`],
         ['the bridge', 'ip link del cbr0'],
       ]
-      for (const [what, script] of damages) {
+      // The full round once: the others differ in whose rules and ports these are.
+      const some = title === 'kubenet' ? damages : damages.filter(([what]) => /ruleset|a rate/.test(what))
+      for (const [what, script] of some) {
         await t.test(`brings back ${what}`, async t => {
           await host.sh(script)
           const damaged = await host.snapshot()

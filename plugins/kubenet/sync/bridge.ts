@@ -90,12 +90,16 @@ const compareMasquerade = async (call: Call, conf: BridgeConf, result: Result): 
   return [{ what: 'rules', text, apply: () => setupMasquerade(call, conf, result, new Undo()) }]
 }
 
-/** All that bridge made for an attachment; `veth` is the name of its host end. */
-export const bridgeComparisons = (call: Call, result: Result, veth: string): Comparison[] => {
+/** All that bridge made for an attachment; `veth` is the name of its host end, in hairpin mode if `hairpin` says so. */
+export const bridgeComparisons = (
+  call: Call,
+  result: Result,
+  { veth, hairpin = false }: { veth: string; hairpin?: boolean },
+): Comparison[] => {
   const conf = readBridgeConf(call)
   return [
     () => compareBridge(conf),
-    () => comparePort(veth, conf),
+    () => comparePort(veth, { ...conf, hairpin: conf.hairpin || hairpin }),
     () => compareGateways(conf, result),
     () => compareForwarding(conf, result),
     () => compareMasquerade(call, conf, result),

@@ -111,7 +111,10 @@ export const kubenetComparisons = (call: Call, result: Result, veth: string): Co
   const masquerade = backend === 'iptables'
   const ports = callOf(call, { type: 'portmap', backend })
   return [
-    ...bridgeComparisons(callOf(call, bridgeConf(conf, { masquerade })), result, veth),
+    ...bridgeComparisons(callOf(call, bridgeConf(conf, { masquerade })), result, {
+      veth,
+      hairpin: conf.hairpinMode === 'promiscuous-bridge',
+    }),
     ...(masquerade
       ? portmapComparisons(ports)
       : [() => compareFrame(conf), () => compareElements(call, conf, result), () => compareLocalnet(ports)]),

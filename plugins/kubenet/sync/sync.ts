@@ -37,7 +37,7 @@ const comparisonsOf = (
     case 'kubenet':
       return kubenetComparisons(call, record.result, veth)
     case 'bridge':
-      return bridgeComparisons(call, record.result, veth)
+      return bridgeComparisons(call, record.result, { veth })
     case 'portmap':
       return portmapComparisons(call)
     case 'bandwidth':

@@ -12,7 +12,7 @@ const lockWaitSeconds = 5
 /** The code of an IptablesError for input that was refused; not an errno's name, as no system call failed. */
 const refused = 'REFUSED'
 
-/** RESOURCE_PROBLEM of xtables.h: legacy did not get the lock, or nf_tables is not for this user. */
+/** RESOURCE_PROBLEM of xtables.h: legacy did not get the lock, or the kernel refused what nf_tables asked of it. */
 const exitResource = 4
 
 /** iptables is not installed, or the kernel will not have it. */
@@ -46,19 +46,32 @@ const run = async (argv: readonly [string, ...string[]], stdin?: string): Promis
     return await exec(argv, stdin)
   } catch (error) {
     if (!(error instanceof ExecError)) throw error
-    if (error.exitCode !== exitResource) throw new IptablesError(error.message, refused, error.details)
-    if (/permission denied/i.test(error.stderr)) {
-      throw new IptablesError(`${argv[0]}: EPERM`, 'EPERM', error.details)
-    }
-    throw new IptablesError(
-      `${argv[0]}: the xtables lock was held for ${lockWaitSeconds} s`,
-      'EAGAIN',
-      error.details,
-    )
+    throw explain(error)
   }
 }
 
-/** Did iptables-restore refuse its input, as it does when a rule to be checked or deleted is not there? */
+/** What went wrong with a program, by its exit code and its words: one code stands for many reasons. */
+const explain = ({ argv, exitCode, message, stderr, details }: ExecError): IptablesError => {
+  const [path] = argv
+  if (exitCode === exitResource) {
+    if (/holding the xtables lock/i.test(stderr)) {
+      return new IptablesError(
+        `${path}: the xtables lock was held for ${lockWaitSeconds} s`,
+        'EAGAIN',
+        details,
+      )
+    }
+    if (/resource temporarily unavailable/i.test(stderr))
+      return new IptablesError(`${path}: EAGAIN`, 'EAGAIN', details)
+    if (/permission denied/i.test(stderr)) return new IptablesError(`${path}: EPERM`, 'EPERM', details)
+  }
+  return new IptablesError(message, refused, details)
+}
+
+/**
+ * Did iptables-restore refuse its input, as it does when a rule to be checked or deleted is not there, or a chain to
+ * be deleted still has rules that lead to it?
+ */
 export const isRefused = (error: unknown): error is IptablesError =>
   error instanceof IptablesError && error.code === refused
 

@@ -19,6 +19,7 @@ import {
   iptablesRestore,
   iptablesSave,
   isRefused,
+  type TableDump,
   targetOf,
 } from './iptables'
 import type { Masquerade } from './masquerade'
@@ -56,21 +57,44 @@ const familiesOf = (addresses: readonly Cidr[]): Family[] =>
 const restoreNat = (family: Family, lines: readonly string[]): Promise<void> =>
   iptablesRestore(family, [{ table: 'nat', lines }])
 
-const setupFamily = async (rules: FamilyRules, family: Family): Promise<void> => {
-  const { chain, accepts, masquerade, jumps } = rules
-  try {
-    // -N refuses a chain that exists, and the whole transaction with it: nothing has to be read before.
-    await restoreNat(family, [`-N ${chain}`, ...accepts, masquerade, ...jumps])
-  } catch (error) {
-    if (!isRefused(error)) throw error
-    // The chain may be there: from another interface of this container on the same network, or a lost DEL.
-    const { chains, rules: found } = await iptablesSave(family, 'nat')
-    if (!chains.has(chain)) throw error
-    const kept = found.filter(rule => chainOf(rule) === chain && targetOf(rule) === 'ACCEPT')
-    const missing = jumps.filter(rule => !found.includes(rule))
-    await restoreNat(family, [`-F ${chain}`, ...unique([...kept, ...accepts]), masquerade, ...missing])
+/** How often work on a chain is tried that other interfaces of the same container change at the same time. */
+const mostAttempts = 4
+
+/** Does `work`, again with the number of the attempt as long as the table is not as it was taken to be. */
+const untilAccepted = async (work: (attempt: number) => Promise<void>): Promise<void> => {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await work(attempt)
+    } catch (error) {
+      if (!isRefused(error) || attempt === mostAttempts) throw error
+    }
   }
 }
+
+const creation = ({ chain, accepts, masquerade, jumps }: FamilyRules): string[] => [
+  `-N ${chain}`,
+  ...accepts,
+  masquerade,
+  ...jumps,
+]
+
+/** The lines that give the chain what it lacks. What it has from another interface or a lost DEL stays. */
+const completion = (rules: FamilyRules, found: TableDump): string[] => {
+  if (!found.chains.has(rules.chain)) return creation(rules)
+  const isMissing = (rule: string): boolean => !found.rules.includes(rule)
+  return [
+    // To the front: the MASQUERADE may be there already.
+    ...rules.accepts.filter(isMissing).map(rule => rule.replace(/^-A/, '-I')),
+    ...[rules.masquerade, ...rules.jumps].filter(isMissing),
+  ]
+}
+
+const setupFamily = (rules: FamilyRules, family: Family): Promise<void> =>
+  untilAccepted(async attempt => {
+    // -N refuses a chain that exists, and the whole transaction with it: at first nothing has to be read.
+    const lines = attempt === 1 ? creation(rules) : completion(rules, await iptablesSave(family, 'nat'))
+    if (lines.length > 0) await restoreNat(family, lines)
+  })
 
 /** Makes the rules of every family the container has an address of. */
 export const setupMasqueradeIptables = async (masquerade: Masquerade): Promise<void> => {
@@ -79,14 +103,21 @@ export const setupMasqueradeIptables = async (masquerade: Masquerade): Promise<v
   }
 }
 
-/** Removes rules found by reading the table: all of the container's, or those for some of its addresses. */
+/**
+ * Removes rules found by reading the table: all of the container's, or those for some of its addresses. The chain
+ * goes with the last rule that leads there.
+ */
 const teardownByReading = async (family: Family, chain: string, only?: readonly string[]): Promise<void> => {
   const { chains, rules } = await iptablesSave(family, 'nat')
   const jumps = rules.filter(rule => targetOf(rule) === chain)
   const doomed = only ? jumps.filter(rule => only.includes(rule)) : jumps
+  const isLast = doomed.length === jumps.length
   const lines = doomed.map(deletionOf)
-  if (chains.has(chain) && doomed.length === jumps.length) lines.push(`-F ${chain}`, `-X ${chain}`)
-  if (lines.length > 0) await restoreNat(family, lines)
+  if (isLast && chains.has(chain)) lines.push(`-F ${chain}`, `-X ${chain}`)
+  if (lines.length === 0) return
+  await restoreNat(family, lines)
+  // The other interfaces may be going at this moment too, and each have left the chain to the other.
+  if (!isLast) await teardownByReading(family, chain, only)
 }
 
 /**
@@ -105,16 +136,13 @@ export const teardownMasqueradeIptables = async (
     const jumps = addresses
       .filter(({ addr }) => addr.family === family)
       .map(({ addr }) => jumpRule(addr, chain, comment))
-    if (jumps.length === 0) {
-      await teardownByReading(family, chain)
-      continue
-    }
-    try {
-      await restoreNat(family, [...jumps.map(deletionOf), `-F ${chain}`, `-X ${chain}`])
-    } catch (error) {
-      if (!isRefused(error)) throw error
-      await teardownByReading(family, chain, jumps)
-    }
+    await untilAccepted(async attempt => {
+      if (jumps.length === 0) await teardownByReading(family, chain)
+      // -D refuses the whole transaction if a rule is not there, -X if another one leads to the chain.
+      else if (attempt === 1)
+        await restoreNat(family, [...jumps.map(deletionOf), `-F ${chain}`, `-X ${chain}`])
+      else await teardownByReading(family, chain, jumps)
+    })
   }
 }
 

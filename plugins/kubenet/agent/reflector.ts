@@ -198,7 +198,8 @@ export class Reflector {
     const version = isJsonObject(object.metadata) ? object.metadata.resourceVersion : undefined
     if (typeof version === 'string' && version !== '') {
       this.#refuseThePast(type, version)
-      this.#version = version
+      // A late event must not have the next watch begin in the past.
+      if ((compareVersions(version, this.#version ?? '0') ?? 1) > 0) this.#version = version
       if ((compareVersions(version, this.#newest) ?? 1) > 0) this.#newest = version
     }
     if (type === 'BOOKMARK' || !knownTypes.includes(type)) return

@@ -5,7 +5,7 @@
  *   schema/<name>.json JSON Schemas of the configurations
  * All names of a flavour are hard links to one file. The same input gives the same bytes.
  *
- *   node build.mjs [--arch x64|arm64] [--flavour node|standalone] [--out dist]
+ *   node build.mjs [--arch x64|arm64] [--libc glibc|musl] [--flavour node|standalone] [--out dist]
  */
 import { execFileSync } from 'node:child_process'
 import { chmodSync, existsSync, linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -23,6 +23,7 @@ const { values: options } = parseArgs({
   options: {
     arch: { type: 'string', default: process.arch },
     flavour: { type: 'string' },
+    libc: { type: 'string', default: 'glibc' },
     out: { type: 'string', default: 'dist' },
   },
 })
@@ -30,8 +31,13 @@ const { values: options } = parseArgs({
 /** The programs' names; plugins/main.ts goes by the one it is started under. */
 const programs = ['bandwidth', 'bridge', 'host-local', 'kubenet', 'loopback', 'portmap']
 
-/** Bun's packages, by the machine they run on and build for. "baseline" runs on every x86-64. */
-const bunPackages = { x64: '@oven/bun-linux-x64-baseline', arm64: '@oven/bun-linux-aarch64' }
+/** Bun's packages, by the machine and the C library they run on and build for. "baseline" runs on every x86-64. */
+const bunPackages = {
+  'x64-glibc': '@oven/bun-linux-x64-baseline',
+  'x64-musl': '@oven/bun-linux-x64-musl-baseline',
+  'arm64-glibc': '@oven/bun-linux-aarch64',
+  'arm64-musl': '@oven/bun-linux-aarch64-musl',
+}
 
 const commit = () => {
   try {
@@ -52,7 +58,7 @@ const embedKoffi = arch => ({
   setup(build) {
     build.onResolve({ filter: /^\.\/koffi$/ }, () => ({ path: join(root, 'src/platform/koffi-embedded.ts') }))
     build.onResolve({ filter: /^koffi-addon$/ }, () => ({
-      path: require.resolve(`@koromix/koffi-linux-${arch}/linux_${arch}/koffi.node`),
+      path: fileOf(`@koromix/koffi-linux-${arch}`, `linux_${arch}/koffi.node`),
     }))
   },
 })
@@ -150,12 +156,19 @@ const buildNode = async out => {
   linkPrograms(folder, file)
 }
 
-const bunFor = arch => {
-  const path = join(root, 'node_modules', bunPackages[arch], 'bin/bun')
-  if (!existsSync(path))
-    throw new Error(`${bunPackages[arch]} is not installed: npm install --force ${bunPackages[arch]}`)
-  return path
+/** A file of a package for any machine: npm installs those for this one, scripts/compilers/fetch.mjs the others. */
+const fileOf = (name, file) => {
+  const places = ['node_modules', 'dist-tools/packages'].map(place => join(root, place, name, file))
+  const found = places.find(path => existsSync(path))
+  if (!found) throw new Error(`${name} is not installed: node scripts/compilers/fetch.mjs ${name}`)
+  return found
 }
+
+const bunFor = (arch, libc) => fileOf(bunPackages[`${arch}-${libc}`], 'bin/bun')
+
+/** The one that runs here. */
+const compiler = () =>
+  bunFor(process.arch, process.report.getReport().header.glibcVersionRuntime ? 'glibc' : 'musl')
 
 const buildStandalone = async out => {
   const folder = join(out, 'standalone')
@@ -166,7 +179,7 @@ const buildStandalone = async out => {
   const plugins = [packCommandLine(conditions)]
   await build({ ...common, outfile: bundle, conditions, external: ['bun:*'], plugins })
   execFileSync(
-    bunFor(process.arch),
+    compiler(),
     [
       'build',
       bundle,
@@ -178,7 +191,7 @@ const buildStandalone = async out => {
       // A plugin runs as root in whatever folder its caller stands: nothing in there may change what it does.
       '--no-compile-autoload-dotenv',
       '--no-compile-autoload-bunfig',
-      `--compile-executable-path=${bunFor(options.arch)}`,
+      `--compile-executable-path=${bunFor(options.arch, options.libc)}`,
       `--outfile=${file}`,
     ],
     { stdio: ['ignore', 'ignore', 'inherit'] },

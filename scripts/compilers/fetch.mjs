@@ -1,5 +1,5 @@
 /**
- * Puts packages of the lock file that npm leaves out, because they are for other machines, into node_modules:
+ * Puts packages of the lock file that npm leaves out, because they are for other machines, into dist-tools/packages:
  *   node scripts/compilers/fetch.mjs @oven/bun-linux-aarch64 ...
  * What is downloaded must have the lock file's checksum.
  */
@@ -8,15 +8,18 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync } 
 import { dirname, join } from 'node:path'
 
 const root = join(import.meta.dirname, '../..')
+const folder = join(root, 'dist-tools/packages')
 const { packages } = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8'))
 
 for (const name of process.argv.slice(2)) {
-  const target = join(root, 'node_modules', name)
+  const target = join(folder, name)
   const locked = packages[`node_modules/${name}`]
   if (!locked) throw new Error(`${name} is not in package-lock.json`)
-  if (existsSync(join(target, 'package.json'))) continue
+  if ([join(root, 'node_modules', name), target].some(place => existsSync(join(place, 'package.json'))))
+    continue
   process.stderr.write(`fetching ${name} ${locked.version}\n`)
-  const scratch = mkdtempSync(join(root, 'node_modules/.fetch-'))
+  mkdirSync(folder, { recursive: true })
+  const scratch = mkdtempSync(join(folder, '.fetch-'))
   try {
     const argv = ['pack', '--json', '--pack-destination', scratch, `${name}@${locked.version}`]
     const answer = JSON.parse(

@@ -2,7 +2,7 @@
  * Counts system calls, programs started, files opened, netlink messages and the bytes of the programs: what a change
  * of the code changes and the load of the machine does not.
  *
- *   node bench/counts.mjs [--dist DIR] [--peer DIR] [--json] [SETUP ...]
+ *   node bench/counts.mjs [--dist DIR] [--peer DIR] [--flavour standalone|node] [--json] [SETUP ...]
  *
  * As a module: `countSetup(side)` of cases/counts.mjs is one setup on one side.
  */
@@ -21,6 +21,7 @@ const { values, positionals } = parseArgs({
   options: {
     dist: { type: 'string', default: 'dist' },
     peer: { type: 'string' },
+    flavour: { type: 'string' },
     json: { type: 'boolean', default: false },
   },
 })
@@ -36,7 +37,9 @@ const folders = {
   standalone: resolve(root, values.dist, 'standalone'),
   node: resolve(root, values.dist, 'node'),
 }
-const bins = Object.fromEntries(Object.entries(folders).filter(([, folder]) => existsSync(folder)))
+const bins = Object.fromEntries(
+  Object.entries(folders).filter(([name, folder]) => existsSync(folder) && (values.flavour ?? name) === name),
+)
 const bench = new Bench({ store: 'tmpfs', ...(positionals.length > 0 && { setups: positionals }) }, bins)
 
 await counts.run(bench)

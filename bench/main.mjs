@@ -21,8 +21,8 @@ const root = join(import.meta.dirname, '..')
 const cases = [start, bridge, masquerade, chain, kubenet, hostLocal, burst, growth, memory, size, counts]
 
 const chosen = ({ case: names, quick }) => {
-  // Counts do not depend on how long anything takes, so that a quick look does without.
-  if (names === undefined) return quick ? cases.filter(entry => entry !== counts) : cases
+  // Counts and memory do not depend on how long anything takes, so that a quick look does without.
+  if (names === undefined) return quick ? cases.filter(entry => entry !== counts && entry !== memory) : cases
   return names.map(name => {
     const found = cases.find(entry => entry.name === name)
     if (!found) throw new Error(`--case "${name}": not one of ${cases.map(entry => entry.name).join(', ')}`)

@@ -42,6 +42,25 @@ export const supported = async (bench, sides) => {
   return able
 }
 
+/** No comparison is worth less than this many rounds. */
+const fewestRounds = 3
+
+/**
+ * Runs `round` for the numbers from -warmUp to runs - 1, fewer if they take longer than a comparison may: on a busy
+ * machine the rest would tell less than the time it costs. The reports say how many there were.
+ */
+const rounds = async (bench, { runs, warmUp }, round) => {
+  const end = performance.now() + bench.options.seconds * 1000
+  for (let number = -warmUp; number < runs; number++) {
+    if (number >= fewestRounds && performance.now() > end) {
+      bench.progress.tick(runs - number)
+      return
+    }
+    await round(number)
+    bench.progress.tick()
+  }
+}
+
 const emptySamples = () => ({ add: [], del: [], both: [], phases: { ADD: [], DEL: [] } })
 
 const note = (samples, { add, del }) => {
@@ -69,25 +88,23 @@ const measured = async (side, pod, samples, bench) => {
  */
 export const alternate = async (bench, sides, { runs = bench.options.runs, warmUp = 2 } = {}) => {
   const samples = new Map(sides.map(({ name }) => [name, emptySamples()]))
-  for (let round = -warmUp; round < runs; round++) {
+  await rounds(bench, { runs, warmUp }, async round => {
     for (const side of rotated(sides, Math.max(0, round))) {
       if (round < 0) await pair(side, podOf(round + warmUp))
       else await measured(side, podOf(round), samples.get(side.name), bench)
     }
-    bench.progress.tick()
-  }
+  })
   return samples
 }
 
 /** Runs programs in turns: Map of name → times. A program is a function that answers { ms, cpuMs }. */
 export const alternatePrograms = async (bench, programs, { runs = bench.options.runs, warmUp = 2 } = {}) => {
   const samples = new Map(programs.map(([name]) => [name, []]))
-  for (let round = -warmUp; round < runs; round++) {
+  await rounds(bench, { runs, warmUp }, async round => {
     for (const [name, program] of rotated(programs, Math.max(0, round))) {
       const outcome = await program()
       if (round >= 0) samples.get(name).push(total([outcome]))
     }
-    bench.progress.tick()
-  }
+  })
   return samples
 }

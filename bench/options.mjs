@@ -7,6 +7,8 @@ export const usage = `Measures our plugins beside others, in private network nam
   --quick         few runs and pods, under a minute; prints, and writes nothing
   --case NAME     only this case (may be given again); prints, and writes nothing
   --runs N        how often each case is measured (default 30)
+  --seconds N     how long a comparison may take; fewer runs are made, but 3 at least, if it would be longer
+                  (default 10)
   --pods N        how many pods the curves go up to (default 500)
   --peer DIR      the plugins to compare with (default /usr/lib/cni, Debian's)
   --dist DIR      the plugins to measure: a folder with standalone/ and node/ (default dist, built first)
@@ -32,6 +34,7 @@ const spec = {
   case: { type: 'string', multiple: true },
   runs: { type: 'string' },
   pods: { type: 'string' },
+  seconds: { type: 'string' },
   peer: { type: 'string', default: '/usr/lib/cni' },
   dist: { type: 'string', default: 'dist' },
   store: { type: 'string', default: 'disk' },
@@ -42,7 +45,7 @@ const spec = {
 }
 
 /** Sizes of the store that host-local is measured at: the last nearly fills a /16. */
-const leases = { quick: [0, 1_000, 10_000], whole: [0, 1_000, 10_000, 30_000, 60_000] }
+const leases = { quick: [0, 10_000], whole: [0, 1_000, 10_000, 30_000, 60_000] }
 
 /** Reads the command line; throws what is wrong with it. */
 export const readOptions = argv => {
@@ -54,13 +57,15 @@ export const readOptions = argv => {
   const filled = {
     ...values,
     runs: values.runs ?? (quick ? '5' : '30'),
-    pods: values.pods ?? (quick ? '50' : '500'),
+    pods: values.pods ?? (quick ? '20' : '500'),
+    seconds: values.seconds ?? (quick ? '1' : '10'),
   }
   return {
     ...filled,
     runs: number(filled, 'runs', 3),
     pods: number(filled, 'pods', 10),
-    burst: quick ? 16 : 100,
+    seconds: number(filled, 'seconds', 1),
+    burst: quick ? 8 : 100,
     leases: quick ? leases.quick : leases.whole,
     /** A part of the cases must not replace the results of all. */
     whole: !quick && values.case === undefined,

@@ -20,11 +20,12 @@ const compare = async (bench, { setup, id, title, store, targets, floor = false 
 
 export const bridge = {
   name: 'bridge',
-  ticks: ({ runs }) => 2 * (runs + 2),
+  ticks: ({ runs, quick }) => (quick ? 1 : 2) * (runs + 2),
   async run(bench) {
     const common = { setup: 'bridge', title: 'bridge + host-local' }
     const add = { standalone: { ratio: 0.8 } }
     await compare(bench, { ...common, id: 'bridge', store: 'disk', targets: { add } })
+    if (bench.options.quick) return
     const title = 'the same, leases in memory (tmpfs)'
     await compare(bench, { ...common, id: 'bridge-tmpfs', title, store: 'tmpfs' })
   },

@@ -3,7 +3,7 @@ import { alternate, firstMeasured, supported } from '../measure.mjs'
 import { summariseTimes } from '../report/stats.mjs'
 
 /** How full the node is at each point of the curves. */
-const sharesOf = ({ quick }) => (quick ? [0, 0.5, 1] : [0, 0.1, 0.2, 0.4, 0.6, 0.8, 1])
+const sharesOf = ({ quick }) => (quick ? [0, 1] : [0, 0.1, 0.2, 0.4, 0.6, 0.8, 1])
 
 /** How many pods are created in one request, and at once. */
 const batch = 50

@@ -6,6 +6,7 @@ import { addr, commonEntries, parseBySchema } from '../../src/cni/schema'
 import type { Addr } from '../../src/ip/addr'
 import type { Cidr } from '../../src/ip/cidr'
 import { type Backend, backends, defaultBackend } from '../../src/netfilter/backend'
+import { backendOfConditions, checkConditions } from './conditions'
 
 /** Kubernetes marks with bits 14 and 15, Calico with 20 to 31. */
 const defaultMarkBit = 13
@@ -138,13 +139,6 @@ const readMapping = (
   }
 }
 
-/** The backend a list of conditions is written for; iptables' begin with "-" or "!", nft's never do. */
-const backendOfConditions = (list: readonly string[] | undefined): Backend | undefined => {
-  const first = list?.[0]
-  if (!first) return undefined
-  return /^[-!]/.test(first) ? 'iptables' : 'nftables'
-}
-
 /** The options in use that only one backend has, with that backend. */
 const demands = (conf: RawConf): (readonly [key: string, backend: Backend])[] => {
   const all: [string, Backend | undefined][] = [
@@ -169,22 +163,6 @@ const chooseBackend = (conf: RawConf): Backend => {
   throw invalid(
     `${chosen} backend was requested but configuration contains ${other}-specific options [${wrong.join(' ')}]`,
   )
-}
-
-/**
- * Conditions go into the input of another program, as single words into that of iptables-restore, as they are into
- * nft's: what would end the line, or take the rest of the rule away there, is refused.
- */
-const checkConditions = (
-  key: string,
-  list: readonly string[] | undefined,
-  backend: Backend,
-): readonly string[] => {
-  const forbidden = backend === 'iptables' ? /\p{Cc}/u : /[\p{Cc};#\\]/u
-  const bad = list?.find(word => forbidden.test(word))
-  if (bad === undefined) return list ?? []
-  const what = backend === 'iptables' ? 'a control character' : 'a control character or one of ; # \\'
-  throw invalid(`"${key}": ${JSON.stringify(bad)} has ${what}`)
 }
 
 const checkSetMarkChain = (chain: string | undefined): string | undefined => {

@@ -18,6 +18,7 @@ import {
 import { hostportChains } from '../../src/netfilter/names'
 import type { Collection } from './backend'
 import type { Claimed } from './claims'
+import { refusedWords } from './conditions'
 import type { PortmapConf } from './config'
 import { mayHaveChain } from './iptables-probe'
 import type { InstalledRules, OwnerID } from './owners'
@@ -101,9 +102,18 @@ const addRules = async (conf: PortmapConf, address: Cidr): Promise<void> => {
     try {
       return await (attempt === 0 ? addAtOnce(conf, address) : addAfterReading(conf, address))
     } catch (error) {
-      if (!isRefused(error) || attempt === maxAttempts) throw error
+      if (!isRefused(error)) throw error
+      if (attempt === maxAttempts) throw refusalOf(conf, address, error)
     }
   }
+}
+
+/** Why the rules are refused: the user's own words in them, if there are some. */
+const refusalOf = (conf: PortmapConf, { addr: { family } }: Cidr, error: IptablesError): Error => {
+  const { conditions, externalSetMarkChain: chain } = conf
+  if (conditions[family].length === 0 && chain === undefined) return error
+  const words = { family, conditions: conditions[family], ...(chain !== undefined && { chain }) }
+  return refusedWords(family === 4 ? 'iptables' : 'ip6tables', words, error)
 }
 
 /**

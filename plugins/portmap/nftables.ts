@@ -1,6 +1,6 @@
 /** Port mappings with nftables: one batch a family, over netlink; only conditions in nft's words need its program. */
 import { CniError, ErrorCode } from '../../src/cni/error'
-import { exec, findProgram } from '../../src/host/exec'
+import { ExecError, exec, findProgram } from '../../src/host/exec'
 import type { Family } from '../../src/ip/addr'
 import type { Cidr } from '../../src/ip/cidr'
 import { nftGeneration, ruleList } from '../../src/netfilter/nft/read'
@@ -10,6 +10,7 @@ import type { ReadRule } from '../../src/netfilter/nft/wire/rule'
 import { NETLINK_NETFILTER, NetlinkSocket, withNetlink } from '../../src/netlink/socket'
 import type { Collection } from './backend'
 import type { Claimed } from './claims'
+import { refusedWords } from './conditions'
 import type { PortmapConf } from './config'
 import { ifNftables } from './nftables-socket'
 import type { InstalledRules, OwnerID, RuleRef } from './owners'
@@ -90,7 +91,10 @@ const addConditional = async (conf: PortmapConf, address: Cidr): Promise<RuleRef
   if (lines.length === 0) return []
   const nft = findProgram('nft')
   if (!nft) throw nftMissing()
-  const printed = await exec([nft, '--echo', '--handle', '-f', '-'], `${lines.join('\n')}\n`)
+  const printed = await exec([nft, '--echo', '--handle', '-f', '-'], `${lines.join('\n')}\n`).catch(error => {
+    if (!(error instanceof ExecError)) throw error
+    throw refusedWords('nft', { family, conditions: conf.conditions[family] }, error)
+  })
   const handles = [...printed.matchAll(/ # handle (\d+)$/gm)].map(([, handle = '']) => handle)
   return handles.map(handle => ({ family, chain: 'hostports', handle }))
 }

@@ -48,13 +48,20 @@ for (const flavour of flavours) {
     await a.add(conf, { env })
     await a.call('DEL', conf, { env })
     const before = await host.snapshot()
-    // Held a little longer than the five seconds an ADD waits; its undo gets it.
-    const holder = host.exec(['flock', '/run/xtables.lock', 'sh', '-c', 'touch /run/held; sleep 7'])
+    // Until ADD has answered, whatever the machine's load: its undo does not get the lock either, and needs it for nothing.
+    const holder = host.exec([
+      'flock',
+      '/run/xtables.lock',
+      'sh',
+      '-c',
+      'touch /run/held; while [ ! -e /run/answered ]; do sleep 0.1; done',
+    ])
     await host.sh('while [ ! -e /run/held ]; do sleep 0.05; done')
     const { code, json } = await a.call('ADD', conf, { env })
     t.equal(code, 1)
     t.equal(json.code, 11)
     t.match(json.msg, /iptables-restore: the xtables lock was held for 5 s/)
+    await host.run('touch', '/run/answered')
     await holder
     t.equal(await host.snapshot(), before)
     t.equal(await a.link(), undefined)

@@ -1,3 +1,4 @@
+import { validAttachments } from '../../src/cni/conf'
 import { CniError, ErrorCode } from '../../src/cni/error'
 import { type Call, requireNetns } from '../../src/cni/plugin'
 import { parseResult, type Result } from '../../src/cni/result'
@@ -64,7 +65,9 @@ export const del = async (call: Call): Promise<void> => {
   withLoopback(call.netns, (nl, lo) => linkSet(nl, lo, { up: false }))
 }
 
-// The interface lives and dies with its namespace: nothing of it can be left over.
-export const gc = async (): Promise<void> => {}
+/** The interface lives and dies with its namespace: nothing of it can be left over. The call must be whole, though. */
+export const gc = async (call: Call): Promise<void> => {
+  validAttachments(call.conf)
+}
 
 export const status = async (): Promise<void> => {}

@@ -21,6 +21,7 @@ import {
 import { mappingsOf, type PortmapConf } from './config'
 import {
   eraseOwner,
+  eraseUnfinished,
   hostportsFolder,
   type InstalledRules,
   isAlive,
@@ -29,6 +30,8 @@ import {
   ownerPath,
   type PortOwner,
   readOwner,
+  unfinishedOwners,
+  unfinishedPath,
   writeOwner,
 } from './owners'
 
@@ -222,10 +225,20 @@ const isThere = (path: string): boolean => {
   }
 }
 
+/** Removes the beginnings of records that calls have left which were killed while they wrote them. */
+export const sweepOwners = async (folder: string = hostportsFolder): Promise<void> => {
+  if (unfinishedOwners(folder).length === 0) return
+  // Whoever writes a record holds the lock.
+  await locked(folder, () => {
+    for (const key of unfinishedOwners(folder)) eraseUnfinished(folder, key)
+  })
+}
+
 /** Gives back all ports of an attachment; none claimed is no failure. */
 export const releasePorts = async (id: OwnerID, folder: string = hostportsFolder): Promise<void> => {
   const key = keyOf(id)
-  if (!isThere(ownerPath(folder, key))) return
+  // A call that was killed while it wrote the record has left the beginning of one.
+  if (!isThere(ownerPath(folder, key)) && !isThere(unfinishedPath(folder, key))) return
   try {
     await locked(folder, () => {
       const owner = readOwner(folder, key)

@@ -2,7 +2,7 @@ import { validAttachments } from '../../src/cni/conf'
 import { runAll } from '../../src/cni/error'
 import type { Call } from '../../src/cni/plugin'
 import { forEveryBackend } from './backend'
-import { releasePorts } from './claims'
+import { releasePorts, sweepOwners } from './claims'
 import { forgetFlowsOf } from './del'
 import { listOwners } from './owners'
 import { readConf } from './read-conf'
@@ -22,5 +22,6 @@ export const gc = async (call: Call): Promise<void> => {
     () => forEveryBackend(backend => backend.collect({ network, kept, gone })),
     ...gone.map(owner => () => forgetFlowsOf(owner)),
     ...gone.map(owner => () => releasePorts(owner)),
+    () => sweepOwners(),
   ])
 }

@@ -77,6 +77,15 @@ export const keyOf = ({ network, containerID, ifName }: OwnerID): string =>
 /** The file of that owner's record. */
 export const ownerPath = (folder: string, key: string): string => `${folder}/owners/${key}`
 
+const unfinished = '.new'
+
+/**
+ * The file of a record while it is written. Only calls for this very attachment use this name, and a runtime makes
+ * those one after the other.
+ */
+export const unfinishedPath = (folder: string, key: string): string =>
+  `${ownerPath(folder, key)}${unfinished}`
+
 /** Runs `work`; that something is not there, or a folder not empty, is no failure. */
 export const ignoringAbsence = (work: () => void): void => {
   try {
@@ -116,22 +125,32 @@ export const readOwner = (folder: string, key: string): PortOwner | undefined =>
 export const writeOwner = (folder: string, owner: PortOwner): void => {
   const key = keyOf(owner)
   mkdirSync(`${folder}/owners`, { recursive: true, mode: 0o700 })
-  // Only calls for this very attachment use this name, and a runtime makes those one after the other.
-  const temporary = ownerPath(folder, `${key}.new`)
-  ignoringAbsence(() => unlinkSync(temporary))
+  const temporary = unfinishedPath(folder, key)
+  eraseUnfinished(folder, key)
   try {
     writeFileSync(temporary, JSON.stringify(owner), { mode: 0o600, flag: 'wx' })
     renameSync(temporary, ownerPath(folder, key))
   } catch (error) {
-    ignoringAbsence(() => unlinkSync(temporary))
+    eraseUnfinished(folder, key)
     throw error
   }
 }
 
 /** Removes a record, whatever is there under its name. */
 export const eraseOwner = (folder: string, key: string): void => {
-  for (const name of [key, `${key}.new`]) ignoringAbsence(() => unlinkSync(ownerPath(folder, name)))
+  for (const path of [ownerPath(folder, key), unfinishedPath(folder, key)])
+    ignoringAbsence(() => unlinkSync(path))
 }
+
+/** The keys of records that are being written, or whose writer was killed. */
+export const unfinishedOwners = (folder: string): string[] =>
+  namesIn(`${folder}/owners`)
+    .filter(name => name.endsWith(unfinished))
+    .map(name => name.slice(0, -unfinished.length))
+
+/** Removes the beginning of a record. */
+export const eraseUnfinished = (folder: string, key: string): void =>
+  ignoringAbsence(() => unlinkSync(unfinishedPath(folder, key)))
 
 /** Every owner there is a record of. */
 export const listOwners = (folder: string = hostportsFolder): PortOwner[] =>

@@ -4,6 +4,7 @@
  */
 
 let interrupted: NodeJS.Signals | undefined
+let isDeaf = false
 
 /** The call was told to end. */
 export class InterruptedError extends Error {
@@ -23,9 +24,14 @@ export const watchForInterrupts = (): void => {
   }
 }
 
+/** From now on no step fails because the call was told to end: what takes back a command's work has to be finished. */
+export const ignoreInterrupts = (): void => {
+  isDeaf = true
+}
+
 /** Throws if the call was told to end; `doing` is what it was at. */
 export const throwIfInterrupted = (doing: string): void => {
-  if (interrupted) throw new InterruptedError(interrupted, doing)
+  if (interrupted && !isDeaf) throw new InterruptedError(interrupted, doing)
 }
 
 /** Lets the event loop run once, so that a signal that has arrived is noticed, and throws if one has. */

@@ -1,3 +1,4 @@
+import { ignoreInterrupts } from './interrupt'
 import { warn } from './log'
 
 /** What a command has done to the host, and how to take it back. */
@@ -11,6 +12,8 @@ export class Undo {
 
   /** Takes back every step, newest first. One that fails is said on stderr; the rest still run. */
   async rollBack(): Promise<void> {
+    // A step that waits would fail again of what the command failed of.
+    ignoreInterrupts()
     for (const { what, step } of this.#steps.splice(0).reverse()) {
       try {
         await step()

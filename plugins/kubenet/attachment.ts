@@ -64,10 +64,16 @@ export const eraseOfOwner = (owner: Owner, { addresses, claims }: Known): number
   return erased ?? 0
 }
 
-/** Removes an attachment's elements and gives its ports back. */
-export const eraseAttachment = async (owner: Owner, addresses: readonly Addr[]): Promise<void> => {
-  eraseOfOwner(owner, { addresses, claims: ownerOf(owner)?.claims ?? [] })
-  await releasePorts(owner)
+/** Takes back what writeAttachment did, for a pod with `ports`; where they are not recorded all is looked through. */
+const takeBack = async (owner: Owner, { mappings, addresses }: PortmapConf): Promise<void> => {
+  const record = ownerOf(owner)
+  const known = record || mappings.length === 0 ? addresses.map(({ addr }) => addr) : []
+  await runAll([
+    () => {
+      eraseOfOwner(owner, { addresses: known, claims: record?.claims ?? [] })
+    },
+    () => releasePorts(owner),
+  ])
 }
 
 /** Removes what is left of a dead owner of a port, whichever plugin opened it. */
@@ -89,7 +95,7 @@ export const writeAttachment = async (
 ): Promise<void> => {
   const ports = portsOfCall(call, result)
   const owner = ownerOfCall(call, conf)
-  undo.add('take the pod out of the ruleset', () => eraseAttachment(owner, addressesOf(result)))
+  undo.add('take the pod out of the ruleset', () => takeBack(owner, ports))
   if (ports.mappings.length > 0) await claimPorts(call, ports, { bury })
   withNetlink(NETLINK_NETFILTER, nl => writeElements(nl, conf, elementsOf(call, conf, result)))
 }

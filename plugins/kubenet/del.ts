@@ -36,7 +36,9 @@ const addressesOf = async (call: Call, conf: KubenetConf): Promise<Addr[]> => {
   const rooms = roomsOf(readHostLocalConf(ipam))
   if (!rooms.store.exists()) return []
   const leased = await readLeases(rooms, leases => holdingOf(leases, leaseOwnerOf(ipam)))
-  return parsed(leased?.addresses)
+  const addresses = parsed(leased?.addresses)
+  // Of a DEL that was killed between two leases one is left, which does not tell where the other's address is.
+  return addresses.length < conf.podCIDRs.length ? [] : addresses
 }
 
 /** The port mappings of the call; a bad one was refused by ADD, and must not keep anything from being cleaned. */
@@ -73,7 +75,9 @@ const isExpected = (conf: KubenetConf, { addresses, ports }: Found): boolean =>
 const removeRules = async (call: Call, conf: KubenetConf, found: Found): Promise<void> => {
   const owner = ownerOfCall(call, conf)
   const claims = found.ports?.claims ?? []
-  const erased = eraseOfOwner(owner, { addresses: found.addresses, claims })
+  // Where the ports could not be recorded, nothing but looking through everything finds them.
+  const tellsAll = found.ports !== undefined || mappingsOf(call).length === 0
+  const erased = eraseOfOwner(owner, { addresses: tellsAll ? found.addresses : [], claims })
   const usesIptables = chooseBackend(conf) === 'iptables'
   // An earlier configuration may have had it in iptables. To ask costs more than all the rest, so only then.
   const mayBeThere = !usesIptables && erased === 0 && isExpected(conf, found)

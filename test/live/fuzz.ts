@@ -1,0 +1,45 @@
+/**
+ * Fuzzed calls: never a stack trace, never a wrong exit code, always an object with a right code; what an ADD that
+ * works did its DEL takes back. 2,000 cases; KUBENET_SOAK=1 makes them 100,000. A failure names its seed, which
+ * KUBENET_SEED repeats.
+ */
+import { join } from 'node:path'
+import { build } from 'esbuild'
+import t from 'tap'
+import { extent } from '../fixtures/extent'
+import { PrivateHost } from '../fixtures/private-host'
+
+const seed = Number(process.env.KUBENET_SEED ?? Date.now() % 2 ** 31)
+
+/** Each property's share of the cases, in percent. */
+const shares = { calls: 50, codes: 15, prevResults: 20, args: 15 }
+
+const setup = `
+  mkdir -p /run/fuzz/bin /run/fuzz/a/b/c; touch /run/netns/file
+  ip netns add p1
+  ip link add veth1 type veth peer name eth0 netns p1; ip link set veth1 up; ip -n p1 link set eth0 up
+`
+
+t.test(`fuzzed calls, seed ${seed}`, async t => {
+  const driver = join(t.testdir(), 'driver.js')
+  await build({
+    entryPoints: [join(__dirname, '../fixtures/fuzz/driver.ts')],
+    outfile: driver,
+    absWorkingDir: join(__dirname, '../..'),
+    bundle: true,
+    platform: 'node',
+    target: 'node20',
+    packages: 'external',
+    define: { __VERSION__: '"test"', __COMMIT__: '"test"' },
+    logLevel: 'silent',
+  })
+  for (const [name, share] of Object.entries(shares)) {
+    const host = await PrivateHost.create(t)
+    await host.sh(`${setup}\nln -s ${driver} /run/fuzz/bin/host-local`)
+    const runs = String((extent(2000, 100_000) * share) / 100)
+    const script = 'cd /run/fuzz/a/b/c; exec "$@"'
+    const argv = ['sh', '-c', script, 'sh', process.execPath, driver, name, runs, String(seed)]
+    const { code, stdout, stderr } = await host.exec(argv, { timeoutMs: extent(120_000, 3_600_000) })
+    t.same([code, stdout.trim()], [0, `${runs} runs`], `${name}: ${stdout}${stderr.slice(0, 4000)}`)
+  }
+})

@@ -19,11 +19,6 @@ const scenarios: Scenario[] = [
     plugin: 'bridge',
     conf: () => ({ ...conf, ipMasq: true, ipMasqBackend: 'iptables' }),
   },
-  {
-    title: 'bridge, masquerading by nftables',
-    plugin: 'bridge',
-    conf: () => ({ ...conf, ipMasq: true, ipMasqBackend: 'nftables', hairpinMode: true }),
-  },
 ]
 
 const flavour: Flavour = 'standalone'

@@ -1,4 +1,4 @@
-import { readSync, writeSync } from 'node:fs'
+import { readSync } from 'node:fs'
 import { version as buildVersion } from '../build-info'
 import { watchForInterrupts } from '../host/interrupt'
 import { appendLog, endStep, type LogTarget, printSteps, takeSteps } from '../host/log'
@@ -10,6 +10,7 @@ import { type BuiltIns, openCallNetns, type Plugin } from './plugin'
 import { formatResult } from './result'
 import { runCommand } from './run'
 import { currentVersion, negotiateVersion } from './version'
+import { writeAll } from './write-all'
 
 /** What a process of a plugin prints and exits with. */
 export type Answer = { readonly stdout: string; readonly stderr: string; readonly exitCode: 0 | 1 }
@@ -120,18 +121,13 @@ export const answerCall = async (
   return { stdout, stderr: '', exitCode: failure ? 1 : 0 }
 }
 
-const print = (fd: number, text: string): void => {
-  const bytes = Buffer.from(text)
-  for (let written = 0; written < bytes.length; ) written += writeSync(fd, bytes, written)
-}
-
 /** Runs a plugin as this process: reads the call, prints the answer, exits. */
 export const pluginMain = async (plugin: Plugin, builtIns: BuiltIns): Promise<never> => {
   endStep('start')
   watchForInterrupts()
   const answer = await answerCall(plugin, builtIns, process.env, readStdin)
   // Not process.stdout: setting up its stream costs Bun 9 ms, as much as everything else together.
-  if (answer.stderr) print(2, answer.stderr)
-  if (answer.stdout) print(1, `${answer.stdout}\n`)
+  if (answer.stderr) writeAll(2, answer.stderr)
+  if (answer.stdout) writeAll(1, `${answer.stdout}\n`)
   process.exit(answer.exitCode)
 }

@@ -101,7 +101,7 @@ for (const flavour of flavours) {
       host.variant = variant
       const own = { path: host.folder }
       const peer = { path: peerDir }
-      const taken = variant === 'nft' ? ['each protocol', 'conditions', 'an address of the host'] : few.legacy
+      const taken = ['conditions', ...(variant === 'nft' ? ['each protocol', 'an address of the host'] : [])]
       const pods = cases
         .filter(({ name }) => taken.includes(name))
         .map(({ mappings, more, stack = 'dual' }, i) => {

@@ -1,29 +1,11 @@
-import { writeSync } from 'node:fs'
 import { isatty } from 'node:tty'
 import { platform } from '#platform'
-import { errnoOf } from '../../../src/cni/error'
 import type { BuiltIns } from '../../../src/cni/plugin'
 import { answerCall } from '../../../src/cni/skel'
+import { writeAll } from '../../../src/cni/write-all'
 import { watchForInterrupts } from '../../../src/host/interrupt'
 import type { CliIo } from './io'
 import { cliMain } from './main'
-
-const retryMs = 1
-
-/** Writes all of a text, waiting for a pipe that is full. A reader that has gone wants no more: no failure. */
-const write = (fd: number, text: string): void => {
-  const bytes = Buffer.from(text)
-  for (let written = 0; written < bytes.length; ) {
-    try {
-      written += writeSync(fd, bytes, written)
-    } catch (error) {
-      const errno = errnoOf(error)
-      if (errno === 'EPIPE') return
-      if (errno !== 'EAGAIN') throw error
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, retryMs)
-    }
-  }
-}
 
 const defaultColumns = 80
 
@@ -37,10 +19,10 @@ const introduce = async (builtIns: BuiltIns): Promise<string> => {
 const processIo = (builtIns: BuiltIns): CliIo => {
   const isTerminal = isatty(1)
   return {
-    stdout: text => write(1, text),
+    stdout: text => writeAll(1, text),
     stderr: text => {
       try {
-        write(2, text)
+        writeAll(2, text)
       } catch {
         // There is nowhere left to say it.
       }

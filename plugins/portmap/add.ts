@@ -1,11 +1,9 @@
 import { CniError, ErrorCode } from '../../src/cni/error'
 import type { Call } from '../../src/cni/plugin'
 import type { Result } from '../../src/cni/result'
-import { ExecError } from '../../src/host/exec'
 import { endStep } from '../../src/host/log'
 import type { Undo } from '../../src/host/undo'
 import { type Addr, addrEquals } from '../../src/ip/addr'
-import { isRefused } from '../../src/netfilter/iptables'
 import { forBackend } from './backend'
 import { type Claimed, claimPorts, noteRules, releasePorts } from './claims'
 import type { PortmapConf } from './config'
@@ -29,18 +27,6 @@ const forward = async (conf: PortmapConf, claimed: Claimed, undo: Undo): Promise
   if (claimed.recorded && installed !== planned) noteRules(conf, installed)
 }
 
-/** Conditions are the words of another program: what it does not understand is for the configuration to mend. */
-const blameConditions = (conf: PortmapConf, error: unknown): unknown => {
-  const words = [...conf.conditions[4], ...conf.conditions[6]]
-  if (words.length === 0 || !(isRefused(error) || error instanceof ExecError)) return error
-  const program = conf.backend === 'iptables' ? 'iptables-restore' : 'nft'
-  return new CniError(
-    ErrorCode.invalidNetworkConfig,
-    `${program} refused the rules with "conditionsV4" or "conditionsV6": ${words.join(' ')}`,
-    { cause: error },
-  )
-}
-
 /** Forgets UDP flows to the host ports that went elsewhere. After the rules, so that they come back by them. */
 export const forgetFlows = (conf: PortmapConf): void => {
   const udp = conf.mappings.filter(({ protocol }) => protocol === 'udp')
@@ -59,11 +45,7 @@ export const add = async (call: Call, undo: Undo): Promise<Result> => {
   const claimed = await claimPorts(call, conf, { rules: forBackend(conf.backend).plan(conf), bury })
   undo.add('give the host ports back', () => releasePorts(conf))
   endStep('claims')
-  try {
-    await forward(conf, claimed, undo)
-  } catch (error) {
-    throw blameConditions(conf, error)
-  }
+  await forward(conf, claimed, undo)
   endStep('rules')
   forgetFlows(conf)
   for (const { addr } of addresses) if (conf.snat && addr.family === 4) ensureLocalnetRouting(addr, undo)

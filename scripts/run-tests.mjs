@@ -23,7 +23,7 @@ const { values, positionals } = parseArgs({
 })
 
 /** A file that has not ended by then is killed, with all that it started. */
-const fileTimeoutMs = 300_000
+const fileTimeoutMs = 600_000
 
 /** The tests spend half of their time waiting, for the kernel or for a deadline to pass. */
 const jobs = Number(values.jobs ?? availableParallelism() * 2)

@@ -3,7 +3,7 @@ import t from 'tap'
 import { CleanNode } from './fixtures/clean-node'
 import { pattern, stepsOf } from './fixtures/document'
 
-const documents = ['docs/install.md']
+const documents = ['README.md', 'docs/install.md']
 
 const skip = process.getuid?.() === 0 ? false : 'changing the root folder needs root'
 

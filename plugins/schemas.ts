@@ -4,6 +4,7 @@ import { commonEntries } from '../src/cni/schema'
 import { bandwidthSchema } from './bandwidth/config'
 import { bridgeSchema } from './bridge/config'
 import { hostLocalSchema } from './host-local/config'
+import { kubenetSchema } from './kubenet/config'
 import { portmapSchema } from './portmap/config'
 
 const describe = (title: string, schema: v.GenericSchema) => ({
@@ -17,6 +18,7 @@ export const schemas = () => ({
   bandwidth: describe('Configuration of the CNI plugin bandwidth', bandwidthSchema()),
   bridge: describe('Configuration of the CNI plugin bridge', bridgeSchema()),
   'host-local': describe('Configuration of the CNI plugin host-local', hostLocalSchema()),
+  kubenet: describe('Configuration of the CNI plugin kubenet', kubenetSchema()),
   loopback: describe('Configuration of the CNI plugin loopback', v.object(commonEntries())),
   portmap: describe('Configuration of the CNI plugin portmap', portmapSchema()),
 })

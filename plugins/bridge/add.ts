@@ -75,14 +75,31 @@ const openContainer = ({ call, conf }: Adding, ipam: Result): ContainerEnd => {
   })
 }
 
+/** The MAC that goes with the addresses; undefined if the container keeps the one its interface was made with. */
+const macFor = ({ conf }: Adding, { ips }: Result) =>
+  conf.mac ? undefined : macForAddresses(ips.map(({ address }) => address))
+
+/** Has frames under another MAC than the container's dropped, before it can send any. */
+const checkSpoofing = async (
+  adding: Adding,
+  host: Link,
+  container: ContainerEnd,
+  ipam: Result,
+): Promise<void> => {
+  if (!adding.conf.macSpoofCheck) return
+  const { checkMac } = await import('./mac-spoof.js')
+  const mac = macFor(adding, ipam) ?? container.link.mac
+  checkMac(adding.call.env, { hostName: host.name, mac }, adding.undo)
+}
+
 /** Gives the container's end of the pair what the IPAM plugin answered, and brings it up. */
-const setUpContainer = ({ conf }: Adding, container: ContainerEnd, ipam: Result): void => {
+const setUpContainer = (adding: Adding, container: ContainerEnd, ipam: Result): void => {
+  const { conf } = adding
   if (!conf.ipamType) {
     if (conf.containerInterfaceUp) container.setUp(undefined)
     return
   }
-  const mac = conf.mac ? undefined : macForAddresses(ipam.ips.map(({ address }) => address))
-  container.configure(ipam, { mac, dad: conf.dad })
+  container.configure(ipam, { mac: macFor(adding, ipam), dad: conf.dad })
 }
 
 /** What the interface that is to have the gateways lacks; in a VLAN it may be yet to be made. */
@@ -131,6 +148,7 @@ const connect = async (adding: Adding): Promise<Result> => {
   const plan = planFor(adding, bridge.link, gateways)
   const container = openContainer(adding, ipam)
   try {
+    await checkSpoofing(adding, host, container, ipam)
     setUpContainer(adding, container, ipam)
     endStep('container')
     await setupMasquerade(call, conf, ipam, undo)

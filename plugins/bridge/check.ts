@@ -4,11 +4,12 @@ import { type Call, requireNetns } from '../../src/cni/plugin'
 import { parseResult } from '../../src/cni/result'
 import { addrEquals, formatAddr } from '../../src/ip/addr'
 import { formatCidr } from '../../src/ip/cidr'
+import type { Mac } from '../../src/ip/mac'
 import { addrList } from '../../src/netlink/addr'
 import { bridgeVlanList } from '../../src/netlink/bridge-vlan'
 import { IFF_UP, type Link, linkByIndex, linkByName } from '../../src/netlink/link'
 import { NETLINK_ROUTE, NetlinkSocket, withNetlink } from '../../src/netlink/socket'
-import { insideNetns } from '../../src/netns/netns'
+import { insideNetns, type Netns } from '../../src/netns/netns'
 import { broken, checkContainer, type Expected, expectedOf, sameMac } from './check-container'
 import { type BridgeConf, readBridgeConf } from './config'
 import { missingMasquerade } from './masquerade'
@@ -84,6 +85,34 @@ const checkMtus = (
   )
 }
 
+type Ends = { readonly hostName: string; readonly mac: Mac }
+
+/** Compares the interfaces of both namespaces with what they should be; answers the two ends of the pair. */
+const checkLinks = (netns: Netns, conf: BridgeConf, expected: Expected): Ends => {
+  const inside = insideNetns(netns, () => NetlinkSocket.open(NETLINK_ROUTE))
+  try {
+    return withNetlink(NETLINK_ROUTE, nl => {
+      const bridge = checkBridge(nl, conf, expected)
+      const container = checkContainer(inside, conf, expected)
+      const host = checkPort(nl, conf, bridge, container)
+      checkMtus(conf, { bridge, host, container }, expected)
+      checkGateways(nl, conf, bridge, expected)
+      return { hostName: host.name, mac: container.mac }
+    })
+  } finally {
+    inside.close()
+  }
+}
+
+const checkRules = async (call: Call, conf: BridgeConf, expected: Expected, ends: Ends): Promise<void> => {
+  const missing = await missingMasquerade(call, conf, expected)
+  if (missing.length > 0) throw broken('masquerade rules are missing', missing.join('; '))
+  if (!conf.macSpoofCheck) return
+  const { missingMacCheck } = await import('./mac-spoof.js')
+  const fault = missingMacCheck(call.env, ends)
+  if (fault) throw broken(`the MAC of "${ends.hostName}" is not checked as it should be`, fault)
+}
+
 export const check = async (call: Call): Promise<void> => {
   const conf = readBridgeConf(call)
   const netns = requireNetns(call)
@@ -93,18 +122,5 @@ export const check = async (call: Call): Promise<void> => {
   }
   const result = parseResult(call.conf.prevResult, call.version, 'prevResult')
   const expected = expectedOf(call.env, conf, result)
-  const inside = insideNetns(netns, () => NetlinkSocket.open(NETLINK_ROUTE))
-  try {
-    withNetlink(NETLINK_ROUTE, nl => {
-      const bridge = checkBridge(nl, conf, expected)
-      const container = checkContainer(inside, conf, expected)
-      const host = checkPort(nl, conf, bridge, container)
-      checkMtus(conf, { bridge, host, container }, expected)
-      checkGateways(nl, conf, bridge, expected)
-    })
-  } finally {
-    inside.close()
-  }
-  const missing = await missingMasquerade(call, conf, expected)
-  if (missing.length > 0) throw broken('masquerade rules are missing', missing.join('; '))
+  await checkRules(call, conf, expected, checkLinks(netns, conf, expected))
 }

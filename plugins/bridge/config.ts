@@ -41,7 +41,7 @@ export const bridgeSchema = () =>
     keepAddresses: flag('Leave other addresses of the bridge beside the gateway addresses'),
     ipMasq: flag('Masquerade what leaves the container’s addresses for outside their subnets'),
     ipMasqBackend: v.optional(
-      v.pipe(v.string(), v.description('"iptables" or "nftables"; default: iptables where it is installed')),
+      v.pipe(v.string(), v.description('"iptables" or "nftables"; default: iptables where it works')),
     ),
     nonMasqueradeCIDRs: v.optional(
       v.pipe(v.array(cidr()), v.description('Networks to which traffic is never masqueraded')),

@@ -10,7 +10,6 @@ import { linkByName, linkDel, linkList } from '../../src/netlink/link'
 import { NETLINK_ROUTE, NetlinkSocket, withNetlink } from '../../src/netlink/socket'
 import { insideNetns, NetnsError } from '../../src/netns/netns'
 import { type BridgeConf, readBridgeConf } from './config'
-import { teardownMasquerade } from './masquerade'
 import { type AttachmentID, findHostVeth, parseAlias } from './veth'
 
 const idOf = (call: Call, { network }: BridgeConf): AttachmentID => {
@@ -75,12 +74,19 @@ const hasSibling = ({ network, containerID, ifName }: AttachmentID): boolean =>
     }),
   )
 
-const removeMasquerade = async (call: Call, conf: BridgeConf, addresses: readonly Cidr[]): Promise<void> => {
+const removeRules = async (call: Call, conf: BridgeConf, addresses: readonly Cidr[]): Promise<void> => {
   if (!conf.masquerade) return
+  const id = idOf(call, conf)
   const known = addresses.length > 0 ? addresses : knownAddresses(call)
+  const { removeMasquerade } = await import('./masquerade-removal.js')
   // Without an address all rules of the container would go, a second interface's among them.
-  if (known.length === 0 && hasSibling(idOf(call, conf))) return
-  await teardownMasquerade(call, conf, known)
+  await removeMasquerade(id, known.length === 0 && hasSibling(id) ? undefined : known)
+}
+
+const removeMacCheck = async (call: Call, conf: BridgeConf): Promise<void> => {
+  if (!conf.macSpoofCheck) return
+  const { uncheckMac } = await import('./mac-spoof.js')
+  uncheckMac(call.env)
 }
 
 export const del = async (call: Call): Promise<void> => {
@@ -99,8 +105,9 @@ export const del = async (call: Call): Promise<void> => {
       endStep('ipam')
     },
     async () => {
-      await removeMasquerade(call, conf, addresses)
+      await removeRules(call, conf, addresses)
       endStep('masquerade')
     },
+    () => removeMacCheck(call, conf),
   ])
 }

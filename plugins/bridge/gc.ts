@@ -5,7 +5,6 @@ import type { Call } from '../../src/cni/plugin'
 import { type Link, linkDel, linkList } from '../../src/netlink/link'
 import { NETLINK_ROUTE, NetlinkSocket } from '../../src/netlink/socket'
 import { type BridgeConf, readBridgeConf } from './config'
-import { collectMasquerade } from './masquerade'
 import { halfMadeGroup, parseAlias } from './veth'
 
 /**
@@ -44,7 +43,9 @@ export const gc = async (call: Call): Promise<void> => {
   const valid = validAttachments(call.conf)
   await runAll([
     () => deleteStaleVeths(conf, valid),
-    () => collectMasquerade(conf.network, valid),
+    async () => (await import('./masquerade-removal.js')).collectMasquerade(conf.network, valid),
+    // After the veths: a check stays as long as there is one for it.
+    async () => (await import('./mac-spoof.js')).collectMacChecks(),
     async () => {
       if (conf.ipamType) await delegate(call, conf.ipamType, 'GC')
     },

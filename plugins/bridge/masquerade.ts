@@ -1,82 +1,104 @@
-import type { Attachment } from '../../src/cni/conf'
-import { CniError, ErrorCode, runAll } from '../../src/cni/error'
+import { CniError, ErrorCode } from '../../src/cni/error'
 import type { Call } from '../../src/cni/plugin'
 import type { Result } from '../../src/cni/result'
 import type { Undo } from '../../src/host/undo'
-import type { Cidr } from '../../src/ip/cidr'
 import { type Backend, backends, defaultBackend } from '../../src/netfilter/backend'
-import {
-  masqueradedContainers,
-  missingMasqueradeIptables,
-  setupMasqueradeIptables,
-  teardownMasqueradeIptables,
-} from '../../src/netfilter/masquerade-iptables'
+import { IptablesError } from '../../src/netfilter/iptables'
+import type { Masquerade } from '../../src/netfilter/masquerade'
 import type { Expected } from './check-container'
 import type { BridgeConf } from './config'
 
-const notYet = () =>
-  new CniError(ErrorCode.unsupportedField, '"ipMasqBackend": "nftables" is not supported yet', {
-    details: 'use "iptables", or leave the key out where iptables is installed',
-  })
+/** What either way of programming the packet filter does for one attachment. */
+export type MasqueradeBackend = {
+  setup(masquerade: Masquerade): Promise<void>
+  /** Removes the rules; none there is no failure. */
+  teardown(masquerade: Masquerade): Promise<void>
+  /** The rules that are missing, in the backend's words. */
+  missing(masquerade: Masquerade): Promise<string[]>
+  /** Throws code 50 with the reason if the backend can't be used on this host. */
+  probe(): Promise<void>
+}
 
-/** The backend a network is masqueraded with. Throws code 7 for one that does not exist, code 2 for nftables. */
-export const requireBackend = ({ masquerade }: BridgeConf): Backend | undefined => {
-  if (!masquerade) return undefined
-  const { backend: named = defaultBackend() } = masquerade
-  const backend = backends.find(name => name === named)
-  if (!backend) {
-    throw new CniError(
-      ErrorCode.invalidNetworkConfig,
-      `unknown ipmasq backend ${JSON.stringify(masquerade.backend)}`,
-    )
+/** An ADD pays for the modules of the one it uses alone. */
+const load: Record<Backend, () => Promise<MasqueradeBackend>> = {
+  iptables: async () => (await import('./masquerade-iptables.js')).backend,
+  nftables: async () => (await import('./masquerade-nftables.js')).backend,
+}
+
+/** The backend that the configuration names; undefined if it names none. Throws code 7 for one that does not exist. */
+export const namedBackend = ({ masquerade }: BridgeConf): Backend | undefined => {
+  if (masquerade?.backend === undefined) return undefined
+  const backend = backends.find(name => name === masquerade.backend)
+  if (backend) return backend
+  throw new CniError(
+    ErrorCode.invalidNetworkConfig,
+    `unknown ipmasq backend ${JSON.stringify(masquerade.backend)}`,
+    { details: `there are ${backends.map(name => `"${name}"`).join(' and ')}` },
+  )
+}
+
+const masqueradeOf = (call: Call, conf: BridgeConf, { ips }: Pick<Expected, 'ips'>): Masquerade => ({
+  network: conf.network,
+  containerID: call.env.containerID,
+  ifName: call.env.ifName,
+  addresses: ips.map(({ address }) => address),
+  exempt: conf.masquerade?.exempt ?? [],
+})
+
+const isUsable = async (name: Backend): Promise<boolean> => {
+  try {
+    await (await load[name]()).probe()
+    return true
+  } catch {
+    return false
   }
-  if (backend === 'nftables') throw notYet()
-  return backend
+}
+
+const setupWith = async (name: Backend, masquerade: Masquerade, undo: Undo): Promise<void> => {
+  const backend = await load[name]()
+  undo.add('remove the masquerade rules', () => backend.teardown(masquerade))
+  await backend.setup(masquerade)
 }
 
 /** Has the traffic of the container's addresses masqueraded, if the network wants it. */
 export const setupMasquerade = async (
   call: Call,
   conf: BridgeConf,
-  { ips }: Result,
+  result: Result,
   undo: Undo,
 ): Promise<void> => {
-  if (!conf.masquerade || ips.length === 0) return
-  const addresses = ips.map(({ address }) => address)
-  requireBackend(conf)
-  const { exempt } = conf.masquerade
-  const { containerID, ifName } = call.env
-  undo.add('remove the masquerade rules', () => teardownMasquerade(call, conf, addresses))
-  await setupMasqueradeIptables({ network: conf.network, containerID, ifName, addresses, exempt })
-}
-
-/** Removes the container's masquerade rules. Without addresses, all of the container's on this network. */
-export const teardownMasquerade = async (
-  call: Call,
-  conf: BridgeConf,
-  addresses: readonly Cidr[],
-): Promise<void> => {
-  if (!conf.masquerade) return
-  await teardownMasqueradeIptables(conf.network, call.env.containerID, addresses)
-}
-
-/** Removes the masquerade rules of the network's containers that have no valid attachment left. */
-export const collectMasquerade = async (network: string, valid: readonly Attachment[]): Promise<void> => {
-  const alive = new Set(valid.map(({ containerID }) => containerID))
-  const stale = [...(await masqueradedContainers(network))].filter(containerID => !alive.has(containerID))
-  await runAll(stale.map(containerID => () => teardownMasqueradeIptables(network, containerID, [])))
+  if (!conf.masquerade || result.ips.length === 0) return
+  const masquerade = masqueradeOf(call, conf, result)
+  const named = namedBackend(conf)
+  try {
+    await setupWith(named ?? defaultBackend(), masquerade, undo)
+  } catch (error) {
+    // Programs that are there need not work. That costs starting one, so it is only looked into now.
+    if (named || !(error instanceof IptablesError) || (await isUsable('iptables'))) throw error
+    await setupWith('nftables', masquerade, undo)
+  }
 }
 
 /** The masquerade rules the container should have and has not, in the backend's words. */
 export const missingMasquerade = async (
   call: Call,
   conf: BridgeConf,
-  { ips }: Pick<Expected, 'ips'>,
+  expected: Pick<Expected, 'ips'>,
 ): Promise<string[]> => {
-  if (!conf.masquerade) return []
-  requireBackend(conf)
-  const { exempt } = conf.masquerade
-  const { containerID, ifName } = call.env
-  const addresses = ips.map(({ address }) => address)
-  return missingMasqueradeIptables({ network: conf.network, containerID, ifName, addresses, exempt })
+  if (!conf.masquerade || expected.ips.length === 0) return []
+  const masquerade = masqueradeOf(call, conf, expected)
+  const named = namedBackend(conf)
+  if (named) return (await load[named]()).missing(masquerade)
+  // ADD may have found another default than there is now, where iptables came or went since.
+  const missing = await (await load.nftables()).missing(masquerade)
+  if (missing.length === 0 || defaultBackend() === 'nftables') return missing
+  return (await load.iptables()).missing(masquerade)
+}
+
+/** Throws code 50 with the reason if the backend that ADD would use can't be used. */
+export const probeMasquerade = async (conf: BridgeConf): Promise<void> => {
+  if (!conf.masquerade) return
+  const named = namedBackend(conf)
+  if (!named && ((await isUsable('iptables')) || (await isUsable('nftables')))) return
+  await (await load[named ?? defaultBackend()]()).probe()
 }

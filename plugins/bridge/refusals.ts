@@ -7,7 +7,7 @@ import { CniError, ErrorCode } from '../../src/cni/error'
 import type { Result } from '../../src/cni/result'
 import { parseMac } from '../../src/ip/mac'
 import type { BridgeConf } from './config'
-import { requireBackend } from './masquerade'
+import { namedBackend } from './masquerade'
 import { vlanInterfaceName } from './vlan-gateway'
 
 /** The least MTU of a link that carries IPv4 (RFC 791) or IPv6 (RFC 8200), and the most a veth takes (veth.c). */
@@ -48,22 +48,13 @@ const refuseMac = ({ mac }: BridgeConf): void => {
   throw new CniError(code, `${mac.source}: "${mac.text}" is no MAC address`)
 }
 
-const refuseUnsupported = (conf: BridgeConf): void => {
-  if (conf.macSpoofCheck) {
-    throw new CniError(ErrorCode.unsupportedField, '"macspoofchk": true is not supported yet', {
-      details: 'leave the key out',
-    })
-  }
-  requireBackend(conf)
-}
-
-/** Throws code 7, or 2 for what is not supported, or 4 for CNI_ARGS, if no container can be added with this. */
+/** Throws code 7, or 4 for CNI_ARGS, if no container can be added with this. */
 export const refuseUnusable = (conf: BridgeConf): void => {
   refuseContradictions(conf)
   refuseMtu(conf)
   refuseName(conf)
   refuseMac(conf)
-  refuseUnsupported(conf)
+  namedBackend(conf)
 }
 
 /** Throws code 7 if the container has IPv6 addresses and its interface could not carry them. */

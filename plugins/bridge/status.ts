@@ -1,24 +1,16 @@
 import { accessSync, constants } from 'node:fs'
 import { delegate } from '../../src/cni/delegate'
-import { CniError, ErrorCode } from '../../src/cni/error'
+import { ErrorCode } from '../../src/cni/error'
 import type { Call } from '../../src/cni/plugin'
 import { readSysctl } from '../../src/host/sysctl'
-import { hasIptables, iptablesSave } from '../../src/netfilter/iptables'
 import { linkByName } from '../../src/netlink/link'
 import { NETLINK_ROUTE, withNetlink } from '../../src/netlink/socket'
 import { requireBridgeNetfilter } from './bridge-netfilter'
 import { type BridgeConf, readBridgeConf } from './config'
 import { forwardingKey } from './forwarding'
+import { probeMasquerade } from './masquerade'
+import { notReady, saidBy } from './not-ready'
 import { refuseUnusable } from './refusals'
-
-const notReady = (message: string, details: string) =>
-  new CniError(ErrorCode.pluginNotAvailable, `bridge: ${message}`, { details })
-
-/** What an error says, with the words of the program or the kernel behind it. */
-const saidBy = (error: unknown): string => {
-  const { message, details } = CniError.from(error)
-  return [message, details].filter(Boolean).join('; ')
-}
 
 const checkLink = (conf: BridgeConf): void => {
   let link: ReturnType<typeof linkByName>
@@ -47,22 +39,16 @@ const checkForwarding = (conf: BridgeConf): void => {
   }
 }
 
-/** Reads the table that masquerading is in, which fails where the programs or the kernel will not have it. */
-const checkMasquerade = async (conf: BridgeConf): Promise<void> => {
-  if (!conf.masquerade || conf.masquerade.backend === 'nftables') return
-  if (!hasIptables(4)) throw notReady('iptables-restore is not in PATH', 'install iptables')
-  try {
-    await iptablesSave(4, 'nat')
-  } catch (error) {
-    throw notReady('iptables can not be used', saidBy(error))
-  }
+const checkSpoofCheck = async (conf: BridgeConf): Promise<void> => {
+  if (conf.macSpoofCheck) (await import('./nftables.js')).probeNftables()
 }
 
 /** Can containers be connected now? Asks the IPAM plugin too; throws code 50 with the reason if not. */
 export const status = async (call: Call): Promise<void> => {
   const conf = readBridgeConf(call)
-  await checkMasquerade(conf)
   refuseUnusable(conf)
+  await probeMasquerade(conf)
+  await checkSpoofCheck(conf)
   checkLink(conf)
   checkForwarding(conf)
   requireBridgeNetfilter(conf, ErrorCode.pluginNotAvailable)

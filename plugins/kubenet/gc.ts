@@ -1,7 +1,7 @@
 import { validAttachments } from '../../src/cni/conf'
 import { runAll } from '../../src/cni/error'
 import type { Call } from '../../src/cni/plugin'
-import { ifNftables } from '../portmap/nftables-socket'
+import { ifNftables } from '../../src/netfilter/nft/socket'
 import { readKubenetConf } from './config'
 import { retireGateways } from './gateways'
 import { ownerComment } from './owner'

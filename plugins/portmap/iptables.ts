@@ -15,12 +15,12 @@ import {
   type TableScript,
   targetOf,
 } from '../../src/netfilter/iptables'
+import { mayHaveChain } from '../../src/netfilter/iptables-probe'
 import { hostportChains } from '../../src/netfilter/names'
 import type { Collection } from './backend'
 import type { Claimed } from './claims'
 import { refusedWords } from './conditions'
 import type { PortmapConf } from './config'
-import { mayHaveChain } from './iptables-probe'
 import type { InstalledRules, OwnerID } from './owners'
 import {
   addLine,

@@ -2,8 +2,8 @@ import { CniError, ErrorCode } from '../../src/cni/error'
 import type { Call } from '../../src/cni/plugin'
 import { exec, findProgram } from '../../src/host/exec'
 import { warn } from '../../src/host/log'
+import { hasLegacyNat, hasNftNatRules } from '../../src/netfilter/iptables-probe'
 import { forBackend } from './backend'
-import { hasLegacyNat, hasNftNatRules } from './iptables-probe'
 import { readConf } from './read-conf'
 
 /** Do both variants of iptables have rules of IPv4 in their table nat? */

@@ -88,10 +88,13 @@ const ensureBase = (nl: NetlinkSocket, tx: NftTransaction): void => {
   for (const entry of base) tx.addRule(table, postrouting, entry)
 }
 
-/** Makes the rules of an attachment, in one batch. */
+/** Makes the rules of an attachment in place of those it had, say of a DEL that got lost, in one batch. */
 export const setupMasqueradeNftables = (nl: NetlinkSocket, masquerade: Masquerade): void =>
   nftUpdate(nl, 'set up masquerading', tx => {
+    const prefix = instanceHash(masquerade)
     ensureBase(nl, tx)
+    for (const found of ruleList(nl, table, checks))
+      if (found.comment.startsWith(prefix)) tx.deleteRule(table, found)
     for (const entry of addressRules(masquerade)) tx.addRule(table, checks, entry)
   })
 

@@ -15,7 +15,7 @@
  *     }
  *   }
  */
-import type { Mac } from '../ip/mac'
+import { type Mac, macBytes } from '../ip/mac'
 import type { NetlinkSocket } from '../netlink/socket'
 import { readText } from '../netlink/wire/attributes'
 import { eq } from './nft/match'
@@ -47,7 +47,7 @@ const chainsOf = (ref: string): { iface: string; mac: string } => ({
   mac: `${chainPrefix}${ref}-mac`,
 })
 
-/** Adds what removes the chains of `ref` and every rule that leads there. */
+/** Adds what removes the chains of `ref` and every rule of PREROUTING, `entries`, that leads there. */
 const removeChains = (
   nl: NetlinkSocket,
   tx: NftTransaction,
@@ -97,27 +97,34 @@ const interfaceOf = (entry: ReadRule): string | undefined => {
  */
 export const collectSpoofChecks = (nl: NetlinkSocket, exists: (hostName: string) => boolean): void =>
   nftUpdate(nl, 'remove the checks of MACs nobody has', tx => {
-    const entries = ruleList(nl, table, prerouting)
-    for (const entry of entries) {
-      if (!entry.comment.startsWith(commentPrefix)) continue
-      const name = interfaceOf(entry)
-      if (name === undefined || exists(name)) continue
-      removeChains(nl, tx, entry.comment.slice(commentPrefix.length), entries)
+    const checks = ruleList(nl, table, prerouting).filter(({ comment }) => comment.startsWith(commentPrefix))
+    for (const comment of new Set(checks.map(entry => entry.comment))) {
+      const entries = checks.filter(entry => entry.comment === comment)
+      const names = entries.map(interfaceOf)
+      if (names.some(name => name === undefined || exists(name))) continue
+      removeChains(nl, tx, comment.slice(commentPrefix.length), entries)
     }
   })
 
-/** What of an attachment's check is missing, in words; undefined if nothing is. */
-export const missingSpoofCheck = (nl: NetlinkSocket, id: SpoofCheckID): string | undefined => {
+const comparesWith = (entry: ReadRule, value: Uint8Array): boolean =>
+  entry.expressions.some(expression => readCmpValue(expression)?.equals(value))
+
+/** What of the check of frames from `hostName` for `mac` is missing or another, in words; undefined if nothing is. */
+export const missingSpoofCheck = (
+  nl: NetlinkSocket,
+  id: SpoofCheckID,
+  hostName: string,
+  mac: Mac,
+): string | undefined => {
   const ref = refOf(id)
-  const { iface, mac } = chainsOf(ref)
-  const wanted = new Map([
-    [prerouting, 1],
-    [iface, 1],
-    [mac, 2],
-  ])
-  for (const [chain, count] of wanted) {
-    const found = ruleList(nl, table, chain).filter(({ comment }) => comment === commentOf(ref)).length
-    if (found < count) return `chain ${chain} has ${found} of ${count} rules`
-  }
+  const chains = chainsOf(ref)
+  const rulesOf = (chain: string) =>
+    ruleList(nl, table, chain).filter(({ comment }) => comment === commentOf(ref))
+  if (!rulesOf(prerouting).some(entry => interfaceOf(entry) === hostName))
+    return `chain ${prerouting} has no rule for "${hostName}"`
+  if (rulesOf(chains.iface).length === 0) return `chain ${chains.iface} has no rule`
+  const [allowed, dropped] = rulesOf(chains.mac)
+  if (!allowed || !dropped) return `chain ${chains.mac} has not both of its rules`
+  if (!comparesWith(allowed, macBytes(mac))) return `chain ${chains.mac} does not let ${mac} pass`
   return undefined
 }

@@ -29,12 +29,13 @@ for (const flavour of flavours) {
     await host.run('ip', 'link', 'add', 'br9', 'type', 'veth')
     await expect('bridge: "br9" already exists but is not a bridge', { bridge: 'br9' })
     await host.sh('mkdir /run/empty')
+    const iptables = { ipMasqBackend: 'iptables' }
     // The node flavour's first line asks env for node.
     await host.sh(`ln -s ${process.execPath} /run/empty/node`)
-    await expect('bridge: iptables-restore is not in PATH', {}, { env: { PATH: '/run/empty' } })
+    await expect('bridge: iptables-restore is not in PATH', iptables, { env: { PATH: '/run/empty' } })
     await host.sh('printf "#!/bin/sh\\necho no such table >&2; exit 3\\n" > /run/empty/iptables-save')
     await host.sh('chmod +x /run/empty/iptables-save; ln -s iptables-save /run/empty/iptables-restore')
-    await expect('bridge: iptables can not be used', {}, { env: { PATH: '/run/empty' } })
+    await expect('bridge: iptables can not be used', iptables, { env: { PATH: '/run/empty' } })
     await expect(/^failed to find plugin "host-local" in path/, {}, { path: '/run/empty' })
 
     await host.sh('mount --bind /proc/sys /proc/sys; mount -o remount,bind,ro /proc/sys')
@@ -44,6 +45,19 @@ for (const flavour of flavours) {
     const small = { ...conf.ipam, ranges: [[{ subnet: '10.1.2.0/30' }]] }
     await a.add({ ...conf, ipam: small })
     await expect(/^host-local: no IP addresses available in range set/, { ipam: small })
+  })
+
+  t.test(`[${flavour}] STATUS asks for the packet filter that ADD would use`, async t => {
+    const { host, pod } = await hostWithPods(t, flavour)
+    const a = await pod('c1')
+    await host.sh(`mkdir /run/empty; ln -s ${process.execPath} /run/empty/node`)
+    const without = { env: { PATH: '/run/empty' } }
+    const cases = [{}, { ipMasqBackend: 'nftables' }, { ipMasq: false, macspoofchk: true }]
+    for (const more of cases) {
+      const { code, stdout } = await a.call('STATUS', { ...conf, ...more }, without)
+      t.same([code, stdout], [0, ''], JSON.stringify(more))
+    }
+    t.equal(await host.run('nft', 'list', 'ruleset'), '', 'and changes nothing')
   })
 
   t.test(`[${flavour}] STATUS refuses what ADD would refuse`, async t => {

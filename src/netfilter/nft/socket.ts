@@ -1,6 +1,6 @@
-import { nftGeneration } from '../../src/netfilter/nft/read'
-import { unlessRefused } from '../../src/netlink/error'
-import { NETLINK_NETFILTER, NetlinkSocket } from '../../src/netlink/socket'
+import { unlessRefused } from '../../netlink/error'
+import { NETLINK_NETFILTER, NetlinkSocket } from '../../netlink/socket'
+import { nftGeneration } from './read'
 
 // A kernel without nf_tables knows no such subsystem, or no such protocol.
 const absent = ['EINVAL', 'EOPNOTSUPP', 'EPROTONOSUPPORT', 'EAFNOSUPPORT']
@@ -26,3 +26,6 @@ export const ifNftables = <T>(work: (nl: NetlinkSocket) => T): T | undefined => 
     nl.close()
   }
 }
+
+/** Does the kernel have nf_tables? Nothing is changed by asking. Throws if this process may not use them. */
+export const hasNftables = (): boolean => ifNftables(() => true) ?? false

@@ -3,12 +3,11 @@
  * with many services, reads thousands of rules.
  */
 import { readFileSync } from 'node:fs'
-import { errnoOf } from '../../src/cni/error'
-import type { Family } from '../../src/ip/addr'
-import { chainGet, ruleList } from '../../src/netfilter/nft/read'
-import type { NftTable } from '../../src/netfilter/nft/wire/table'
-import { NetlinkError } from '../../src/netlink/error'
-import { ifNftables } from './nftables-socket'
+import type { Family } from '../ip/addr'
+import { NetlinkError } from '../netlink/error'
+import { chainGet, ruleList } from './nft/read'
+import { ifNftables } from './nft/socket'
+import type { NftTable } from './nft/wire/table'
 
 /** Where the nf_tables variant of iptables keeps its table nat. */
 const natTable = (family: Family): NftTable => ({ family: family === 4 ? 'ip' : 'ip6', name: 'nat' })
@@ -19,7 +18,7 @@ export const hasLegacyNat = (family: Family): boolean => {
   try {
     return readFileSync(`/proc/thread-self/net/${names}`, 'utf8').split('\n').includes('nat')
   } catch (error) {
-    return errnoOf(error) !== 'ENOENT' // without the file the kernel has no such tables
+    return !(error instanceof Error && 'code' in error && error.code === 'ENOENT') // without the file the kernel has no such tables
   }
 }
 

@@ -1,0 +1,25 @@
+/** What of masquerading ADD, CHECK and STATUS do with iptables; only loaded where that is used. */
+import { hasIptables, iptablesSave } from '../../src/netfilter/iptables'
+import {
+  missingMasqueradeIptables,
+  setupMasqueradeIptables,
+  teardownMasqueradeIptables,
+} from '../../src/netfilter/masquerade-iptables'
+import type { MasqueradeBackend } from './masquerade'
+import { notReady, saidBy } from './not-ready'
+
+export const backend: MasqueradeBackend = {
+  setup: setupMasqueradeIptables,
+  teardown: ({ network, containerID, addresses }) =>
+    teardownMasqueradeIptables(network, containerID, addresses),
+  missing: missingMasqueradeIptables,
+  // Reading the table fails where the programs or the kernel will not have it.
+  probe: async () => {
+    if (!hasIptables(4)) throw notReady('iptables-restore is not in PATH', 'install iptables')
+    try {
+      await iptablesSave(4, 'nat')
+    } catch (error) {
+      throw notReady('iptables can not be used', saidBy(error))
+    }
+  },
+}

@@ -1,0 +1,57 @@
+/** Masquerading rules go from both backends: those of an attachment may be of an earlier configuration. */
+import type { Attachment } from '../../src/cni/conf'
+import { runAll } from '../../src/cni/error'
+import type { Family } from '../../src/ip/addr'
+import type { Cidr } from '../../src/ip/cidr'
+import { hasIptables } from '../../src/netfilter/iptables'
+import { hasLegacyNat, hasNftNatRules, mayHaveChain } from '../../src/netfilter/iptables-probe'
+import { masqueradedContainers, teardownMasqueradeIptables } from '../../src/netfilter/masquerade-iptables'
+import {
+  collectMasqueradeNftables,
+  teardownMasqueradeNftables,
+} from '../../src/netfilter/masquerade-nftables'
+import { containerChain } from '../../src/netfilter/names'
+import { ifNftables } from '../../src/netfilter/nft/socket'
+import type { AttachmentID } from './veth'
+
+const families: readonly Family[] = [4, 6]
+
+const removeFromIptables = async (
+  { network, containerID }: AttachmentID,
+  addresses: readonly Cidr[],
+): Promise<void> => {
+  const chain = containerChain(network, containerID)
+  // Asking costs no program, removing costs one a family.
+  if (!families.some(family => hasIptables(family) && mayHaveChain(family, chain))) return
+  await teardownMasqueradeIptables(network, containerID, addresses)
+}
+
+/**
+ * Removes an attachment's rules. In iptables those of the addresses, and without any all of the container's on this
+ * network; undefined leaves them alone there, where a second interface has a share in them.
+ */
+export const removeMasquerade = (id: AttachmentID, addresses: readonly Cidr[] | undefined): Promise<void> =>
+  runAll([
+    async () => {
+      if (addresses) await removeFromIptables(id, addresses)
+    },
+    () => {
+      ifNftables(nl => teardownMasqueradeNftables(nl, id))
+    },
+  ])
+
+const collectFromIptables = async (network: string, valid: readonly Attachment[]): Promise<void> => {
+  if (!families.some(family => hasLegacyNat(family) || hasNftNatRules(family))) return
+  const alive = new Set(valid.map(({ containerID }) => containerID))
+  const stale = [...(await masqueradedContainers(network))].filter(containerID => !alive.has(containerID))
+  await runAll(stale.map(containerID => () => teardownMasqueradeIptables(network, containerID, [])))
+}
+
+/** Removes the rules of the network's attachments that are not valid any more; in iptables a container's as a whole. */
+export const collectMasquerade = (network: string, valid: readonly Attachment[]): Promise<void> =>
+  runAll([
+    () => collectFromIptables(network, valid),
+    () => {
+      ifNftables(nl => collectMasqueradeNftables(nl, network, valid))
+    },
+  ])

@@ -34,6 +34,7 @@ const orphans = (nl: NetlinkSocket, ifbs: readonly Link[], names: ReadonlySet<st
 const lastingOrphans = async (nl: NetlinkSocket, names: ReadonlySet<string>): Promise<Link[]> => {
   const before = orphans(nl, ourIfbs(nl), names)
   if (before.length === 0) return []
+  // An ADD makes its ifb first and points the veth at it after: one caught between the two is no orphan.
   await new Promise(resolve => setTimeout(resolve, addMs))
   return orphans(nl, ourIfbs(nl), names).filter(({ index }) => before.some(ifb => ifb.index === index))
 }

@@ -1,22 +1,10 @@
 /** `kubenet install`: the plugins of both flavours put in place, over what is there, or not at all. */
 import t from 'tap'
 import { binDir, flavours, type Json, plugin } from '../fixtures/cni'
+import { asNobody } from '../fixtures/command-line'
 import { PrivateHost } from '../fixtures/private-host'
 
 const names = ['bandwidth', 'bridge', 'host-local', 'kubenet', 'loopback', 'portmap']
-
-/** Runs as nobody: a user who may do nothing, not even what tap wants of its children. */
-const asNobody = [
-  'setpriv',
-  '--reuid',
-  '65534',
-  '--regid',
-  '65534',
-  '--clear-groups',
-  'env',
-  '-u',
-  'NODE_OPTIONS',
-]
 
 const parse = (text: string): Json => JSON.parse(text)
 

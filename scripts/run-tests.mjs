@@ -77,14 +77,17 @@ const count = { passed: 0, failed: 0, skipped: 0 }
 const indent = text => text.replaceAll(/^(?=.)/gm, '    ')
 
 /** What tap says of a failure, without what only its own reporters have a use for. */
-const explain = ({ at, source: _, compare: __, generated: ___, diff, stack, ...others } = {}) =>
-  [
+const explain = diag => {
+  // A point that failed may come without a word.
+  const { at, source: _, compare: __, generated: ___, diff, stack, ...others } = diag ?? {}
+  return [
     at && `${at.fileName}:${at.lineNumber}`,
     diff ?? stack,
     ...Object.entries(others).map(([key, value]) => `${key}: ${JSON.stringify(value)}`),
   ]
     .filter(Boolean)
     .join('\n')
+}
 
 const runFile = ({ file, program }) =>
   new Promise(done => {

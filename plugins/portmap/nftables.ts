@@ -32,17 +32,30 @@ const families: readonly Family[] = [4, 6]
 /** Whose rules: a container's that its record names; without those all that bear its comment. */
 type Subject = { readonly containerID: string; readonly refs: readonly RuleRef[] | undefined }
 
+/** The rules a record names, or undefined if not all are there: who loads a saved ruleset has them numbered anew. */
+const recordedRules = (
+  nl: NftSocket,
+  family: Family,
+  { containerID, refs }: Subject,
+): ReadRule[] | undefined => {
+  if (!refs) return undefined
+  const own = refs.filter(ref => ref.family === family)
+  const found = rulesAt(nl, family, own).filter(({ comment }) => comment === commentOf(containerID))
+  return found.length === own.length ? found : undefined
+}
+
 /** The rules of containers in one family. */
 const rulesOf = (nl: NftSocket, family: Family, subjects: readonly Subject[]): ReadRule[] => {
-  const known = subjects.flatMap(({ containerID, refs }) =>
-    rulesAt(nl, family, refs ?? []).filter(({ comment }) => comment === commentOf(containerID)),
-  )
-  const comments = new Set(
-    subjects.filter(({ refs }) => !refs).map(({ containerID }) => commentOf(containerID)),
-  )
-  if (comments.size === 0) return known
-  const others = containerChains.flatMap(chain => ruleList(nl, tableOf(family), chain))
-  return [...known, ...others.filter(({ comment }) => comments.has(comment))]
+  const found: ReadRule[] = []
+  const sought = new Set<string>()
+  for (const subject of subjects) {
+    const recorded = recordedRules(nl, family, subject)
+    if (recorded) found.push(...recorded)
+    else sought.add(commentOf(subject.containerID))
+  }
+  if (sought.size === 0) return found
+  const all = containerChains.flatMap(chain => ruleList(nl, tableOf(family), chain))
+  return [...found, ...all.filter(({ comment }) => sought.has(comment))]
 }
 
 /**

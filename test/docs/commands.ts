@@ -3,13 +3,17 @@ import t from 'tap'
 import { CleanNode } from './fixtures/clean-node'
 import { pattern, stepsOf } from './fixtures/document'
 
-const documents = ['README.md', 'docs/install.md']
+const documents = [
+  { path: 'README.md', with: { withTarball: true } },
+  { path: 'docs/install.md', with: { withTarball: true } },
+  { path: 'docs/nftables.md', with: { installed: true } },
+]
 
 const skip = process.getuid?.() === 0 ? false : 'changing the root folder needs root'
 
-for (const path of documents) {
+for (const { path, with: options } of documents) {
   t.test(path, { skip }, async t => {
-    const node = await CleanNode.create(t, { withTarball: true })
+    const node = await CleanNode.create(t, options)
     for (const step of stepsOf(path)) {
       const place = `${path}:${step.line}`
       if (step.kind === 'not run') {

@@ -2,7 +2,7 @@
 import { type Cidr, formatCidr } from '../../../src/ip/cidr'
 import { type CredentialSource, describeSource } from './api/credentials'
 import { type ClusterNode, isSameNetwork } from './cluster-node'
-import { listen, type Questions, type Verdict } from './http'
+import { addressOf, listen, type Questions, type Verdict } from './http'
 import type { ListenAddress } from './listen-address'
 import type { Log } from './log'
 import { addSources, createMetrics } from './metrics'
@@ -107,7 +107,7 @@ export const runUntil = async (signal: AbortSignal, options: AgentOptions): Prom
   const cluster = describeSource(credentials)
   const parts = assemble(options)
   const server = listenAddress && (await listen(listenAddress, questionsOf(parts, options)))
-  log.info('started', { node: nodeName, cluster, nodeRoutes })
+  log.info('started', { node: nodeName, cluster, nodeRoutes, listen: server && addressOf(server) })
   try {
     await Promise.all([parts.reflector.run(signal), keepInLine(parts, options, signal)])
     await parts.keeper.settled()

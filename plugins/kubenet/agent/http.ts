@@ -63,3 +63,12 @@ export const listen = async ({ host, port }: ListenAddress, questions: Questions
   })
   return server
 }
+
+/** Where it listens, as "127.0.0.1:10107"; the port is a real one also if 0 was asked for. */
+export const addressOf = (server: Server): string => {
+  const address = server.address()
+  if (address === null || typeof address === 'string') return String(address)
+  return address.family === 'IPv6'
+    ? `[${address.address}]:${address.port}`
+    : `${address.address}:${address.port}`
+}

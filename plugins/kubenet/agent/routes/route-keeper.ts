@@ -37,6 +37,8 @@ const stateOf = (error: unknown): RouteState => {
   return unreachableCodes.includes(code) ? 'unreachable' : 'failed'
 }
 
+const isOurs = ({ protocol }: ListedRoute): boolean => protocol === routeProtocol
+
 /** Is a route of the kernel the one that is wanted? */
 const isSame = (found: ListedRoute, { dst, gw }: NodeRoute): boolean =>
   found.gw !== undefined && addrEquals(found.gw, gw) && formatCidr(found.dst) === formatCidr(dst)
@@ -53,6 +55,8 @@ export class RouteKeeper {
   readonly #options: RouteKeeperOptions
   /** What is in the kernel, by destination, as far as is known. */
   #installed = new Map<string, ListedRoute[]>()
+  /** Where others have routes to, whatever their metric: it was so at the last reconciliation. */
+  #foreign: ReadonlySet<string> = new Set()
   /** Routes that could not be made, by destination. */
   readonly #failed = new Map<string, RouteState>()
   readonly #pending = new Set<string>()
@@ -101,7 +105,7 @@ export class RouteKeeper {
   /** Removes every route of ours. */
   removeAll(): void {
     withNetlink(NETLINK_ROUTE, nl => {
-      for (const route of this.#list(nl)) routeDel(nl, route)
+      for (const route of this.#list(nl).filter(isOurs)) routeDel(nl, route)
     })
     this.#installed.clear()
   }
@@ -137,7 +141,7 @@ export class RouteKeeper {
   #list(nl: NetlinkSocket): ListedRoute[] {
     this.#options.metrics.netlinkRequests.inc(2)
     return ([4, 6] as const)
-      .flatMap(family => routeList(nl, family, routeProtocol))
+      .flatMap(family => routeList(nl, family))
       .filter(({ table }) => table === RT_TABLE_MAIN)
   }
 
@@ -145,11 +149,14 @@ export class RouteKeeper {
     this.#isFullDue = false
     const { table } = this.#options
     const installed = new Map<string, ListedRoute[]>()
+    const foreign = new Set<string>()
     for (const route of withNetlink(NETLINK_ROUTE, nl => this.#list(nl))) {
       const key = formatCidr(route.dst)
-      installed.set(key, [...(installed.get(key) ?? []), route])
+      if (!isOurs(route)) foreign.add(key)
+      else installed.set(key, [...(installed.get(key) ?? []), route])
     }
     this.#installed = installed
+    this.#foreign = foreign
     for (const key of table.destinations()) if (!this.#isAsWanted(key)) this.#pending.add(key)
     for (const key of installed.keys()) if (!this.#isAsWanted(key)) this.#pending.add(key)
     for (const key of this.#failed.keys()) this.#pending.add(key)
@@ -201,30 +208,35 @@ export class RouteKeeper {
     }
   }
 
-  #add(nl: NetlinkSocket, key: string, { node, dst, gw }: NodeRoute): void {
+  #add(nl: NetlinkSocket, key: string, route: NodeRoute): void {
     const { metrics, log } = this.#options
+    const { node, dst, gw } = route
+    // The kernel itself refuses only a second route of the same metric.
+    if (this.#foreign.has(key)) {
+      this.#fail(route, 'occupied', 'somebody else has a route to it')
+      return
+    }
     metrics.netlinkRequests.inc()
     const table = RT_TABLE_MAIN
     try {
       routeAddNew(nl, { dst, gw, index: 0, protocol: routeProtocol, table })
-      this.#installed.set(key, [{ dst, gw, index: 0, protocol: routeProtocol, table, priority: 0, scope: 0 }])
-      this.#failed.delete(key)
-      metrics.routeChanges.inc({ change: 'added' })
-      log.debug('route added', { node, dst: key, gw: formatAddr(gw) })
     } catch (error) {
-      const state = stateOf(error)
-      const isNews = this.#failed.get(key) !== state
-      this.#failed.set(key, state)
-      metrics.routeChanges.inc({ change: state })
-      // Said once, and tried again at every reconciliation.
-      if (isNews)
-        log.warn('a route could not be added', {
-          node,
-          dst: key,
-          gw: formatAddr(gw),
-          state,
-          error: messageOf(error),
-        })
+      this.#fail(route, stateOf(error), messageOf(error))
+      return
     }
+    this.#installed.set(key, [{ dst, gw, index: 0, protocol: routeProtocol, table, priority: 0, scope: 0 }])
+    this.#failed.delete(key)
+    metrics.routeChanges.inc({ change: 'added' })
+    log.debug('route added', { node, dst: key, gw: formatAddr(gw) })
+  }
+
+  /** Notes that there is no route; says so once. It is tried again at every reconciliation. */
+  #fail({ node, dst, gw }: NodeRoute, state: RouteState, error: string): void {
+    const { metrics, log } = this.#options
+    const key = formatCidr(dst)
+    const isNews = this.#failed.get(key) !== state
+    this.#failed.set(key, state)
+    metrics.routeChanges.inc({ change: state })
+    if (isNews) log.warn('a route could not be added', { node, dst: key, gw: formatAddr(gw), state, error })
   }
 }

@@ -1,7 +1,7 @@
 /**
  * Runs the tests, several files at a time, and prints a line for each, what failed in it, and the count.
  *
- *   node scripts/run-tests.mjs [--jobs N] [FILE or FOLDER ...]
+ *   node scripts/run-tests.mjs [--jobs N] [--timeout SECONDS] [FILE or FOLDER ...]
  *
  * Each file is a program that prints TAP, and `npx tap FILE` runs it too. But tap's command starts a TypeScript
  * compiler in every test's process, a second of processor time for each; here esbuild compiles all of them at once.
@@ -19,11 +19,11 @@ const outdir = join(root, 'dist-test')
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { jobs: { type: 'string' } },
+  options: { jobs: { type: 'string' }, timeout: { type: 'string', default: '600' } },
 })
 
 /** A file that has not ended by then is killed, with all that it started. */
-const fileTimeoutMs = 600_000
+const fileTimeoutMs = Number(values.timeout) * 1000
 
 /** The tests spend half of their time waiting, for the kernel or for a deadline to pass. */
 const jobs = Number(values.jobs ?? availableParallelism() * 2)

@@ -19,6 +19,11 @@ const scenarios: Scenario[] = [
     plugin: 'bridge',
     conf: () => ({ ...conf, ipMasq: true, ipMasqBackend: 'iptables' }),
   },
+  {
+    title: 'bridge, masquerading by nftables, with macspoofchk',
+    plugin: 'bridge',
+    conf: () => ({ ...conf, ipMasq: true, ipMasqBackend: 'nftables', macspoofchk: true }),
+  },
 ]
 
 const flavour: Flavour = 'standalone'

@@ -24,6 +24,10 @@ const parts = {
     files: live('faults-'),
     env: { KUBENET_FAULTS: 'errors' },
   },
+  churn: {
+    promise: 'containers that come and go, 16 at once, Go plugins among them, leave nothing',
+    files: live('churn'),
+  },
   fuzz: {
     promise: 'whatever comes in, the answer is right, and DEL takes back what ADD did',
     files: live('fuzz'),

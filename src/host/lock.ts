@@ -11,8 +11,14 @@ import { throwIfInterrupted } from './interrupt'
 const LOCK_EX = 2
 const LOCK_NB = 4
 
-/** How long a lock is waited for: runtimes give up on a whole call after some ten seconds or more. */
+/** How long one holder of a lock is waited for: runtimes give up on a whole call after some ten seconds or more. */
 export const lockTimeoutMs = 5000
+
+/** Where the lock goes from hand to hand nobody hangs, the node is only busy: that is waited for as much longer. */
+const busyFactor = 6
+
+/** Who holds a lock is looked at so many times in a holder's time, and never by those who have it at once. */
+const looks = 5
 
 const pollMs = { first: 1, longest: 8 }
 
@@ -31,7 +37,7 @@ export class LockError extends Error {
   }
 }
 
-/** The processes that hold a flock on the file behind `fd`, from /proc/locks, each with its command line. */
+/** The ids of the processes that hold a flock on the file behind `fd`, from /proc/locks. */
 const holdersOf = (fd: number): string[] => {
   const { dev, ino } = fstatSync(fd)
   // "1: FLOCK  ADVISORY  WRITE 4711 fe:00:1234 0 EOF", device numbers in hex: fs/locks.c, lock_get_status.
@@ -42,7 +48,7 @@ const holdersOf = (fd: number): string[] => {
   for (const line of readFileSync('/proc/locks', 'utf8').split('\n')) {
     const fields = line.trim().split(/\s+/)
     const pid = fields[4]
-    if (fields[1] === 'FLOCK' && fields[5] === file && pid) holders.push(describeProcess(pid))
+    if (fields[1] === 'FLOCK' && fields[5] === file && pid) holders.push(pid)
   }
   return holders
 }
@@ -62,7 +68,7 @@ const explain = (fd: number): string => {
   try {
     const holders = holdersOf(fd)
     return holders.length > 0
-      ? `held by ${holders.join(', ')}; if it hangs, kill it: its lock ends with it`
+      ? `held by ${holders.map(describeProcess).join(', ')}; if it hangs, kill it: its lock ends with it`
       : 'its holder is not visible from here, perhaps a process in another PID namespace'
   } catch {
     return ''
@@ -71,9 +77,39 @@ const explain = (fd: number): string => {
 
 const pause = (ms: number): Promise<void> => new Promise(resolve => setTimeout(resolve, ms))
 
+/** The holders as one word; empty where they can't be seen from here. */
+const lookAt = (fd: number): string => {
+  try {
+    return holdersOf(fd).join()
+  } catch {
+    return ''
+  }
+}
+
+/** How long to wait for the lock behind `fd`: `timeoutMs` for each holder, and some holders at most. */
+const patience = (fd: number, timeoutMs: number): { isOver(now: number): boolean } => {
+  const started = performance.now()
+  const limit = started + timeoutMs * busyFactor
+  let deadline = started + timeoutMs
+  let nextLook = started + timeoutMs / looks
+  let holder: string | undefined
+  return {
+    isOver(now) {
+      if (now >= nextLook) {
+        nextLook = now + timeoutMs / looks
+        const seen = lookAt(fd)
+        if (holder !== undefined && seen !== holder) deadline = Math.min(now + timeoutMs, limit)
+        holder = seen
+      }
+      return now >= deadline
+    },
+  }
+}
+
 /**
  * Runs `work` while holding the lock on `path`, a file that is made if missing. Throws a LockError with code EAGAIN
- * when the lock is not had within `timeoutMs`. The lock ends with the process, however that ends.
+ * when one process has kept it for `timeoutMs`, or many in turn for six times as long. The lock ends with the process,
+ * however that ends.
  */
 export const withLock = async <T>(
   path: string,
@@ -82,13 +118,14 @@ export const withLock = async <T>(
 ): Promise<T> => {
   const fd = openLockFile(path)
   try {
-    const deadline = performance.now() + timeoutMs
+    let waiting: ReturnType<typeof patience> | undefined
     for (let wait = pollMs.first; ; wait = Math.min(wait * 2, pollMs.longest)) {
       const answer = platform.libc.flock(fd, LOCK_EX | LOCK_NB)
       if (answer >= 0) break
       const code = errnoName(answer)
       if (code !== 'EAGAIN' && code !== 'EINTR') throw new LockError(path, code, '')
-      if (performance.now() >= deadline) throw new LockError(path, 'EAGAIN', explain(fd))
+      waiting ??= patience(fd, timeoutMs)
+      if (waiting.isOver(performance.now())) throw new LockError(path, 'EAGAIN', explain(fd))
       // Waiters that all come back at once would find the lock taken again.
       await pause(wait * (0.5 + Math.random()))
       throwIfInterrupted(`waiting for the lock "${path}"`)

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { symlinkSync } from 'node:fs'
+import { readFileSync, symlinkSync } from 'node:fs'
 import t from 'tap'
 import { LockError, withLock } from '../../../src/host/lock'
 
@@ -34,6 +34,25 @@ t.test('withLock() gives up at its deadline and names the process that holds the
     new RegExp(`^held by pid ${holder.pid} \\(flock .*; [A-Z] \\(.*\\); for \\d+ s at most\\); if it hangs`),
   )
 })
+
+t.test(
+  'withLock() waits longer where the lock goes from hand to hand: the node is busy, nobody hangs',
+  async t => {
+    const path = `${t.testdir()}/lock`
+    const inTurn = Array.from({ length: 4 }, () =>
+      spawn('flock', [path, 'sleep', '1.2'], { stdio: 'ignore' }),
+    )
+    t.teardown(() => {
+      for (const holder of inTurn) holder.kill()
+    })
+    const waiting = () =>
+      readFileSync('/proc/locks', 'utf8')
+        .split('\n')
+        .filter(line => inTurn.some(({ pid }) => line.includes('-> FLOCK') && line.includes(` ${pid} `)))
+    while (waiting().length < 3) await new Promise(resolve => setTimeout(resolve, 20))
+    t.equal(await withLock(path, () => 'had', 3000), 'had')
+  },
+)
 
 t.test('withLock() does not follow a symbolic link', async t => {
   const folder = t.testdir()

@@ -2,7 +2,7 @@ import { delNetworkList } from '../../../src/runtime/del'
 import { attachmentArgs, attachmentOf, attachmentOptions, describeAttachment } from './attachment'
 import { command } from './command'
 import { requireNetworkAdmin } from './permission'
-import { networkNamed, placeOptions, placesOf, runtimeOptions } from './places'
+import { networkNamed, placeOptions, placesOf, requirePlugins, runtimeOptions } from './places'
 
 export const del = command({
   name: 'del',
@@ -10,7 +10,8 @@ export const del = command({
   summary: 'detach a network namespace from a network',
   about: [
     'Calls DEL of every plugin of the network, also when one fails, and also when the namespace is gone. What was ' +
-      'never added is deleted without complaint.',
+      'never added is deleted without complaint. With a plugin missing nothing is deleted, as an address would be free ' +
+      'again while rules of the missing one still lead to it.',
   ],
   args: attachmentArgs,
   options: { ...attachmentOptions, ...placeOptions },
@@ -22,6 +23,7 @@ export const del = command({
     const places = placesOf(options, io)
     const network = networkNamed(args.network, places, io)
     const attachment = attachmentOf(args.netns, options, io)
+    requirePlugins(network, places)
     requireNetworkAdmin()
     await delNetworkList(network, attachment, runtimeOptions(places, io))
     const { containerID, ifName, netns } = attachment

@@ -12,7 +12,7 @@ import { groupByAttachment, type Judged, judge } from './gc-judge'
 import { formatGcReport } from './gc-report'
 import { flag, list, toggle } from './option'
 import { requireNetworkAdmin } from './permission'
-import { networkNamed, placeOptions, placesOf, runtimeOptions } from './places'
+import { networkNamed, placeOptions, placesOf, requirePlugins, runtimeOptions } from './places'
 
 const parseAttachment = (given: string): Attachment => {
   const [containerID, ifName, ...rest] = given.split(':')
@@ -105,7 +105,10 @@ export const gc = command({
     const places = placesOf(options, io)
     const network = networkNamed(args.network, places, io)
     if (network.disableGC) throw new CliError(ExitCode.failed, `network "${network.name}" has disableGC`)
-    if (!isDry) requireNetworkAdmin()
+    if (!isDry) {
+      requirePlugins(network, places)
+      requireNetworkAdmin()
+    }
     const before = await survey(network, places.cacheDir, named)
     const isEmpty = !all && named.length === 0 && !before.judged.some(({ valid }) => valid)
     const notes = [...before.notes, ...(atLeast(network.cniVersion, '1.1.0') ? [] : [noPluginGc(network)])]

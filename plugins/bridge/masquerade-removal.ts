@@ -3,8 +3,7 @@ import type { Attachment } from '../../src/cni/conf'
 import { runAll } from '../../src/cni/error'
 import type { Family } from '../../src/ip/addr'
 import type { Cidr } from '../../src/ip/cidr'
-import { hasIptables } from '../../src/netfilter/iptables'
-import { hasLegacyNat, hasNftNatRules, mayHaveChain } from '../../src/netfilter/iptables-probe'
+import { variantsInUse } from '../../src/netfilter/iptables-probe'
 import { masqueradedContainers, teardownMasqueradeIptables } from '../../src/netfilter/masquerade-iptables'
 import {
   collectMasqueradeNftables,
@@ -22,7 +21,7 @@ const removeFromIptables = async (
 ): Promise<void> => {
   const chain = containerChain(network, containerID)
   // Asking costs no program, removing costs one a family.
-  if (!families.some(family => hasIptables(family) && mayHaveChain(family, chain))) return
+  if (families.every(family => variantsInUse(family, chain).length === 0)) return
   await teardownMasqueradeIptables(network, containerID, addresses)
 }
 
@@ -41,7 +40,6 @@ export const removeMasquerade = (id: AttachmentID, addresses: readonly Cidr[] | 
   ])
 
 const collectFromIptables = async (network: string, valid: readonly Attachment[]): Promise<void> => {
-  if (!families.some(family => hasLegacyNat(family) || hasNftNatRules(family))) return
   const alive = new Set(valid.map(({ containerID }) => containerID))
   const stale = [...(await masqueradedContainers(network))].filter(containerID => !alive.has(containerID))
   await runAll(stale.map(containerID => () => teardownMasqueradeIptables(network, containerID, [])))

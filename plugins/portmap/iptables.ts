@@ -10,12 +10,14 @@ import {
   type IptablesError,
   iptablesRestore,
   iptablesSave,
+  isNftVariant,
   isRefused,
   type TableDump,
   type TableScript,
   targetOf,
+  type Variant,
 } from '../../src/netfilter/iptables'
-import { mayHaveChain } from '../../src/netfilter/iptables-probe'
+import { variantsInUse } from '../../src/netfilter/iptables-probe'
 import { hostportChains } from '../../src/netfilter/names'
 import type { Collection } from './backend'
 import type { Claimed } from './claims'
@@ -29,6 +31,7 @@ import {
   containerRules,
   dnatChain,
   localnetRules,
+  missingRules,
   networkOfComment,
   sharedNatRules,
 } from './rules-iptables'
@@ -38,8 +41,8 @@ const families: readonly Family[] = [4, 6]
 // Two first containers of a node at once get in each other's way at most once for every shared chain.
 const maxAttempts = 5
 
-const restoreNat = (family: Family, lines: readonly string[]): Promise<void> =>
-  iptablesRestore(family, [{ table: 'nat', lines }])
+const restoreNat = (family: Family, lines: readonly string[], variant?: Variant): Promise<void> =>
+  iptablesRestore(family, [{ table: 'nat', lines }], variant)
 
 /** The rules in shared chains that lead to the container's own, as its record keeps them. */
 export const plannedIptables = (conf: PortmapConf): InstalledRules => {
@@ -97,10 +100,16 @@ const addAfterReading = async (conf: PortmapConf, address: Cidr): Promise<void> 
 const jumpsTo = (found: TableDump, chain: string): string[] =>
   found.rules.filter(rule => targetOf(rule) === chain).map(deletionOf)
 
+/**
+ * Can -C be believed? ip6tables-legacy compares only part of a rule (1.8.9): it takes one port or mark for another.
+ */
+const canCheck = (family: Family): boolean => family === 4 || isNftVariant(family)
+
 const addRules = async (conf: PortmapConf, address: Cidr): Promise<void> => {
   for (let attempt = 0; ; attempt++) {
     try {
-      return await (attempt === 0 ? addAtOnce(conf, address) : addAfterReading(conf, address))
+      const atOnce = attempt === 0 && canCheck(address.addr.family)
+      return await (atOnce ? addAtOnce(conf, address) : addAfterReading(conf, address))
     } catch (error) {
       if (!isRefused(error)) throw error
       if (attempt === maxAttempts) throw refusalOf(conf, address, error)
@@ -133,39 +142,33 @@ export const forwardPortsIptables = async (
 /** Throws unless all rules of the container are there, naming the first that is not. */
 export const checkPortsIptables = async (conf: PortmapConf): Promise<void> => {
   for (const address of conf.addresses) {
-    const { rules, entries } = containerRules(conf, address)
-    const wanted = [...sharedNatRules(conf).rules, ...rules, ...entries]
-    try {
-      await restoreNat(address.addr.family, wanted.map(checkLine))
-    } catch (error) {
-      if (!isRefused(error)) throw error
-      throw missingRule(address.addr.family, wanted, error)
-    }
+    const { family } = address.addr
+    const { rules } = await iptablesSave(family, 'nat')
+    const [missing] = missingRules(rules, conf, address)
+    if (!missing) continue
+    throw new CniError(
+      ErrorCode.internal,
+      `a port mapping's rule is missing in the IPv${family} table nat: ${missing.chain} ${missing.rule}`,
+      { details: 'somebody has removed it: "kubenet sync" makes it again' },
+    )
   }
 }
 
-const missingRule = (family: Family, wanted: readonly ChainRule[], error: IptablesError): CniError => {
-  // Line 1 is "*nat".
-  const line = Number(/line:? (\d+)/.exec(error.details)?.[1] ?? Number.NaN) - 2
-  const rule = wanted[line]
-  return new CniError(
-    ErrorCode.internal,
-    `a port mapping's rule is missing in the IPv${family} table nat${rule ? `: ${rule.chain} ${rule.rule}` : ''}`,
-    { details: error.details },
-  )
-}
-
-/** Removes chains of containers and all rules that lead to them, as far as they are there. */
-const removeChains = async (family: Family, found: TableDump, chains: readonly string[]): Promise<void> => {
-  const there = chains.filter(chain => found.chains.has(chain))
+/** Removes chains of containers and all rules that lead to them, as far as they are in the table of that variant. */
+const removeChains = async (
+  family: Family,
+  { variant, chainsOf }: { variant: Variant | undefined; chainsOf: (found: TableDump) => readonly string[] },
+): Promise<void> => {
+  const found = await iptablesSave(family, 'nat', variant)
+  const there = chainsOf(found).filter(chain => found.chains.has(chain))
   if (there.length === 0) return
   const lines = there.flatMap(chain => [...jumpsTo(found, chain), `-F ${chain}`, `-X ${chain}`])
-  await restoreNat(family, lines)
+  await restoreNat(family, lines, variant)
 }
 
 const removeByReading = async (family: Family, chain: string): Promise<void> => {
-  if (!hasIptables(family) || !mayHaveChain(family, chain)) return
-  await removeChains(family, await iptablesSave(family, 'nat'), [chain])
+  for (const variant of variantsInUse(family, chain))
+    await removeChains(family, { variant, chainsOf: () => [chain] })
 }
 
 /** Removes a container's rules of one family: those that are known without reading, if they are all there are. */
@@ -204,12 +207,11 @@ const staleChains = (found: TableDump, { network, kept, gone }: Collection): str
 /** Removes the rules of a network's containers that are gone, those the reference made among them. */
 export const collectPortsIptables = (collection: Collection): Promise<void> =>
   runAll(
-    families
-      .filter(family => hasIptables(family) && mayHaveChain(family, hostportChains.dnat))
-      .map(family => async () => {
-        const found = await iptablesSave(family, 'nat')
-        await removeChains(family, found, staleChains(found, collection))
-      }),
+    families.flatMap(family =>
+      variantsInUse(family, hostportChains.dnat).map(
+        variant => () => removeChains(family, { variant, chainsOf: found => staleChains(found, collection) }),
+      ),
+    ),
   )
 
 /** Throws unless iptables can be used here: its programs are there and the kernel has the table nat. */

@@ -144,3 +144,25 @@ export const containerRules = (
     entries: entryRules(conf, family, chain),
   }
 }
+
+/** What of a rule that leads to a container stays whole when iptables-save prints it among a user's conditions. */
+const ownWords = (rule: string): string[] =>
+  rule.match(/-p \w+(?= )|-m multiport --dports [\d,]+(?= )|-j \S+$/g) ?? []
+
+/**
+ * The rules of a container and those it shares that are not among `found`, as iptables-save prints them. Of conditions
+ * it is not seen whether they are still the same: they are printed in iptables' own words.
+ */
+export const missingRules = (found: readonly string[], conf: PortmapConf, address: Cidr): ChainRule[] => {
+  const { rules, entries } = containerRules(conf, address)
+  const isListed = ({ chain, rule }: ChainRule): boolean => found.includes(`-A ${chain} ${rule}`)
+  const isEntry = ({ chain, rule }: ChainRule): boolean =>
+    found.some(
+      line =>
+        line.startsWith(`-A ${chain} `) && ownWords(rule).every(words => `${line} `.includes(`${words} `)),
+    )
+  return [
+    ...[...sharedNatRules(conf).rules, ...rules].filter(rule => !isListed(rule)),
+    ...entries.filter(rule => !(conf.conditions[address.addr.family].length > 0 ? isEntry : isListed)(rule)),
+  ]
+}

@@ -5,6 +5,7 @@
 import { readFileSync } from 'node:fs'
 import type { Family } from '../ip/addr'
 import { NetlinkError } from '../netlink/error'
+import { hasIptables, type Variant } from './iptables'
 import { chainGet, ruleList } from './nft/read'
 import { ifNftables } from './nft/socket'
 import type { NftTable } from './nft/wire/table'
@@ -35,6 +36,21 @@ const asksNftables = (work: Parameters<typeof ifNftables<boolean>>[0]): boolean 
 export const hasNftNatRules = (family: Family): boolean =>
   asksNftables(nl => ruleList(nl, natTable(family)).length > 0)
 
-/** May the table nat of a family have this chain, in either variant of iptables? If not, no program needs to look. */
-export const mayHaveChain = (family: Family, chain: string): boolean =>
-  hasLegacyNat(family) || asksNftables(nl => chainGet(nl, natTable(family), chain) !== undefined)
+const hasNftChain = (family: Family, chain: string): boolean =>
+  asksNftables(nl => chainGet(nl, natTable(family), chain) !== undefined)
+
+/**
+ * The variants of iptables that may have rules in the table nat, or this chain there, each by its own programs;
+ * undefined stands for those that are called iptables alone. Who changes the variant of a node leaves rules in the
+ * other one. Empty where there is nothing to be found, or nothing to find it with.
+ */
+export const variantsInUse = (family: Family, chain?: string): (Variant | undefined)[] => {
+  const there: Variant[] = [
+    ...((chain === undefined ? hasNftNatRules(family) : hasNftChain(family, chain))
+      ? (['nft'] as const)
+      : []),
+    ...(hasLegacyNat(family) ? (['legacy'] as const) : []),
+  ]
+  const named = there.map(variant => (hasIptables(family, variant) ? variant : undefined))
+  return [...new Set(named)].filter(variant => hasIptables(family, variant))
+}

@@ -3,6 +3,8 @@
  * has, where the iptables program would be started once a rule. Works with the legacy and the nf_tables variant,
  * whichever PATH has first.
  */
+import { realpathSync } from 'node:fs'
+import { basename } from 'node:path'
 import { ExecError, exec, findProgram } from '../host/exec'
 import type { Family } from '../ip/addr'
 
@@ -27,11 +29,19 @@ export class IptablesError extends Error {
   }
 }
 
-const programName = (family: Family, verb: 'restore' | 'save'): string =>
-  `${family === 4 ? 'iptables' : 'ip6tables'}-${verb}`
+/** The two programs that are called iptables. Neither sees the other's rules. */
+export const variants = ['nft', 'legacy'] as const
 
-const program = (family: Family, verb: 'restore' | 'save'): string => {
-  const name = programName(family, verb)
+export type Variant = (typeof variants)[number]
+
+type Verb = 'restore' | 'save'
+
+/** "iptables-restore", whichever variant that is, or "ip6tables-legacy-restore". */
+const programName = (family: Family, verb: Verb, variant?: Variant): string =>
+  [family === 4 ? 'iptables' : 'ip6tables', ...(variant ? [variant] : []), verb].join('-')
+
+const program = (family: Family, verb: Verb, variant?: Variant): string => {
+  const name = programName(family, verb, variant)
   const path = findProgram(name)
   if (path) return path
   throw new IptablesError(
@@ -75,9 +85,13 @@ const explain = ({ argv, exitCode, message, stderr, details }: ExecError): Iptab
 export const isRefused = (error: unknown): error is IptablesError =>
   error instanceof IptablesError && error.code === refused
 
-/** Is there a program to change this family's rules with? */
-export const hasIptables = (family: Family): boolean =>
-  findProgram(programName(family, 'restore')) !== undefined
+/** Is there a program to change this family's rules with, one of that variant if one is named? */
+export const hasIptables = (family: Family, variant?: Variant): boolean =>
+  findProgram(programName(family, 'restore', variant)) !== undefined
+
+/** Is iptables-restore known to be the nf_tables variant's? It is a link to xtables-nft-multi then. */
+export const isNftVariant = (family: Family): boolean =>
+  basename(realpathSync(program(family, 'restore'))).includes('nft')
 
 /** The rules of one table in one list, as iptables-restore reads them: "-A POSTROUTING -j …". */
 export type TableScript = {
@@ -86,17 +100,25 @@ export type TableScript = {
 }
 
 /** Applies all lines of one family, or none. Throws an IptablesError: code EAGAIN if the lock was not had. */
-export const iptablesRestore = async (family: Family, scripts: readonly TableScript[]): Promise<void> => {
+export const iptablesRestore = async (
+  family: Family,
+  scripts: readonly TableScript[],
+  variant?: Variant,
+): Promise<void> => {
   const text = scripts.map(({ table, lines }) => `*${table}\n${lines.join('\n')}\nCOMMIT\n`).join('')
-  await run([program(family, 'restore'), '--noflush', `--wait=${lockWaitSeconds}`], text)
+  await run([program(family, 'restore', variant), '--noflush', `--wait=${lockWaitSeconds}`], text)
 }
 
 /** A table's chains and rules, each rule in the form that deletes it when "-A" is made "-D". */
 export type TableDump = { readonly chains: ReadonlySet<string>; readonly rules: readonly string[] }
 
 /** Reads one table of one family. Equivalent to: `iptables-save -t $table`. */
-export const iptablesSave = async (family: Family, table: TableScript['table']): Promise<TableDump> => {
-  const lines = (await run([program(family, 'save'), '-t', table])).split('\n')
+export const iptablesSave = async (
+  family: Family,
+  table: TableScript['table'],
+  variant?: Variant,
+): Promise<TableDump> => {
+  const lines = (await run([program(family, 'save', variant), '-t', table])).split('\n')
   const chains = lines.filter(line => line.startsWith(':')).map(line => line.slice(1).split(' ')[0] ?? '')
   return { chains: new Set(chains), rules: lines.filter(line => line.startsWith('-A ')) }
 }

@@ -21,7 +21,9 @@ import {
   isRefused,
   type TableDump,
   targetOf,
+  type Variant,
 } from './iptables'
+import { variantsInUse } from './iptables-probe'
 import type { Masquerade } from './masquerade'
 import { containerChain, containerComment, isMasqueradeChain, parseContainerComment } from './names'
 
@@ -54,8 +56,8 @@ const unique = (texts: readonly string[]): string[] => [...new Set(texts)]
 const familiesOf = (addresses: readonly Cidr[]): Family[] =>
   families.filter(family => addresses.some(({ addr }) => addr.family === family))
 
-const restoreNat = (family: Family, lines: readonly string[]): Promise<void> =>
-  iptablesRestore(family, [{ table: 'nat', lines }])
+const restoreNat = (family: Family, lines: readonly string[], variant?: Variant): Promise<void> =>
+  iptablesRestore(family, [{ table: 'nat', lines }], variant)
 
 /** How often work on a chain is tried that other interfaces of the same container change at the same time. */
 const mostAttempts = 4
@@ -103,21 +105,25 @@ export const setupMasqueradeIptables = async (masquerade: Masquerade): Promise<v
   }
 }
 
+/** A container's chain in the table of one variant of iptables. */
+type ChainPlace = { readonly family: Family; readonly chain: string; readonly variant: Variant | undefined }
+
 /**
  * Removes rules found by reading the table: all of the container's, or those for some of its addresses. The chain
  * goes with the last rule that leads there.
  */
-const teardownByReading = async (family: Family, chain: string, only?: readonly string[]): Promise<void> => {
-  const { chains, rules } = await iptablesSave(family, 'nat')
+const teardownByReading = async (place: ChainPlace, only?: readonly string[]): Promise<void> => {
+  const { family, chain, variant } = place
+  const { chains, rules } = await iptablesSave(family, 'nat', variant)
   const jumps = rules.filter(rule => targetOf(rule) === chain)
   const doomed = only ? jumps.filter(rule => only.includes(rule)) : jumps
   const isLast = doomed.length === jumps.length
   const lines = doomed.map(deletionOf)
   if (isLast && chains.has(chain)) lines.push(`-F ${chain}`, `-X ${chain}`)
   if (lines.length === 0) return
-  await restoreNat(family, lines)
+  await restoreNat(family, lines, variant)
   // The other interfaces may be going at this moment too, and each have left the chain to the other.
-  if (!isLast) await teardownByReading(family, chain, only)
+  if (!isLast) await teardownByReading(place, only)
 }
 
 /**
@@ -132,16 +138,17 @@ export const teardownMasqueradeIptables = async (
   const chain = containerChain(network, containerID)
   const comment = commentMatch(containerComment(network, containerID))
   const concerned = addresses.length > 0 ? familiesOf(addresses) : families
-  for (const family of concerned.filter(hasIptables)) {
+  for (const family of concerned.filter(name => hasIptables(name))) {
     const jumps = addresses
       .filter(({ addr }) => addr.family === family)
       .map(({ addr }) => jumpRule(addr, chain, comment))
+    const only = jumps.length > 0 ? jumps : undefined
     await untilAccepted(async attempt => {
-      if (jumps.length === 0) await teardownByReading(family, chain)
       // -D refuses the whole transaction if a rule is not there, -X if another one leads to the chain.
-      else if (attempt === 1)
-        await restoreNat(family, [...jumps.map(deletionOf), `-F ${chain}`, `-X ${chain}`])
-      else await teardownByReading(family, chain, jumps)
+      if (only && attempt === 1)
+        return restoreNat(family, [...only.map(deletionOf), `-F ${chain}`, `-X ${chain}`])
+      for (const variant of variantsInUse(family, chain))
+        await teardownByReading({ family, chain, variant }, only)
     })
   }
 }
@@ -149,11 +156,13 @@ export const teardownMasqueradeIptables = async (
 /** The containers of a network that have masquerade rules, by their rules' comments. */
 export const masqueradedContainers = async (network: string): Promise<Set<string>> => {
   const containers = new Set<string>()
-  for (const family of families.filter(hasIptables)) {
-    for (const rule of (await iptablesSave(family, 'nat')).rules) {
-      if (!isMasqueradeChain(targetOf(rule)) && !isMasqueradeChain(chainOf(rule))) continue
-      const owner = parseContainerComment(commentOf(rule))
-      if (owner?.network === network) containers.add(owner.containerID)
+  for (const family of families) {
+    for (const variant of variantsInUse(family)) {
+      for (const rule of (await iptablesSave(family, 'nat', variant)).rules) {
+        if (!isMasqueradeChain(targetOf(rule)) && !isMasqueradeChain(chainOf(rule))) continue
+        const owner = parseContainerComment(commentOf(rule))
+        if (owner?.network === network) containers.add(owner.containerID)
+      }
     }
   }
   return containers

@@ -41,6 +41,41 @@ for (const flavour of flavours) {
     })
   }
 
+  t.test(`[${flavour}] DEL and GC take what was made by the variant that is not in PATH`, async t => {
+    const { host, pod } = await hostWithPods(t, flavour)
+    const paths = new Map<string, string>()
+    for (const variant of ['nft', 'legacy']) paths.set(variant, await pathOf(host, variant))
+    const options = (variant: string) => ({ env: { PATH: paths.get(variant) ?? '' } })
+    const save = () =>
+      host.sh(
+        `for v in nft legacy; do for i in iptables ip6tables; do $i-$v-save -t nat | sed '/^#/d; s/\\[[0-9:]*\\]//'; done; done`,
+      )
+    const a = await pod('c1')
+    for (const variant of ['nft', 'legacy']) {
+      await a.add(conf, options(variant))
+      await a.call('DEL', conf, options(variant))
+    }
+    const before = await save()
+    for (const [added, deleted] of [
+      ['nft', 'legacy'],
+      ['legacy', 'nft'],
+    ] as const) {
+      const result = await a.add(conf, options(added))
+      t.not(await save(), before)
+      t.equal((await a.call('DEL', { ...conf, prevResult: result }, options(deleted))).stdout, '')
+      t.equal(await save(), before, `ADD under ${added}, DEL under ${deleted}`)
+
+      await a.add(conf, options(added))
+      t.equal((await a.call('DEL', conf, { ...options(deleted), netns: '' })).stdout, '')
+      t.equal(await save(), before, `ADD under ${added}, DEL under ${deleted} that is told nothing`)
+
+      await a.add(conf, options(added))
+      const gc = { ...conf, cniVersion: '1.1.0', 'cni.dev/valid-attachments': [] }
+      t.equal((await a.call('GC', gc, options(deleted))).stdout, '')
+      t.equal(await save(), before, `ADD under ${added}, GC under ${deleted}`)
+    }
+  })
+
   t.test(`[${flavour}] a lock that others hold is waited for, and then "try again later"`, async t => {
     const { host, pod } = await hostWithPods(t, flavour)
     const env = { PATH: await pathOf(host, 'legacy') }

@@ -3,7 +3,8 @@
 import { CniError } from '../../../src/cni/error'
 import { isJsonObject } from '../../../src/cni/schema'
 import { parseAddr } from '../../../src/ip/addr'
-import { commentOf, hasIptables, iptablesSave } from '../../../src/netfilter/iptables'
+import { commentOf, iptablesSave } from '../../../src/netfilter/iptables'
+import { variantsInUse } from '../../../src/netfilter/iptables-probe'
 import { parseContainerComment, parseHostportComment } from '../../../src/netfilter/names'
 import { ruleList } from '../../../src/netfilter/nft/read'
 import { linkList } from '../../../src/netlink/link'
@@ -91,13 +92,15 @@ const ports: Finder = ({ name }) =>
 
 const iptablesRules: Finder = async ({ name }) => {
   const found = new Map<string, Found>()
-  for (const family of ([4, 6] as const).filter(hasIptables)) {
-    for (const rule of (await iptablesSave(family, 'nat')).rules) {
-      const comment = commentOf(rule)
-      const owner = parseContainerComment(comment) ?? parseHostportComment(comment)
-      if (owner?.network !== name) continue
-      const { containerID } = owner
-      found.set(containerID, { containerID, ifName: undefined, object: 'iptables rules' })
+  for (const family of [4, 6] as const) {
+    for (const variant of variantsInUse(family)) {
+      for (const rule of (await iptablesSave(family, 'nat', variant)).rules) {
+        const comment = commentOf(rule)
+        const owner = parseContainerComment(comment) ?? parseHostportComment(comment)
+        if (owner?.network !== name) continue
+        const { containerID } = owner
+        found.set(containerID, { containerID, ifName: undefined, object: 'iptables rules' })
+      }
     }
   }
   return [...found.values()]

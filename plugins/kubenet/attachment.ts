@@ -9,6 +9,7 @@ import { NETLINK_NETFILTER, withNetlink } from '../../src/netlink/socket'
 import { claimPorts, ownerOf, releasePorts } from '../portmap/claims'
 import { type PortmapConf, readPortmapConf } from '../portmap/config'
 import { bury as buryPortmap, forgetFlowsOf } from '../portmap/del'
+import { checkListeners } from '../portmap/listeners'
 import type { PortOwner } from '../portmap/owners'
 import type { KubenetConf } from './config'
 import { type Placed, placeOfClaim, podElements, portElements } from './elements'
@@ -96,7 +97,10 @@ export const writeAttachment = async (
   const ports = portsOfCall(call, result)
   const owner = ownerOfCall(call, conf)
   undo.add('take the pod out of the ruleset', () => takeBack(owner, ports))
-  if (ports.mappings.length > 0) await claimPorts(call, ports, { bury })
+  if (ports.mappings.length > 0) {
+    checkListeners(ports)
+    await claimPorts(call, ports, { bury })
+  }
   withNetlink(NETLINK_NETFILTER, nl => writeElements(nl, conf, elementsOf(call, conf, result)))
 }
 

@@ -16,6 +16,9 @@ export const protocols = ['tcp', 'udp', 'sctp'] as const
 
 export type Protocol = (typeof protocols)[number]
 
+/** What to do about programs of the host that listen on a host port. */
+const hostListeners = ['warn', 'refuse', 'ignore'] as const
+
 const wholeNumber = () =>
   v.pipe(
     v.number(),
@@ -73,6 +76,12 @@ export const portmapSchema = () =>
     ),
     conditionsV4: conditions('IPv4'),
     conditionsV6: conditions('IPv6'),
+    hostListeners: v.optional(
+      v.pipe(
+        v.picklist(hostListeners),
+        v.description('What to do about programs of the host that listen on a host port; default warn'),
+      ),
+    ),
     runtimeConfig: v.optional(v.object({ portMappings: v.optional(v.array(portMapping())) })),
   })
 
@@ -98,6 +107,7 @@ export type PortmapConf = {
   readonly markBit: number
   readonly externalSetMarkChain: string | undefined
   readonly conditions: { readonly 4: readonly string[]; readonly 6: readonly string[] }
+  readonly hostListeners: (typeof hostListeners)[number]
   readonly mappings: readonly PortMapping[]
   /** The result of the plugins before; undefined if none was given. */
   readonly prevResult: Result | undefined
@@ -221,6 +231,7 @@ export const readPortmapConf = (call: Call): PortmapConf => {
       4: checkConditions('conditionsV4', conf.conditionsV4, backend),
       6: checkConditions('conditionsV6', conf.conditionsV6, backend),
     },
+    hostListeners: conf.hostListeners ?? 'warn',
     mappings: (conf.runtimeConfig?.portMappings ?? []).map(readMapping),
     prevResult: result,
     addresses: result ? containerAddresses(result, call.env.ifName) : [],

@@ -33,7 +33,7 @@ const expected = new Map<string, { readonly add: Counts; readonly del: Counts }>
   [
     'kubenet',
     {
-      add: { execs: 1, opens: 54, netlinkSends: 41, fsyncs: 2, syscalls: 484 },
+      add: { execs: 1, opens: 54, netlinkSends: 44, fsyncs: 2, syscalls: 499 },
       del: { execs: 1, opens: 36, netlinkSends: 20, fsyncs: 0, syscalls: 319 },
     },
   ],

@@ -23,6 +23,7 @@ t.test('everything has the reference’s default', async t => {
     masqAll: false,
     externalSetMarkChain: undefined,
     conditions: { 4: [], 6: [] },
+    hostListeners: 'warn',
     mappings: [],
     prevResult: undefined,
     addresses: [],

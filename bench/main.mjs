@@ -7,6 +7,7 @@ import { chain, kubenet } from './cases/chain.mjs'
 import { counts } from './cases/counts.mjs'
 import { growth } from './cases/growth.mjs'
 import { hostLocal } from './cases/host-local.mjs'
+import { hostPorts } from './cases/host-ports.mjs'
 import { memory } from './cases/memory.mjs'
 import { size } from './cases/size.mjs'
 import { start } from './cases/start.mjs'
@@ -18,7 +19,20 @@ import { drawReport } from './report/plot.mjs'
 import { formatTable } from './report/table.mjs'
 
 const root = join(import.meta.dirname, '..')
-const cases = [start, bridge, masquerade, chain, kubenet, hostLocal, burst, growth, memory, size, counts]
+const cases = [
+  start,
+  bridge,
+  masquerade,
+  chain,
+  kubenet,
+  hostLocal,
+  hostPorts,
+  burst,
+  growth,
+  memory,
+  size,
+  counts,
+]
 
 const chosen = ({ case: names, quick }) => {
   // Counts and memory do not depend on how long anything takes, so that a quick look does without.

@@ -34,7 +34,7 @@ const expected = setup => {
     links: has('bridge') ? (has('bandwidth') ? 2 : 1) : 0,
     shapers: has('bandwidth') ? 2 : 0,
     redirects: has('bandwidth') ? 1 : 0,
-    leases: 1,
+    leases: has('host-local') ? 1 : 0,
     portRules: has('portmap') ? 1 : 0,
     podRules: setup === 'bridge' || !has('bridge') ? 0 : 1,
     podAddress: has('bridge') ? 1 : 0,

@@ -42,6 +42,32 @@ const chain = backend => [
   { conf: pod => ({ type: 'bandwidth', runtimeConfig: runtimeConfig(['bandwidth'], pod) }) },
 ]
 
+/** portmap behind nobody: what bridge would have answered comes with the configuration. */
+const portmapAlone = portMappings => [
+  {
+    plugins: [
+      {
+        conf: pod => ({
+          type: 'portmap',
+          backend: 'nftables',
+          prevResult: {
+            cniVersion,
+            interfaces: [{ name: 'eth0', sandbox: `/run/netns/${netnsOf(pod)}` }],
+            ips: [{ address: `10.88.${pod >> 8}.${pod & 255}/16`, interface: 0 }],
+          },
+          runtimeConfig: { portMappings: portMappings(pod) },
+        }),
+      },
+    ],
+  },
+]
+
+/** As many host ports as a pod may reasonably have, the pod's usual one among them. */
+const manyPorts = pod => [
+  ...capabilities.portMappings(pod),
+  ...Array.from({ length: 499 }, (_, i) => ({ hostPort: 30_000 + i, containerPort: i + 1, protocol: 'tcp' })),
+]
+
 /** Every setup: a list of networks, each a list of plugins. */
 export const setups = {
   bridge: [{ plugins: [{ conf: () => bridgeConf({ ipMasq: false }) }] }],
@@ -64,6 +90,8 @@ export const setups = {
       ],
     },
   ],
+  ports: portmapAlone(capabilities.portMappings),
+  'many-ports': portmapAlone(manyPorts),
   'host-local': [
     {
       plugins: [
@@ -87,7 +115,7 @@ export const programsOf = setup => {
   const called = setups[setup].flatMap(({ plugins }) =>
     plugins.map(({ program, conf }) => program ?? conf(0).type),
   )
-  return setup === 'kubenet' || setup === 'host-local' ? called : [...called, 'host-local']
+  return called.includes('bridge') ? [...called, 'host-local'] : called
 }
 
 const environment = ({ command, pod, ifName, bins }) => ({

@@ -1,6 +1,6 @@
 import { CniError, ErrorCode } from '../../src/cni/error'
 import type { Cidr } from '../../src/ip/cidr'
-import { ruleList } from '../../src/netfilter/nft/read'
+import { ruleListByComment } from '../../src/netfilter/nft/read'
 import type { ReadRule } from '../../src/netfilter/nft/wire/rule'
 import { NETLINK_NETFILTER, type NetlinkSocket, withNetlink } from '../../src/netlink/socket'
 import { mappingsOf, type PortmapConf } from './config'
@@ -31,7 +31,7 @@ const checkPorts = (conf: PortmapConf, address: Cidr, found: readonly ReadRule[]
 
 const checkAddress = (nl: NetlinkSocket, conf: PortmapConf, address: Cidr): void => {
   const own = (chain: string): ReadRule[] =>
-    ruleList(nl, tableOf(address.addr.family), chain).filter(
+    ruleListByComment(nl, tableOf(address.addr.family), chain, commentOf(conf.containerID)).filter(
       ({ comment }) => comment === commentOf(conf.containerID),
     )
   checkPorts(conf, address, [...own('hostports'), ...own('hostip_hostports')])

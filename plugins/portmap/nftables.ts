@@ -3,7 +3,7 @@ import { CniError, ErrorCode } from '../../src/cni/error'
 import { ExecError, exec, findProgram } from '../../src/host/exec'
 import type { Family } from '../../src/ip/addr'
 import type { Cidr } from '../../src/ip/cidr'
-import { nftGeneration, ruleList } from '../../src/netfilter/nft/read'
+import { nftGeneration, ruleList, ruleListByComment } from '../../src/netfilter/nft/read'
 import { ifNftables } from '../../src/netfilter/nft/socket'
 import type { NftTransaction } from '../../src/netfilter/nft/transaction'
 import { nftUpdate } from '../../src/netfilter/nft/update'
@@ -53,9 +53,13 @@ const rulesOf = (nl: NftSocket, family: Family, subjects: readonly Subject[]): R
     if (recorded) found.push(...recorded)
     else sought.add(commentOf(subject.containerID))
   }
-  if (sought.size === 0) return found
-  const all = containerChains.flatMap(chain => ruleList(nl, tableOf(family), chain))
-  return [...found, ...all.filter(({ comment }) => sought.has(comment))]
+  const [first, ...others] = sought
+  if (first === undefined) return found
+  const table = tableOf(family)
+  const listed = containerChains.flatMap(chain =>
+    others.length > 0 ? ruleList(nl, table, chain) : ruleListByComment(nl, table, chain, first),
+  )
+  return [...found, ...listed.filter(({ comment }) => sought.has(comment))]
 }
 
 /**

@@ -20,7 +20,7 @@ import { type Cidr, formatCidr, networkOf, parseCidr } from '../ip/cidr'
 import type { NetlinkSocket } from '../netlink/socket'
 import type { Masquerade } from './masquerade'
 import { eq, neq } from './nft/match'
-import { ruleList } from './nft/read'
+import { ruleList, ruleListByComment } from './nft/read'
 import { type NftRule, rule } from './nft/rule'
 import { daddr, ip6Daddr, ipDaddr, saddr } from './nft/selector'
 import { goto, masquerade as masqueradeStatement, returnToCaller } from './nft/statement'
@@ -93,21 +93,20 @@ export const setupMasqueradeNftables = (nl: NetlinkSocket, masquerade: Masquerad
   nftUpdate(nl, 'set up masquerading', tx => {
     const prefix = instanceHash(masquerade)
     ensureBase(nl, tx)
-    for (const found of ruleList(nl, table, checks))
-      if (found.comment.startsWith(prefix)) tx.deleteRule(table, found)
+    for (const found of ruleListByComment(nl, table, checks, prefix)) tx.deleteRule(table, found)
     for (const entry of addressRules(masquerade)) tx.addRule(table, checks, entry)
   })
 
-const deleteRules = (nl: NetlinkSocket, isDoomed: (rule: ReadRule) => boolean): void =>
+/** Deletes the rules whose comments begin with `prefix`, but for some. */
+const deleteRules = (nl: NetlinkSocket, prefix: string, isKept = (_: ReadRule): boolean => false): void =>
   nftUpdate(nl, 'remove masquerading', tx => {
-    for (const found of ruleList(nl, table, checks)) if (isDoomed(found)) tx.deleteRule(table, found)
+    for (const found of ruleListByComment(nl, table, checks, prefix))
+      if (!isKept(found)) tx.deleteRule(table, found)
   })
 
 /** Removes the rules of an attachment; none there is no failure. */
-export const teardownMasqueradeNftables = (nl: NetlinkSocket, id: Instance): void => {
-  const prefix = instanceHash(id)
-  deleteRules(nl, ({ comment }) => comment.startsWith(prefix))
-}
+export const teardownMasqueradeNftables = (nl: NetlinkSocket, id: Instance): void =>
+  deleteRules(nl, instanceHash(id))
 
 /** Removes the rules of the network's attachments that are not among the valid ones. */
 export const collectMasqueradeNftables = (
@@ -116,17 +115,12 @@ export const collectMasqueradeNftables = (
   valid: readonly { containerID: string; ifName: string }[],
 ): void => {
   const alive = valid.map(({ containerID, ifName }) => instanceHash({ network, containerID, ifName }))
-  const prefix = `${hash(network)}-`
-  deleteRules(
-    nl,
-    ({ comment }) => comment.startsWith(prefix) && !alive.some(entry => comment.startsWith(entry)),
-  )
+  deleteRules(nl, `${hash(network)}-`, ({ comment }) => alive.some(entry => comment.startsWith(entry)))
 }
 
 /** What of an attachment's rules is missing, in words; empty if nothing is. */
 export const missingMasqueradeNftables = (nl: NetlinkSocket, masquerade: Masquerade): string[] => {
-  const prefix = instanceHash(masquerade)
-  const found = ruleList(nl, table, checks).filter(({ comment }) => comment.startsWith(prefix)).length
+  const found = ruleListByComment(nl, table, checks, instanceHash(masquerade)).length
   const wanted = addressRules(masquerade).length
   const missing: string[] = []
   if (found < wanted) {

@@ -19,7 +19,7 @@ import { type Mac, macBytes } from '../ip/mac'
 import type { NetlinkSocket } from '../netlink/socket'
 import { readText } from '../netlink/wire/attributes'
 import { eq } from './nft/match'
-import { chainGet, ruleList } from './nft/read'
+import { chainGet, ruleList, ruleListByComment } from './nft/read'
 import { rule } from './nft/rule'
 import { etherSaddr, iifname } from './nft/selector'
 import { drop, jump, returnToCaller } from './nft/statement'
@@ -47,6 +47,10 @@ const chainsOf = (ref: string): { iface: string; mac: string } => ({
   mac: `${chainPrefix}${ref}-mac`,
 })
 
+/** An attachment's rules in a chain. */
+const rulesOf = (nl: NetlinkSocket, chain: string, ref: string): ReadRule[] =>
+  ruleListByComment(nl, table, chain, commentOf(ref)).filter(({ comment }) => comment === commentOf(ref))
+
 /** Adds what removes the chains of `ref` and every rule of PREROUTING, `entries`, that leads there. */
 const removeChains = (
   nl: NetlinkSocket,
@@ -54,7 +58,7 @@ const removeChains = (
   ref: string,
   entries: readonly ReadRule[],
 ): void => {
-  for (const entry of entries) if (entry.comment === commentOf(ref)) tx.deleteRule(table, entry)
+  for (const entry of entries) tx.deleteRule(table, entry)
   const { iface, mac } = chainsOf(ref)
   // A chain takes its rules along, but not while another rule jumps there.
   for (const chain of [iface, mac]) if (chainGet(nl, table, chain)) tx.deleteChain(table, chain)
@@ -68,9 +72,7 @@ export const setupSpoofCheck = (nl: NetlinkSocket, id: SpoofCheckID, hostName: s
     const chains = chainsOf(ref)
     tx.addTable(table)
     tx.addChain(table, { name: prerouting, type: 'filter', hook: 'prerouting', priority, policy: 'accept' })
-    for (const entry of ruleList(nl, table, prerouting)) {
-      if (entry.comment === comment) tx.deleteRule(table, entry)
-    }
+    for (const entry of rulesOf(nl, prerouting, ref)) tx.deleteRule(table, entry)
     for (const chain of [chains.iface, chains.mac])
       tx.addChain(table, { name: chain }).flushChain(table, chain)
     tx.addRule(table, prerouting, rule([eq(iifname, hostName), jump(chains.iface)], { comment }))
@@ -82,7 +84,7 @@ export const setupSpoofCheck = (nl: NetlinkSocket, id: SpoofCheckID, hostName: s
 /** Removes the check of an attachment; none there is no failure. */
 export const teardownSpoofCheck = (nl: NetlinkSocket, id: SpoofCheckID): void =>
   nftUpdate(nl, 'remove the check of a MAC', tx => {
-    removeChains(nl, tx, refOf(id), ruleList(nl, table, prerouting))
+    removeChains(nl, tx, refOf(id), rulesOf(nl, prerouting, refOf(id)))
   })
 
 /** The interface a rule of PREROUTING is for, as its comparison with iifname names it. */
@@ -118,12 +120,10 @@ export const missingSpoofCheck = (
 ): string | undefined => {
   const ref = refOf(id)
   const chains = chainsOf(ref)
-  const rulesOf = (chain: string) =>
-    ruleList(nl, table, chain).filter(({ comment }) => comment === commentOf(ref))
-  if (!rulesOf(prerouting).some(entry => interfaceOf(entry) === hostName))
+  if (!rulesOf(nl, prerouting, ref).some(entry => interfaceOf(entry) === hostName))
     return `chain ${prerouting} has no rule for "${hostName}"`
-  if (rulesOf(chains.iface).length === 0) return `chain ${chains.iface} has no rule`
-  const [allowed, dropped] = rulesOf(chains.mac)
+  if (rulesOf(nl, chains.iface, ref).length === 0) return `chain ${chains.iface} has no rule`
+  const [allowed, dropped] = rulesOf(nl, chains.mac, ref)
   if (!allowed || !dropped) return `chain ${chains.mac} has not both of its rules`
   if (!comparesWith(allowed, macBytes(mac))) return `chain ${chains.mac} does not let ${mac} pass`
   return undefined

@@ -83,6 +83,12 @@ t.test('every kind of thing is deleted again', { skip }, async t => {
 
   const comments = () => read.ruleList(nl, table, 'c').map(({ comment }) => comment)
   t.same(comments(), ['first', 'a', 'b', 'a'])
+  const begun = (beginning: string, chain = 'c') =>
+    read.ruleListByComment(nl, table, chain, beginning).map(({ comment }) => comment)
+  t.same(
+    [begun('a'), begun('fir'), begun('irst'), begun('a', 'd'), begun('a', 'x')],
+    [['a', 'a'], ['first'], [], [], []],
+  )
   const mine = new NftTransaction()
   for (const found of read.ruleList(nl, table, 'c')) {
     if (found.comment === 'a') mine.deleteRule(table, found)

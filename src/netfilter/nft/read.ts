@@ -86,6 +86,24 @@ export const ruleList = (nl: Reader, table: NftTable, chain?: string): ReadRule[
   return decode(op, dump(nl, op, request), n.NFT_MSG_NEWRULE, bodies => bodies.map(readRule))
 }
 
+/**
+ * The rules of a chain whose comments begin with `beginning`, in order. The others are passed over undecoded, so that
+ * one container's few cost little beside a thousand others.
+ */
+export const ruleListByComment = (
+  nl: Reader,
+  table: NftTable,
+  chain: string,
+  beginning: string,
+): ReadRule[] => {
+  const op = `list the rules of chain "${chain}" of ${formatTable(table)}`
+  const request = n.nftRequest(n.NFT_MSG_GETRULE, table.family, ruleKey(table.name, chain))
+  const bytes = Buffer.from(beginning)
+  const candidates = dump(nl, op, request).filter(({ data }) => data.includes(bytes))
+  const rules = decode(op, candidates, n.NFT_MSG_NEWRULE, bodies => bodies.map(readRule))
+  return rules.filter(({ comment }) => comment.startsWith(beginning))
+}
+
 /** The sets and maps of a table without their elements, those left out whose types the project does not use. */
 export const setList = (nl: Reader, table: NftTable): NftSet[] => {
   const op = `list the sets of ${formatTable(table)}`

@@ -102,8 +102,8 @@ for (const flavour of flavours) {
             ip netns exec other sysctl -qw net.ipv4.conf.all.route_localnet=1 net.ipv4.conf.eth0.route_localnet=1
           `)
           const seen = await ask(node.host, 'other', {
-            port: { protocol: 'tcp', host: '127.0.0.1', port: 7000 },
-            hostPort: { protocol: 'tcp', host: '127.0.0.1', port: openPort },
+            port: { protocol: 'tcp', host: '127.0.0.1', port: 7000, timeoutMs: 1000 },
+            hostPort: { protocol: 'tcp', host: '127.0.0.1', port: openPort, timeoutMs: 1000 },
           })
           t.same(seen, { port: { error: 'timeout' }, hostPort: { error: 'timeout' } })
         })

@@ -10,11 +10,16 @@ const outside = { 4: '192.0.2.9', 6: '2001:db8::9' } as const
 
 const hostPort = 5353
 
-for (const flavour of flavours) {
-  for (const backend of flavour === 'node' ? ['nftables'] : ['iptables', 'nftables']) {
+// What follows is the packet filter's doing; the rules are the same from both flavours.
+for (const flavour of flavours.slice(0, 1)) {
+  for (const backend of ['iptables', 'nftables']) {
     t.test(`[${flavour}, ${backend}] UDP flows`, async t => {
       const host = await PortHost.create(t, { flavour })
       await host.outside()
+      // On a slow machine the kernel would forget the flows by itself meanwhile.
+      await host.host.sh(
+        'sysctl -qw net.netfilter.nf_conntrack_udp_timeout=900 net.netfilter.nf_conntrack_udp_timeout_stream=900',
+      )
       const [first, second] = [await host.pod('first'), await host.pod('second')]
       const addressOf = (pod: PortPod, family: 4 | 6) => pod.addresses[family === 4 ? 0 : 1]?.split('/')[0]
       const open = (pod: PortPod) => pod.conf([`${hostPort}:53/udp`], { backend })

@@ -14,8 +14,9 @@ const becomeMartian = (netns: string) => `
   ip -n ${netns} route add 127.0.0.0/8 via 10.22.0.1
 `
 
-for (const flavour of flavours) {
-  for (const backend of flavour === 'node' ? ['nftables'] : ['iptables', 'nftables']) {
+// What follows is the packet filter's doing; the rules are the same from both flavours.
+for (const flavour of flavours.slice(0, 1)) {
+  for (const backend of ['iptables', 'nftables']) {
     t.test(`[${flavour}, ${backend}]`, async t => {
       const host = await PortHost.create(t, { flavour })
       await host.outside()
@@ -36,16 +37,27 @@ for (const flavour of flavours) {
         t.equal(await reach('neighbour', '127.0.0.1', 9000), '127.0.0.1:9000', 'they do without the plugin')
         const conf = web.conf(['8080:80/tcp', '127.0.0.1@8081:80/tcp'], { backend })
         await web.must('ADD', conf)
-        t.equal(await reach('neighbour', '127.0.0.1', 9000), 'timeout')
-        t.equal(await reach('neighbour', '127.0.0.1', 8080), 'timeout', 'nor a port of every address by it')
-        t.equal(await reach('neighbour', '127.0.0.1', 8081), 'timeout', 'nor one of 127.0.0.1 alone')
+        const inVain = (port: number) => ({ ...tcp('127.0.0.1', port), timeoutMs: 1000 })
+        t.same(
+          await ask(host.host, 'neighbour', {
+            'a service of the host': inVain(9000),
+            'a port of every address': inVain(8080),
+            'a port of 127.0.0.1 alone': inVain(8081),
+          }),
+          {
+            'a service of the host': { error: 'timeout' },
+            'a port of every address': { error: 'timeout' },
+            'a port of 127.0.0.1 alone': { error: 'timeout' },
+          },
+        )
         t.equal(await reach(undefined, '127.0.0.1', 9000), '127.0.0.1:9000', 'the host itself does')
         t.equal(await reach(undefined, '127.0.0.1', 8080), onWeb)
         t.equal(await reach(undefined, '127.0.0.1', 8081), onWeb)
         t.equal(await reach(undefined, '127.9.9.9', 8080), onWeb)
         t.equal(await reach(undefined, '192.0.2.1', 8081), 'ECONNREFUSED', 'it is open nowhere else')
         await web.must('DEL', conf)
-        t.equal(await reach('neighbour', '127.0.0.1', 9000), 'timeout', 'still not after DEL')
+        const { there } = await ask(host.host, 'neighbour', { there: inVain(9000) })
+        t.same(there, { error: 'timeout' }, 'still not after DEL')
       })
 
       await t.test('an address of the host that conditions except keeps its port', async t => {

@@ -1,6 +1,7 @@
 /**
  * Who reaches a host port how: every kind of client, both families, every protocol, every backend, ports open on all
- * of the host's addresses and on one. SCTP is left out where the kernel has none.
+ * of the host's addresses and on one; and that after DEL the host is as before ADD. SCTP is left out where the kernel
+ * has none. The container's rate is limited too, at more than anything here sends, for what that leaves behind.
  */
 import t from 'tap'
 import { binDir, call, flavours, type Json } from '../fixtures/cni'
@@ -15,6 +16,8 @@ import {
   serveStream,
   streamProblem,
 } from '../fixtures/traffic'
+import { linkVariants } from '../plugins/portmap/fixtures/port-host'
+import { portState } from '../plugins/portmap/fixtures/port-state'
 
 const network = {
   cniVersion: '1.0.0',
@@ -106,12 +109,7 @@ const makeHost = async (t: Parameters<typeof PrivateHost.create>[0]) => {
     ip -n outside addr add 192.0.2.9/24 dev eth0
     ip -n outside addr add 2001:db8::9/64 dev eth0 nodad
     ip -n outside link set eth0 up
-    for variant in nft legacy; do
-      mkdir -p /run/$variant
-      for program in iptables ip6tables; do
-        for verb in '' -restore -save; do ln -s $(command -v $program-$variant$verb) /run/$variant/$program$verb; done
-      done
-    done
+    ${linkVariants}
   `)
   return host
 }
@@ -120,8 +118,13 @@ const protocols = ['tcp', 'udp'] as const
 
 const askCells = async (host: PrivateHost, netns: string | undefined, cells: readonly Cell[]) => {
   const targets: Record<string, Endpoint> = {}
-  for (const { at, port } of cells)
-    for (const protocol of protocols) targets[`${at}@${port}/${protocol}`] = { protocol, host: at, port }
+  for (const { at, port, expected } of cells) {
+    for (const protocol of protocols) {
+      const endpoint = { protocol, host: at, port }
+      targets[`${at}@${port}/${protocol}`] =
+        expected === unreachable ? { ...endpoint, timeoutMs: 1000 } : endpoint
+    }
+  }
   return ask(host, netns, targets)
 }
 
@@ -131,6 +134,10 @@ const expectedOf = (cells: readonly Cell[]): Record<string, Seen> =>
       protocols.map(protocol => [`${at}@${port}/${protocol}`, expected]),
     ),
   )
+
+const Gbit = 1_000_000_000
+
+const rates = { ingressRate: Gbit, ingressBurst: Gbit, egressRate: Gbit, egressBurst: Gbit }
 
 for (const flavour of flavours) {
   t.test(`[${flavour}] portmap`, async t => {
@@ -153,7 +160,8 @@ for (const flavour of flavours) {
     if (!noSctp)
       await serveStream(t, host, 'web', { protocol: IPPROTO_SCTP, port: 80, addresses: Object.values(pod) })
 
-    for (const { name, backend, variant } of backends) {
+    // The rules come from the same code in both flavours.
+    for (const { name, backend, variant } of backends.slice(flavour === 'node' ? -1 : 0)) {
       await t.test(name, async t => {
         const options = {
           containerID: 'web',
@@ -163,15 +171,23 @@ for (const flavour of flavours) {
         const conf = {
           cniVersion: '1.0.0',
           name: 'net',
-          type: 'portmap',
-          backend,
           prevResult: result,
-          runtimeConfig: { portMappings: mappings(noSctp ? protocols : [...protocols, 'sctp']) },
+          runtimeConfig: {
+            portMappings: mappings(noSctp ? protocols : [...protocols, 'sctp']),
+            bandwidth: rates,
+          },
         }
-        const portmap = (command: string) => call(host, folder, 'portmap', conf, { ...options, command })
+        const portmap = (command: string) =>
+          call(host, folder, 'portmap', { ...conf, type: 'portmap', backend }, { ...options, command })
+        const bandwidth = (command: string) =>
+          call(host, folder, 'bandwidth', { ...conf, type: 'bandwidth' }, { ...options, command })
+        // What a first container leaves for good: the chains all share, and route_localnet.
+        for (const command of ['ADD', 'DEL']) t.equal((await portmap(command)).code, 0, command)
+        const before = await portState(host)
         const added = await portmap('ADD')
         t.equal(added.code, 0, added.stdout)
         t.same(added.json, result, 'the previous result is the result')
+        t.equal((await bandwidth('ADD')).code, 0)
 
         for (const client of clients) {
           const cells = [...cellsOf(client), ...(client.netns ? [] : localCells)]
@@ -195,9 +211,12 @@ for (const flavour of flavours) {
         })
         const checked = await portmap('CHECK')
         t.equal(checked.code, 0, checked.stdout)
+        t.not(await portState(host), before)
+        t.equal((await bandwidth('DEL')).code, 0)
         for (const attempt of ['DEL', 'DEL again']) {
           const deleted = await portmap('DEL')
           t.same([deleted.code, deleted.stdout], [0, ''], attempt)
+          t.equal(await portState(host), before, `${attempt}: the host is as before ADD`)
         }
         const cells = families.map(family => ({
           at: firstAddress[family],

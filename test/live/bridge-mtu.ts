@@ -1,6 +1,6 @@
 import t from 'tap'
 import { bridgeConf, hostVethOf, hostWithPods, layer2Conf, linksOf, type Pod } from '../fixtures/bridge'
-import { flavours, type Json } from '../fixtures/cni'
+import { anyFlavour, type Json } from '../fixtures/cni'
 import type { PrivateHost } from '../fixtures/private-host'
 
 /** The MTUs of bridge, host veth and container after an ADD. */
@@ -9,7 +9,7 @@ const mtusOf = async (host: PrivateHost, pod: Pod, result: Json): Promise<number
   return [links.get(result.interfaces[0].name).mtu, links.get(hostVethOf(result)).mtu, (await pod.link()).mtu]
 }
 
-for (const flavour of flavours) {
+for (const flavour of anyFlavour) {
   t.test(`[${flavour}] without "mtu" the least MTU of the host's interfaces is taken`, async t => {
     const { host, pod } = await hostWithPods(t, flavour)
     const cases: { what: string; script: string; expected: number }[] = [

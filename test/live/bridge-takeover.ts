@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs'
 import t from 'tap'
 import { addressesOf, bridgeConf, linksOf, Pod } from '../fixtures/bridge'
-import { binDir, flavours, peerDir } from '../fixtures/cni'
+import { anyFlavour, binDir, peerDir } from '../fixtures/cni'
 import { PrivateHost } from '../fixtures/private-host'
 
 const none = existsSync(`${peerDir}/bridge`) ? {} : { skip: `${peerDir}/bridge is not installed` }
@@ -18,7 +18,7 @@ const networks = {
 const stateOf = async (host: PrivateHost) =>
   (await host.snapshot()).replaceAll(/^\/var\/lib\/cni\/.*\/\..*\n/gm, '')
 
-for (const flavour of flavours) {
+for (const flavour of anyFlavour) {
   const ours = binDir(flavour)
   const ways = [
     { made: peerDir, by: 'the reference', taken: ours, over: 'this project' },

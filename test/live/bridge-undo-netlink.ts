@@ -1,11 +1,11 @@
 import t from 'tap'
 import { bridgeConf, hostWithPods } from '../fixtures/bridge'
-import { flavours } from '../fixtures/cni'
+import { anyFlavour } from '../fixtures/cni'
 import { addInjected } from '../fixtures/strace'
 
 const conf = bridgeConf('dual', { isDefaultGateway: true, ipMasq: true, hairpinMode: true })
 
-for (const flavour of flavours) {
+for (const flavour of anyFlavour) {
   for (const bridge of ['a bridge that is in use', 'no bridge yet'] as const) {
     t.test(
       `[${flavour}] whichever netlink request of an ADD is refused, nothing is left: ${bridge}`,

@@ -56,6 +56,11 @@ for (const flavour of flavours) {
         `${stack}: on the bridge`,
       )
     }
+    const sysctls = ['ipv6.conf.eth0.accept_dad', 'ipv4.conf.eth0.arp_notify', 'ipv6.conf.eth0.ndisc_notify']
+    const values = await host.sh(
+      `ip netns exec dual sysctl -n ${sysctls.map(key => `net.${key}`).join(' ')}; sysctl -n net.ipv6.conf.br-dual.accept_ra`,
+    )
+    t.same(values.trim().split('\n'), ['0', '1', '1', '0'], `${sysctls.join(', ')}, accept_ra of the bridge`)
     const layer2 = await pod('layer2')
     await layer2.add(layer2Conf({ bridge: 'br-l2' }))
     const eth0 = await layer2.link()

@@ -81,15 +81,17 @@ for (const flavour of flavours) {
     async t => {
       const { host, pod } = await hostWithPods(t, flavour)
       const a = await pod('c1')
-      await a.add(conf)
+      const masqueraded = { ...conf, ipMasq: true }
+      await a.add(masqueraded)
       await host.sh(
         'mkdir /run/bin; printf \'#!/bin/sh\\necho "{\\"code\\": 42, \\"msg\\": \\"no way\\", \\"details\\": \\"d\\"}"; exit 1\' ' +
           '> /run/bin/host-local; chmod +x /run/bin/host-local',
       )
-      const { code, json } = await a.call('DEL', conf, { path: '/run/bin' })
+      const { code, json } = await a.call('DEL', masqueraded, { path: '/run/bin' })
       t.equal(code, 1)
       t.same(json, { cniVersion: '1.0.0', code: 42, msg: 'no way', details: 'd' })
       t.same(await namesOf(host), ['br0', 'lo'])
+      t.notMatch(await host.sh('iptables-save; ip6tables-save'), /c1/, 'and so are the rules')
       const missing = await a.call('DEL', conf, { path: '/run/none' })
       t.match(missing.json.msg, /^failed to find plugin "host-local" in path \[\/run\/none\]$/)
     },

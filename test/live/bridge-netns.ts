@@ -40,22 +40,26 @@ for (const flavour of anyFlavour) {
   t.test(`[${flavour}] with CNI_NETNS_OVERRIDE both ends of the veth may be on the host`, async t => {
     const { host, pod } = await hostWithPods(t, flavour)
     const a = await pod('c1')
-    await host.sh('for i in iptables ip6tables; do $i -t nat -A POSTROUTING -j ACCEPT; $i -t nat -F; done')
+    const checked = { ...conf, macspoofchk: true }
+    await host.sh(`
+      for i in iptables ip6tables; do $i -t nat -A POSTROUTING -j ACCEPT; $i -t nat -F; done
+      nft 'add table bridge nat; add chain bridge nat PREROUTING { type filter hook prerouting priority -300; }'
+    `)
     const before = await host.run('nft', '-s', 'list', 'ruleset')
     for (const value of ['1', 'true']) {
       const options = { netns: own, ifName: 'pod0', env: { CNI_NETNS_OVERRIDE: value } }
-      const result = await a.add(conf, options)
+      const result = await a.add(checked, options)
       t.same([...(await linksOf(host)).keys()].sort(), ['br0', 'lo', 'pod0', hostVethOf(result)].sort())
       t.equal(result.interfaces[2].sandbox, own)
       const links = await linksOf(host)
       t.ok(
         links.get('pod0').addr_info.some(({ local }: Json) => local === result.ips[0].address.split('/')[0]),
       )
-      const check = await a.call('CHECK', { ...conf, prevResult: result }, options)
+      const check = await a.call('CHECK', { ...checked, prevResult: result }, options)
       t.same([check.code, check.stdout], [0, ''])
-      const again = await a.call('ADD', conf, options)
+      const again = await a.call('ADD', checked, options)
       t.match(again.json.msg, /^container veth name \("pod0"\) .* already exists$/)
-      for (let i = 0; i < 2; i++) t.equal((await a.call('DEL', conf, options)).stdout, '')
+      for (let i = 0; i < 2; i++) t.equal((await a.call('DEL', checked, options)).stdout, '')
       t.same([...(await linksOf(host)).keys()].sort(), ['br0', 'lo'])
       t.equal(await host.run('nft', '-s', 'list', 'ruleset'), before)
     }

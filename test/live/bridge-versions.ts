@@ -51,7 +51,12 @@ for (const flavour of flavours) {
       for (const stack of flavour === flavours[0] ? stackNames : (['dual'] as const)) {
         const conf = bridgeConf(stack, { cniVersion: version, isDefaultGateway: true })
         await t.test(`ADD, CHECK and DEL of ${stack}`, async t => {
-          const result = await pod.add(conf)
+          const { code, stdout, json: result } = await pod.call('ADD', conf)
+          t.equal(code, 0, stdout)
+          // Callers search the raw text for these, without a blank before the colon.
+          t.equal(stdout.includes('"version":'), atLeast(version, '0.3.0') && !atLeast(version, '1.0.0'))
+          t.equal(stdout.includes('"interfaces":'), atLeast(version, '0.3.0'))
+          t.equal(stdout.includes('"ip":'), !atLeast(version, '0.3.0'))
           const [links, eth0] = [await linksOf(host), await pod.link()]
           if (atLeast(version, '0.3.0')) {
             const { interfaces, ...rest } = result

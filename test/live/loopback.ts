@@ -12,8 +12,9 @@ for (const flavour of flavours) {
     const flags = async () => (await host.json('ip', '-n', 'pod', 'link', 'show', 'lo'))[0]?.flags as string[]
 
     await t.test('ADD sets lo up and answers its addresses', async t => {
-      const { code, json } = await loopback('ADD', conf, { netns, ifName: 'lo' })
+      const { code, json, stdout } = await loopback('ADD', conf, { netns, ifName: 'lo' })
       t.equal(code, 0)
+      t.match(stdout, /^\{.*\}\n?$/, 'on one line')
       t.same(json, {
         cniVersion: '1.0.0',
         interfaces: [{ name: 'lo', mac: '00:00:00:00:00:00', sandbox: netns }],

@@ -43,6 +43,7 @@ const attach = ({ call, conf, nl, undo }: Adding, bridge: EnsuredBridge): Link =
     mtu: bridge.portMtu,
     hostMac: macs.host,
     containerMac: macs.container,
+    namePrefix: conf.vethPrefix,
     hairpin: conf.hairpin,
     isolated: conf.portIsolation,
   }
@@ -50,6 +51,23 @@ const attach = ({ call, conf, nl, undo }: Adding, bridge: EnsuredBridge): Link =
   setPortVlans(nl, host, conf)
   ensureUplinkVlans(nl, bridge.link, conf)
   return host
+}
+
+/** The bridge and the host's end of the veth that is its port. */
+type Joined = { readonly bridge: EnsuredBridge; readonly host: Link }
+
+/** Makes the bridge, if need be, and the veth pair. */
+const join = async (adding: Adding): Promise<Joined> => {
+  const { conf, nl } = adding
+  const joinNow = () => {
+    const bridge = ensureBridge(nl, conf)
+    endStep('bridge')
+    const host = attach(adding, bridge)
+    endStep('veth')
+    return { bridge, host }
+  }
+  // Nobody may take a bridge for unused between the two.
+  return conf.prune ? (await import('./prune.js')).holdBridge(conf, joinNow) : joinNow()
 }
 
 const runIpam = async ({ call, conf, undo }: Adding, host: Link): Promise<Result> => {
@@ -103,9 +121,9 @@ const setUpContainer = (adding: Adding, container: ContainerEnd, ipam: Result): 
 }
 
 /** What the interface that is to have the gateways lacks; in a VLAN it may be yet to be made. */
-const planFor = ({ nl, conf }: Adding, bridge: Link, gateways: readonly Cidr[]): GatewayPlan => {
-  const link = conf.vlan === 0 ? bridge : linkByName(nl, vlanInterfaceName(conf))
-  return planGateways(nl, link, gateways, conf)
+const planFor = ({ nl, conf }: Adding, { bridge, host }: Joined, gateways: readonly Cidr[]): GatewayPlan => {
+  const link = conf.vlan === 0 ? bridge.link : linkByName(nl, vlanInterfaceName(conf))
+  return planGateways(nl, { link, bridge: bridge.link, port: host }, gateways, conf)
 }
 
 /** Gives the bridge, or its interface in the VLAN, the gateways. Answers the latter, if there is one. */
@@ -137,15 +155,13 @@ const describe = ({ name, mac, mtu }: Link): Interface => ({ name, mac, mtu })
 
 const connect = async (adding: Adding): Promise<Result> => {
   const { call, conf, nl, undo } = adding
-  const bridge = ensureBridge(nl, conf)
-  endStep('bridge')
-  const host = attach(adding, bridge)
-  endStep('veth')
+  const joined = await join(adding)
+  const { bridge, host } = joined
   const ipam = await runIpam(adding, host)
   endStep('ipam')
   refuseForIPv6(conf, ipam, bridge.portMtu)
   const gateways = completeGateways(ipam, conf, containerIndex)
-  const plan = planFor(adding, bridge.link, gateways)
+  const plan = planFor(adding, joined, gateways)
   const container = openContainer(adding, ipam)
   try {
     await checkSpoofing(adding, host, container, ipam)

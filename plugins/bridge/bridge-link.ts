@@ -16,14 +16,18 @@ import {
   linkList,
   linkSet,
 } from '../../src/netlink/link'
+import { routeList } from '../../src/netlink/route'
 import type { NetlinkSocket } from '../../src/netlink/socket'
 import { closeNetns, openOwnNetns } from '../../src/netns/netns'
 import type { BridgeConf } from './config'
-import { minMtu } from './mtu'
+import { defaultRouteMtu, leastMtu, minMtu } from './mtu'
 import { warnIfUnfiltered, withVlans } from './vlan'
 
 /** The kernel's MTU for Ethernet: <linux/if_ether.h>, ETH_DATA_LEN. */
 const kernelMtu = 1500
+
+/** The IFLA_GROUP of a bridge that goes with its last container: what others made has another, and stays. */
+export const prunableGroup = 0x6b70
 
 /** A bridge that is ready for ports, and the MTU its new ports get. */
 export type EnsuredBridge = { readonly link: Link; readonly portMtu: number }
@@ -35,6 +39,13 @@ const requireBridge = (link: Link): Link => {
   })
 }
 
+/** The MTU that the host's interfaces leave a container. Routes are only read where they count. */
+const hostMtu = (nl: NetlinkSocket, links: readonly Link[], conf: BridgeConf): number => {
+  const routes = conf.mtuOf === 'default-routes' ? [...routeList(nl, 4), ...routeList(nl, 6)] : []
+  const mtu = defaultRouteMtu(links, routes) ?? minMtu(links, conf.bridge) ?? kernelMtu
+  return Math.max(leastMtu, mtu - conf.mtuOverhead)
+}
+
 /**
  * The MTU to give, and the bridge as it is if it exists. Only where the configuration leaves the MTU open are all
  * interfaces read.
@@ -43,7 +54,7 @@ const survey = (nl: NetlinkSocket, conf: BridgeConf): { mtu: number; bridge: Lin
   if (conf.mtu !== undefined) return { mtu: conf.mtu, bridge: linkByName(nl, conf.bridge) }
   const links = linkList(nl)
   return {
-    mtu: minMtu(links, conf.bridge) ?? kernelMtu,
+    mtu: hostMtu(nl, links, conf),
     bridge: links.find(({ name }) => name === conf.bridge),
   }
 }
@@ -78,7 +89,8 @@ export const hostMac = (name: string): Mac => {
 const create = (nl: NetlinkSocket, conf: BridgeConf, mtu: number): void => {
   const name = conf.bridge
   // The MAC is given from the start, so that it never changes with the ports.
-  const bridge = { name, mac: hostMac(name), mtu, vlanFiltering: conf.vlanFiltering }
+  const group = conf.prune ? prunableGroup : 0
+  const bridge = { name, mac: hostMac(name), mtu, vlanFiltering: conf.vlanFiltering, group }
   const add = () => unlessRefused(['EEXIST'], () => bridgeAdd(nl, bridge))
   if (conf.vlanFiltering) withVlans(add)
   else add()

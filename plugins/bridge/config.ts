@@ -3,11 +3,14 @@ import { readCniArgs } from '../../src/cni/args'
 import { CniError, ErrorCode } from '../../src/cni/error'
 import type { Call } from '../../src/cni/plugin'
 import type { Dns } from '../../src/cni/result'
-import { cidr, commonEntries, parseBySchema } from '../../src/cni/schema'
+import { cidr, commonEntries, integer, parseBySchema } from '../../src/cni/schema'
 import { type Cidr, networkOf } from '../../src/ip/cidr'
 import { trunkVlans, vlanTrunkSchema } from './vlan-trunk'
 
 const defaultBridge = 'cbr0'
+
+/** What callers of the reference expect host veths to be called. */
+export const defaultVethPrefix = 'veth'
 
 const ipv6Modes = ['auto', 'on', 'off'] as const
 const bridgeNetfilterModes = ['off', 'auto', 'require'] as const
@@ -30,16 +33,35 @@ export const bridgeSchema = () =>
     ),
     mtu: v.optional(
       v.pipe(
-        v.number(),
-        v.integer(),
-        v.description('MTU of the veth pair and the bridge; 0 or absent: the least of the host’s interfaces'),
+        v.union([v.pipe(v.number(), v.integer()), v.literal('auto')]),
+        v.description(
+          'MTU of the veth pair and the bridge; 0 or absent: the least of the host’s interfaces; ' +
+            '"auto": of those that its default routes lead over',
+        ),
+      ),
+    ),
+    mtuOverhead: v.optional(
+      v.pipe(
+        integer(0, 1500),
+        v.description('Bytes that a tunnel needs: an MTU that is not given is less by them'),
       ),
     ),
     isGateway: flag('Give the bridge the gateway addresses and turn forwarding on'),
     isDefaultGateway: flag('As isGateway, and give the container default routes over them'),
     forceAddress: flag('Replace another address of the bridge that is in the way'),
-    keepAddresses: flag('Leave other addresses of the bridge beside the gateway addresses'),
+    keepAddresses: v.optional(
+      v.pipe(
+        v.union([v.boolean(), v.literal('while-used')]),
+        v.description(
+          'Leave other addresses of the bridge beside the gateway addresses; "while-used": only while ' +
+            'the bridge has other containers, else replace them',
+        ),
+      ),
+    ),
     ipMasq: flag('Masquerade what leaves the container’s addresses for outside their subnets'),
+    dropInvalid: flag(
+      'With ipMasq: drop what would leave without being masqueraded, for want of a connection',
+    ),
     ipMasqBackend: v.optional(
       v.pipe(v.string(), v.description('"iptables" or "nftables"; default: iptables where it works')),
     ),
@@ -64,6 +86,10 @@ export const bridgeSchema = () =>
     macspoofchk: flag('Drop frames from the container that do not have its MAC'),
     enabledad: flag('Detect duplicates of the container’s IPv6 addresses'),
     disableContainerInterface: flag('Leave the container’s interface down; not with ipam'),
+    prune: flag('Delete the bridge, if it was made with this key, when its last container goes'),
+    vethPrefix: v.optional(
+      v.pipe(v.string(), v.description('What the names of host veths begin with; default veth')),
+    ),
     portIsolation: flag('Keep the container from the other isolated ports of the bridge'),
     ipv6: v.optional(
       v.pipe(
@@ -93,15 +119,24 @@ export type BridgeConf = {
   /** The IPAM plugin; undefined for layer 2 only. */
   readonly ipamType: string | undefined
   readonly bridge: string
-  /** As configured; undefined: the least of the host's interfaces. */
+  /** As configured; undefined: taken from the host's interfaces, those that `mtuOf` says. */
   readonly mtu: number | undefined
+  readonly mtuOf: 'all' | 'default-routes'
+  /** By how much an MTU taken from the host's interfaces is lowered, in bytes. */
+  readonly mtuOverhead: number
   readonly isGateway: boolean
   readonly isDefaultGateway: boolean
   readonly forceAddress: boolean
-  /** No other address of the bridge is in the way. */
-  readonly keepAddresses: boolean
+  /** No other address of the bridge is in the way; "while-used": as long as it has other containers. */
+  readonly keepAddresses: boolean | 'while-used'
   /** Undefined: no masquerading. */
-  readonly masquerade: { readonly backend: string | undefined; readonly exempt: readonly Cidr[] } | undefined
+  readonly masquerade:
+    | {
+        readonly backend: string | undefined
+        readonly exempt: readonly Cidr[]
+        readonly dropInvalid: boolean
+      }
+    | undefined
   readonly hairpin: boolean
   readonly promiscuous: boolean
   /** 0: none. */
@@ -115,6 +150,10 @@ export type BridgeConf = {
   readonly dad: boolean
   readonly containerInterfaceUp: boolean
   readonly portIsolation: boolean
+  /** The bridge goes with its last container. */
+  readonly prune: boolean
+  /** What the names of host veths begin with. */
+  readonly vethPrefix: string
   /** "auto" turns IPv6 on if there is an IPv6 address and leaves it alone otherwise. */
   readonly ipv6: (typeof ipv6Modes)[number]
   readonly bridgeNetfilter: (typeof bridgeNetfilterModes)[number]
@@ -153,13 +192,19 @@ export const readBridgeConf = (call: Call): BridgeConf => {
     network: conf.name,
     ipamType: conf.ipam?.type,
     bridge: conf.bridge ?? defaultBridge,
-    mtu: conf.mtu || undefined,
+    mtu: conf.mtu === 'auto' ? undefined : conf.mtu || undefined,
+    mtuOf: conf.mtu === 'auto' ? 'default-routes' : 'all',
+    mtuOverhead: conf.mtuOverhead ?? 0,
     isGateway: (conf.isGateway || conf.isDefaultGateway) ?? false,
     isDefaultGateway: conf.isDefaultGateway ?? false,
     forceAddress: conf.forceAddress ?? false,
     keepAddresses: conf.keepAddresses ?? false,
     masquerade: conf.ipMasq
-      ? { backend: conf.ipMasqBackend, exempt: (conf.nonMasqueradeCIDRs ?? []).map(networkOf) }
+      ? {
+          backend: conf.ipMasqBackend,
+          exempt: (conf.nonMasqueradeCIDRs ?? []).map(networkOf),
+          dropInvalid: conf.dropInvalid ?? false,
+        }
       : undefined,
     hairpin: mode === true || mode === 'hairpin-veth',
     promiscuous: (conf.promiscMode ?? false) || mode === 'promiscuous-bridge',
@@ -172,6 +217,8 @@ export const readBridgeConf = (call: Call): BridgeConf => {
     dad: conf.enabledad ?? false,
     containerInterfaceUp: !conf.disableContainerInterface,
     portIsolation: conf.portIsolation ?? false,
+    prune: conf.prune ?? false,
+    vethPrefix: conf.vethPrefix ?? defaultVethPrefix,
     ipv6: conf.ipv6 ?? 'auto',
     bridgeNetfilter: conf.bridgeNetfilter ?? 'off',
     mac: requestedMac(conf, call),

@@ -8,9 +8,10 @@ import type { Cidr } from '../../src/ip/cidr'
 import { addrList } from '../../src/netlink/addr'
 import { linkByName, linkDel, linkList } from '../../src/netlink/link'
 import { NETLINK_ROUTE, NetlinkSocket, withNetlink } from '../../src/netlink/socket'
+import { type AttachmentID, parseAlias } from '../../src/netlink/veth-alias'
 import { insideNetns, NetnsError } from '../../src/netns/netns'
 import { type BridgeConf, readBridgeConf } from './config'
-import { type AttachmentID, findHostVeth, parseAlias } from './veth'
+import { findHostVeth } from './veth'
 
 const idOf = (call: Call, { network }: BridgeConf): AttachmentID => {
   const { containerID, ifName } = call.env
@@ -48,9 +49,9 @@ const deleteInContainer = (call: Call): Cidr[] => {
 }
 
 /** Deletes the host's end, where the namespace is out of reach or the container's end was renamed. */
-const deleteOnHost = (id: AttachmentID): void =>
+const deleteOnHost = (id: AttachmentID, { vethPrefix }: BridgeConf): void =>
   withNetlink(NETLINK_ROUTE, nl => {
-    const link = findHostVeth(nl, id)
+    const link = findHostVeth(nl, id, vethPrefix)
     if (link) linkDel(nl, link)
   })
 
@@ -83,6 +84,10 @@ const removeRules = async (call: Call, conf: BridgeConf, addresses: readonly Cid
   await removeMasquerade(id, known.length === 0 && hasSibling(id) ? undefined : known)
 }
 
+const removeGuards = async (call: Call, conf: BridgeConf): Promise<void> => {
+  if (conf.masquerade?.dropInvalid) (await import('./drop-invalid.js')).allowInvalid(idOf(call, conf))
+}
+
 const removeMacCheck = async (call: Call, conf: BridgeConf): Promise<void> => {
   if (!conf.macSpoofCheck) return
   const { uncheckMac } = await import('./mac-spoof.js')
@@ -98,7 +103,7 @@ export const del = async (call: Call): Promise<void> => {
       endStep('link')
     },
     () => {
-      if (addresses.length === 0) deleteOnHost(idOf(call, conf))
+      if (addresses.length === 0) deleteOnHost(idOf(call, conf), conf)
     },
     async () => {
       if (conf.ipamType) await delegate(call, conf.ipamType, 'DEL')
@@ -108,6 +113,10 @@ export const del = async (call: Call): Promise<void> => {
       await removeRules(call, conf, addresses)
       endStep('masquerade')
     },
+    () => removeGuards(call, conf),
     () => removeMacCheck(call, conf),
+    async () => {
+      if (conf.prune) await (await import('./prune.js')).pruneBridge(conf)
+    },
   ])
 }

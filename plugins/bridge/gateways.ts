@@ -1,14 +1,24 @@
 import { CniError, ErrorCode } from '../../src/cni/error'
 import type { Result } from '../../src/cni/result'
+import { warn } from '../../src/host/log'
 import { trySysctl } from '../../src/host/sysctl'
 import type { Undo } from '../../src/host/undo'
 import { type Family, isLinkLocal } from '../../src/ip/addr'
-import { type Cidr, cidrEquals, cidrOverlaps, everywhere, firstHost, formatCidr } from '../../src/ip/cidr'
-import { addrAdd, addrDel, addrList } from '../../src/netlink/addr'
+import {
+  type Cidr,
+  cidrContains,
+  cidrEquals,
+  cidrOverlaps,
+  everywhere,
+  firstHost,
+  formatCidr,
+} from '../../src/ip/cidr'
+import { addrAdd, addrDel, addrList, peerAddrs } from '../../src/netlink/addr'
 import { type Link, linkList } from '../../src/netlink/link'
 import { NETLINK_ROUTE, type NetlinkSocket, withNetlink } from '../../src/netlink/socket'
+import { parseAlias } from '../../src/netlink/veth-alias'
 import type { BridgeConf } from './config'
-import { halfMadeGroup } from './veth'
+import { isGatewayPort } from './veth'
 
 /**
  * Completes an IPAM result as the reference does: every address is the container's, its gateway is the first
@@ -46,30 +56,76 @@ const inTheWay = (found: Cidr, wanted: Cidr): boolean => {
   return wanted.addr.family === 4 || (!isLinkLocal(found.addr) && cidrOverlaps(found, wanted))
 }
 
+/** Where gateway addresses go, and whose they are. */
+export type GatewayPlace = {
+  /** The bridge, or its interface in a VLAN; undefined is one that is yet to be made. */
+  readonly link: Link | undefined
+  readonly bridge: Link | undefined
+  /** The port of the container they are for. */
+  readonly port: Link | undefined
+}
+
+/** The addresses of an interface that are in the way of a gateway it is to have. */
+const conflictsOf = (nl: NetlinkSocket, link: Link, gateways: readonly Cidr[]) => {
+  const found = addrList(nl, { index: link.index }).map(({ cidr }) => cidr)
+  const isFound = (gateway: Cidr) => found.some(cidr => cidrEquals(cidr, gateway))
+  const others = found.filter(cidr => !gateways.some(gateway => cidrEquals(cidr, gateway)))
+  const conflicts = gateways.flatMap(wanted =>
+    others.filter(other => inTheWay(other, wanted)).map(other => ({ found: other, wanted })),
+  )
+  return { missing: gateways.filter(gateway => !isFound(gateway)), conflicts }
+}
+
 /**
- * Compares an interface's addresses with the gateways it is to have, and changes nothing; undefined is an interface
- * that is yet to be made. Throws if there is another address in the way and it may not be replaced.
+ * Compares an interface's addresses with the gateways it is to have, and changes nothing. Throws if there is another
+ * address in the way that may neither stay nor be replaced.
  */
 export const planGateways = (
   nl: NetlinkSocket,
-  link: Link | undefined,
+  place: GatewayPlace,
   gateways: readonly Cidr[],
   conf: BridgeConf,
 ): GatewayPlan => {
+  const { link } = place
   if (!link || gateways.length === 0) return { missing: gateways, replaced: [] }
-  const found = addrList(nl, { index: link.index }).map(({ cidr }) => cidr)
-  const missing = gateways.filter(gateway => !found.some(cidr => cidrEquals(cidr, gateway)))
-  const others = found.filter(cidr => !gateways.some(gateway => cidrEquals(cidr, gateway)))
-  if (conf.keepAddresses) return { missing, replaced: [] }
-  const replaced = new Set<Cidr>()
-  for (const gateway of missing) {
-    for (const cidr of others.filter(other => inTheWay(other, gateway))) {
-      if (!conf.forceAddress) throw otherAddress(nl, link, { found: cidr, wanted: gateway }, conf)
-      replaced.add(cidr)
-    }
+  const { missing, conflicts } = conflictsOf(nl, link, gateways)
+  const urgent = conflicts.filter(({ wanted }) => missing.includes(wanted))
+  if (conf.keepAddresses === 'while-used') {
+    return planWhileUsed(nl, { ...place, link }, { missing, conflicts })
   }
-  return { missing, replaced: [...replaced] }
+  const [first] = urgent
+  if (!first || conf.keepAddresses) return { missing, replaced: [] }
+  if (!conf.forceAddress) throw otherAddress(link, first, otherPorts(nl, place), conf)
+  for (const address of foundOf(urgent)) {
+    const users = usersOf(nl, address, place)
+    if (users.length === 0) continue
+    warn(`"${link.name}" gives up ${formatCidr(address)}, the gateway of ${describePorts(users)}`)
+  }
+  return { missing, replaced: foundOf(urgent) }
 }
+
+/** Replaces addresses no container is left for, also those that were kept by earlier ADDs, and keeps the others. */
+const planWhileUsed = (
+  nl: NetlinkSocket,
+  place: GatewayPlace & { link: Link },
+  { missing, conflicts }: { missing: readonly Cidr[]; conflicts: readonly Conflict[] },
+): GatewayPlan => {
+  const replaced: Cidr[] = []
+  for (const address of foundOf(conflicts)) {
+    const users = usersOf(nl, address, place)
+    if (users.length === 0) replaced.push(address)
+    else if (missing.length > 0)
+      warn(
+        `"${place.link.name}" keeps ${formatCidr(address)} beside ${missing.map(formatCidr).join(', ')} ` +
+          `as long as there is a container for it: ${describePorts(users)}`,
+      )
+  }
+  return { missing, replaced }
+}
+
+type Conflict = { readonly found: Cidr; readonly wanted: Cidr }
+
+const foundOf = (conflicts: readonly Conflict[]): Cidr[] => [...new Set(conflicts.map(({ found }) => found))]
 
 /** Carries a plan out. Only a replaced address comes back with `undo`: a new one may be in use by then. */
 export const applyGateways = (nl: NetlinkSocket, link: Link, plan: GatewayPlan, undo: Undo): void => {
@@ -91,22 +147,47 @@ export const applyGateways = (nl: NetlinkSocket, link: Link, plan: GatewayPlan, 
   if (plan.missing.length > 0) trySysctl(`net/ipv6/conf/${link.name}/accept_ra`, '0')
 }
 
+/** The bridge's ports but the one of the container that is being added, and those that a VLAN's gateway is behind. */
+const otherPorts = (nl: NetlinkSocket, { bridge, port }: GatewayPlace): Link[] => {
+  if (!bridge) return []
+  return linkList(nl, bridge.index).filter(
+    other => other.index !== port?.index && !isGatewayPort(other, bridge),
+  )
+}
+
+/** The ports of containers that have an address of the subnet, and so perhaps this one as their gateway. */
+const usersOf = (nl: NetlinkSocket, subnet: Cidr, place: GatewayPlace): Link[] =>
+  otherPorts(nl, place).filter(port => {
+    if (port.kind !== 'veth') return false
+    const addresses = peerAddrs(nl, port)
+    // Where nothing can be learned the container counts.
+    return addresses?.some(({ addr }) => cidrContains(subnet, addr)) ?? true
+  })
+
+const portsNamed = 3
+
+/** How many ports there are, with the containers of the first of them. */
+const describePorts = (ports: readonly Link[]): string => {
+  const containers = ports.flatMap(({ alias }) => parseAlias(alias)?.containerID ?? [])
+  const named = containers.slice(0, portsNamed)
+  const more = containers.length > named.length ? ', …' : ''
+  return `${ports.length} port(s)${named.length > 0 ? ` (${named.join(', ')}${more})` : ''}`
+}
+
 const otherAddress = (
-  nl: NetlinkSocket,
   link: Link,
-  { found, wanted }: { found: Cidr; wanted: Cidr },
+  { found, wanted }: Conflict,
+  ports: readonly Link[],
   conf: BridgeConf,
 ): CniError => {
   const doing = conf.vlan === 0 ? 'set bridge addr' : 'set vlan interface for bridge with addr'
-  // The port of the container that is being added does not count.
-  const others = linkList(nl, link.index).filter(({ group }) => group !== halfMadeGroup)
-  const ports = conf.vlan === 0 ? ` and ${others.length} port(s)` : ''
   return new CniError(
     ErrorCode.internal,
     `failed to ${doing}: "${link.name}" already has an IP address different from ${formatCidr(wanted)}`,
     {
       details:
-        `it has ${formatCidr(found)}${ports}; set "forceAddress": true to replace it, ` +
+        `it has ${formatCidr(found)} and ${describePorts(ports)}; set "forceAddress": true to replace it, ` +
+        `"keepAddresses": "while-used" to keep it as long as a container needs it, ` +
         `or remove it once no container uses it: ip addr del ${formatCidr(found)} dev ${link.name}`,
     },
   )

@@ -4,8 +4,9 @@ import { runAll } from '../../src/cni/error'
 import type { Call } from '../../src/cni/plugin'
 import { type Link, linkDel, linkList } from '../../src/netlink/link'
 import { NETLINK_ROUTE, NetlinkSocket } from '../../src/netlink/socket'
+import { parseAlias } from '../../src/netlink/veth-alias'
 import { type BridgeConf, readBridgeConf } from './config'
-import { halfMadeGroup, parseAlias } from './veth'
+import { halfMadeGroup } from './veth'
 
 /**
  * Is it a host veth of this network whose attachment the runtime does not know? Also one on the network's bridge that
@@ -44,6 +45,10 @@ export const gc = async (call: Call): Promise<void> => {
   await runAll([
     () => deleteStaleVeths(conf, valid),
     async () => (await import('./masquerade-removal.js')).collectMasquerade(conf.network, valid),
+    async () => {
+      if (conf.prune) await (await import('./prune.js')).pruneBridge(conf)
+    },
+    async () => (await import('./drop-invalid.js')).collectGuards(conf.network, valid),
     // After the veths: a check stays as long as there is one for it.
     async () => (await import('./mac-spoof.js')).collectMacChecks(),
     async () => {

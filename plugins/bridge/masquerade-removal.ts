@@ -11,7 +11,7 @@ import {
 } from '../../src/netfilter/masquerade-nftables'
 import { containerChain } from '../../src/netfilter/names'
 import { ifNftables } from '../../src/netfilter/nft/socket'
-import type { AttachmentID } from './veth'
+import type { AttachmentID } from '../../src/netlink/veth-alias'
 
 const families: readonly Family[] = [4, 6]
 

@@ -69,6 +69,7 @@ export const setupMasquerade = async (
 ): Promise<void> => {
   if (!conf.masquerade || result.ips.length === 0) return
   const masquerade = masqueradeOf(call, conf, result)
+  if (conf.masquerade.dropInvalid) (await import('./drop-invalid.js')).dropInvalid(masquerade, undo)
   const named = namedBackend(conf)
   try {
     await setupWith(named ?? defaultBackend(), masquerade, undo)
@@ -87,6 +88,13 @@ export const missingMasquerade = async (
 ): Promise<string[]> => {
   if (!conf.masquerade || expected.ips.length === 0) return []
   const masquerade = masqueradeOf(call, conf, expected)
+  const unguarded = conf.masquerade.dropInvalid
+    ? (await import('./drop-invalid.js')).missingGuards(masquerade)
+    : []
+  return [...unguarded, ...(await missingRules(conf, masquerade))]
+}
+
+const missingRules = async (conf: BridgeConf, masquerade: Masquerade): Promise<string[]> => {
   const named = namedBackend(conf)
   if (named) return (await load[named]()).missing(masquerade)
   // ADD may have found another default than there is now, where iptables came or went since.
@@ -98,6 +106,7 @@ export const missingMasquerade = async (
 /** Throws code 50 with the reason if the backend that ADD would use can't be used. */
 export const probeMasquerade = async (conf: BridgeConf): Promise<void> => {
   if (!conf.masquerade) return
+  if (conf.masquerade.dropInvalid) (await import('./nftables.js')).probeNftables()
   const named = namedBackend(conf)
   if (!named && ((await isUsable('iptables')) || (await isUsable('nftables')))) return
   await (await load[named ?? defaultBackend()]()).probe()

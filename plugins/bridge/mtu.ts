@@ -1,7 +1,8 @@
 import { IFF_LOOPBACK, IFF_POINTOPOINT, IFF_UP, type Link } from '../../src/netlink/link'
+import { type ListedRoute, RT_TABLE_MAIN } from '../../src/netlink/route'
 
 /** Below this kubenet refused to go: every IPv4 host takes a datagram this long (RFC 791). */
-const leastMtu = 576
+export const leastMtu = 576
 
 const isUplink = (link: Link, bridge: string): boolean =>
   (link.flags & IFF_UP) !== 0 &&
@@ -22,4 +23,16 @@ export const minMtu = (links: readonly Link[], bridge: string): number | undefin
   )
   if (uplinks.length === 0) return undefined
   return Math.max(leastMtu, Math.min(...uplinks.map(({ mtu }) => mtu)))
+}
+
+/** The least MTU of the interfaces that default routes lead over; undefined where there is no default route. */
+export const defaultRouteMtu = (
+  links: readonly Link[],
+  routes: readonly ListedRoute[],
+): number | undefined => {
+  const over = new Set(
+    routes.filter(({ dst, table }) => dst.prefix === 0 && table === RT_TABLE_MAIN).map(({ index }) => index),
+  )
+  const mtus = links.filter(({ index }) => over.has(index)).map(({ mtu }) => mtu)
+  return mtus.length === 0 ? undefined : Math.min(...mtus)
 }

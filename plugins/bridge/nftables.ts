@@ -5,7 +5,8 @@ import { notReady, saidBy } from './not-ready'
 
 const absent = {
   message: 'this kernel has no nf_tables',
-  details: 'load the module nf_tables, or leave "ipMasqBackend": "nftables" and "macspoofchk" out',
+  details:
+    'load the module nf_tables, or leave "ipMasqBackend": "nftables", "macspoofchk" and "dropInvalid" out',
 }
 
 /** Runs `work` with a socket to nf_tables. Throws code 999 if the kernel has none. */

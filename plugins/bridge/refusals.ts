@@ -8,6 +8,7 @@ import type { Result } from '../../src/cni/result'
 import { parseMac } from '../../src/ip/mac'
 import type { BridgeConf } from './config'
 import { namedBackend } from './masquerade'
+import { isVethPrefix, longestVethPrefix } from './veth'
 import { vlanInterfaceName } from './vlan-gateway'
 
 /** The least MTU of a link that carries IPv4 (RFC 791) or IPv6 (RFC 8200), and the most a veth takes (veth.c). */
@@ -42,6 +43,14 @@ const refuseName = (conf: BridgeConf): void => {
   }
 }
 
+const refuseVethPrefix = ({ vethPrefix }: BridgeConf): void => {
+  if (isVethPrefix(vethPrefix)) return
+  throw invalid(
+    `"vethPrefix": no interface can be called "${vethPrefix}…"`,
+    `it may have ${longestVethPrefix} characters at most: letters, digits, ".", "_" and "-"`,
+  )
+}
+
 const refuseMac = ({ mac }: BridgeConf): void => {
   if (!mac || parseMac(mac.text)) return
   const code = mac.source === 'CNI_ARGS' ? ErrorCode.invalidEnvironment : ErrorCode.invalidNetworkConfig
@@ -53,6 +62,7 @@ export const refuseUnusable = (conf: BridgeConf): void => {
   refuseContradictions(conf)
   refuseMtu(conf)
   refuseName(conf)
+  refuseVethPrefix(conf)
   refuseMac(conf)
   namedBackend(conf)
 }

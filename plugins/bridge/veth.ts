@@ -10,38 +10,32 @@ import { formatMac, type Mac } from '../../src/ip/mac'
 import { NetlinkError } from '../../src/netlink/error'
 import { bridgePortSet, type Link, linkByName, linkDel, linkSet, vethAdd } from '../../src/netlink/link'
 import { NETLINK_ROUTE, NetlinkSocket, withNetlink } from '../../src/netlink/socket'
+import { type AttachmentID, formatAlias } from '../../src/netlink/veth-alias'
 import { insideNetns, type Netns } from '../../src/netns/netns'
+import { defaultVethPrefix } from './config'
 
-/** What identifies an attachment on a host. */
-export type AttachmentID = { readonly network: string; readonly containerID: string; readonly ifName: string }
-
-const namePrefix = 'veth'
 const nameDigits = 8
+/** How long the beginning of a host veth's name may be: the kernel has room for 15 bytes. */
+export const longestVethPrefix = 15 - nameDigits
 const attempts = 10
 
 /** The IFLA_GROUP of a veth that is being made; a finished one is in the default group, 0. */
 export const halfMadeGroup = 0x6b6e
 
-const aliasPrefix = 'cni'
+/** The alias of the bridge's port that leads to the interface with the gateways of a VLAN. */
+export const gatewayAlias = (vlanInterface: string): string => `gateway ${vlanInterface}`
 
-/** The alias of a host veth: "cni <network> <containerID> <ifname>". None of the three can hold a blank. */
-export const formatAlias = ({ network, containerID, ifName }: AttachmentID): string =>
-  `${aliasPrefix} ${network} ${containerID} ${ifName}`
-
-/** The attachment an alias names; undefined for an alias that is not ours. */
-export const parseAlias = (alias: string): AttachmentID | undefined => {
-  const [prefix, network, containerID, ifName, ...rest] = alias.split(' ')
-  if (prefix !== aliasPrefix || !network || !containerID || !ifName || rest.length > 0) return undefined
-  return { network, containerID, ifName }
-}
+/** Is it such a port of the bridge? */
+export const isGatewayPort = ({ alias }: Link, bridge: Link): boolean =>
+  alias.startsWith(gatewayAlias(`${bridge.name}.`))
 
 /** A name for a port of a bridge, made from what it is for. */
-export const vethName = (purpose: string): string =>
-  namePrefix + platform.sha512Hex(purpose).slice(0, nameDigits)
+export const vethName = (purpose: string, prefix = defaultVethPrefix): string =>
+  prefix + platform.sha512Hex(purpose).slice(0, nameDigits)
 
 /** The name of an attachment's host veth: the same for every ADD, unless another interface has it. */
-export const hostVethName = ({ containerID, ifName }: AttachmentID, attempt = 0): string =>
-  vethName(`${containerID}\n${ifName}${attempt === 0 ? '' : `\n${attempt}`}`)
+export const hostVethName = ({ containerID, ifName }: AttachmentID, attempt = 0, prefix?: string): string =>
+  vethName(`${containerID}\n${ifName}${attempt === 0 ? '' : `\n${attempt}`}`, prefix)
 
 /**
  * The MAC of a bridge's port, made from hex digits. It is as high as MACs go: a bridge that has none of its own takes
@@ -49,15 +43,26 @@ export const hostVethName = ({ containerID, ifName }: AttachmentID, attempt = 0)
  */
 export const portMac = (hex: string): Mac => formatMac(Buffer.from(`fe${hex.slice(0, 10)}`, 'hex'))
 
-/** The host's end of an attachment's veth, whatever its name had to be; undefined if there is none. */
-export const findHostVeth = (nl: NetlinkSocket, id: AttachmentID): Link | undefined => {
+/**
+ * The host's end of an attachment's veth, whatever its name had to be; undefined if there is none. Looks for names
+ * that begin with `prefix`, and for those that begin as they do without a configured one.
+ */
+export const findHostVeth = (nl: NetlinkSocket, id: AttachmentID, prefix: string): Link | undefined => {
   const alias = formatAlias(id)
-  for (let attempt = 0; attempt <= attempts; attempt++) {
-    const link = linkByName(nl, hostVethName(id, attempt))
-    if (link?.kind === 'veth' && link.alias === alias) return link
+  // No interface has a name that the kernel refuses.
+  const prefixes = new Set([prefix, defaultVethPrefix].filter(isVethPrefix))
+  for (const one of prefixes) {
+    for (let attempt = 0; attempt <= attempts; attempt++) {
+      const link = linkByName(nl, hostVethName(id, attempt, one))
+      if (link?.kind === 'veth' && link.alias === alias) return link
+    }
   }
   return undefined
 }
+
+/** Can the names of interfaces begin with it? */
+export const isVethPrefix = (text: string): boolean =>
+  text.length <= longestVethPrefix && /^[a-zA-Z0-9_.-]+$/.test(text)
 
 /** Where an attachment's veth goes and what its port may do. */
 export type VethRequest = {
@@ -67,6 +72,7 @@ export type VethRequest = {
   readonly mtu: number
   readonly containerMac: Mac
   readonly hostMac: Mac
+  readonly namePrefix: string
   readonly hairpin: boolean
   readonly isolated: boolean
 }
@@ -116,9 +122,9 @@ export const finishVeth = (nl: NetlinkSocket, host: Link): void => linkSet(nl, h
 
 /** Creates the veth pair under a name that is free, and answers the name of the host's end. */
 const createPair = (nl: NetlinkSocket, request: VethRequest): string => {
-  const { id, netns, bridge, mtu } = request
+  const { id, netns, bridge, mtu, namePrefix } = request
   for (let attempt = 0; ; ) {
-    const name = hostVethName(id, attempt)
+    const name = hostVethName(id, attempt, namePrefix)
     try {
       vethAdd(nl, {
         host: { name, mac: request.hostMac, mtu, master: bridge.index, group: halfMadeGroup },

@@ -11,7 +11,7 @@ import { type Link, linkByIndex, linkByName, linkDel, linkSet, vethAdd } from '.
 import type { NetlinkSocket } from '../../src/netlink/socket'
 import { hostMac } from './bridge-link'
 import type { BridgeConf } from './config'
-import { halfMadeGroup, portMac, vethName } from './veth'
+import { gatewayAlias, halfMadeGroup, portMac, vethName } from './veth'
 import { setPortVlans } from './vlan'
 
 /** The name of a VLAN's interface; the kernel has room for 15 bytes. */
@@ -33,7 +33,7 @@ const create = (nl: NetlinkSocket, name: string, mtu: number): void => {
 const finish = (nl: NetlinkSocket, bridge: Link, gateway: Link, conf: BridgeConf): void => {
   const port = linkByIndex(nl, gateway.peer)
   if (!port) throw new CniError(ErrorCode.internal, `"${gateway.name}" lost its port while it was being made`)
-  linkSet(nl, port, { master: bridge.index, up: true, alias: `gateway ${gateway.name}` })
+  linkSet(nl, port, { master: bridge.index, up: true, alias: gatewayAlias(gateway.name) })
   setPortVlans(nl, port, { vlan: conf.vlan, trunk: [], preserveDefaultVlan: conf.preserveDefaultVlan })
   // The host's IPv6 routes through it are ours to make, and nobody else has its addresses.
   trySysctl(`net/ipv6/conf/${gateway.name}/accept_ra`, '0')

@@ -4,13 +4,13 @@ import { type Addr, formatAddr } from '../../src/ip/addr'
 import type { Owner } from './lease'
 import type { Leases } from './leases'
 import type { Caller } from './liveness'
-import { candidates, contains, type Range, type RangeSet, rangeOf } from './range'
+import { candidates, contains, isAllocatable, type Range, type RangeSet, rangeOf } from './range'
 import { reclaim } from './reclaim'
 import { exhausted, notAvailable, refuseDuplicate, refuseUnavailable } from './refusals'
 import type { Span } from './span'
 
-/** An address that was leased, with the range it is of. */
-export type Allocation = { readonly addr: Addr; readonly range: Range }
+/** An address that was leased, with the range it is of; one that was preferred was not the next in turn. */
+export type Allocation = { readonly addr: Addr; readonly range: Range; readonly isPreferred?: boolean }
 
 /** Who addresses are for, and of what they may be. */
 export type AllocationRequest = {
@@ -20,7 +20,12 @@ export type AllocationRequest = {
   readonly rangeSets: readonly RangeSet[]
   /** Addresses asked for: each goes to the first set that contains it, one to a set. */
   readonly requested: readonly Addr[]
+  /** Never given out. */
   readonly excluded: readonly Span[]
+  /** Not given out in turn; what is excluded is among it. */
+  readonly withheld: readonly Span[]
+  /** Addresses that are given out first, where they are free; each must be one that its turn could come to. */
+  readonly preferred: readonly Addr[]
 }
 
 /** A range set, its index among the network's, and the address asked for of it. */
@@ -47,13 +52,22 @@ const takeNext = (
   const { cooldown, here, store } = leases
   const now = here.now()
   let cooling: Allocation | undefined
-  for (const candidate of candidates(set, store.lastReserved(index), request.excluded)) {
+  for (const candidate of candidates(set, store.lastReserved(index), request.withheld)) {
     const address = formatAddr(candidate.addr)
     if (leases.isTaken(address)) continue
     if (cooldown.isCooling(address, now)) cooling ??= candidate
     else if (leases.reserve(address, request.owner)) return candidate
   }
   return cooling && leases.reserve(formatAddr(cooling.addr), request.owner) ? cooling : undefined
+}
+
+/** Leases the address that is preferred over the next one in turn, if there is one and it is free. */
+const takePreferred = (leases: Leases, request: AllocationRequest, { set }: Slot): Allocation | undefined => {
+  const { preferred, withheld, owner } = request
+  const addr = preferred.find(one => isAllocatable(set, withheld, one))
+  const range = addr && rangeOf(set, addr)
+  if (!range || leases.isTaken(formatAddr(addr)) || !leases.reserve(formatAddr(addr), owner)) return undefined
+  return { addr, range, isPreferred: true }
 }
 
 const take = (leases: Leases, request: AllocationRequest, slot: Slot): Allocation => {
@@ -64,7 +78,7 @@ const take = (leases: Leases, request: AllocationRequest, slot: Slot): Allocatio
     if (range && leases.reserve(address, request.owner)) return { addr: requested, range }
     throw notAvailable(leases, slot, address)
   }
-  const next = takeNext(leases, request, slot)
+  const next = takePreferred(leases, request, slot) ?? takeNext(leases, request, slot)
   if (next) return next
   const reclaimed = reclaim(leases, request.caller, address => contains(set, address))
   const afterwards = reclaimed ? takeNext(leases, request, slot) : undefined
@@ -111,7 +125,8 @@ export const allocate = (leases: Leases, request: AllocationRequest): Allocation
   try {
     for (const slot of slots) allocations.push(forSlot(slot, () => take(leases, request, slot)))
     leases.store.sync()
-    for (const [index, { addr }] of allocations.entries()) leases.setLastReserved(index, formatAddr(addr))
+    for (const [index, { addr, isPreferred }] of allocations.entries())
+      if (!isPreferred) leases.setLastReserved(index, formatAddr(addr))
     return allocations
   } catch (error) {
     giveBack(leases, allocations)

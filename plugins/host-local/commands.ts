@@ -12,7 +12,15 @@ import type { Leases } from './leases'
 import { changeLeases, giveBack, holdingOf, ownerOf, readLeases, roomsOf } from './network'
 import { rangeOf } from './range'
 import { readResolvConf } from './resolv-conf'
+import type { Span } from './span'
 import { refuseFull } from './usage'
+
+/** What is remembered of the pod, if it is to get its address again. */
+const stickyPodOf = async (call: Call, conf: HostLocalConf) => {
+  if (conf.stickyPod === undefined) return undefined
+  const { StickyPod } = await import('./sticky.js')
+  return new StickyPod(conf, conf.stickyPod, call.env.ifName)
+}
 
 export const add = async (call: Call, undo: Undo): Promise<Result> => {
   const conf = readHostLocalConf(call)
@@ -21,13 +29,32 @@ export const add = async (call: Call, undo: Undo): Promise<Result> => {
   const owner = ownerOf(call)
   const { containerID } = owner
   const netns = call.netns && { path: call.netns.path, dev: call.netns.dev, ino: call.netns.ino }
-  const allocations = await changeLeases(rooms, leases => {
-    const allocated = allocate(leases, { ...conf, owner, caller: { containerID, netns } })
-    const addresses = allocated.map(({ addr }) => formatAddr(addr))
-    undo.add(`give back ${addresses.join(', ')}`, () => giveBack(rooms, owner, addresses))
-    leases.note(owner, [...(leases.of(owner)?.addresses ?? []), ...addresses], netns)
-    return allocated
-  })
+  const take = (avoided: readonly Span[]) =>
+    changeLeases(rooms, async leases => {
+      if (leases.isNew) (await import('./rebuild.js')).rebuildLeases(leases, conf)
+      const sticky = await stickyPodOf(call, conf)
+      const preferred = sticky?.addresses() ?? []
+      const withheld = [...conf.withheld, ...avoided]
+      const allocated = allocate(leases, {
+        ...conf,
+        withheld,
+        preferred,
+        owner,
+        caller: { containerID, netns },
+      })
+      const addresses = allocated.map(({ addr }) => formatAddr(addr))
+      undo.add(`give back ${addresses.join(', ')}`, () => giveBack(rooms, owner, addresses))
+      leases.note(owner, [...(leases.of(owner)?.addresses ?? []), ...addresses], netns)
+      sticky?.note(addresses)
+      return allocated
+    })
+  const allocations =
+    conf.probe === undefined
+      ? await take([])
+      : await (await import('./probe.js')).takeUnused(
+          { probe: conf.probe, requested: conf.requested },
+          { take, giveBack: addresses => giveBack(rooms, owner, addresses) },
+        )
   const ips = allocations.map(({ addr, range }) => ({
     address: { addr, prefix: range.subnet.prefix },
     gateway: range.gateway,
@@ -99,7 +126,7 @@ export const status = async (call: Call): Promise<void> => {
   const rooms = roomsOf(conf)
   try {
     await readLeases(rooms, leases => {
-      for (const set of conf.rangeSets) refuseFull(leases, set, conf.excluded)
+      for (const set of conf.rangeSets) refuseFull(leases, set, conf.withheld)
     })
   } catch (error) {
     if (error instanceof CniError && error.code === ErrorCode.pluginNotAvailable) throw error

@@ -53,9 +53,25 @@ export const hostLocalSchema = () =>
         exclude: v.optional(
           v.pipe(
             v.array(v.string()),
-            v.description(
-              'Never given out unless asked for: addresses, networks or spans "10.1.2.3-10.1.2.9"',
-            ),
+            v.description('Never given out: addresses, networks or spans "10.1.2.3-10.1.2.9"'),
+          ),
+        ),
+        staticRanges: v.optional(
+          v.pipe(
+            v.array(v.string()),
+            v.description('What of the ranges only those get who ask for an address; written like "exclude"'),
+          ),
+        ),
+        sticky: v.optional(
+          v.pipe(
+            v.picklist(['pod']),
+            v.description('Give a pod of a name that was there before its address again, if that is free'),
+          ),
+        ),
+        probe: v.optional(
+          v.pipe(
+            v.string(),
+            v.description('Interface on which is asked whether an address is in use before it is given out'),
           ),
         ),
         cooldownSeconds: v.optional(
@@ -81,7 +97,14 @@ export type HostLocalConf = {
   readonly rangeSets: readonly RangeSet[]
   /** The addresses asked for by the runtime or user, each once. */
   readonly requested: readonly Addr[]
+  /** Never given out. */
   readonly excluded: readonly Span[]
+  /** Not given out in turn: what is excluded, and what is only for those who ask. */
+  readonly withheld: readonly Span[]
+  /** The pod, "<namespace>/<name>", whose address is given to the next of that name; undefined if that is not wanted. */
+  readonly stickyPod: string | undefined
+  /** The interface to ask on for addresses in use; undefined: nobody is asked. */
+  readonly probe: string | undefined
   readonly routes: readonly Route[]
   readonly resolvConf: string | undefined
   /** How long an address that was given back is left alone while there are others; 0: not at all. */
@@ -99,8 +122,7 @@ const parseRequested = (text: string): Addr => {
 }
 
 /** The address that CNI_ARGS asks for. */
-const requestedInArgs = (args: string): Addr[] => {
-  const text = readCniArgs(args, ['IP']).IP
+const requestedInArgs = (text: string | undefined): Addr[] => {
   if (!text) return []
   const parsed = parseEither(text)
   if (parsed) return [parsed]
@@ -109,6 +131,15 @@ const requestedInArgs = (args: string): Addr[] => {
     `ARGS: error parsing value of pair "IP=${text}": invalid IP address ${text}`,
   )
 }
+
+/** What of CNI_ARGS counts; with `named` it may name a pod without `IgnoreUnknown`. */
+const readArgs = (text: string, named: boolean): { ip: string | undefined; pod: string | undefined } => {
+  const known = named ? (['IP', 'K8S_POD_NAMESPACE', 'K8S_POD_NAME'] as const) : (['IP'] as const)
+  const { IP, K8S_POD_NAMESPACE: namespace, K8S_POD_NAME: name } = readCniArgs<ArgKey>(text, known)
+  return { ip: IP, pod: named && namespace && name ? `${namespace}/${name}` : undefined }
+}
+
+type ArgKey = 'IP' | 'K8S_POD_NAMESPACE' | 'K8S_POD_NAME'
 
 const unique = (addrs: readonly Addr[]): Addr[] => [
   ...new Map(addrs.map(entry => [formatAddr(entry), entry])).values(),
@@ -119,8 +150,9 @@ export const readHostLocalConf = (call: Call): HostLocalConf => {
   const conf = parseBySchema(hostLocalSchema(), call.raw, 'host-local')
   const { ipam } = conf
   if (!ipam) throw invalid("IPAM config missing 'ipam' key")
+  const args = readArgs(call.env.args, ipam.sticky !== undefined)
   const requested = [
-    ...requestedInArgs(call.env.args),
+    ...requestedInArgs(args.ip),
     ...(conf.args?.cni?.ips ?? []).map(parseRequested),
     ...(conf.runtimeConfig?.ips ?? []).map(parseRequested),
   ]
@@ -139,12 +171,16 @@ export const readHostLocalConf = (call: Call): HostLocalConf => {
     if (other >= 0) throw invalid(`range set ${i} overlaps with ${other}`)
   })
 
+  const excluded = (ipam.exclude ?? []).map(text => parseSpan(text, 'exclude'))
   return {
     network: conf.name,
     dataDir: ipam.dataDir ?? defaultDataDir,
     rangeSets: sets,
     requested: unique(requested),
-    excluded: (ipam.exclude ?? []).map(parseSpan),
+    excluded,
+    withheld: [...excluded, ...(ipam.staticRanges ?? []).map(text => parseSpan(text, 'staticRanges'))],
+    stickyPod: args.pod,
+    probe: ipam.probe,
     routes: ipam.routes ?? [],
     resolvConf: ipam.resolvConf,
     cooldownSeconds: ipam.cooldownSeconds,

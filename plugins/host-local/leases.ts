@@ -15,6 +15,9 @@ export type Rooms = {
   readonly here: Here
 }
 
+/** Is it the name of a lease, or of what every lease leaves behind? */
+const isOfLeases = (name: string): boolean => isLeaseName(name) || name.startsWith('last_reserved_ip.')
+
 /** How many addresses are looked for one by one. The next in turn is most often free, and a folder may be large. */
 const mostProbes = 16
 
@@ -51,6 +54,11 @@ export class Leases {
     if (this.#names || this.#probes >= mostProbes) return this.#allNames().has(address)
     this.#probes++
     return this.store.isThere(address)
+  }
+
+  /** Has nothing ever been leased here, as far as the folder tells? */
+  get isNew(): boolean {
+    return this.#reading !== undefined && ![...this.#allNames()].some(isOfLeases)
   }
 
   /** How many names the folder has: there can't be more leases. */

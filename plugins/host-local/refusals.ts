@@ -5,6 +5,7 @@ import type { Leases } from './leases'
 import { endedHoldings } from './liveness'
 import { contains, formatRangeSet, rangeOf } from './range'
 import { reclaim } from './reclaim'
+import { inSpan } from './span'
 import { formatUsage, leasedIn } from './usage'
 
 const holderOf = ({ store }: Leases, address: string): string => {
@@ -23,14 +24,23 @@ export const notAvailable = (leases: Leases, { set }: Slot, address: string): Cn
     { details: `leased ${holderOf(leases, address)}` },
   )
 
-/** Throws if the address asked for is the gateway, or leased to somebody who may be alive. */
-export const refuseUnavailable = (leases: Leases, { caller }: AllocationRequest, slot: Slot): void => {
+/** Throws if the address asked for is the gateway, excluded, or leased to somebody who may be alive. */
+export const refuseUnavailable = (
+  leases: Leases,
+  { caller, excluded }: AllocationRequest,
+  slot: Slot,
+): void => {
   const { requested, set } = slot
   if (!requested) return
   const address = formatAddr(requested)
   const gateway = rangeOf(set, requested)?.gateway
   if (gateway && addrEquals(gateway, requested)) {
     throw new CniError(ErrorCode.invalidNetworkConfig, `requested ip ${address} is subnet's gateway`)
+  }
+  if (excluded.some(span => inSpan(span, requested))) {
+    throw new CniError(ErrorCode.invalidNetworkConfig, `requested ip ${address} is excluded`, {
+      details: 'it is among "exclude"; "staticRanges" has addresses for those who ask',
+    })
   }
   if (!leases.isTaken(address)) return
   reclaim(leases, caller, other => other === address)
@@ -61,14 +71,14 @@ export const refuseDuplicate = (
 const namedInError = 3
 
 /** The failure of a set that has no address left; its details say how many are in use, and by whom for longest. */
-export const exhausted = (leases: Leases, { excluded }: AllocationRequest, { set }: Slot): CniError => {
-  const used = leasedIn(leases, set, excluded)
+export const exhausted = (leases: Leases, { withheld }: AllocationRequest, { set }: Slot): CniError => {
+  const used = leasedIn(leases, set, withheld)
   const oldest = used
     .map(address => ({ address, time: leases.store.madeAt(address) }))
     .sort((a, b) => a.time - b.time)
     .slice(0, namedInError)
     .map(({ address }) => `${address} ${holderOf(leases, address)}`)
-  const details = [formatUsage(used.length, set, excluded), `the oldest leases: ${oldest.join('; ')}`]
+  const details = [formatUsage(used.length, set, withheld), `the oldest leases: ${oldest.join('; ')}`]
   return new CniError(
     ErrorCode.tryAgainLater,
     `no IP addresses available in range set: ${formatRangeSet(set)}`,

@@ -14,8 +14,8 @@ export const spansOverlap = (a: Span, b: Span): boolean => inSpan(a, b.start) ||
 /** The span as errors show it: "10.1.2.1-10.1.2.254". */
 export const formatSpan = (span: Span): string => `${formatAddr(span.start)}-${formatAddr(span.end)}`
 
-/** Reads what is to be excluded: an address, a network, or "first-last". Throws code 7. */
-export const parseSpan = (text: string): Span => {
+/** Reads an entry of the list `key`: an address, a network, or "first-last". Throws code 7. */
+export const parseSpan = (text: string, key: string): Span => {
   const network = parseCidr(text)
   if (network) return { start: networkOf(network).addr, end: lastAddr(network) }
   const [first = '', last = first, ...rest] = text.split('-')
@@ -25,7 +25,7 @@ export const parseSpan = (text: string): Span => {
   if (inOrder && rest.length === 0) return { start, end }
   throw new CniError(
     ErrorCode.invalidNetworkConfig,
-    `"exclude": ${JSON.stringify(text)} is no address, network or span "first-last"`,
+    `"${key}": ${JSON.stringify(text)} is no address, network or span "first-last"`,
   )
 }
 

@@ -1,7 +1,7 @@
 import * as v from 'valibot'
 import { CniError, ErrorCode } from '../../src/cni/error'
 import type { Call } from '../../src/cni/plugin'
-import { cidr, commonEntries, mac, parseBySchema } from '../../src/cni/schema'
+import { cidr, commonEntries, integer, mac, parseBySchema } from '../../src/cni/schema'
 import { type Cidr, cidrContains, formatCidr, isNetwork, parseCidr } from '../../src/ip/cidr'
 
 const defaultBridge = 'cbr0'
@@ -34,9 +34,17 @@ export const kubenetSchema = () =>
     ),
     mtu: v.optional(
       v.pipe(
-        v.number(),
-        v.integer(),
-        v.description('MTU of pods and bridge; default: the least of the host’s interfaces'),
+        v.union([v.pipe(v.number(), v.integer()), v.literal('auto')]),
+        v.description(
+          'MTU of pods and bridge; default: the least of the host’s interfaces; "auto": of those that its ' +
+            'default routes lead over',
+        ),
+      ),
+    ),
+    mtuOverhead: v.optional(
+      v.pipe(
+        integer(0, 1500),
+        v.description('Bytes that a tunnel needs: an MTU that is not given is less by them'),
       ),
     ),
     hairpinMode: v.optional(
@@ -80,7 +88,8 @@ export type KubenetConf = {
   readonly runtimeRanges: readonly Cidr[]
   /** Networks to which nothing is masqueraded, none inside another; the pod ranges are among them. */
   readonly nonMasquerade: readonly Cidr[]
-  readonly mtu: number | undefined
+  readonly mtu: number | 'auto' | undefined
+  readonly mtuOverhead: number
   readonly hairpinMode: (typeof hairpinModes)[number]
   readonly bridge: string
   readonly dataDir: string | undefined
@@ -130,6 +139,7 @@ export const readKubenetConf = (call: Call): KubenetConf => {
     runtimeRanges: (conf.runtimeConfig?.ipRanges ?? []).flat().map(({ subnet }) => subnet),
     nonMasquerade: withoutNested([...(given.length > 0 ? given : parsed(defaultNonMasquerade)), ...podCIDRs]),
     mtu: conf.mtu || undefined,
+    mtuOverhead: conf.mtuOverhead ?? 0,
     hairpinMode: conf.hairpinMode ?? 'promiscuous-bridge',
     bridge: conf.bridge ?? defaultBridge,
     dataDir: conf.dataDir,

@@ -69,6 +69,7 @@ export const bridgeConf = (conf: KubenetConf, { masquerade }: { masquerade: bool
   type: 'bridge',
   bridge: conf.bridge,
   mtu: conf.mtu ?? 0,
+  mtuOverhead: conf.mtuOverhead,
   isGateway: true,
   hairpinMode: conf.hairpinMode,
   keepAddresses: true,

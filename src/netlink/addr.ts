@@ -1,6 +1,7 @@
 import { addrBytes, addressFamily, addrFromBytes } from '../ip/addr'
 import { type Cidr, formatCidr, lastAddr } from '../ip/cidr'
 import { NetlinkError, unlessRefused } from './error'
+import type { Link } from './link'
 import { type NetlinkSocket, NLM_F_CREATE, NLM_F_EXCL } from './socket'
 import { messageBody, putU32, readAttributes, readNumber } from './wire/attributes'
 
@@ -14,6 +15,7 @@ const IFA_ADDRESS = 1
 const IFA_LOCAL = 2
 const IFA_BROADCAST = 4
 const IFA_FLAGS = 8
+const IFA_TARGET_NETNSID = 10
 export const IFA_F_NODAD = 0x02
 export const IFA_F_DADFAILED = 0x08
 export const IFA_F_TENTATIVE = 0x40
@@ -45,12 +47,17 @@ export type LinkAddr = {
   readonly scope: number
 }
 
+/** Which addresses: of one interface, of one family, in the namespace that this one knows by a number. */
+export type AddrFilter = { index?: number; family?: 4 | 6; netnsId?: number | undefined }
+
 /** The addresses of one interface, or of all. Equivalent to: `ip addr show [dev $index]`. */
-export const addrList = (nl: NetlinkSocket, of: { index?: number; family?: 4 | 6 } = {}): LinkAddr[] => {
-  const { index, family } = of
+export const addrList = (nl: NetlinkSocket, of: AddrFilter = {}): LinkAddr[] => {
+  const { index, family, netnsId } = of
   const replies = nl.dump('list the addresses', {
     type: RTM_GETADDR,
-    body: messageBody(ifAddrMsg(family ? addressFamily(family) : 0, 0, index ?? 0), []),
+    body: messageBody(ifAddrMsg(family ? addressFamily(family) : 0, 0, index ?? 0), [
+      [IFA_TARGET_NETNSID, netnsId === undefined ? undefined : putU32(netnsId)],
+    ]),
   })
   const found: LinkAddr[] = []
   for (const { type, data } of replies) {
@@ -69,6 +76,12 @@ export const addrList = (nl: NetlinkSocket, of: { index?: number; family?: 4 | 6
   }
   return found
 }
+
+/** The addresses of a veth's other end, wherever that is; undefined if it can't be asked (Linux before 4.20). */
+export const peerAddrs = (nl: NetlinkSocket, veth: Link): Cidr[] | undefined =>
+  unlessRefused(['EINVAL', 'EOPNOTSUPP', 'EPERM', 'ENODEV'], () =>
+    addrList(nl, { index: veth.peer, netnsId: veth.peerNetnsId }).map(({ cidr }) => cidr),
+  )
 
 /**
  * Puts an address on an interface; one that is there already is no failure. IPv6 addresses skip duplicate address

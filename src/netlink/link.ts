@@ -72,13 +72,14 @@ const up = { flags: w.IFF_UP, change: w.IFF_UP }
  */
 export const bridgeAdd = (
   nl: NetlinkSocket,
-  bridge: { name: string; mac: Mac; mtu?: number | undefined; vlanFiltering: boolean },
+  bridge: { name: string; mac: Mac; mtu?: number | undefined; vlanFiltering: boolean; group?: number },
 ): void => {
-  const { name, mac, mtu, vlanFiltering } = bridge
+  const { name, mac, mtu, vlanFiltering, group } = bridge
   addLink(nl, `create bridge "${name}"`, up, [
     [w.IFLA_IFNAME, putString(name)],
     [w.IFLA_ADDRESS, macBytes(mac)],
     [w.IFLA_MTU, mtu === undefined ? undefined : putU32(mtu)],
+    [w.IFLA_GROUP, group ? putU32(group) : undefined],
     linkInfo('bridge', vlanFiltering ? [[w.IFLA_BR_VLAN_FILTERING, putU8(1)]] : undefined),
   ])
 }

@@ -21,6 +21,7 @@ const RTA_OIF = 4
 const RTA_GATEWAY = 5
 const RTA_PRIORITY = 6
 const RTA_METRICS = 8
+const RTA_MULTIPATH = 9
 const RTA_TABLE = 15
 const RTAX_MTU = 2
 const RTAX_ADVMSS = 8
@@ -110,11 +111,37 @@ export const routeDel = (nl: NetlinkSocket, route: KernelRoute): void => {
   )
 }
 
+// <linux/rtnetlink.h>                             offset
+// struct rtnexthop {
+//   unsigned short rtnh_len;                      0
+//   unsigned char rtnh_flags, rtnh_hops;          2, 3
+//   int rtnh_ifindex;                             4
+// };                                              8 bytes, its attributes behind it
+const SIZEOF_RTNEXTHOP = 8
+
+type NextHop = { readonly index: number; readonly gateway: Buffer | undefined }
+
+/** The ways of a route that has several; of one that has a single one, that. */
+const nextHops = (attributes: Map<number, Buffer>): NextHop[] => {
+  const several = attributes.get(RTA_MULTIPATH)
+  if (!several) {
+    return [{ index: readNumber(attributes.get(RTA_OIF)) ?? 0, gateway: attributes.get(RTA_GATEWAY) }]
+  }
+  const hops: NextHop[] = []
+  for (let at = 0; at + SIZEOF_RTNEXTHOP <= several.length; ) {
+    const length = Math.max(SIZEOF_RTNEXTHOP, several.readUInt16LE(at))
+    const inner = readAttributes(several.subarray(at + SIZEOF_RTNEXTHOP, at + length))
+    hops.push({ index: several.readInt32LE(at + 4), gateway: inner.get(RTA_GATEWAY) })
+    at += (length + 3) & ~3
+  }
+  return hops
+}
+
 /** A route as the kernel lists it. */
 export type ListedRoute = Required<Omit<KernelRoute, 'mtu' | 'advmss'>>
 
 /**
- * The unicast routes of one family in all tables, or only those of a protocol.
+ * The unicast routes of one family in all tables, or only those of a protocol; one with several next hops once for each.
  * Equivalent to: `ip -$family route show table all type unicast [proto $protocol]`.
  */
 export const routeList = (nl: NetlinkSocket, family: Family, protocol?: number): ListedRoute[] => {
@@ -128,19 +155,20 @@ export const routeList = (nl: NetlinkSocket, family: Family, protocol?: number):
     if (protocol !== undefined && data[5] !== protocol) continue
     const attributes = readAttributes(data.subarray(SIZEOF_RTMSG))
     const dst = attributes.get(RTA_DST)
-    const gateway = attributes.get(RTA_GATEWAY)
-    routes.push({
-      dst: {
-        addr: (dst && addrFromBytes(dst)) ?? { family, bits: 0n },
-        prefix: data[1] ?? 0,
-      },
-      gw: gateway && addrFromBytes(gateway),
-      index: readNumber(attributes.get(RTA_OIF)) ?? 0,
-      priority: readNumber(attributes.get(RTA_PRIORITY)) ?? 0,
-      table: readNumber(attributes.get(RTA_TABLE)) ?? data[4] ?? 0,
-      protocol: data[5] ?? 0,
-      scope: data[6] ?? 0,
-    })
+    for (const { index, gateway } of nextHops(attributes)) {
+      routes.push({
+        dst: {
+          addr: (dst && addrFromBytes(dst)) ?? { family, bits: 0n },
+          prefix: data[1] ?? 0,
+        },
+        gw: gateway && addrFromBytes(gateway),
+        index,
+        priority: readNumber(attributes.get(RTA_PRIORITY)) ?? 0,
+        table: readNumber(attributes.get(RTA_TABLE)) ?? data[4] ?? 0,
+        protocol: data[5] ?? 0,
+        scope: data[6] ?? 0,
+      })
+    }
   }
   return routes
 }

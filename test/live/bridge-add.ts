@@ -177,4 +177,32 @@ for (const flavour of flavours) {
     t.equal((await a.call('CHECK', { ...conf, prevResult: result })).code, 0)
     t.equal((await linksOf(host)).size, 3)
   })
+
+  if (flavour !== flavours[0]) continue
+  t.test(`[${flavour}] host veths are called as vethPrefix says`, async t => {
+    const { host, pod } = await hostWithPods(t, flavour)
+    const a = await pod('c1')
+    const usual = hostVethOf(await a.add(bridgeConf('v4')))
+    await a.call('DEL', bridgeConf('v4'))
+    const conf = bridgeConf('v4', { vethPrefix: 'pod-' })
+    const result = await a.add(conf)
+    t.equal(hostVethOf(result), usual.replace('veth', 'pod-'), 'the digits are the same')
+    t.equal((await linksOf(host)).get(hostVethOf(result)).ifalias, 'cni net c1 eth0')
+    t.equal((await a.call('CHECK', { ...conf, prevResult: result })).stdout, '')
+    t.equal((await a.call('DEL', conf, { netns: '' })).stdout, '', 'DEL finds it without the namespace')
+    t.same([...(await linksOf(host)).keys()], ['lo', 'br0'])
+
+    await a.add(bridgeConf('v4'))
+    t.equal((await a.call('DEL', conf, { netns: '' })).stdout, '', 'and one of before the key was set')
+    t.same([...(await linksOf(host)).keys()], ['lo', 'br0'])
+
+    for (const vethPrefix of ['eightltr', 'a b', 'a/b', 'ä']) {
+      const refused = bridgeConf('v4', { vethPrefix })
+      t.match((await a.call('ADD', refused)).json, {
+        code: 7,
+        msg: `"vethPrefix": no interface can be called "${vethPrefix}…"`,
+      })
+      t.equal((await a.call('DEL', refused)).stdout, '', 'DEL does not mind')
+    }
+  })
 }

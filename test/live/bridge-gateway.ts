@@ -122,8 +122,9 @@ for (const flavour of anyFlavour) {
     t.equal(json.msg, 'failed to set bridge addr: "br0" already has an IP address different from 10.1.2.1/24')
     t.equal(
       json.details,
-      'it has 10.9.0.1/24 and 2 port(s); set "forceAddress": true to replace it, or remove it once no container ' +
-        'uses it: ip addr del 10.9.0.1/24 dev br0',
+      'it has 10.9.0.1/24 and 2 port(s) (c1, c2); set "forceAddress": true to replace it, "keepAddresses": ' +
+        '"while-used" to keep it as long as a container needs it, or remove it once no container uses it: ' +
+        'ip addr del 10.9.0.1/24 dev br0',
     )
     t.equal(await host.snapshot(), before)
     t.ok(await a.pings('10.9.0.1'))
@@ -184,4 +185,42 @@ for (const flavour of anyFlavour) {
     t.same(values.trim().split('\n'), ['2', '1'], 'only where a route came from an advertisement')
     t.match(await host.run('ip', '-6', 'route', 'show', 'default'), /proto ra/)
   })
+
+  t.test(
+    `[${flavour}] keepAddresses "while-used": a gateway goes with the last container that needs it`,
+    async t => {
+      const { host, pod } = await hostWithPods(t, flavour)
+      const ofRange = (subnet: string) =>
+        bridgeConf('v4', {
+          isGateway: true,
+          keepAddresses: 'while-used',
+          ipam: ipam(subnet),
+          name: subnet.slice(0, 4),
+        })
+      const [old, next] = [ofRange('10.9.0.0/24'), ofRange('10.1.2.0/24')]
+      const [a, b, c, d] = [await pod('c1'), await pod('c2'), await pod('c3'), await pod('c4')]
+      await host.sh('ip link add br0 type bridge; ip addr add 10.8.0.1/24 dev br0')
+      await a.add(old)
+      t.same(await bridgeAddresses(host), ['10.9.0.1/24'], 'one that no container needs is replaced')
+
+      const { code, stderr } = await b.call('ADD', next)
+      t.equal(code, 0)
+      t.match(
+        stderr,
+        '"br0" keeps 10.9.0.1/24 beside 10.1.2.1/24 as long as there is a container for it: 1 port(s) (c1)',
+      )
+      t.same(await bridgeAddresses(host), ['10.9.0.1/24', '10.1.2.1/24'])
+      t.ok(await a.pings('10.9.0.1'))
+      t.ok(await b.pings('10.1.2.1'))
+      t.equal((await c.call('ADD', next)).stderr, '', 'said once')
+
+      await a.call('DEL', old)
+      await d.add(next)
+      t.same(await bridgeAddresses(host), ['10.1.2.1/24'], 'with its last container gone')
+      t.ok(await b.pings('10.1.2.1'))
+
+      const forced = await a.call('ADD', { ...old, keepAddresses: false, forceAddress: true })
+      t.match(forced.stderr, '"br0" gives up 10.1.2.1/24, the gateway of 3 port(s) (c2, c3, c4)')
+    },
+  )
 }

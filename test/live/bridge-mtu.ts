@@ -153,4 +153,52 @@ for (const flavour of anyFlavour) {
     const { json } = await b.call('ADD', bridgeConf('v6', { bridge: 'br1' }))
     t.match(json, { code: 7, msg: /^the least MTU of the host's interfaces, 1000, is not between 1280/ })
   })
+
+  t.test(`[${flavour}] "auto" is the MTU of where the default routes lead, less "mtuOverhead"`, async t => {
+    const { host, pod } = await hostWithPods(t, flavour)
+    await host.sh(`
+      ip link add up0 mtu 9000 type bridge; ip link add up1 mtu 1400 type bridge; ip link add up2 mtu 1300 type bridge
+      ip addr add 192.0.2.1/28 dev up0; ip addr add 192.0.2.17/28 dev up1
+      for i in 0 1 2; do ip link set up$i up; done
+    `)
+    const cases: { what: string; script: string; more: Json; expected: number }[] = [
+      { what: 'no default route: the least of all', script: 'true', more: { mtu: 'auto' }, expected: 1300 },
+      {
+        what: 'one default route',
+        script: 'ip route add default via 192.0.2.2 dev up0',
+        more: { mtu: 'auto' },
+        expected: 9000,
+      },
+      { what: 'less the overhead', script: 'true', more: { mtu: 'auto', mtuOverhead: 50 }, expected: 8950 },
+      { what: 'the overhead without "auto"', script: 'true', more: { mtuOverhead: 50 }, expected: 1250 },
+      { what: 'an MTU that is given', script: 'true', more: { mtu: 1450, mtuOverhead: 50 }, expected: 1450 },
+      {
+        what: 'one of each family',
+        script: 'ip -6 route add default dev up1',
+        more: { mtu: 'auto' },
+        expected: 1400,
+      },
+      {
+        what: 'several ways',
+        script:
+          'ip -6 route del default; ip route replace default nexthop via 192.0.2.2 dev up0 nexthop via 192.0.2.18 dev up1',
+        more: { mtu: 'auto' },
+        expected: 1400,
+      },
+    ]
+    const a = await pod('c1')
+    for (const { what, script, more, expected } of cases) {
+      await host.sh(script)
+      const conf = bridgeConf('v4', { ...more, cniVersion: '1.1.0' })
+      const result = await a.add(conf)
+      t.same(await mtusOf(host, a, result), [expected, expected, expected], what)
+      t.equal(result.interfaces[2].mtu, expected, what)
+      await a.call('DEL', conf)
+      await host.run('ip', 'link', 'del', 'br0')
+    }
+    t.match((await a.call('ADD', bridgeConf('v4', { mtu: 'large' }))).json, {
+      code: 7,
+      msg: /"mtu": expected/,
+    })
+  })
 }

@@ -311,5 +311,53 @@ for (const flavour of flavours) {
       t.match((await hostLocal('ADD', cooling, { containerID: 'f' })).json.ips, [{ address: '10.1.7.2/29' }])
       t.match((await hostLocal('ADD', cooling, { containerID: 'g' })).json.ips, [{ address: '10.1.7.4/29' }])
     })
+
+    await t.test('with sticky a pod of the same name has its address again, after a reboot too', async t => {
+      const sticky = confOf('1.1.0', {
+        name: 'sticky',
+        ipam: { ranges: [[{ subnet: '10.1.8.0/24' }], [{ subnet: 'fd08::/64' }]], sticky: 'pod' },
+      })
+      const of = (pod: string, containerID: string): CallOptions => ({
+        containerID,
+        args: `IgnoreUnknown=1;K8S_POD_NAMESPACE=web;K8S_POD_NAME=${pod}`,
+      })
+      const addressesOf = async (pod: string, containerID: string) =>
+        (await hostLocal('ADD', sticky, of(pod, containerID))).json.ips.map(({ address }: Json) => address)
+      const first = ['10.1.8.2/24', 'fd08::2/64']
+      t.same(await addressesOf('db-0', 'c1'), first)
+      await hostLocal('DEL', sticky, of('db-0', 'c1'))
+      t.same(await addressesOf('db-1', 'c2'), ['10.1.8.3/24', 'fd08::3/64'], 'another pod is next in turn')
+      t.same(await addressesOf('db-0', 'c3'), first, 'the same name, another container')
+      // The leases are lost, as by a reboot with the folder on a tmpfs, the notes are not.
+      await host.sh('rm /var/lib/cni/networks/sticky/*')
+      t.same(await addressesOf('db-1', 'c4'), ['10.1.8.3/24', 'fd08::3/64'])
+      t.same(await addressesOf('db-2', 'c5'), first, 'one that is remembered is free all the same')
+      t.same(await addressesOf('db-0', 'c6'), ['10.1.8.4/24', 'fd08::4/64'], 'and then it is gone')
+    })
+
+    await t.test('staticRanges are for those who ask, exclude is for nobody', async t => {
+      const one = confOf('1.1.0', {
+        name: 'static',
+        ipam: {
+          ranges: [[{ subnet: '10.1.9.0/29' }]],
+          staticRanges: ['10.1.9.4-10.1.9.5'],
+          exclude: ['10.1.9.2'],
+        },
+      })
+      const asking = (ip: string) => ({ ...one, runtimeConfig: { ips: [ip] } })
+      t.match((await hostLocal('ADD', one, { containerID: 'a' })).json.ips, [{ address: '10.1.9.3/29' }])
+      t.match((await hostLocal('ADD', one, { containerID: 'b' })).json.ips, [{ address: '10.1.9.6/29' }])
+      t.match((await hostLocal('ADD', one, { containerID: 'c' })).json, {
+        code: 11,
+        details: /^2 of 2 in use/,
+      })
+      t.match((await hostLocal('ADD', asking('10.1.9.5'), { containerID: 'c' })).json.ips, [
+        { address: '10.1.9.5/29' },
+      ])
+      t.match((await hostLocal('ADD', asking('10.1.9.2'), { containerID: 'd' })).json, {
+        code: 7,
+        msg: 'failed to allocate for range 0: requested ip 10.1.9.2 is excluded',
+      })
+    })
   })
 }

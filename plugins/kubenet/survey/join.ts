@@ -1,6 +1,7 @@
 /** Puts what was read of a node together: what belongs to which attachment, and what to none. */
+
+import { parseAlias } from '../../../src/netlink/veth-alias'
 import { formatAlias, ifbPrefix, referenceName } from '../../bandwidth/ifb'
-import { parseAlias } from '../../bridge/veth'
 import { parseOwner } from '../owner'
 import { type Draft, Drafts } from './draft'
 import { masqueradesIn, rulesIn } from './iptables'

@@ -97,7 +97,7 @@ const readKubenet = (call: Call, draft: Draft): void => {
   const backend = backendOf(conf)
   draft.kubenet = conf
   draft.bridge = conf.bridge
-  draft.mtu = conf.mtu
+  draft.mtu = conf.mtu === 'auto' ? undefined : conf.mtu
   draft.isGateway = true
   draft.hairpin = conf.hairpinMode === 'hairpin-veth'
   draft.ipam = readHostLocalConf(callOf(call, bridgeConf(conf, { masquerade: false })))

@@ -24,13 +24,13 @@ const poolOf = (
   set: RangeSet,
   { leases, gone }: { leases: Readings['leases']; gone: ReadonlySet<string> },
 ): Pool => {
-  const excluded = ipam?.excluded ?? []
+  const withheld = ipam?.withheld ?? []
   const taken = leases.filter(({ network, dataDir, address }) => {
     if (network !== name || dataDir !== ipam?.dataDir) return false
     const addr = parseAddr(address)
-    return addr !== undefined && isAllocatable(set, excluded, addr)
+    return addr !== undefined && isAllocatable(set, withheld, addr)
   })
-  const total = Number(capacityOf(set, excluded))
+  const total = Number(capacityOf(set, withheld))
   const leaked = taken.filter(
     ({ address, containerID }) => containerID === undefined || gone.has(`${name} ${address}`),
   )

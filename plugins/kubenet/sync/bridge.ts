@@ -54,10 +54,13 @@ const comparePort = (veth: string, conf: BridgeConf): Change[] =>
 const gatewaysOf = ({ ips }: Result): Cidr[] =>
   ips.flatMap(({ gateway, address }) => (gateway ? [{ addr: gateway, prefix: address.prefix }] : []))
 
-const compareGateways = (conf: BridgeConf, result: Result): Change[] => {
+const compareGateways = (conf: BridgeConf, result: Result, veth: string): Change[] => {
   if (!conf.isGateway) return []
   const name = conf.vlan === 0 ? conf.bridge : vlanInterfaceName(conf)
-  const plan = (nl: NetlinkSocket) => planGateways(nl, linkByName(nl, name), gatewaysOf(result), conf)
+  const plan = (nl: NetlinkSocket) => {
+    const [link, bridge, port] = [name, conf.bridge, veth].map(one => linkByName(nl, one))
+    return planGateways(nl, { link, bridge, port }, gatewaysOf(result), conf)
+  }
   const { missing } = withNetlink(NETLINK_ROUTE, plan)
   if (missing.length === 0) return []
   const apply = () =>
@@ -100,7 +103,7 @@ export const bridgeComparisons = (
   return [
     () => compareBridge(conf),
     () => comparePort(veth, { ...conf, hairpin: conf.hairpin || hairpin }),
-    () => compareGateways(conf, result),
+    () => compareGateways(conf, result, veth),
     () => compareForwarding(conf, result),
     () => compareMasquerade(call, conf, result),
   ]

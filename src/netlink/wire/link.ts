@@ -54,6 +54,8 @@ export type Link = {
   readonly master: number
   /** IFLA_LINK: a veth's peer, in the namespace where the peer is; 0 if there is none or it is gone. */
   readonly peer: number
+  /** IFLA_LINK_NETNSID: the number this namespace knows that namespace by; undefined if it is this one. */
+  readonly peerNetnsId: number | undefined
   /** RFC 2863's state as a number; IF_OPER_UP is 6. */
   readonly operState: number
   /** How many wanted promiscuous mode. */
@@ -109,6 +111,7 @@ export const readLink = (body: Buffer): Link => {
     mac: mac ? formatMac(mac) : '',
     master: number(IFLA_MASTER),
     peer: number(IFLA_LINK),
+    peerNetnsId: attributes.get(IFLA_LINK_NETNSID)?.readInt32LE(0),
     operState: number(IFLA_OPERSTATE),
     promiscuity: number(IFLA_PROMISCUITY),
     alias: readText(attributes.get(IFLA_IFALIAS)),

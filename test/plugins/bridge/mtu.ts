@@ -13,6 +13,7 @@ const link = (name: string, mtu: number, more: Partial<Link> = {}): Link => ({
   mac: '',
   master: 0,
   peer: 0,
+  peerNetnsId: undefined,
   operState: 6,
   promiscuity: 0,
   alias: '',

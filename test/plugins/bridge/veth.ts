@@ -1,7 +1,8 @@
 import t from 'tap'
 import { macForAddresses, macsOf } from '../../../plugins/bridge/mac'
-import { formatAlias, hostVethName, parseAlias, portMac, vethName } from '../../../plugins/bridge/veth'
+import { hostVethName, portMac, vethName } from '../../../plugins/bridge/veth'
 import { parseCidr } from '../../../src/ip/cidr'
+import { formatAlias, parseAlias } from '../../../src/netlink/veth-alias'
 import { confOf } from './fixtures/call'
 
 const id = { network: 'net', containerID: 'c1', ifName: 'eth0' }

@@ -11,6 +11,8 @@ import { change, makeRooms, writeLease } from './fixtures/rooms'
 type Wish = {
   ips?: string[]
   exclude?: string[]
+  staticRanges?: string[]
+  preferred?: string[]
   ifName?: string
   netns?: AllocationRequest['caller']['netns']
 }
@@ -24,12 +26,17 @@ const inputOf = (text: string): RangeInput => {
   }
 }
 
+const spans = (texts: readonly string[]) => texts.map(text => parseSpan(text, 'exclude'))
+
 /** A network with these range sets: "subnet start end", ranges of one set divided by commas. */
 const network = (dataDir: string, sets: string[], options: Parameters<typeof makeRooms>[1] = {}) => {
   const rooms = makeRooms(dataDir, options)
   const rangeSets = sets.map((text, index) => rangeSet(text.split(',').map(inputOf), index))
   /** An ADD: the addresses the container gets. */
-  const add = (containerID: string, { ips = [], exclude = [], ifName = 'eth0', netns }: Wish = {}) =>
+  const add = (
+    containerID: string,
+    { ips = [], exclude = [], staticRanges = [], preferred = [], ifName = 'eth0', netns }: Wish = {},
+  ) =>
     change(rooms, leases => {
       const owner = { containerID, ifName }
       const allocations = allocate(leases, {
@@ -37,7 +44,9 @@ const network = (dataDir: string, sets: string[], options: Parameters<typeof mak
         caller: { containerID, netns },
         rangeSets,
         requested: ips.map(addr),
-        excluded: exclude.map(parseSpan),
+        excluded: spans(exclude),
+        withheld: spans([...exclude, ...staticRanges]),
+        preferred: preferred.map(addr),
       })
       const addresses = allocations.map(allocation => formatAddr(allocation.addr))
       leases.note(owner, addresses, netns && { path: `/run/netns/${containerID}`, ...netns })
@@ -184,13 +193,34 @@ t.test('addresses that can’t be given are refused, each in its words', async t
   }
 })
 
-t.test('excluded addresses are given to who asks for them, and to nobody else', async t => {
+t.test('addresses of staticRanges are given to who asks for them, and to nobody else', async t => {
   const { add } = network(t.testdir(), ['10.1.2.0/29'])
+  const staticRanges = ['10.1.2.3-10.1.2.5']
+  t.same(add('a', { staticRanges, ips: ['10.1.2.4'] }), ['10.1.2.4'])
+  t.same(add('b', { staticRanges }), ['10.1.2.6'])
+  t.same(add('c', { staticRanges }), ['10.1.2.2'])
+  t.throws(() => add('d', { staticRanges }), { code: 11, details: /^2 of 2 in use; / })
+})
+
+t.test('excluded addresses are given to nobody, also when they are asked for', async t => {
+  const { add, leased } = network(t.testdir(), ['10.1.2.0/29'])
   const exclude = ['10.1.2.3-10.1.2.5']
-  t.same(add('a', { exclude, ips: ['10.1.2.4'] }), ['10.1.2.4'])
-  t.same(add('b', { exclude }), ['10.1.2.6'])
-  t.same(add('c', { exclude }), ['10.1.2.2'])
+  t.throws(() => add('a', { exclude, ips: ['10.1.2.4'] }), {
+    code: 7,
+    message: 'failed to allocate for range 0: requested ip 10.1.2.4 is excluded',
+  })
+  t.same(leased(), [])
+  t.same([add('b', { exclude }), add('c', { exclude })], [['10.1.2.2'], ['10.1.2.6']])
   t.throws(() => add('d', { exclude }), { code: 11, details: /^2 of 2 in use; / })
+})
+
+t.test('a preferred address is given while it is free and its turn could come to it', async t => {
+  const { add, rooms } = network(t.testdir(), ['10.1.2.0/29'])
+  t.same(add('a', { preferred: ['10.1.2.5'] }), ['10.1.2.5'])
+  t.equal(rooms.store.lastReserved(0), undefined, 'the turn is where it was')
+  t.same(add('b', { preferred: ['10.1.2.5'] }), ['10.1.2.2'], 'taken')
+  t.same(add('c', { preferred: ['10.1.2.1'] }), ['10.1.2.3'], 'the gateway')
+  t.same(add('d', { preferred: ['10.1.2.6'], staticRanges: ['10.1.2.6'] }), ['10.1.2.4'], 'for who asks')
 })
 
 t.test('torn leases are given out when there is nothing else, or when asked for', async t => {

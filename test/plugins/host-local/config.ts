@@ -21,6 +21,9 @@ t.test('a subnet is all that is needed', async t => {
       rangeSets: ['10.1.2.1-10.1.2.254'],
       requested: [],
       excluded: [],
+      withheld: [],
+      stickyPod: undefined,
+      probe: undefined,
       routes: [],
       resolvConf: undefined,
       cooldownSeconds: 0,
@@ -101,9 +104,20 @@ t.test('routes keep everything that a route of 1.1.0 may have', async t => {
   t.match(routes[1], { mtu: 1400, advmss: 1360, priority: 10, table: 100, scope: 253 })
 })
 
-t.test('exclusions are read in all their forms', async t => {
-  const { excluded } = read({ subnet, exclude: ['10.1.2.9', '10.1.2.16/30', '10.1.2.40-10.1.2.49'] })
-  t.same(excluded.map(formatSpan), ['10.1.2.9-10.1.2.9', '10.1.2.16-10.1.2.19', '10.1.2.40-10.1.2.49'])
+t.test('exclusions and static ranges are read in all their forms', async t => {
+  const exclude = ['10.1.2.9', '10.1.2.16/30', '10.1.2.40-10.1.2.49']
+  const { excluded, withheld } = read({ subnet, exclude, staticRanges: ['10.1.2.128/25'] })
+  const spans = ['10.1.2.9-10.1.2.9', '10.1.2.16-10.1.2.19', '10.1.2.40-10.1.2.49']
+  t.same(excluded.map(formatSpan), spans)
+  t.same(withheld.map(formatSpan), [...spans, '10.1.2.128-10.1.2.255'], 'neither is given out in turn')
+})
+
+t.test('with "sticky" CNI_ARGS name the pod, without it they may not', async t => {
+  const args = 'K8S_POD_NAMESPACE=web;K8S_POD_NAME=db-0'
+  t.equal(read({ subnet, sticky: 'pod' }, {}, args).stickyPod, 'web/db-0')
+  t.equal(read({ subnet, sticky: 'pod' }, {}, 'K8S_POD_NAME=db-0').stickyPod, undefined)
+  t.equal(read({ subnet }, {}, `IgnoreUnknown=1;${args}`).stickyPod, undefined)
+  t.throws(() => read({ subnet }, {}, args), { code: 4, message: /^ARGS: unknown args/ })
 })
 
 t.test('a configuration is refused with code 7', async t => {
@@ -133,6 +147,12 @@ t.test('a configuration is refused with code 7', async t => {
     ['a gateway that is none', { subnet, gateway: 'gw' }, {}, /"ipam.gateway": expected an IP address/],
     ['a route without a target', { subnet, routes: [{}] }, {}, /"ipam.routes.0.dst"/],
     ['an exclusion that is none', { subnet, exclude: ['all'] }, {}, /^"exclude": "all" is no address/],
+    [
+      'a static range that is none',
+      { subnet, staticRanges: ['10.1.2.9-10.1.2.3'] },
+      {},
+      /^"staticRanges": "10.1.2.9-10.1.2.3" is no address/,
+    ],
     ['a wait below nothing', { subnet, cooldownSeconds: -1 }, {}, /"ipam.cooldownSeconds": expected a whole/],
     ['an address that is none', { subnet }, { runtimeConfig: { ips: ['x'] } }, 'cannot understand ip: "x"'],
     ['an empty address', { subnet }, { args: { cni: { ips: [''] } } }, 'cannot understand ip: ""'],

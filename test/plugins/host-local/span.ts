@@ -12,7 +12,7 @@ t.test('parseSpan() reads addresses, networks and spans of both families', async
     ['fd00::/127', 'fd00::-fd00::1'],
     ['fd00::1-fd00::ff', 'fd00::1-fd00::ff'],
   ])
-  for (const [text, span] of cases) t.equal(formatSpan(parseSpan(text)), span, text)
+  for (const [text, span] of cases) t.equal(formatSpan(parseSpan(text, 'exclude')), span, text)
 })
 
 t.test('parseSpan() refuses everything else with code 7, naming it', async t => {
@@ -26,22 +26,22 @@ t.test('parseSpan() refuses everything else with code 7, naming it', async t => 
     '10.1.2.0/33',
   ]) {
     const message = `"exclude": ${JSON.stringify(text)} is no address, network or span "first-last"`
-    t.throws(() => parseSpan(text), { code: 7, message }, JSON.stringify(text))
+    t.throws(() => parseSpan(text, 'exclude'), { code: 7, message }, JSON.stringify(text))
   }
 })
 
 t.test('a span has both its ends and nothing of the other family', async t => {
-  const span = parseSpan('10.1.2.3-10.1.2.5')
+  const span = parseSpan('10.1.2.3-10.1.2.5', 'exclude')
   for (const text of ['10.1.2.3', '10.1.2.4', '10.1.2.5']) t.ok(inSpan(span, addr(text)), text)
   for (const text of ['10.1.2.2', '10.1.2.6', '::a01:204']) t.notOk(inSpan(span, addr(text)), text)
-  t.ok(spansOverlap(span, parseSpan('10.1.2.5-10.1.2.9')))
-  t.ok(spansOverlap(parseSpan('10.0.0.0/8'), span))
-  t.notOk(spansOverlap(span, parseSpan('10.1.2.6')))
-  t.notOk(spansOverlap(span, parseSpan('::/0')))
+  t.ok(spansOverlap(span, parseSpan('10.1.2.5-10.1.2.9', 'exclude')))
+  t.ok(spansOverlap(parseSpan('10.0.0.0/8', 'exclude'), span))
+  t.notOk(spansOverlap(span, parseSpan('10.1.2.6', 'exclude')))
+  t.notOk(spansOverlap(span, parseSpan('::/0', 'exclude')))
 })
 
 t.test('countCovered() counts every address once, and only those inside', async t => {
-  const whole = parseSpan('10.1.2.10-10.1.2.19')
+  const whole = parseSpan('10.1.2.10-10.1.2.19', 'exclude')
   const cases: [string[], bigint][] = [
     [[], 0n],
     [['10.1.2.12'], 1n],
@@ -53,5 +53,12 @@ t.test('countCovered() counts every address once, and only those inside', async 
     [['10.1.3.0/24', 'fd00::/64'], 0n],
   ]
   for (const [texts, count] of cases)
-    t.equal(countCovered(whole, texts.map(parseSpan)), count, texts.join(' '))
+    t.equal(
+      countCovered(
+        whole,
+        texts.map(text => parseSpan(text, 'exclude')),
+      ),
+      count,
+      texts.join(' '),
+    )
 })

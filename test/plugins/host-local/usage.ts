@@ -14,7 +14,7 @@ t.test('leasedIn() counts what can be given out, not what was asked for beside i
   for (const address of ['10.1.2.1', '10.1.2.2', '10.1.2.3', '10.1.2.5', '10.1.2.9', 'fd00::2']) {
     writeLease(rooms, address, 'c1\r\neth0')
   }
-  const excluded = [parseSpan('10.1.2.4-10.1.2.5')]
+  const excluded = [parseSpan('10.1.2.4-10.1.2.5', 'exclude')]
   const used = leasedIn(new Leases(rooms), set, excluded)
   t.same(used.sort(), ['10.1.2.2', '10.1.2.3'])
   t.equal(formatUsage(used.length, set, excluded), '2 of 3 in use')

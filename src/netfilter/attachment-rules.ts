@@ -1,0 +1,95 @@
+/**
+ * Rules of single attachments in one chain of nftables. An attachment's rules are found again by their comment, which
+ * begins with hashes of network, interface and container as the reference makes them.
+ */
+import { platform } from '#platform'
+import { networkOf } from '../ip/cidr'
+import type { NetlinkSocket } from '../netlink/socket'
+import type { Masquerade } from './masquerade'
+import { eq, neq, type Statement } from './nft/match'
+import { ruleListByComment } from './nft/read'
+import { type NftRule, rule } from './nft/rule'
+import { daddr, saddr } from './nft/selector'
+import { returnToCaller } from './nft/statement'
+import type { NftTransaction } from './nft/transaction'
+import { nftUpdate } from './nft/update'
+import type { ReadRule } from './nft/wire/rule'
+import type { NftTable } from './nft/wire/table'
+import { maxCommentBytes } from './nft/wire/userdata'
+
+/** What identifies an attachment. */
+export type Instance = Pick<Masquerade, 'network' | 'containerID' | 'ifName'>
+
+/** The chain the rules are in. */
+export type RulePlace = { readonly table: NftTable; readonly chain: string }
+
+const hash = (text: string): string => platform.sha512Hex(text).slice(0, 16)
+
+/** What the comments of an attachment's rules begin with. */
+const instanceHash = ({ network, containerID, ifName }: Instance): string =>
+  `${hash(network)}-${hash(`${ifName}:${containerID}`)}`
+
+const commentOf = (id: Instance): string => {
+  const comment = `${instanceHash(id)}, net: ${id.network}, if: ${id.ifName}, id: ${id.containerID}`
+  return comment.replaceAll('"', '').slice(0, maxCommentBytes)
+}
+
+/**
+ * The rules that meet what an attachment's addresses send to outside their subnets with `statement`, and before that
+ * let pass what goes to networks that are exempt.
+ */
+export const attachmentRules = (masquerade: Masquerade, statement: Statement): NftRule[] => {
+  const comment = commentOf(masquerade)
+  const rules: NftRule[] = []
+  for (const address of masquerade.addresses) {
+    const { family } = address.addr
+    const from = eq(saddr(family), address.addr)
+    for (const network of masquerade.exempt) {
+      if (network.addr.family !== family) continue
+      rules.push(rule([from, eq(daddr(family), network), returnToCaller()], { comment }))
+    }
+    rules.push(rule([from, neq(daddr(family), networkOf(address)), statement], { comment }))
+  }
+  return rules
+}
+
+/** The rules of an attachment that are there. */
+export const rulesOf = (nl: NetlinkSocket, { table, chain }: RulePlace, id: Instance): ReadRule[] =>
+  ruleListByComment(nl, table, chain, instanceHash(id))
+
+/** Adds an attachment's rules, in place of those it had, say of a DEL that got lost. */
+export const replaceRules = (
+  nl: NetlinkSocket,
+  tx: NftTransaction,
+  place: RulePlace,
+  { id, rules }: { id: Instance; rules: readonly NftRule[] },
+): void => {
+  for (const found of rulesOf(nl, place, id)) tx.deleteRule(place.table, found)
+  for (const entry of rules) tx.addRule(place.table, place.chain, entry)
+}
+
+/** Removes the rules of an attachment; none there is no failure. */
+export const deleteRulesOf = (nl: NetlinkSocket, op: string, place: RulePlace, id: Instance): void =>
+  nftUpdate(nl, op, tx => {
+    for (const found of rulesOf(nl, place, id)) tx.deleteRule(place.table, found)
+  })
+
+/** The attachments of a network that are there, in the runtime's words. */
+type Valid = {
+  readonly network: string
+  readonly valid: readonly { containerID: string; ifName: string }[]
+}
+
+/** Removes the rules of a network's attachments that are not among the valid ones. */
+export const deleteStaleRules = (
+  nl: NetlinkSocket,
+  op: string,
+  { table, chain }: RulePlace,
+  { network, valid }: Valid,
+): void => {
+  const alive = valid.map(({ containerID, ifName }) => instanceHash({ network, containerID, ifName }))
+  nftUpdate(nl, op, tx => {
+    for (const found of ruleListByComment(nl, table, chain, `${hash(network)}-`))
+      if (!alive.some(entry => found.comment.startsWith(entry))) tx.deleteRule(table, found)
+  })
+}

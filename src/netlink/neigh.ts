@@ -1,0 +1,102 @@
+import { type Addr, addrBytes, addressFamily, formatAddr } from '../ip/addr'
+import { formatMac, type Mac } from '../ip/mac'
+import { NetlinkError, unlessRefused } from './error'
+import { type NetlinkSocket, NLM_F_CREATE } from './socket'
+import { messageBody, readAttributes } from './wire/attributes'
+
+/** <linux/rtnetlink.h> */
+const RTM_NEWNEIGH = 28
+const RTM_DELNEIGH = 29
+const RTM_GETNEIGH = 30
+const RTNLGRP_NEIGH = 3
+
+/** <linux/neighbour.h> */
+const NDA_DST = 1
+const NDA_LLADDR = 2
+const NTF_USE = 1 << 0
+const NUD_NONE = 0x00
+const NUD_REACHABLE = 0x02
+
+// <linux/neighbour.h>                             offset
+// struct ndmsg {
+//   __u8 ndm_family, ndm_pad1; __u16 ndm_pad2;    0, 1, 2
+//   __s32 ndm_ifindex;                            4
+//   __u16 ndm_state; __u8 ndm_flags, ndm_type;    8, 10, 11
+// };                                              12 bytes
+const SIZEOF_NDMSG = 12
+
+const ndMsg = (addr: Addr, index: number, flags = 0): Buffer => {
+  const header = Buffer.alloc(SIZEOF_NDMSG)
+  header[0] = addressFamily(addr.family)
+  header.writeInt32LE(index, 4)
+  header.writeUInt16LE(NUD_NONE, 8)
+  header[10] = flags
+  return header
+}
+
+type Place = { readonly index: number; readonly name: string }
+
+/** Has the kernel ask who has an address, by ARP or neighbour discovery. Equivalent to: `ip neigh add $addr dev $link use`. */
+export const neighUse = (nl: NetlinkSocket, link: Place, addr: Addr): void => {
+  nl.request(`ask on "${link.name}" who has ${formatAddr(addr)}`, {
+    type: RTM_NEWNEIGH,
+    flags: NLM_F_CREATE,
+    body: messageBody(ndMsg(addr, link.index, NTF_USE), [[NDA_DST, addrBytes(addr)]]),
+  })
+}
+
+/** Forgets what is known of a neighbour; nothing known is no failure. Equivalent to: `ip neigh del $addr dev $link`. */
+export const neighDel = (nl: NetlinkSocket, link: Place, addr: Addr): void => {
+  unlessRefused(['ENOENT', 'ENODEV'], () =>
+    nl.request(`forget neighbour ${formatAddr(addr)} on "${link.name}"`, {
+      type: RTM_DELNEIGH,
+      body: messageBody(ndMsg(addr, link.index), [[NDA_DST, addrBytes(addr)]]),
+    }),
+  )
+}
+
+/** The MAC of a neighbour that has answered lately; undefined if none has. Needs Linux 5.0. */
+export const neighGet = (nl: NetlinkSocket, link: Place, addr: Addr): Mac | undefined => {
+  const replies = unlessRefused(['ENOENT'], () =>
+    nl.request(`look up neighbour ${formatAddr(addr)} on "${link.name}"`, {
+      type: RTM_GETNEIGH,
+      body: messageBody(ndMsg(addr, link.index), [[NDA_DST, addrBytes(addr)]]),
+    }),
+  )
+  const reply = replies?.find(({ type }) => type === RTM_NEWNEIGH)
+  if (!reply || !(reply.data.readUInt16LE(8) & NUD_REACHABLE)) return undefined
+  const mac = readAttributes(reply.data.subarray(SIZEOF_NDMSG)).get(NDA_LLADDR)
+  return mac && formatMac(mac)
+}
+
+/** Joins the group in which the kernel announces changes of neighbours. */
+export const subscribeToNeighs = (nl: NetlinkSocket): void => {
+  nl.subscribe('listen for changes of neighbours', RTNLGRP_NEIGH)
+}
+
+/**
+ * Waits until one of the neighbours was asked for successfully, or `seconds` have passed; answers those that have
+ * answered. `events` must have been subscribed to neighbours before they were asked for.
+ */
+export const waitForNeighs = (
+  nl: NetlinkSocket,
+  events: NetlinkSocket,
+  link: Place,
+  { addrs, seconds }: { addrs: readonly Addr[]; seconds: number },
+): { addr: Addr; mac: Mac }[] => {
+  const deadline = performance.now() + seconds * 1000
+  for (;;) {
+    const found = addrs.flatMap(addr => {
+      const mac = neighGet(nl, link, addr)
+      return mac ? [{ addr, mac }] : []
+    })
+    const left = (deadline - performance.now()) / 1000
+    if (found.length > 0 || left <= 0) return found
+    try {
+      events.nextEvents('wait for neighbours', left)
+    } catch (error) {
+      // More was announced than the socket holds: the neighbours are looked up again in any case.
+      if (!(error instanceof NetlinkError) || error.code !== 'ENOBUFS') throw error
+    }
+  }
+}

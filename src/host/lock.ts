@@ -2,10 +2,11 @@
  * Locks between processes: flock(2) on a file, the kind the reference takes on the same files. Go waits for it
  * without end; here there is a deadline below every runtime's own, and the failure names who holds the lock.
  */
-import { closeSync, constants, fstatSync, openSync, readFileSync, statSync } from 'node:fs'
+import { closeSync, constants, fstatSync, openSync } from 'node:fs'
 import { platform } from '#platform'
 import { errnoName } from './errno'
 import { throwIfInterrupted } from './interrupt'
+import { explainHolders, holdersOf } from './lock-holder'
 
 /** <sys/file.h> */
 const LOCK_EX = 2
@@ -37,50 +38,12 @@ export class LockError extends Error {
   }
 }
 
-/** The ids of the processes that hold a flock on the file behind `fd`, from /proc/locks. */
-const holdersOf = (fd: number): string[] => {
-  const { dev, ino } = fstatSync(fd)
-  // "1: FLOCK  ADVISORY  WRITE 4711 fe:00:1234 0 EOF", device numbers in hex: fs/locks.c, lock_get_status.
-  const major = ((dev >> 8) & 0xfff).toString(16).padStart(2, '0')
-  const minor = ((dev & 0xff) | ((dev >> 12) & 0xfff00)).toString(16).padStart(2, '0')
-  const file = `${major}:${minor}:${ino}`
-  const holders: string[] = []
-  for (const line of readFileSync('/proc/locks', 'utf8').split('\n')) {
-    const fields = line.trim().split(/\s+/)
-    const pid = fields[4]
-    if (fields[1] === 'FLOCK' && fields[5] === file && pid) holders.push(pid)
-  }
-  return holders
-}
-
-const describeProcess = (pid: string): string => {
-  try {
-    const command = readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ').trim()
-    const state = /^State:\s+(.*)$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? ''
-    const seconds = Math.max(0, Math.round((Date.now() - statSync(`/proc/${pid}`).ctimeMs) / 1000))
-    return `pid ${pid} (${command}; ${state}; for ${seconds} s at most)`
-  } catch {
-    return `pid ${pid}`
-  }
-}
-
-const explain = (fd: number): string => {
-  try {
-    const holders = holdersOf(fd)
-    return holders.length > 0
-      ? `held by ${holders.map(describeProcess).join(', ')}; if it hangs, kill it: its lock ends with it`
-      : 'its holder is not visible from here, perhaps a process in another PID namespace'
-  } catch {
-    return ''
-  }
-}
-
 const pause = (ms: number): Promise<void> => new Promise(resolve => setTimeout(resolve, ms))
 
 /** The holders as one word; empty where they can't be seen from here. */
 const lookAt = (fd: number): string => {
   try {
-    return holdersOf(fd).join()
+    return holdersOf(fstatSync(fd)).join()
   } catch {
     return ''
   }
@@ -125,7 +88,7 @@ export const withLock = async <T>(
       const code = errnoName(answer)
       if (code !== 'EAGAIN' && code !== 'EINTR') throw new LockError(path, code, '')
       waiting ??= patience(fd, timeoutMs)
-      if (waiting.isOver(performance.now())) throw new LockError(path, 'EAGAIN', explain(fd))
+      if (waiting.isOver(performance.now())) throw new LockError(path, 'EAGAIN', explainHolders(fstatSync(fd)))
       // Waiters that all come back at once would find the lock taken again.
       await pause(wait * (0.5 + Math.random()))
       throwIfInterrupted(`waiting for the lock "${path}"`)

@@ -3,7 +3,7 @@
  * has, where the iptables program would be started once a rule. Works with the legacy and the nf_tables variant,
  * whichever PATH has first.
  */
-import { realpathSync } from 'node:fs'
+import { realpathSync, statSync } from 'node:fs'
 import { basename } from 'node:path'
 import { ExecError, exec, findProgram } from '../host/exec'
 import type { Family } from '../ip/addr'
@@ -56,21 +56,34 @@ const run = async (argv: readonly [string, ...string[]], stdin?: string): Promis
     return await exec(argv, stdin)
   } catch (error) {
     if (!(error instanceof ExecError)) throw error
-    throw explain(error)
+    const explained = explain(error)
+    throw isLockTimeout(error) ? await withHolder(explained) : explained
   }
 }
 
+/** The lock of iptables-legacy; the nf_tables variant has none. */
+const xtablesLock = '/run/xtables.lock'
+
+const isLockTimeout = ({ exitCode, stderr }: ExecError): boolean =>
+  exitCode === exitResource && /holding the xtables lock/i.test(stderr)
+
+/** The same error with the process that has the lock. */
+const withHolder = async ({ message, code, details }: IptablesError): Promise<IptablesError> => {
+  const { explainHolders } = await import('../host/lock-holder.js')
+  const file = statSync(xtablesLock, { throwIfNoEntry: false })
+  const holder = file && explainHolders(file)
+  return new IptablesError(message, code, [details, holder].filter(Boolean).join('; '))
+}
+
 /** What went wrong with a program, by its exit code and its words: one code stands for many reasons. */
-const explain = ({ argv, exitCode, message, stderr, details }: ExecError): IptablesError => {
+const explain = (error: ExecError): IptablesError => {
+  const { argv, exitCode, message, stderr, details } = error
   const [path] = argv
+  if (isLockTimeout(error)) {
+    const held = `${path}: the xtables lock was held for ${lockWaitSeconds} s`
+    return new IptablesError(held, 'EAGAIN', details)
+  }
   if (exitCode === exitResource) {
-    if (/holding the xtables lock/i.test(stderr)) {
-      return new IptablesError(
-        `${path}: the xtables lock was held for ${lockWaitSeconds} s`,
-        'EAGAIN',
-        details,
-      )
-    }
     if (/resource temporarily unavailable/i.test(stderr))
       return new IptablesError(`${path}: EAGAIN`, 'EAGAIN', details)
     if (/permission denied/i.test(stderr)) return new IptablesError(`${path}: EPERM`, 'EPERM', details)

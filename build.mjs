@@ -3,6 +3,7 @@
  *   node/<name>        the bundle itself, for hosts that have Node.js
  *   standalone/<name>  the same code with its runtime, compiled by Bun, for hosts that have nothing
  *   schema/<name>.json JSON Schemas of the configurations
+ *   sbom.cdx.json      what the programs consist of; licenses.md, under which licences
  * All names of a flavour are hard links to one file. The same input gives the same bytes.
  *
  *   node build.mjs [--arch x64|arm64] [--libc glibc|musl] [--flavour node|standalone] [--out dist]
@@ -14,6 +15,8 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { gzipSync } from 'node:zlib'
 import { build } from 'esbuild'
+import { writeBill } from './scripts/bill-of-materials.mjs'
+import { deafen } from './scripts/compilers/deafen.mjs'
 
 const require = createRequire(import.meta.url)
 const root = import.meta.dirname
@@ -52,6 +55,15 @@ const commit = () => {
   }
 }
 
+/** The files that went into the programs. */
+const bundled = new Set()
+
+const bundle = async options => {
+  const answer = await build({ ...options, metafile: true })
+  for (const file of Object.keys(answer.metafile.inputs)) bundled.add(file)
+  return answer
+}
+
 /** Puts koffi's addon for `arch` into the bundle, and the loader that takes it out again. */
 const embedKoffi = arch => ({
   name: 'embed-koffi',
@@ -72,7 +84,7 @@ const pack = (name, { filter, entry, conditions = [], plugins = [] }) => ({
   setup({ onResolve, onLoad }) {
     onResolve({ filter }, () => ({ path: join(root, entry), namespace: name }))
     onLoad({ filter: /./, namespace: name }, async () => {
-      const { outputFiles } = await build({
+      const { outputFiles } = await bundle({
         ...common,
         entryPoints: [join(root, entry)],
         conditions,
@@ -147,7 +159,7 @@ const buildNode = async out => {
   const folder = join(out, 'node')
   mkdirSync(folder, { recursive: true })
   const file = join(folder, '.bundle')
-  await build({
+  await bundle({
     ...common,
     outfile: file,
     banner: { js: '#!/usr/bin/env node' },
@@ -173,16 +185,18 @@ const compiler = () =>
 const buildStandalone = async out => {
   const folder = join(out, 'standalone')
   mkdirSync(folder, { recursive: true })
-  const bundle = join(folder, '.bundle.js')
+  const bun = bunFor(options.arch, options.libc)
+  bundled.add(bun)
+  const script = join(folder, '.bundle.js')
   const file = join(folder, '.program')
   const conditions = ['bun']
   const plugins = [packCommandLine(conditions)]
-  await build({ ...common, outfile: bundle, conditions, external: ['bun:*'], plugins })
+  await bundle({ ...common, outfile: script, conditions, external: ['bun:*'], plugins })
   execFileSync(
     compiler(),
     [
       'build',
-      bundle,
+      script,
       '--compile',
       '--bytecode',
       '--minify',
@@ -191,12 +205,13 @@ const buildStandalone = async out => {
       // A plugin runs as root in whatever folder its caller stands: nothing in there may change what it does.
       '--no-compile-autoload-dotenv',
       '--no-compile-autoload-bunfig',
-      `--compile-executable-path=${bunFor(options.arch, options.libc)}`,
+      `--compile-executable-path=${bun}`,
       `--outfile=${file}`,
     ],
     { stdio: ['ignore', 'ignore', 'inherit'] },
   )
-  rmSync(bundle)
+  rmSync(script)
+  deafen(file)
   linkPrograms(folder, file)
 }
 
@@ -228,5 +243,6 @@ const out = join(root, options.out)
 if (!options.flavour || options.flavour === 'node') await buildNode(out)
 if (!options.flavour || options.flavour === 'standalone') await buildStandalone(out)
 await buildSchemas(out)
+writeBill(root, out, [...bundled])
 // What is for another kind of machine does not run on this one; the pages are the same for all.
 if (options.arch === process.arch) writePages(out)

@@ -70,6 +70,8 @@ const codeOf = (error: Error): number => {
   const errno = errnoOf(error)
   if (error.name === 'InterruptedError' || (errno && transient.includes(errno)))
     return ErrorCode.tryAgainLater
+  // setns(2) of a namespace of another kind.
+  if (error.name === 'NetnsError' && errno === 'EINVAL') return ErrorCode.invalidNetns
   const failedAtFile = errno !== undefined && 'syscall' in error && typeof error.syscall === 'string'
   return failedAtFile ? ErrorCode.ioFailure : ErrorCode.internal
 }

@@ -62,8 +62,11 @@ const rotate = (file: string, fd: number): boolean => {
   return true
 }
 
+const { O_APPEND, O_CREAT, O_NOFOLLOW, O_NONBLOCK, O_WRONLY } = constants
+
 const openLog = (file: string): number => {
-  const open = () => openSync(file, constants.O_APPEND | constants.O_CREAT | constants.O_WRONLY, 0o600)
+  // Who can write in the log's folder must neither lead root to another file nor make it wait for a pipe's reader.
+  const open = () => openSync(file, O_APPEND | O_CREAT | O_WRONLY | O_NOFOLLOW | O_NONBLOCK, 0o600)
   const fd = open()
   const stat = fstatSync(fd)
   if (!stat.isFile() || stat.size < maxLogBytes || !rotate(file, fd)) return fd

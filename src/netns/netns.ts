@@ -1,4 +1,4 @@
-import { closeSync, fstatSync, openSync } from 'node:fs'
+import { closeSync, constants, fstatSync, openSync } from 'node:fs'
 import { platform } from '#platform'
 import { errnoName } from '../host/errno'
 
@@ -16,6 +16,7 @@ export type Netns = {
 
 /** A path that is no network namespace, or one that can't be entered. */
 export class NetnsError extends Error {
+  override readonly name = 'NetnsError'
   /** The errno's name. */
   readonly code: string
 
@@ -31,7 +32,8 @@ const ownPath = '/proc/thread-self/ns/net'
 /** Opens the network namespace at `path`. Throws a NetnsError with code ENOENT if there is nothing. */
 export const openNetns = (path: string): Netns => {
   try {
-    const fd = openSync(path, 'r')
+    // O_NONBLOCK: opening a pipe would wait for its writer.
+    const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
     const { dev, ino } = fstatSync(fd)
     return { path, fd, dev, ino }
   } catch (error) {

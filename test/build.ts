@@ -1,0 +1,65 @@
+/** What is built: the same input gives the same bytes, and a list of all that is in it. */
+import { execFile } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { join, relative } from 'node:path'
+import { promisify } from 'node:util'
+import t from 'tap'
+import { isSoak } from './fixtures/extent'
+
+const run = promisify(execFile)
+const root = join(__dirname, '..')
+
+/** Every file that is built, by its digest. */
+const digestsIn = (folder: string): Record<string, string> =>
+  Object.fromEntries(
+    readdirSync(folder, { recursive: true })
+      .map(String)
+      .filter(name => statSync(join(folder, name)).isFile())
+      .sort()
+      .map(name => [
+        name,
+        createHash('sha256')
+          .update(readFileSync(join(folder, name)))
+          .digest('hex'),
+      ]),
+  )
+
+// The standalone programs take half a minute each.
+for (const flavour of isSoak ? ['node', 'standalone'] : ['node']) {
+  t.test(`[${flavour}] built twice, the bytes are the same`, async t => {
+    const folder = t.testdir()
+    const build = (out: string) =>
+      run(process.execPath, [
+        join(root, 'build.mjs'),
+        ...['--flavour', flavour, '--out', relative(root, join(folder, out))],
+      ])
+    await build('first')
+    await build('second')
+    const first = digestsIn(join(folder, 'first'))
+    t.ok(Object.keys(first).includes(`${flavour}/kubenet`))
+    t.same(digestsIn(join(folder, 'second')), first)
+    t.test('what is in it', async t => {
+      const bill = JSON.parse(readFileSync(join(folder, 'first/sbom.cdx.json'), 'utf8'))
+      t.match(bill, { bomFormat: 'CycloneDX', specVersion: '1.5', version: 1 })
+      const names: string[] = bill.components.map(({ name }: { name: string }) => name)
+      const engine = flavour === 'node' ? 'koffi' : '@oven/bun'
+      for (const needed of ['netlink', 'valibot', '@kubernetes/client-node', engine])
+        t.ok(
+          names.some(name => name.includes(needed)),
+          `${needed} is listed`,
+        )
+      for (const tool of ['esbuild', 'typescript', 'tap', '@biomejs/biome'])
+        t.notOk(names.includes(tool), `${tool} is not in it`)
+      const free = /^(MIT|ISC|0BSD|Apache-2\.0|BSD-[23]-Clause|BlueOak-1\.0\.0)$/
+      for (const { name, version, licenses, purl, hashes } of bill.components) {
+        t.match(licenses, [{ license: { id: free } }], `${name}: its licence is known and lets us pass it on`)
+        t.equal(purl, `pkg:npm/${name.replace('@', '%40')}@${version}`)
+        t.match(hashes, [{ alg: 'SHA-512', content: /^[0-9a-f]{128}$/ }], name)
+      }
+      const licences = readFileSync(join(folder, 'first/licenses.md'), 'utf8')
+      for (const name of names) t.ok(licences.includes(`\n## ${name} `), `${name}: the text is there`)
+    })
+    rmSync(folder, { recursive: true })
+  })
+}

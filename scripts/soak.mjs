@@ -28,6 +28,19 @@ const parts = {
     promise: 'containers that come and go, 16 at once, Go plugins among them, leave nothing',
     files: live('churn'),
   },
+  leases: {
+    promise:
+      'a /29 is enough without a single DEL, and after a reboot; no address of a living pod is given out',
+    files: live('self-healing'),
+  },
+  locks: {
+    promise: 'a stopped holder of any lock is waited for 5 s, then named with code 11; nothing has changed',
+    files: live('locks'),
+  },
+  build: {
+    promise: 'built twice, both flavours have the same bytes',
+    files: ['test/build.ts'],
+  },
   fuzz: {
     promise: 'whatever comes in, the answer is right, and DEL takes back what ADD did',
     files: live('fuzz'),

@@ -88,7 +88,8 @@ export const withLock = async <T>(
       const code = errnoName(answer)
       if (code !== 'EAGAIN' && code !== 'EINTR') throw new LockError(path, code, '')
       waiting ??= patience(fd, timeoutMs)
-      if (waiting.isOver(performance.now())) throw new LockError(path, 'EAGAIN', explainHolders(fstatSync(fd)))
+      if (waiting.isOver(performance.now()))
+        throw new LockError(path, 'EAGAIN', explainHolders(fstatSync(fd)))
       // Waiters that all come back at once would find the lock taken again.
       await pause(wait * (0.5 + Math.random()))
       throwIfInterrupted(`waiting for the lock "${path}"`)

@@ -1,7 +1,6 @@
 /** `kubenet agent` while the API server misbehaves in the ways it does; the server is a simulation. */
-import { writeFileSync } from 'node:fs'
 import t, { type Test } from 'tap'
-import { KubernetesApi, kubeconfigFor } from '../fixtures/cluster/api-server'
+import { KubernetesApi } from '../fixtures/cluster/api-server'
 import { eventually } from '../fixtures/cluster/eventually'
 import { LoneAgent } from '../fixtures/cluster/lone-agent'
 import { flavours } from '../fixtures/cni'
@@ -104,20 +103,6 @@ for (const flavour of flavours.slice(0, 1)) {
       await eventually('a second try', () => api.requests.length >= 2)
       api.mood = 'well'
       await it.ranges(a)
-    })
-
-    await t.test('a token that was exchanged is read anew', async t => {
-      const api = new KubernetesApi({ token: 'first' })
-      const it = await LoneAgent.start(t, { flavour, node, api, kubeconfig: '' })
-      await it.agent.said('the connection to the API server ended')
-      writeFileSync(`${it.folder}/kubeconfig`, kubeconfigFor(api.url, { token: 'first' }))
-      await it.ranges(a)
-      await it.watching()
-      api.token = 'second'
-      writeFileSync(`${it.folder}/kubeconfig`, kubeconfigFor(api.url, { token: 'second' }))
-      api.nodes.put({ ...node, podCIDRs: [b] })
-      api.breakWatches()
-      t.ok(await it.ranges(b))
     })
 
     await t.test('SIGTERM ends it at once while the server does not answer', async t => {

@@ -3,4 +3,5 @@
  * another subcommand pays for them; hence nothing else in this folder imports them.
  */
 export { KubeConfig } from '@kubernetes/client-node/dist/config.js'
+export { load as parseYaml } from 'js-yaml'
 export { Counter, Gauge, Histogram, Registry } from 'prom-client'

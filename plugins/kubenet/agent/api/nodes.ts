@@ -1,7 +1,6 @@
 /** The two questions the agent asks of the API: which nodes there are, and what becomes of them. */
 import { isJsonObject, type JsonObject } from '../../../../src/cni/schema'
-import type { CredentialSource } from './credentials'
-import { readAccess } from './credentials'
+import { type Access, type CredentialSource, readAccess } from './credentials'
 import { apiErrorOf, HttpStatus, StreamError } from './error'
 import { LineReader } from './line-reader'
 import { ListReader } from './list-reader'
@@ -52,11 +51,14 @@ const versionQuery = (atLeast: string | undefined): Record<string, string> => {
   return { resourceVersion: atLeast, resourceVersionMatch: 'NotOlderThan' }
 }
 
+const accessFor = ({ credentials, patience: { answerMs }, signal }: ListCall | WatchCall): Promise<Access> =>
+  readAccess(credentials, { answerMs, signal })
+
 /** Lists nodes. Nothing has been taken over if it rejects: `onItem` may have had a part of them. */
 export const listNodes = async (call: ListCall): Promise<string> => {
   const reader = new ListReader(call.onItem)
   await get({
-    access: await readAccess(call.credentials),
+    access: await accessFor(call),
     path: pathOf(call.name, versionQuery(call.atLeast)),
     patience: call.patience,
     signal: call.signal,
@@ -81,7 +83,7 @@ export const watchNodes = async (call: WatchCall): Promise<void> => {
     call.onEvent(event)
   })
   await get({
-    access: await readAccess(call.credentials),
+    access: await accessFor(call),
     path: pathOf(call.name, {
       watch: '1',
       allowWatchBookmarks: 'true',

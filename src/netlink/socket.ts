@@ -1,28 +1,23 @@
 /**
  * Requests to the kernel over a netlink socket, synchronous from end to end: the kernel does the work inside send(2)
  * and its answer is there when recv(2) asks, so there is nothing to wait for, and code between entering and leaving
- * a network namespace may use it. Messages are encoded and decoded by the netlink package.
+ * a network namespace may use it. Messages are encoded by the netlink package.
  */
 import { closeSync } from 'node:fs'
-import {
-  countLength,
-  formatMessage,
-  getPadding,
-  type NetlinkMessage,
-  parseMessages,
-} from 'netlink/dist/structs'
+import { countLength, formatMessage, getPadding } from 'netlink/dist/structs'
 import { platform } from '#platform'
 import { errnoName } from '../host/errno'
 import { NetlinkError } from './error'
 import { extendedAck } from './wire/extended-ack'
+import { NLM_F_DUMP_INTR, NLM_F_MULTI, type Reply, readMessages } from './wire/message'
+
+export type { Reply } from './wire/message'
 
 /** <linux/netlink.h> */
 export const NETLINK_ROUTE = 0
 export const NETLINK_NETFILTER = 12
 export const NLM_F_REQUEST = 0x1
-const NLM_F_MULTI = 0x2
 export const NLM_F_ACK = 0x4
-const NLM_F_DUMP_INTR = 0x10
 export const NLM_F_REPLACE = 0x100
 export const NLM_F_EXCL = 0x200
 export const NLM_F_CREATE = 0x400
@@ -58,9 +53,6 @@ const maxDumpAttempts = 5
 
 /** One message to send: its type, its flags beyond NLM_F_REQUEST, and its body as buffers in order. */
 export type Request = { type: number; flags?: number; body: readonly Uint8Array[] }
-
-/** An answer of the kernel that is not an acknowledgement; its `data` is the message's body. */
-export type Reply = Pick<NetlinkMessage, 'type' | 'flags' | 'seq' | 'data'>
 
 const int32 = (value: number): Buffer => {
   const buffer = Buffer.alloc(4)
@@ -115,22 +107,25 @@ export class NetlinkSocket {
     }
   }
 
-  /** Reads a whole table, again as long as it changes meanwhile; throws EINTR if it never stops changing. */
-  dump(op: string, request: Request): Reply[] {
+  /**
+   * Reads a whole table, again as long as it changes meanwhile; throws EINTR if it never stops changing. With
+   * `holding`, only the entries that have these bytes somewhere.
+   */
+  dump(op: string, request: Request, holding?: Uint8Array): Reply[] {
     for (let attempt = 0; attempt < maxDumpAttempts; attempt++) {
-      const messages = this.#dumpOnce(op, request)
+      const messages = this.#dumpOnce(op, request, holding)
       if (messages) return messages
     }
     throw new NetlinkError(op, 'EINTR', `the table changed during each of ${maxDumpAttempts} readings`)
   }
 
   /** The messages of one reading, or undefined if entries may be missing (NLM_F_DUMP_INTR). */
-  #dumpOnce(op: string, request: Request): Reply[] | undefined {
+  #dumpOnce(op: string, request: Request, holding?: Uint8Array): Reply[] | undefined {
     const seq = this.#send(op, request, NLM_F_REQUEST | NLM_F_DUMP)
     const messages: Reply[] = []
     let interrupted = false
     for (;;) {
-      for (const message of this.#receive(op)) {
+      for (const message of this.#receive(op, holding)) {
         if (message.seq !== seq) continue
         if (message.flags & NLM_F_DUMP_INTR) interrupted = true
         if (message.type === NLMSG_DONE || message.type === NLMSG_ERROR) {
@@ -230,7 +225,7 @@ export class NetlinkSocket {
     libc.setsockopt(this.#fd, SOL_SOCKET, otherwise, int32(bytes))
   }
 
-  #receive(op: string): Reply[] {
+  #receive(op: string, holding?: Uint8Array): Reply[] {
     receiveBuffer ??= Buffer.allocUnsafeSlow(receiveBufferBytes)
     const length = platform.libc.recv(this.#fd, receiveBuffer, MSG_TRUNC)
     if (length < 0) throw new NetlinkError(op, errnoName(length))
@@ -239,7 +234,7 @@ export class NetlinkSocket {
     }
     try {
       // A copy: the buffer is filled again while these messages are still in use.
-      return parseMessages(Buffer.from(receiveBuffer.subarray(0, length)))
+      return readMessages(Buffer.from(receiveBuffer.subarray(0, length)), holding)
     } catch (error) {
       throw new NetlinkError(op, 'EBADMSG', error instanceof Error ? error.message : '')
     }

@@ -16,8 +16,8 @@ type Reader = Pick<NetlinkSocket, 'request' | 'dump'>
 /** enum nft_gen_attributes */
 const NFTA_GEN_ID = 1
 
-const dump = (nl: Reader, op: string, request: Request): Reply[] =>
-  unlessRefused(['ENOENT'], () => nl.dump(op, request)) ?? []
+const dump = (nl: Reader, op: string, request: Request, holding?: Uint8Array): Reply[] =>
+  unlessRefused(['ENOENT'], () => nl.dump(op, request, holding)) ?? []
 
 const get = (nl: Reader, op: string, request: Request): Reply[] =>
   unlessRefused(['ENOENT'], () => nl.request(op, request)) ?? []
@@ -98,8 +98,7 @@ export const ruleListByComment = (
 ): ReadRule[] => {
   const op = `list the rules of chain "${chain}" of ${formatTable(table)}`
   const request = n.nftRequest(n.NFT_MSG_GETRULE, table.family, ruleKey(table.name, chain))
-  const bytes = Buffer.from(beginning)
-  const candidates = dump(nl, op, request).filter(({ data }) => data.includes(bytes))
+  const candidates = dump(nl, op, request, Buffer.from(beginning))
   const rules = decode(op, candidates, n.NFT_MSG_NEWRULE, bodies => bodies.map(readRule))
   return rules.filter(({ comment }) => comment.startsWith(beginning))
 }

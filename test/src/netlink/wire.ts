@@ -8,6 +8,7 @@ import {
 } from '../../../src/netlink/wire/attributes'
 import { extendedAck } from '../../../src/netlink/wire/extended-ack'
 import { ifInfoMsg, readLink } from '../../../src/netlink/wire/link'
+import { readMessages } from '../../../src/netlink/wire/message'
 
 const hex = (...parts: string[]) => Buffer.from(parts.join('').replaceAll(' ', ''), 'hex')
 
@@ -99,4 +100,43 @@ t.test('extendedAck() finds the kernel’s sentence with and without the request
   t.equal(extendedAck({ flags: 0x200, data: whole }), 'No such dev')
   t.equal(extendedAck({ flags: 0, data: whole }), '')
   t.equal(extendedAck({ flags: 0x300, data: hex('edffffff', header, 'ff000100') }), '', 'a cut off attribute')
+})
+
+// nlmsghdr: length, type, flags, sequence number, port
+const entry = (text: string, flags = '0200') => [
+  hex('14000000', '060a', flags, '07000000', '00000000'),
+  Buffer.from(text),
+]
+const done = hex('14000000', '0300', '0200', '07000000', '00000000', '00000000')
+const textsIn = (datagram: Buffer, holding?: string) =>
+  readMessages(datagram, holding === undefined ? undefined : Buffer.from(holding)).map(({ data }) =>
+    data.toString(),
+  )
+
+t.test('readMessages() tells messages apart, each at a multiple of four', async t => {
+  const odd = [hex('13000000', '060a', '0200', '07000000', '00000000'), Buffer.from('odd\0')]
+  const datagram = Buffer.concat([...odd, ...entry('even'), done])
+  t.same(textsIn(datagram), ['odd', 'even', '\0\0\0\0'])
+  t.match(readMessages(datagram)[1], { type: 0xa06, flags: 2, seq: 7 })
+  t.same(readMessages(Buffer.alloc(0)), [])
+})
+
+t.test('readMessages() leaves out entries without the bytes, but nothing that is about the list', async t => {
+  const list = Buffer.concat([...entry('c1 a'), ...entry('c2 a'), ...entry('c1 b'), done])
+  t.same(textsIn(list, 'c1'), ['c1 a', 'c1 b', '\0\0\0\0'])
+  t.same(textsIn(list, 'c3'), ['\0\0\0\0'])
+  const interrupted = Buffer.concat([...entry('c2 a', '1200'), ...entry('c2 b'), done])
+  t.same(textsIn(interrupted, 'c1'), ['c2 a', '\0\0\0\0'], 'NLM_F_DUMP_INTR')
+  t.same(textsIn(Buffer.concat(entry('c2 a', '0000')), 'c1'), ['c2 a'], 'a single answer')
+})
+
+t.test('readMessages() throws where a message is cut off', async t => {
+  const [header = Buffer.alloc(0), body = Buffer.alloc(0)] = entry('c1 a')
+  for (const datagram of [
+    header.subarray(0, 12),
+    header,
+    Buffer.concat([header, body.subarray(0, 3)]),
+    Buffer.alloc(16),
+  ])
+    t.throws(() => readMessages(datagram), Error)
 })

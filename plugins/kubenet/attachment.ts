@@ -9,7 +9,6 @@ import { NETLINK_NETFILTER, withNetlink } from '../../src/netlink/socket'
 import { claimPorts, ownerOf, releasePorts } from '../portmap/claims'
 import { type PortmapConf, readPortmapConf } from '../portmap/config'
 import { bury as buryPortmap, forgetFlowsOf } from '../portmap/del'
-import { checkListeners } from '../portmap/listeners'
 import type { PortOwner } from '../portmap/owners'
 import type { KubenetConf } from './config'
 import { type Placed, placeOfClaim, podElements, portElements } from './elements'
@@ -98,6 +97,7 @@ export const writeAttachment = async (
   const owner = ownerOfCall(call, conf)
   undo.add('take the pod out of the ruleset', () => takeBack(owner, ports))
   if (ports.mappings.length > 0) {
+    const { checkListeners } = await import('../portmap/listeners.js')
     checkListeners(ports)
     await claimPorts(call, ports, { bury })
   }

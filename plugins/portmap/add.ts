@@ -9,7 +9,6 @@ import { type Claimed, claimPorts, noteRules, releasePorts } from './claims'
 import type { PortmapConf } from './config'
 import { forgetFlowsToOthers } from './conntrack'
 import { bury, removeRules } from './del'
-import { checkListeners } from './listeners'
 import { ensureLocalnetRouting } from './localnet'
 import { readConf } from './read-conf'
 
@@ -43,6 +42,7 @@ export const add = async (call: Call, undo: Undo): Promise<Result> => {
   if (!result) throw new CniError(ErrorCode.invalidNetworkConfig, 'must be called as chained plugin')
   if (mappings.length === 0 || addresses.length === 0) return result
 
+  const { checkListeners } = await import('./listeners.js')
   checkListeners(conf)
   const claimed = await claimPorts(call, conf, { rules: forBackend(conf.backend).plan(conf), bury })
   undo.add('give the host ports back', () => releasePorts(conf))

@@ -1,18 +1,20 @@
 /**
- * What the limits do to real traffic. By default a few of them for three seconds each, most at the same time; with
- * KUBENET_TEST_RATES=all every one up to 1 Gbit/s for five seconds, one after the other on a machine that has time.
+ * What the limits do to real traffic, by iperf3: five seconds of TCP at every rate, both ways, with a burst that makes
+ * sense and with the one Kubernetes sends with every limit. Containers of the lower rates are measured at the same time.
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { binDir, flavours, type Json } from '../fixtures/cni'
+import { anyFlavour, binDir, type Json } from '../fixtures/cni'
 import { PrivateHost } from '../fixtures/private-host'
 import { bothWays, type Limits, ShapedPod } from '../plugins/bandwidth/fixtures/shaped-pod'
 
-const all = process.env.KUBENET_TEST_RATES === 'all'
-const seconds = all ? 5 : 3
-const [flavour = 'standalone'] = flavours
+const seconds = 5
+
+// The last three at the same time: they mostly wait.
+t.jobs = 3
+const [flavour = 'standalone'] = anyFlavour
 const ours = binDir(flavour)
 
 const Mbit = 1_000_000
@@ -40,21 +42,16 @@ const iperfServer = (t: Test, pod: ShapedPod): Promise<void> =>
   serve(t, pod, 'sh', '-c', 'iperf3 -s > /dev/null 2>&1 & echo ready; cat; kill $!')
 
 /** Bits a second that arrived, of a TCP stream into the container or out of it. */
-const measure = async (pod: ShapedPod, subnet: number, direction: Direction): Promise<number> => {
-  const client = [
-    'iperf3',
-    '-c',
-    `10.9.${subnet}.2`,
-    '-t',
-    String(seconds),
-    '-J',
-    '--connect-timeout',
-    '3000',
-  ]
+const measure = async (
+  pod: ShapedPod,
+  subnet: number,
+  { direction, time = seconds }: { direction: Direction; time?: number },
+): Promise<number> => {
+  const client = ['iperf3', '-c', `10.9.${subnet}.2`, '-t', String(time), '-J', '--connect-timeout', '3000']
   for (let attempt = 0; ; attempt++) {
     const { stdout } = await pod.host.exec([...client, ...(direction === 'egress' ? ['-R'] : [])])
     const report: Json = JSON.parse(stdout)
-    if (report.end.sum_received || attempt === 5) return report.end.sum_received?.bits_per_second ?? 0
+    if (report.end.sum_received || attempt === 50) return report.end.sum_received?.bits_per_second ?? 0
     // The server was not listening yet.
     await new Promise(resolve => setTimeout(resolve, 200))
   }
@@ -65,79 +62,111 @@ const add = async (t: Test, pod: ShapedPod, limits: Limits): Promise<void> => {
   t.equal(code, 0, code === 0 ? 'ADD' : stdout)
 }
 
+let nextSubnet = 0
+
+/** A container with a server in it. */
+const podWithServer = async (t: Test, host: PrivateHost) => {
+  const subnet = nextSubnet++
+  const pod = await ShapedPod.create(host, `p${subnet}`, { subnet })
+  await iperfServer(t, pod)
+  return { pod, subnet }
+}
+
 const percent = (rate: number, measured: number) => Math.round((measured / rate) * 1000) / 10
+
+/** A machine that is busy with other things gets less through now and then, but never more: who is early is wrong. */
+const attempts = 4
 
 /** Measures one direction of a container of its own. */
 const holds = async (t: Test, host: PrivateHost, rate: number, burst: number, direction: Direction) => {
-  const subnet = nextSubnet++
-  const pod = await ShapedPod.create(host, `p${subnet}`, { subnet })
+  const { pod, subnet } = await podWithServer(t, host)
   await add(t, pod, bothWays(rate, burst))
-  await iperfServer(t, pod)
-  const reached = percent(rate, await measure(pod, subnet, direction))
-  t.ok(Math.abs(reached - 100) <= 5, `${rate / Mbit} Mbit/s, burst ${burst}, ${direction}: ${reached} %`)
-  await pod.call(ours, 'DEL', pod.conf({}))
-  await host.sh(`ip link del ${pod.veth}`)
+  const what = `${rate / Mbit} Mbit/s, burst ${burst}, ${direction}`
+  let reached = 0
+  for (let attempt = 0; attempt < attempts && reached < 95; attempt++) {
+    reached = percent(rate, await measure(pod, subnet, { direction }))
+    t.ok(reached <= 105, `${what}: not more than ${reached} %`)
+  }
+  t.ok(reached >= 95, `${what}: ${reached} %`)
 }
 
-let nextSubnet = 0
-
-const points = (rates: readonly number[], bursts: (rate: number) => readonly number[]) =>
-  rates.flatMap(rate =>
-    bursts(rate).flatMap(burst => directions.map(direction => ({ rate, burst, direction }))),
-  )
-
-t.test('long-run throughput is within 5 % of the rate', async t => {
-  const host = await PrivateHost.create(t)
-  if (all) {
-    const bursts = (rate: number) => [saneBurst(rate), unsetBurst, 2_147_483_647]
-    for (const { rate, burst, direction } of points(
-      [1, 10, 100, 1000].map(n => n * Mbit),
-      bursts,
-    )) {
-      await holds(t, host, rate, burst, direction)
+t.test(
+  'long-run throughput is within 5 % of 1 Gbit/s, where the machine has four times as much for it',
+  async t => {
+    const host = await PrivateHost.create(t)
+    const { pod, subnet } = await podWithServer(t, host)
+    const free = await measure(pod, subnet, { direction: 'ingress', time: 1 })
+    const skip =
+      free > 4000 * Mbit ? {} : { skip: `without a limit it gets ${Math.round(free / Mbit)} Mbit/s through` }
+    for (const burst of [saneBurst(1000 * Mbit), unsetBurst]) {
+      await t.test(`burst ${burst}`, skip, async t => {
+        await Promise.all(directions.map(direction => holds(t, host, 1000 * Mbit, burst, direction)))
+      })
     }
-    return
-  }
-  const bursts = (rate: number) => [saneBurst(rate), unsetBurst]
-  for (const rates of [[1, 10], [100]]) {
-    const together = points(
-      rates.map(n => n * Mbit),
-      bursts,
+  },
+)
+
+t.test('long-run throughput is within 5 % of 1, 10 and 100 Mbit/s', { buffered: true }, async t => {
+  const host = await PrivateHost.create(t)
+  const slow = [1, 10, 100].flatMap(n =>
+    [saneBurst(n * Mbit), unsetBurst].flatMap(burst =>
+      directions.map(direction => ({ rate: n * Mbit, burst, direction })),
+    ),
+  )
+  await Promise.all(slow.map(({ rate, burst, direction }) => holds(t, host, rate, burst, direction)))
+})
+
+t.test(
+  'the queue of an unset burst is short: behind a stream most packets wait less than 200 ms',
+  { buffered: true },
+  async t => {
+    const host = await PrivateHost.create(t)
+    const { pod, subnet } = await podWithServer(t, host)
+    await add(t, pod, bothWays(10 * Mbit, unsetBurst))
+    const stream = measure(pod, subnet, { direction: 'ingress' })
+    const ping = await host.run('ping', '-c', '16', '-i', '0.2', `10.9.${subnet}.2`)
+    const times = [...ping.matchAll(/time=([\d.]+) ms/g)].map(([, ms]) => Number(ms)).sort((a, b) => a - b)
+    t.comment(`under load at 10 Mbit/s: ${times.join(', ')} ms`)
+    // Half of them: where the machine is busy, some wait for a processor.
+    const median = times[Math.floor(times.length / 2)] ?? Number.POSITIVE_INFINITY
+    t.ok(median < 200, `${median} ms`)
+    await stream
+  },
+)
+
+t.test(
+  '25000 bytes at 8000 bit/s take a second longer than without a limit, either way',
+  { buffered: true },
+  async t => {
+    const host = await PrivateHost.create(t)
+    const echo = join(__dirname, '../plugins/bandwidth/fixtures/echo.cjs')
+    const time = async (
+      subnet: number,
+      limits: Limits,
+      { bytes = 25_000, patience = 5 } = {},
+    ): Promise<{ ms: number; heard: number }> => {
+      const pod = await ShapedPod.create(host, `p${subnet}`, { subnet })
+      await add(t, pod, limits)
+      await serve(t, pod, process.execPath, echo, 'server', '5000')
+      const client = ['client', `10.9.${subnet}.2`, '5000', String(bytes), String(patience)]
+      return JSON.parse(await host.run(process.execPath, echo, ...client))
+    }
+    const [free, inOneBurst, ...limited] = await Promise.all([
+      time(0, {}),
+      // In 32 bits of ticks, as the reference computes it, the burst would be 25,000 bytes.
+      time(3, { ingressRate: 8000, ingressBurst: 2_400_000 }, { bytes: 100_000, patience: 30 }),
+      // These take half a minute, which is not waited for.
+      time(1, { ingressRate: 8000, ingressBurst: 16_000 }),
+      time(2, { egressRate: 8000, egressBurst: 16_000 }),
+    ])
+    t.equal(free.heard, 25_000)
+    t.equal(
+      inOneBurst.heard,
+      100_000,
+      'a burst of 300,000 bytes, five minutes of its rate, lets 100,000 through',
     )
-    await Promise.all(together.map(({ rate, burst, direction }) => holds(t, host, rate, burst, direction)))
-  }
-})
-
-t.test('the queue of an unset burst is short: a packet waits 200 ms at most behind a stream', async t => {
-  const host = await PrivateHost.create(t)
-  const pod = await ShapedPod.create(host, 'c1')
-  await add(t, pod, bothWays(10 * Mbit, unsetBurst))
-  await iperfServer(t, pod)
-  const stream = measure(pod, 0, 'ingress')
-  const ping = await host.run('ping', '-c', '8', '-i', '0.2', '-q', '10.9.0.2')
-  const longest = Number(/= [\d.]+\/[\d.]+\/([\d.]+)\//.exec(ping)?.[1])
-  t.ok(longest < 200, `${longest} ms`)
-  await stream
-})
-
-t.test('25000 bytes at 8000 bit/s take a second longer than without a limit, either way', async t => {
-  const host = await PrivateHost.create(t)
-  const echo = join(__dirname, '../plugins/bandwidth/fixtures/echo.cjs')
-  const time = async (subnet: number, limits: Limits): Promise<{ ms: number; heard: number }> => {
-    const pod = await ShapedPod.create(host, `p${subnet}`, { subnet })
-    await add(t, pod, limits)
-    await serve(t, pod, process.execPath, echo, 'server', '5000')
-    // They would take half a minute.
-    const client = ['client', `10.9.${subnet}.2`, '5000', '25000', '5']
-    return JSON.parse(await host.run(process.execPath, echo, ...client))
-  }
-  const [free, ...limited] = await Promise.all([
-    time(0, {}),
-    time(1, { ingressRate: 8000, ingressBurst: 16_000 }),
-    time(2, { egressRate: 8000, egressBurst: 16_000 }),
-  ])
-  t.equal(free.heard, 25_000)
-  for (const { ms, heard } of limited) {
-    t.ok(ms > free.ms + 1000 && heard > 0, `${heard} bytes in ${ms} ms; all in ${free.ms} ms without`)
-  }
-})
+    for (const { ms, heard } of limited) {
+      t.ok(ms > free.ms + 1000 && heard > 0, `${heard} bytes in ${ms} ms; all in ${free.ms} ms without`)
+    }
+  },
+)

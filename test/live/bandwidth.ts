@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs'
 import t from 'tap'
-import { binDir, flavours, type Json, peerDir } from '../fixtures/cni'
+import { anyFlavour, binDir, flavours, type Json, peerDir } from '../fixtures/cni'
 import { PrivateHost } from '../fixtures/private-host'
 import { bothWays, ifbs, ShapedPod, trafficControl } from '../plugins/bandwidth/fixtures/shaped-pod'
 
@@ -19,10 +19,8 @@ const limits: [rate: number, burst: number][] = [
 /** "None given", in the words of Kubernetes' runtimes. */
 const unsetBursts = [4_294_967_295, 2_147_483_647]
 
-for (const flavour of flavours) {
+for (const flavour of anyFlavour) {
   const ours = binDir(flavour)
-  // The numbers come from the same code in both; starting Node.js for each of them takes its time.
-  const some = flavour === 'node' ? limits.slice(2, 4) : limits
 
   t.test(`[${flavour}] what the kernel is given`, hasPeer, async t => {
     const host = await PrivateHost.create(t)
@@ -48,7 +46,7 @@ for (const flavour of flavours) {
       t.equal((await pod.call(ours, 'DEL', conf)).code, 0)
       return shown
     }
-    for (const [rate, burst] of some) {
+    for (const [rate, burst] of limits) {
       await t.test(`${rate} bit/s and ${burst} bits: the same as from the Go plugin`, async t => {
         const conf = pod.conf(bothWays(rate, burst))
         t.same(await shape(ours, conf), await shape(peerDir, conf))
@@ -72,9 +70,11 @@ for (const flavour of flavours) {
     const host = await PrivateHost.create(t)
     const pod = await ShapedPod.create(host, 'c1')
     const before = await trafficControl(host)
-    const rates = flavour === 'node' ? [1_000_000] : [8000, 1_000_000, 10_000_000, 1_000_000_000]
-    const unset = rates.flatMap(rate => unsetBursts.map((burst): [number, number] => [rate, burst]))
-    for (const [rate, burst] of [...some, ...unset]) {
+    const unset = [8000, 10_000_000].flatMap(rate =>
+      unsetBursts.map((burst): [number, number] => [rate, burst]),
+    )
+    // What the kernel is given is the same, as above; here it is told by each one's CHECK.
+    for (const [rate, burst] of [...limits.slice(-2), ...unset]) {
       await t.test(`${rate} bit/s and ${burst} bits`, async t => {
         const conf = pod.conf(bothWays(rate, burst))
         for (const [adder, other] of [
@@ -100,6 +100,10 @@ for (const flavour of flavours) {
       })
     }
   })
+}
+
+for (const flavour of flavours) {
+  const ours = binDir(flavour)
 
   t.test(`[${flavour}] bandwidth`, async t => {
     const host = await PrivateHost.create(t)
@@ -111,7 +115,8 @@ for (const flavour of flavours) {
       t.equal(await trafficControl(host), before, 'nothing is left')
     }
 
-    for (const cniVersion of ['0.3.0', '0.3.1', '0.4.0', '1.0.0', '1.1.0']) {
+    const versions = flavour === 'node' ? ['1.0.0'] : ['0.3.0', '0.3.1', '0.4.0', '1.0.0', '1.1.0']
+    for (const cniVersion of versions) {
       await t.test(`[${cniVersion}] ADD answers prevResult and the ifb`, async t => {
         const ip = {
           ...(cniVersion < '1.0.0' && { version: '4' }),

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs'
 import t from 'tap'
 import { bridgeConf, hostWithPods } from '../fixtures/bridge'
-import { flavours } from '../fixtures/cni'
+import { anyFlavour } from '../fixtures/cni'
 import type { PrivateHost } from '../fixtures/private-host'
 
 const conf = bridgeConf('dual', { isGateway: true, ipMasq: true })
@@ -13,7 +13,7 @@ const pathOf = async (host: PrivateHost, variant: string): Promise<string> => {
   return `/run/${variant}:/usr/sbin:/usr/bin:/sbin:/bin`
 }
 
-for (const flavour of flavours) {
+for (const flavour of anyFlavour) {
   for (const variant of ['legacy', 'nft']) {
     const program = `/usr/sbin/xtables-${variant}-multi`
     const skip = existsSync(program) ? {} : { skip: `${program} is not installed` }

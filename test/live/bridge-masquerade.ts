@@ -72,7 +72,7 @@ const hasNftRules = async (host: PrivateHost, id: string) =>
   (await host.run('nft', 'list', 'ruleset')).includes(`id: ${id}"`)
 
 for (const flavour of anyFlavour) {
-  for (const backend of flavour === 'node' ? ['iptables'] : ['iptables', 'nftables'])
+  for (const backend of ['iptables', 'nftables'])
     t.test(`[${flavour}] ${backend}: what leaves the pods' subnet has the host's address`, async t => {
       const { host, pod } = await hostWithPods(t, flavour)
       await addOutside(host)
@@ -159,9 +159,6 @@ for (const flavour of anyFlavour) {
     t.equal((await a.call('DEL', { ...nft, prevResult: result })).stdout, '')
     t.equal(await host.run('nft', '-s', 'list', 'ruleset'), `${emptyTable}\n`)
   })
-
-  // The rest is the same code in both; starting Node.js for each call takes its time.
-  if (flavour === 'node') continue
 
   t.test(`[${flavour}] DEL removes the rules with no namespace, and with one that is gone`, async t => {
     const { host, pod } = await hostWithPods(t, flavour)

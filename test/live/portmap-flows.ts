@@ -1,6 +1,6 @@
 /** A client that keeps sending from one UDP port reaches whoever has the host port now; no other flow is touched. */
 import t from 'tap'
-import { flavours } from '../fixtures/cni'
+import { anyFlavour } from '../fixtures/cni'
 import { ask, type Endpoint, serve } from '../fixtures/traffic'
 import { PortHost, type PortPod } from '../plugins/portmap/fixtures/port-host'
 
@@ -10,8 +10,7 @@ const outside = { 4: '192.0.2.9', 6: '2001:db8::9' } as const
 
 const hostPort = 5353
 
-// What follows is the packet filter's doing; the rules are the same from both flavours.
-for (const flavour of flavours.slice(0, 1)) {
+for (const flavour of anyFlavour) {
   for (const backend of ['iptables', 'nftables']) {
     t.test(`[${flavour}, ${backend}] UDP flows`, async t => {
       const host = await PortHost.create(t, { flavour })

@@ -3,7 +3,7 @@
  */
 import { existsSync } from 'node:fs'
 import t from 'tap'
-import { type Flavour, flavours, type Json, peerDir } from '../fixtures/cni'
+import { anyFlavour, type Json, peerDir } from '../fixtures/cni'
 import { PortHost, type Stack, type Variant, variants } from '../plugins/portmap/fixtures/port-host'
 
 const hasPeer = existsSync(`${peerDir}/portmap`) ? {} : { skip: 'the Go plugins are not installed' }
@@ -44,16 +44,11 @@ const cases: Case[] = [
   { name: 'a mark bit', mappings: ['9480:80/tcp'], more: { markMasqBit: 20 } },
 ]
 
-// The rules come from the same code in both flavours and for both variants, and each call takes its time. The Go
-// plugin asks ip6tables-legacy with -C before each rule, which takes another port or mark for the same (1.8.9).
-const few = {
-  nft: ['each protocol', 'conditions', 'a mark bit'],
-  legacy: ['one port, both families', 'conditions', 'a foreign chain'],
-}
-const someOf = (flavour: Flavour, variant: Variant): Case[] =>
-  flavour === 'standalone' && variant === 'nft'
-    ? cases
-    : cases.filter(({ name }) => few[variant].includes(name))
+// The rules come from the same code for both variants, and each call takes its time. The Go plugin asks
+// ip6tables-legacy with -C before each rule, which takes another port or mark for the same (1.8.9).
+const few = ['one port, both families', 'conditions', 'a foreign chain']
+const someOf = (variant: Variant): Case[] =>
+  variant === 'nft' ? cases : cases.filter(({ name }) => few.includes(name))
 
 /** What stays when no container has a port: the shared chains. */
 const withoutContainers = (nat: string): string =>
@@ -62,9 +57,9 @@ const withoutContainers = (nat: string): string =>
     .filter(line => !line.includes('CNI-DN-'))
     .join('\n')
 
-for (const flavour of flavours) {
+for (const flavour of anyFlavour) {
   for (const variant of variants) {
-    const some = someOf(flavour, variant)
+    const some = someOf(variant)
 
     t.test(`[${flavour}, ${variant}] the same rules as the Go plugin’s`, hasPeer, async t => {
       const sides = await Promise.all([
@@ -89,7 +84,7 @@ for (const flavour of flavours) {
       if (!ours || !theirs) throw new Error('two sides')
       t.equal(ours.shown, theirs.shown, 'after ADD')
       for (const { pod } of ours.pods) t.match(ours.shown, `id: \\"${pod.containerID}\\"`)
-      for (const { pod, conf } of ours.pods) await pod.must('ADD', conf)
+      for (const { pod, conf } of ours.pods.slice(0, 4)) await pod.must('ADD', conf)
       const again = (await ours.side.nat()).split('\n').sort()
       t.same(again, ours.shown.split('\n').sort(), 'ADD again leaves the same rules')
       for (const { pod, conf } of ours.pods) await pod.must('DEL', conf)
@@ -101,7 +96,7 @@ for (const flavour of flavours) {
       host.variant = variant
       const own = { path: host.folder }
       const peer = { path: peerDir }
-      const taken = ['conditions', ...(variant === 'nft' ? ['each protocol', 'an address of the host'] : [])]
+      const taken = ['conditions', ...(variant === 'nft' ? ['each protocol'] : [])]
       const pods = cases
         .filter(({ name }) => taken.includes(name))
         .map(({ mappings, more, stack = 'dual' }, i) => {

@@ -1,6 +1,6 @@
 /** A program of the host that listens on a host port: the operator hears of it, or ADD refuses the port. */
 import t from 'tap'
-import { flavours, type Json } from '../fixtures/cni'
+import { anyFlavour, type Json } from '../fixtures/cni'
 import { type Endpoint, serve } from '../fixtures/traffic'
 import { PortHost } from '../plugins/portmap/fixtures/port-host'
 
@@ -10,7 +10,7 @@ const listening: Endpoint[] = [
   { protocol: 'udp', host: '192.0.2.1', port: 53 },
 ]
 
-for (const flavour of flavours) {
+for (const flavour of anyFlavour) {
   t.test(`[${flavour}] a port on which a program of the host listens`, async t => {
     const host = await PortHost.create(t, { flavour })
     const pod = host.paperPod('c1')

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import t from 'tap'
-import { binDir, flavours, type Json } from '../fixtures/cni'
+import { anyFlavour, binDir, flavours, type Json } from '../fixtures/cni'
 import { PortHost } from '../plugins/portmap/fixtures/port-host'
 
 const web = { hostPort: 8080, containerPort: 80, protocol: 'tcp' }
@@ -78,7 +78,7 @@ const notUnderstood: Refusal[] = [
   { conf: { conditionsV4: ['ip saddr 10.0.0.1 comment "x" accept'] }, msg: /nft/ },
 ]
 
-for (const flavour of flavours) {
+for (const flavour of anyFlavour) {
   t.test(`[${flavour}] bad input`, async t => {
     const host = await PortHost.create(t, { flavour })
     const pod = await host.namedPod('c1')
@@ -88,19 +88,20 @@ for (const flavour of flavours) {
     }
     const before = await host.state()
 
-    for (const { conf, code = 7, msg, details } of flavour === 'node' ? invalid.slice(0, 3) : invalid) {
+    for (const [i, { conf, code = 7, msg, details }] of invalid.entries()) {
       await t.test(JSON.stringify(conf).slice(0, 120), async t => {
-        for (const command of ['ADD', 'DEL']) {
-          const answer = await pod.call(command, { ...pod.conf([]), ...conf })
+        // What reads a configuration does so for all verbs.
+        for (const command of i < 2 ? ['ADD', 'DEL', 'GC'] : ['ADD']) {
+          const answer = await pod.call(command, { ...pod.conf([], { cniVersion: '1.1.0' }), ...conf })
           t.same([answer.code, answer.stderr], [1, ''])
-          t.match(answer.json, { cniVersion: '1.0.0', code, msg }, command)
+          t.match(answer.json, { cniVersion: '1.1.0', code, msg }, command)
           if (typeof msg === 'string' && !details) t.equal(answer.json.details, undefined)
           if (details) t.match(answer.json.details, details)
         }
       })
     }
 
-    for (const { conf, msg } of flavour === 'node' ? notUnderstood.slice(0, 1) : notUnderstood) {
+    for (const { conf, msg } of notUnderstood) {
       await t.test(JSON.stringify(conf), async t => {
         const { code, json } = await pod.call('ADD', pod.conf(['8080:80/tcp'], conf))
         t.equal(code, 1)
@@ -133,13 +134,15 @@ for (const flavour of flavours) {
     t.equal((await host.host.exec(['test', '-e', '/run/pwned'])).code, 1)
     t.equal(await host.host.sh('nft list tables | grep pwned || true'), '')
   })
+}
 
+for (const flavour of flavours) {
   t.test(`[${flavour}] results and recorded calls`, async t => {
     const host = await PortHost.create(t, { flavour })
     const pod = await host.namedPod('c1')
 
     await t.test('prevResult is the result, in every version', async t => {
-      const versions = flavour === 'node' ? ['1.0.0'] : ['0.3.0', '0.3.1', '0.4.0', '1.0.0', '1.1.0']
+      const versions = flavour === 'node' ? ['1.0.0'] : ['0.3.1', '0.4.0', '1.1.0']
       for (const cniVersion of versions) {
         const conf = pod.conf(['8080:80/tcp'], { cniVersion })
         const { json } = await pod.must('ADD', conf)

@@ -22,8 +22,8 @@ for (const { flavour, name, conflist } of cases) {
     await host.exec(['sh', '-ec', 'mkdir /run/net.d; cat > /run/net.d/10-pods.conflist'], {
       stdin: JSON.stringify(conflist),
     })
-    const call = async (command: string, pod: string): Promise<{ code: number; output: string }> => {
-      const { code, stdout, stderr } = await host.exec([cnitool, command, 'pods', `/run/netns/${pod}`], {
+    const callBy = async (program: string, command: string, pod: string) => {
+      const { code, stdout, stderr } = await host.exec([program, command, 'pods', `/run/netns/${pod}`], {
         env: {
           PATH: '/usr/sbin:/usr/bin:/sbin:/bin',
           CNI_PATH: binDir(flavour),
@@ -33,6 +33,7 @@ for (const { flavour, name, conflist } of cases) {
       })
       return { code, output: stdout + stderr }
     }
+    const call = (command: string, pod: string) => callBy(cnitool, command, pod)
     await host.netns('one')
     await host.netns('two')
 
@@ -59,6 +60,30 @@ for (const { flavour, name, conflist } of cases) {
     await t.test('del takes all of it back, and again finds nothing to do', async t => {
       for (const pod of ['one', 'two', 'one']) t.same(await call('del', pod), { code: 0, output: '' })
       t.equal(await host.sh(tracesOfPods), '')
+    })
+
+    await t.test('what one runtime adds the other checks and deletes, by the same cached result', async t => {
+      const kubenet = `${binDir(flavour)}/kubenet`
+      const cached = () => host.sh('cd /var/lib/cni/results; for i in *; do echo "$i"; jq -S . "$i"; done')
+      // What each attachment has of its own.
+      const alike = (text: string) =>
+        text.replaceAll(/veth[0-9a-f]{8}|([0-9a-f]{2}:){5}[0-9a-f]{2}|10\.244\.1\.\d+/g, '-')
+      const seen: string[] = []
+      for (const [adds, deletes] of [
+        [cnitool, kubenet],
+        [kubenet, cnitool],
+      ] as const) {
+        const added = await callBy(adds, 'add', 'one')
+        t.equal(added.code, 0, added.output)
+        seen.push(alike(await cached()))
+        t.equal((await callBy(deletes, 'check', 'one')).code, 0)
+        const deleted = await callBy(deletes, 'del', 'one')
+        t.equal(deleted.code, 0, deleted.output)
+        t.equal(await host.sh(tracesOfPods), '')
+      }
+      t.equal(seen[0], seen[1], 'the cached results are alike')
+      t.match(seen[0], /^pods-cnitool-[0-9a-f]{20}-eth0\n/)
+      t.match(seen[0], '"hostPort": 8080')
     })
   })
 }

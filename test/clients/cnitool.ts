@@ -64,7 +64,11 @@ for (const { flavour, name, conflist } of cases) {
 
     await t.test('what one runtime adds the other checks and deletes, by the same cached result', async t => {
       const kubenet = `${binDir(flavour)}/kubenet`
-      const cached = () => host.sh('cd /var/lib/cni/results; for i in *; do echo "$i"; jq -S . "$i"; done')
+      // Debian's cnitool is of libcni 1.1: later ones note the namespace, and leave an empty dns out.
+      const cached = () =>
+        host.sh(
+          'cd /var/lib/cni/results; for i in *; do echo "$i"; jq -S "del(.netns, .result.dns)" "$i"; done',
+        )
       // What each attachment has of its own.
       const alike = (text: string) =>
         text.replaceAll(/veth[0-9a-f]{8}|([0-9a-f]{2}:){5}[0-9a-f]{2}|10\.244\.1\.\d+/g, '-')

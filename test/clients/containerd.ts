@@ -1,6 +1,10 @@
-/** containerd and its CRI, as a node of Kubernetes has them, with our plugins below. */
-import t from 'tap'
-import { binDir } from '../fixtures/cni'
+/** containerd and its CRI, as a node of Kubernetes has them, with our plugins below: as built, and as released. */
+import { execFileSync } from 'node:child_process'
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import { binDir, type Flavour } from '../fixtures/cni'
 import type { PrivateHost } from '../fixtures/private-host'
 import { Containerd, containerdMissing } from './fixtures/containerd'
 import type { CriPod } from './fixtures/cri'
@@ -26,9 +30,23 @@ const secondsToFetch = async (pod: CriPod, address: string): Promise<number> => 
   return Number(end) - Number(start)
 }
 
+/** A fresh folder with the release's tarball unpacked into it, as docs/install.md says. */
+const unpacked = (t: Test, flavour: Flavour): string => {
+  const folder = mkdtempSync(join(tmpdir(), 'kubenet-release-'))
+  t.teardown(() => rmSync(folder, { recursive: true }))
+  const tarball = join(folder, 'kubenet-cni.tar.gz')
+  const pack = join(__dirname, '../../scripts/pack')
+  execFileSync(pack, ['tarball', binDir(flavour), tarball], { env: { ...process.env, PACK_LEVEL: '1' } })
+  const bin = join(folder, 'opt/cni/bin')
+  mkdirSync(bin, { recursive: true })
+  execFileSync('tar', ['-C', bin, '-xzf', tarball])
+  return bin
+}
+
 for (const { flavour, name, conflist } of cases) {
   t.test(`[${flavour}] containerd with ${name}`, { skip: containerdMissing ?? false }, async t => {
-    const containerd = await Containerd.start(t, binDir(flavour), conflist)
+    const plugins = name === 'kubenet' ? unpacked(t, flavour) : binDir(flavour)
+    const containerd = await Containerd.start(t, plugins, conflist)
     const { host } = containerd
     await host.uplink('outside', '192.0.2.1/24')
     await host.sh('ip -n outside addr add 192.0.2.9/24 dev eth0')

@@ -1,13 +1,7 @@
 /** Every command of the documents, run on a node just installed: it prints what the document says. */
 import t from 'tap'
 import { CleanNode } from './fixtures/clean-node'
-import { pattern, stepsOf } from './fixtures/document'
-
-const documents = [
-  { path: 'README.md', with: { withTarball: true } },
-  { path: 'docs/install.md', with: { withTarball: true } },
-  { path: 'docs/nftables.md', with: { installed: true } },
-]
+import { documents, pattern, stepsOf } from './fixtures/document'
 
 const skip = process.getuid?.() === 0 ? false : 'changing the root folder needs root'
 

@@ -1,0 +1,179 @@
+/** What a release packs: the Debian package, the npm package and the checksums, unpacked and used. */
+import { execFileSync } from 'node:child_process'
+import { mkdirSync, readdirSync, readFileSync, statSync, utimesSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { gunzipSync } from 'node:zlib'
+import t from 'tap'
+import { binDir } from '../fixtures/cni'
+
+const root = join(__dirname, '../..')
+const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
+
+const programs = ['bandwidth', 'bridge', 'host-local', 'kubenet', 'loopback', 'portmap']
+
+const run = (program: string, args: readonly string[], cwd = root): string =>
+  execFileSync(program, args, {
+    cwd,
+    encoding: 'utf8',
+    // The programs for Node.js: the same files in the same places as the standalone ones, and a fiftieth of their size.
+    env: { ...process.env, PACK_LEVEL: '1', SOURCE_DATE_EPOCH: '1750000000' },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+
+const pack = (...args: string[]): string => run(join(root, 'scripts/pack'), args)
+
+/** Files of a folder and those below, relative to it. */
+const filesIn = (folder: string): string[] =>
+  readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter(entry => !entry.isDirectory())
+    .map(entry => join(entry.parentPath, entry.name).slice(folder.length + 1))
+    .sort()
+
+const built = binDir('node')
+const scratch = t.testdir({})
+
+t.test('the Debian package', async t => {
+  const file = join(scratch, `kubenet-cni_${version}_amd64.deb`)
+  pack('deb', built, 'amd64', file)
+
+  await t.test('says what it is', async t => {
+    const field = (name: string) => run('dpkg-deb', ['--field', file, name]).trim()
+    t.equal(field('Package'), 'kubenet-cni')
+    t.equal(field('Version'), version)
+    t.equal(field('Architecture'), 'amd64')
+    t.equal(field('Depends'), 'libc6')
+    t.match(field('Installed-Size'), /^\d+$/)
+  })
+
+  // A node of nothing but dpkg's own records.
+  const node = join(scratch, 'node')
+  for (const folder of ['info', 'updates']) mkdirSync(join(node, 'var/lib/dpkg', folder), { recursive: true })
+  writeFileSync(join(node, 'var/lib/dpkg/status'), '')
+  const dpkg = (...args: string[]) =>
+    run('dpkg', [`--root=${node}`, '--force-depends', '--force-not-root', '--force-bad-path', ...args])
+  dpkg('--install', file)
+
+  await t.test('installs the programs, a manual page, completions and the documents', async t => {
+    const files = filesIn(node).filter(name => name.startsWith('usr/'))
+    t.same(
+      files.filter(name => !name.startsWith('usr/share/doc/')),
+      [
+        ...programs.map(name => `usr/lib/cni-kubenet/${name}`),
+        'usr/sbin/kubenet',
+        'usr/share/bash-completion/completions/kubenet',
+        'usr/share/fish/vendor_completions.d/kubenet.fish',
+        'usr/share/man/man8/kubenet.8.gz',
+        'usr/share/zsh/vendor-completions/_kubenet',
+      ],
+    )
+    for (const name of ['copyright', 'changelog.gz', 'install.md', 'troubleshooting.md'])
+      t.ok(files.includes(`usr/share/doc/kubenet-cni/${name}`), name)
+    const inodes = programs.map(name => statSync(join(node, 'usr/lib/cni-kubenet', name)).ino)
+    t.equal(new Set(inodes).size, 1, 'one file under all names')
+  })
+
+  await t.test('what it installs runs, and is what was built', async t => {
+    t.match(run(join(node, 'usr/sbin/kubenet'), ['version']), `kubenet ${version} `)
+    const man = gunzipSync(readFileSync(join(node, 'usr/share/man/man8/kubenet.8.gz'))).toString()
+    t.equal(man, readFileSync(join(root, 'dist/man/kubenet.8'), 'utf8'))
+    for (const [installed, name] of [
+      ['bash-completion/completions/kubenet', 'kubenet'],
+      ['zsh/vendor-completions/_kubenet', '_kubenet'],
+      ['fish/vendor_completions.d/kubenet.fish', 'kubenet.fish'],
+    ] as const) {
+      const text = readFileSync(join(node, 'usr/share', installed), 'utf8')
+      t.equal(text, readFileSync(join(root, 'dist/completions', name), 'utf8'), name)
+    }
+    t.equal(dpkg('--verify', 'kubenet-cni'), '', 'every file has its checksum')
+  })
+
+  await t.test('is removed without a trace', async t => {
+    dpkg('--purge', 'kubenet-cni')
+    t.same(
+      filesIn(node).filter(name => name.startsWith('usr/')),
+      [],
+    )
+  })
+})
+
+t.test('the same files are packed to the same bytes, whenever and wherever', async t => {
+  const elsewhere = join(scratch, 'elsewhere')
+  run('cp', ['-a', built, elsewhere])
+  for (const name of readdirSync(elsewhere)) utimesSync(join(elsewhere, name), 1_900_000_000, 1_900_000_000)
+  for (const [form, ...more] of [['tarball'], ['deb', 'arm64']] as const) {
+    const [first, second] = [built, elsewhere].map((folder, index) => {
+      const file = join(scratch, `${form}-${index}`)
+      pack(form, folder, ...more, file)
+      return readFileSync(file)
+    })
+    t.ok(first && second?.equals(first), form)
+  }
+})
+
+t.test(
+  'the tarball has its programs at the top level, and says nothing of the folder it is unpacked into',
+  async t => {
+    const listed = run('tar', ['-tvzf', join(scratch, 'tarball-0')])
+      .trimEnd()
+      .split('\n')
+    t.same(listed.map(line => line.replace(/^.* \d\d:\d\d /, '').replace(/ link to .*/, '')).sort(), [
+      'LICENSE',
+      ...programs,
+    ])
+    t.equal(listed.filter(line => line.startsWith('h')).length, programs.length - 1, 'hard links of one file')
+    t.ok(
+      listed.every(line => / 0\/0 /.test(line)),
+      'all of root',
+    )
+  },
+)
+
+t.test('the npm package', async t => {
+  const folder = join(scratch, 'npm')
+  mkdirSync(folder)
+  const [packed] = JSON.parse(run('npm', ['pack', '--json', '--silent', '--pack-destination', folder]))
+  run('tar', ['-xzf', packed.filename], folder)
+  const files = filesIn(join(folder, 'package'))
+
+  await t.test(
+    'has the program once, schemas, manual page, completions and documents, and no source',
+    async t => {
+      t.same(
+        files.filter(name => !name.startsWith('docs/')),
+        [
+          'LICENSE',
+          'README.md',
+          'dist/completions/_kubenet',
+          'dist/completions/kubenet',
+          'dist/completions/kubenet.fish',
+          'dist/man/kubenet.8',
+          'dist/node/kubenet',
+          ...['bandwidth', 'bridge', 'host-local', 'kubenet', 'loopback', 'portmap'].map(
+            name => `dist/schema/${name}.json`,
+          ),
+          'package.json',
+        ],
+      )
+      t.ok(files.includes('docs/install.md'))
+    },
+  )
+
+  await t.test('installs all plugins from it', async t => {
+    const bin = join(folder, 'bin')
+    const text = run(join(folder, 'package/dist/node/kubenet'), ['install', '--bin-dir', bin])
+    t.match(text, /host-local +installed/)
+    t.same(filesIn(bin), programs)
+    const { bin: commands, man } = JSON.parse(readFileSync(join(folder, 'package/package.json'), 'utf8'))
+    t.same([commands, man], [{ 'kubenet-cni': 'dist/node/kubenet' }, ['dist/man/kubenet.8']])
+  })
+})
+
+t.test('SHA256SUMS names every file of the release, and sha256sum agrees', async t => {
+  const folder = join(scratch, 'sums')
+  mkdirSync(folder)
+  for (const name of ['a.tar.gz', 'b.deb']) writeFileSync(join(folder, name), name)
+  pack('sums', folder)
+  t.equal(run('sha256sum', ['--check', 'SHA256SUMS'], folder), 'a.tar.gz: OK\nb.deb: OK\n')
+  writeFileSync(join(folder, 'b.deb'), 'another')
+  t.throws(() => run('sha256sum', ['--check', '--status', 'SHA256SUMS'], folder))
+})

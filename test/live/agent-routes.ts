@@ -190,7 +190,11 @@ for (const flavour of flavours) {
       t.equal(await it.agent.stop(), 0)
       t.same(await node.routes(), toN2)
       await host.sh(`${strays}; ip route del 10.244.2.0/24 proto 107`)
+      // A list so large comes compressed.
+      const large = Array.from({ length: 300 }, (_, i) => ({ name: `large-${i}`, images: 50 }))
+      nodes.set([n1, n2, ...large])
       await it.restart(['--node-routes', '--remove-on-exit'])
+      t.equal((await it.agent.said('listed nodes')).nodes, 302)
       await node.has(...toN2)
       t.equal(await it.agent.stop(), 0)
       t.same(await node.routes(), [])

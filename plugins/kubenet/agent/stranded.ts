@@ -59,5 +59,6 @@ export const strandedBy = (ranges: readonly Cidr[], attachments: Attachments): H
     if (ranges.some(range => cidrContains(range, addr))) continue
     found.set(formatAddr(addr), { containerID: entry.containerID, address: formatAddr(addr) })
   }
-  return [...found.values()]
+  // In an order of their own, not the folder's: who tells of them must not seem to have news.
+  return [...found.values()].toSorted((a, b) => (a.address < b.address ? -1 : 1))
 }

@@ -120,8 +120,8 @@ export const get = (call: GetRequest): Promise<void> =>
       restart()
       if (isOk) call.onAnswer?.()
       body.on('error', end)
-      // A connection that breaks ends the answer too, without its being complete.
-      answer.on('close', () => setImmediate(() => end(new Error('the connection was closed in the middle'))))
+      // A connection that breaks closes the body without its end. Of a compressed one, the answer closes long before that.
+      body.on('close', () => setImmediate(() => end(new Error('the connection was closed in the middle'))))
       body.on('data', (chunk: Buffer) => {
         if (isOver) return
         restart()

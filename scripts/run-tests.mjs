@@ -7,15 +7,14 @@
  * compiler in every test's process, a second of processor time for each; here esbuild compiles all of them at once.
  */
 import { spawn } from 'node:child_process'
-import { readdirSync, readFileSync, statSync } from 'node:fs'
+import { readdirSync, statSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
-import { dirname, join, relative, resolve } from 'node:path'
+import { join, relative, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
-import { build } from 'esbuild'
 import { Parser } from 'tap-parser'
+import { compile } from './compile-tests.mjs'
 
 const root = join(import.meta.dirname, '..')
-const outdir = join(root, 'dist-test')
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -40,35 +39,6 @@ const testsIn = path =>
 
 /** The slowest first, so that none of them is alone at the end: those on real kernels before those of values. */
 const order = file => (file.startsWith('test/clients/') ? 0 : file.startsWith('test/live/') ? 1 : 2)
-
-/** A test finds its fixtures beside its source, wherever it was compiled to. */
-const keepDirname = {
-  name: 'keep-dirname',
-  setup({ onLoad }) {
-    onLoad({ filter: /\/test\/.*\.ts$/ }, ({ path }) => ({
-      contents: readFileSync(path, 'utf8').replaceAll(/\b__dirname\b/g, JSON.stringify(dirname(path))),
-      loader: 'ts',
-    }))
-  },
-}
-
-const compile = async files => {
-  await build({
-    entryPoints: files.map(file => join(root, file)),
-    absWorkingDir: root,
-    outdir,
-    outbase: root,
-    bundle: true,
-    packages: 'external',
-    format: 'cjs',
-    platform: 'node',
-    target: 'node20',
-    sourcemap: 'inline',
-    logLevel: 'warning',
-    plugins: [keepDirname],
-  })
-  return files.map(file => ({ file, program: join(outdir, file.replace(/\.ts$/, '.js')) }))
-}
 
 const say = text => process.stdout.write(`${text}\n`)
 

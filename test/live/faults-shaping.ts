@@ -6,6 +6,12 @@ import type { Scenario } from '../fixtures/faults'
 
 const rate = { ingressRate: 8_000_000, ingressBurst: 80_000, egressRate: 8_000_000, egressBurst: 80_000 }
 
+/** The veth of c1, as a bridge plugin made it. */
+const veth = `
+  ip link add vc1 address 02:00:00:00:00:01 type veth peer name eth0 address 02:00:00:00:00:02 netns c1
+  ip link set vc1 up; ip -n c1 link set eth0 up
+`
+
 const scenarios: Scenario[] = [
   {
     title: 'bandwidth',
@@ -22,10 +28,11 @@ const scenarios: Scenario[] = [
       },
     }),
     setup: `
-      for i in c1 c2; do
-        ip link add v$i type veth peer name eth0 netns $i; ip link set v$i up; ip -n $i link set eth0 up
-      done
+      ip link add vc2 type veth peer name eth0 netns c2; ip link set vc2 up; ip -n c2 link set eth0 up
+      ${veth}
     `,
+    // The rate into the container is a queue of its veth, which nothing says whose it was: it goes with the veth.
+    ended: `ip link del vc1; ${veth}`,
   },
   {
     title: 'loopback',

@@ -386,7 +386,7 @@ const testLock = async (t: Test, host: PrivateHost, hostLocal: HostLocal) => {
     hostLocal('STATUS', good),
   ])
   const seconds = (Date.now() - started) / 1000
-  t.ok(seconds >= 5 && seconds < 9, `${seconds} s`)
+  t.ok(seconds >= 5 && seconds < 60, `${seconds} s`) // a busy machine starts and ends programs slowly
   const timedOut = `timed out waiting for the lock "${leaseFolder}/lock"`
   const holderText = new RegExp(`held by pid ${holder.pid} \\(flock ${leaseFolder}/lock .*; T \\(stopped\\)`)
   t.match(add.json, { code: 11, msg: timedOut, details: holderText })

@@ -1,5 +1,5 @@
 import type { Undo } from '../host/undo'
-import { isSameNetns, type Netns, NetnsError, openNetns, openOwnNetns } from '../netns/netns'
+import { closeNetns, isSameNetns, type Netns, NetnsError, openNetns, openOwnNetns } from '../netns/netns'
 import type { CniEnv } from './args'
 import type { NetConf } from './conf'
 import { CniError, ErrorCode } from './error'
@@ -57,10 +57,26 @@ export const openCallNetns = (env: CniEnv): Netns | undefined => {
     if (error instanceof NetnsError && ['ENOENT', 'ENOTDIR', 'ESRCH'].includes(error.code)) return undefined
     throw new CniError(ErrorCode.invalidNetns, `failed to open netns "${env.netns}"`, { cause: error })
   }
+  try {
+    return isUsable(env, netns) ? netns : closeUnused(netns)
+  } catch (error) {
+    closeNetns(netns)
+    throw error
+  }
+}
+
+const closeUnused = (netns: Netns): undefined => {
+  closeNetns(netns)
+  return undefined
+}
+
+/** Is it a namespace that a command may change? False for what DEL passes over; throws code 8 if it is not. */
+const isUsable = (env: CniEnv, netns: Netns): boolean => {
   const own = openOwnNetns()
+  closeNetns(own)
   if (netns.dev !== own.dev) {
     // A mount that is gone leaves a plain file behind: as good as no namespace for DEL, a mistake elsewhere.
-    if (env.command === 'DEL') return undefined
+    if (env.command === 'DEL') return false
     throw new CniError(ErrorCode.invalidNetns, `CNI_NETNS "${env.netns}" is not a network namespace`)
   }
   if (isSameNetns(netns, own) && !env.netnsOverride) {
@@ -70,7 +86,7 @@ export const openCallNetns = (env: CniEnv): Netns | undefined => {
       { details: `"${env.netns}" is the network namespace the plugin was started in; nothing was changed` },
     )
   }
-  return netns
+  return true
 }
 
 /** The container's network namespace, or code 3: for all but DEL there is nothing to do without it. */

@@ -31,7 +31,10 @@ t.test('docs/node.svg is the picture of a node with three pods', async t => {
   for (const [name, wish] of Object.entries(pods)) {
     const netns = await host.netns(name)
     const added = await runKubenet(host, 'standalone', ['add', 'kubenet', netns], {
-      env: { CAP_ARGS: JSON.stringify(wish), CNI_ARGS: `IgnoreUnknown=1;K8S_POD_NAMESPACE=shop;K8S_POD_NAME=${name}` },
+      env: {
+        CAP_ARGS: JSON.stringify(wish),
+        CNI_ARGS: `IgnoreUnknown=1;K8S_POD_NAMESPACE=shop;K8S_POD_NAME=${name}`,
+      },
     })
     t.equal(added.code, 0, added.stderr)
   }

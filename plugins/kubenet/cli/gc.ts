@@ -13,6 +13,7 @@ import { formatGcReport } from './gc-report'
 import { flag, list, toggle } from './option'
 import { requireNetworkAdmin } from './permission'
 import { networkNamed, placeOptions, placesOf, requirePlugins, runtimeOptions } from './places'
+import { Progress } from './progress'
 
 const parseAttachment = (given: string): Attachment => {
   const [containerID, ifName, ...rest] = given.split(':')
@@ -42,17 +43,16 @@ const collect = (
   network: NetworkConfigList,
   judged: readonly Judged[],
   named: readonly Attachment[],
-  options: RuntimeOptions,
+  { progress, ...options }: RuntimeOptions & { readonly progress: Progress },
 ): Promise<void> => {
   const stale = judged.filter(({ valid }) => !valid)
   const valid = [...attachmentsOf(judged.filter(entry => entry.valid)), ...named]
   return runAll([
     // The namespace is gone, or another container's by now: without one, plugins delete all they can.
-    ...stale.map(
-      ({ containerID, ifName = anyIfName }) =>
-        () =>
-          delNetworkList(network, { containerID, ifName, netns: '' }, options),
-    ),
+    ...stale.map(({ containerID, ifName = anyIfName }, index) => () => {
+      progress.tick(() => `deleting container ${index + 1} of ${stale.length}`)
+      return delNetworkList(network, { containerID, ifName, netns: '' }, options)
+    }),
     () => gcNetworkList(network, valid, options),
   ])
 }
@@ -118,7 +118,8 @@ export const gc = command({
     }
     if (isEmpty) throw refuseEmpty(network)
     let failure: unknown
-    await collect(network, before.judged, named, runtimeOptions(places, io)).catch(error => {
+    const progress = new Progress(io)
+    await collect(network, before.judged, named, { ...runtimeOptions(places, io), progress }).catch(error => {
       failure = error
     })
     const after = await survey(network, places.cacheDir, named)

@@ -6,6 +6,7 @@ import { ExitCode, failureOf, formatFailure } from './failure'
 import { flag } from './option'
 import { requireNetworkAdmin } from './permission'
 import { networkNamed, networksOf, placeOptions, placesOf } from './places'
+import { Progress } from './progress'
 import type { Style } from './style'
 
 const broken = ({ networkName, containerID, ifName }: CacheEntry, error: unknown): SyncedAttachment => ({
@@ -68,8 +69,11 @@ export const sync = command({
     const records = readRecords(places.cacheDir, lists, (entry, error) => {
       if (isWanted(entry.networkName)) attachments.push(broken(entry, error))
     })
-    for (const record of records) {
-      if (isWanted(record.entry.networkName)) attachments.push(await syncAttachment(record, options.dryRun))
+    const wanted = records.filter(({ entry }) => isWanted(entry.networkName))
+    const progress = new Progress(io)
+    for (const [index, record] of wanted.entries()) {
+      progress.tick(() => `rebuilding container ${index + 1} of ${wanted.length}`)
+      attachments.push(await syncAttachment(record, options.dryRun))
     }
     return answerOf(attachments, options.dryRun)
   },

@@ -85,7 +85,8 @@ const joinFiles = (drafts: Drafts, { leases, cached, portOwners }: Readings): vo
 const joinElements = (drafts: Drafts, elements: readonly RulesetElement[]): RulesetElement[] =>
   elements.filter(element => {
     const owner = parseOwner(element.comment)
-    const draft = drafts.byComment(element.comment) ?? (owner && drafts.of(owner))
+    // To look for a comment that is a hash, all attachments known are hashed again after each new one.
+    const draft = owner ? drafts.of(owner) : drafts.byComment(element.comment)
     draft?.elements.push(element)
     return !draft
   })

@@ -23,9 +23,6 @@ import type { BridgeConf } from './config'
 import { defaultRouteMtu, leastMtu, minMtu } from './mtu'
 import { warnIfUnfiltered, withVlans } from './vlan'
 
-/** The kernel's MTU for Ethernet: <linux/if_ether.h>, ETH_DATA_LEN. */
-const kernelMtu = 1500
-
 /** The IFLA_GROUP of a bridge that goes with its last container: what others made has another, and stays. */
 export const prunableGroup = 0x6b70
 
@@ -42,7 +39,7 @@ const requireBridge = (link: Link): Link => {
 /** The MTU that the host's interfaces leave a container. Routes are only read where they count. */
 const hostMtu = (nl: NetlinkSocket, links: readonly Link[], conf: BridgeConf): number => {
   const routes = conf.mtuOf === 'default-routes' ? [...routeList(nl, 4), ...routeList(nl, 6)] : []
-  const mtu = defaultRouteMtu(links, routes) ?? minMtu(links, conf.bridge) ?? kernelMtu
+  const mtu = defaultRouteMtu(links, routes) ?? minMtu(links, conf.bridge) ?? conf.mtuFallback
   return Math.max(leastMtu, mtu - conf.mtuOverhead)
 }
 

@@ -5,6 +5,7 @@ import type { Call } from '../../src/cni/plugin'
 import type { Dns } from '../../src/cni/result'
 import { cidr, commonEntries, integer, parseBySchema } from '../../src/cni/schema'
 import { type Cidr, networkOf } from '../../src/ip/cidr'
+import { kernelMtu } from './mtu'
 import { trunkVlans, vlanTrunkSchema } from './vlan-trunk'
 
 const defaultBridge = 'cbr0'
@@ -44,6 +45,12 @@ export const bridgeSchema = () =>
       v.pipe(
         integer(0, 1500),
         v.description('Bytes that a tunnel needs: an MTU that is not given is less by them'),
+      ),
+    ),
+    mtuFallback: v.optional(
+      v.pipe(
+        integer(68, 65535),
+        v.description('MTU where the host has no interface to take it from; default 1500'),
       ),
     ),
     isGateway: flag('Give the bridge the gateway addresses and turn forwarding on'),
@@ -124,6 +131,8 @@ export type BridgeConf = {
   readonly mtuOf: 'all' | 'default-routes'
   /** By how much an MTU taken from the host's interfaces is lowered, in bytes. */
   readonly mtuOverhead: number
+  /** The MTU where the host has no interface to take it from. */
+  readonly mtuFallback: number
   readonly isGateway: boolean
   readonly isDefaultGateway: boolean
   readonly forceAddress: boolean
@@ -195,6 +204,7 @@ export const readBridgeConf = (call: Call): BridgeConf => {
     mtu: conf.mtu === 'auto' ? undefined : conf.mtu || undefined,
     mtuOf: conf.mtu === 'auto' ? 'default-routes' : 'all',
     mtuOverhead: conf.mtuOverhead ?? 0,
+    mtuFallback: conf.mtuFallback ?? kernelMtu,
     isGateway: (conf.isGateway || conf.isDefaultGateway) ?? false,
     isDefaultGateway: conf.isDefaultGateway ?? false,
     forceAddress: conf.forceAddress ?? false,

@@ -4,6 +4,9 @@ import { type ListedRoute, RT_TABLE_MAIN } from '../../src/netlink/route'
 /** Below this kubenet refused to go: every IPv4 host takes a datagram this long (RFC 791). */
 export const leastMtu = 576
 
+/** The kernel's MTU for Ethernet: <linux/if_ether.h>, ETH_DATA_LEN. */
+export const kernelMtu = 1500
+
 const isUplink = (link: Link, bridge: string): boolean =>
   (link.flags & IFF_UP) !== 0 &&
   (link.flags & (IFF_LOOPBACK | IFF_POINTOPOINT)) === 0 &&

@@ -70,6 +70,8 @@ export const bridgeConf = (conf: KubenetConf, { masquerade }: { masquerade: bool
   bridge: conf.bridge,
   mtu: conf.mtu ?? 0,
   mtuOverhead: conf.mtuOverhead,
+  // What kubelet's kubenet took where it found no interface, as every path of its clouds let that pass.
+  mtuFallback: 1460,
   isGateway: true,
   hairpinMode: conf.hairpinMode,
   keepAddresses: true,

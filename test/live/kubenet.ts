@@ -79,9 +79,9 @@ for (const flavour of flavours) {
       t.same(
         interfaces.map(({ name, mac, mtu, sandbox }: Json) => [name, mac, mtu, sandbox]),
         [
-          ['cbr0', links.get('cbr0').address, 1500, undefined],
-          [interfaces[1].name, links.get(interfaces[1].name).address, 1500, undefined],
-          ['eth0', inside.get('eth0').address, 1500, '/run/netns/web'],
+          ['cbr0', links.get('cbr0').address, 1460, undefined],
+          [interfaces[1].name, links.get(interfaces[1].name).address, 1460, undefined],
+          ['eth0', inside.get('eth0').address, 1460, '/run/netns/web'],
         ],
       )
     })
@@ -265,6 +265,11 @@ for (const flavour of flavours) {
       await node.host.uplink('up2', '203.0.113.1/24', 9000)
       await node.add('web', kubenetConf())
       t.same(await mtus(node), [1400, 1400, 1400])
+    })
+    await t.test('is 1460, as kubelet had it, where the host has but veths', async t => {
+      const node = await Node.create(t, flavour)
+      await node.add('web', kubenetConf())
+      t.same(await mtus(node), [1460, 1460, 1460])
     })
     await t.test('is the one configured', async t => {
       const node = await Node.create(t, flavour)

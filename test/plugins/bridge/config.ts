@@ -23,6 +23,7 @@ t.test('readBridgeConf() has a default for every key', async t => {
     mtu: undefined,
     mtuOf: 'all',
     mtuOverhead: 0,
+    mtuFallback: 1500,
     isGateway: false,
     isDefaultGateway: false,
     forceAddress: false,

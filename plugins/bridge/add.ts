@@ -110,14 +110,29 @@ const checkSpoofing = async (
   checkMac(adding.call.env, { hostName: host.name, mac }, adding.undo)
 }
 
+/** Waits until both ends carry traffic. */
+const waitForTraffic = ({ nl, events }: Adding, host: Link, container: ContainerEnd): void => {
+  if (container.waitUntilOperational() && waitUntilOperational(nl, events, host.index, operationalSeconds))
+    return
+  throw new CniError(ErrorCode.internal, `bridge port in error state: "${host.name}" is not up`, {
+    details: `waited ${operationalSeconds} s for it and for the interface in netns "${container.path}"`,
+  })
+}
+
 /** Gives the container's end of the pair what the IPAM plugin answered, and brings it up. */
-const setUpContainer = (adding: Adding, container: ContainerEnd, ipam: Result): void => {
+const setUpContainer = (adding: Adding, host: Link, container: ContainerEnd, ipam: Result): void => {
   const { conf } = adding
   if (!conf.ipamType) {
     if (conf.containerInterfaceUp) container.setUp(undefined)
     return
   }
-  container.configure(ipam, { mac: macFor(adding, ipam), dad: conf.dad })
+  const mac = macFor(adding, ipam)
+  if (conf.dad) {
+    // The kernel asks once who has an address. Before the port forwards, who has it would not hear that.
+    container.setUp(mac)
+    waitForTraffic(adding, host, container)
+  }
+  container.configure(ipam, { mac, dad: conf.dad })
 }
 
 /** What the interface that is to have the gateways lacks; in a VLAN it may be yet to be made. */
@@ -136,16 +151,10 @@ const setUpGateways = (adding: Adding, bridge: EnsuredBridge, plan: GatewayPlan)
 }
 
 /** Waits until both ends carry traffic, and has the container's neighbours know its MAC. Answers its interface. */
-const carryTraffic = ({ conf, nl, events }: Adding, host: Link, container: ContainerEnd): Link => {
+const carryTraffic = (adding: Adding, host: Link, container: ContainerEnd): Link => {
+  const { conf } = adding
   if (!conf.containerInterfaceUp) return container.reread()
-  if (
-    !container.waitUntilOperational() ||
-    !waitUntilOperational(nl, events, host.index, operationalSeconds)
-  ) {
-    throw new CniError(ErrorCode.internal, `bridge port in error state: "${host.name}" is not up`, {
-      details: `waited ${operationalSeconds} s for it and for the interface in netns "${container.path}"`,
-    })
-  }
+  waitForTraffic(adding, host, container)
   if (!conf.ipamType) return container.reread()
   if (conf.dad) container.settle()
   return container.announce()
@@ -165,7 +174,7 @@ const connect = async (adding: Adding): Promise<Result> => {
   const container = openContainer(adding, ipam)
   try {
     await checkSpoofing(adding, host, container, ipam)
-    setUpContainer(adding, container, ipam)
+    setUpContainer(adding, host, container, ipam)
     endStep('container')
     await setupMasquerade(call, conf, ipam, undo)
     endStep('masquerade')

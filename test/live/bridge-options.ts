@@ -126,9 +126,12 @@ for (const flavour of anyFlavour) {
     `[${flavour}] enabledad fails an address that somebody on the bridge has, and undoes the ADD`,
     async t => {
       const { host, pod } = await hostWithPods(t, flavour)
-      const taken = await pod('taken')
-      await taken.add(layer2Conf())
-      await taken.run('ip', 'addr', 'add', 'fd00:2::2/64', 'dev', 'eth0', 'nodad')
+      // No container of the network: whose addresses those have host-local knows.
+      await host.sh(`
+        ip netns add taken; ip link add br0 type bridge; ip link set br0 up
+        ip link add port0 type veth peer name eth0 netns taken; ip link set port0 master br0 up
+        ip -n taken addr add fd00:2::2/64 dev eth0 nodad; ip -n taken link set eth0 up
+      `)
       const before = await host.snapshot()
       const a = await pod('c1')
       const { code, json } = await a.call('ADD', bridgeConf('v6', { enabledad: true }))

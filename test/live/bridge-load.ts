@@ -24,9 +24,9 @@ for (const flavour of flavours) {
     flavour === 'standalone'
       ? [
           { count: 100, atOnce: 25 },
-          { count: 40, atOnce: 40 },
+          { count: 30, atOnce: 30 },
         ]
-      : [{ count: 24, atOnce: 12 }]
+      : [{ count: 12, atOnce: 12 }]
   for (const { count, atOnce } of runs) {
     t.test(`[${flavour}] ${count} first ADDs, ${atOnce} at once, then as many DELs`, async t => {
       const { host, pod } = await hostWithPods(t, flavour)

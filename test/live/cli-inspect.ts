@@ -1,6 +1,6 @@
 /** `kubenet inspect`, `why` and `trace`, and the metrics: a node with pods, host ports, rates and a leak. */
 import t from 'tap'
-import { flavours, type Json } from '../fixtures/cni'
+import { anyFlavour, type Json } from '../fixtures/cni'
 import {
   capabilities,
   confDir,
@@ -13,7 +13,7 @@ import { PrivateHost } from '../fixtures/private-host'
 
 const log = '/run/calls.log'
 
-for (const flavour of flavours) {
+for (const flavour of anyFlavour) {
   t.test(`[${flavour}] looking at a node`, async t => {
     const host = await PrivateHost.create(t)
     const kubenet = (args: readonly string[], env: Record<string, string> = {}) =>

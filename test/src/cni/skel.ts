@@ -135,6 +135,25 @@ t.test('an ADD whose result the version can not say is taken back too', async t 
   t.ok(undone)
 })
 
+t.test('an ADD whose result can not be printed is taken back, and fails with code 5', async t => {
+  let undone = false
+  const add: Plugin['add'] = async (_, undo) => {
+    undo.add('all', () => {
+      undone = true
+    })
+    return { interfaces: [], ips: [], routes: [], dns: {} }
+  }
+  const refuse = () => {
+    throw new CniError(5, 'error writing the answer to stdout')
+  }
+  const stdin = () => JSON.stringify({ name: 'net', cniVersion: '1.1.0' })
+  const call = { ...env, CNI_COMMAND: 'ADD', CNI_NETNS: '/nowhere' }
+  const { stdout, exitCode } = await answerCall(plugin({ add }), new Map(), call, stdin, refuse)
+  t.match(JSON.parse(stdout), { code: 5, msg: 'error writing the answer to stdout' })
+  t.equal(exitCode, 1)
+  t.ok(undone)
+})
+
 t.test('stdin that is no JSON is code 6, a missing name code 7', async t => {
   t.match(JSON.parse((await answer({}, {}, 'not json')).stdout), { code: 6 })
   t.match(JSON.parse((await answer({}, {}, { cniVersion: '1.0.0' })).stdout), {

@@ -49,7 +49,8 @@ const answerBytes = 1024
 const answersThatFit = 100
 // The answer is ready when send(2) returns; a kernel that takes this long is stuck.
 const receiveTimeoutSeconds = 10
-const maxDumpAttempts = 5
+// Among hundreds of pods, some of them coming and going, most readings of the interfaces are in vain.
+const dumpSeconds = 5
 
 /** One message to send: its type, its flags beyond NLM_F_REQUEST, and its body as buffers in order. */
 export type Request = { type: number; flags?: number; body: readonly Uint8Array[] }
@@ -112,11 +113,13 @@ export class NetlinkSocket {
    * `holding`, only the entries that have these bytes somewhere.
    */
   dump(op: string, request: Request, holding?: Uint8Array): Reply[] {
-    for (let attempt = 0; attempt < maxDumpAttempts; attempt++) {
+    const deadline = performance.now() + dumpSeconds * 1000
+    for (let readings = 1; ; readings++) {
       const messages = this.#dumpOnce(op, request, holding)
       if (messages) return messages
+      if (performance.now() > deadline)
+        throw new NetlinkError(op, 'EINTR', `the table changed during each of ${readings} readings`)
     }
-    throw new NetlinkError(op, 'EINTR', `the table changed during each of ${maxDumpAttempts} readings`)
   }
 
   /** The messages of one reading, or undefined if entries may be missing (NLM_F_DUMP_INTR). */

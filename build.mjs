@@ -178,9 +178,10 @@ const fileOf = (name, file) => {
 
 const bunFor = (arch, libc) => fileOf(bunPackages[`${arch}-${libc}`], 'bin/bun')
 
+const hostLibc = process.report.getReport().header.glibcVersionRuntime ? 'glibc' : 'musl'
+
 /** The one that runs here. */
-const compiler = () =>
-  bunFor(process.arch, process.report.getReport().header.glibcVersionRuntime ? 'glibc' : 'musl')
+const compiler = () => bunFor(process.arch, hostLibc)
 
 const buildStandalone = async out => {
   const folder = join(out, 'standalone')
@@ -245,4 +246,5 @@ if (!options.flavour || options.flavour === 'standalone') await buildStandalone(
 await buildSchemas(out)
 writeBill(root, out, [...bundled])
 // What is for another kind of machine does not run on this one; the pages are the same for all.
-if (options.arch === process.arch) writePages(out)
+const runsHere = options.arch === process.arch && options.libc === hostLibc
+if (runsHere) writePages(out)

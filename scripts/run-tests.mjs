@@ -42,10 +42,7 @@ const order = file => (file.startsWith('test/clients/') ? 0 : file.startsWith('t
 
 const say = text => process.stdout.write(`${text}\n`)
 
-const total = { passed: 0, failed: 0, skipped: 0 }
-
-/** Files that failed beside others. */
-const again = []
+const count = { passed: 0, failed: 0, skipped: 0 }
 
 const indent = text => text.replaceAll(/^(?=.)/gm, '    ')
 
@@ -62,10 +59,9 @@ const explain = diag => {
     .join('\n')
 }
 
-const runFile = ({ file, program }, { isAlone }) =>
+const runFile = ({ file, program }) =>
   new Promise(done => {
     const started = Date.now()
-    const count = { passed: 0, failed: 0, skipped: 0 }
     const child = spawn(process.execPath, ['--enable-source-maps', program], {
       cwd: root,
       // Without the second, tap gives a file 30 s.
@@ -105,8 +101,6 @@ const runFile = ({ file, program }, { isAlone }) =>
       say(`${ok ? 'ok    ' : 'NOT OK'} ${file} (${seconds} s)`)
       if (!ok && errors.length > 0) lines.push(Buffer.concat(errors).toString())
       if (lines.length > 0) say(indent(lines.join('\n')))
-      if (ok || isAlone) for (const key of Object.keys(total)) total[key] += count[key]
-      else again.push({ file, program })
       done()
     })
   })
@@ -114,13 +108,9 @@ const runFile = ({ file, program }, { isAlone }) =>
 const files = (positionals.length > 0 ? positionals : [join(root, 'test')]).flatMap(testsIn)
 const waiting = (await compile(files.toSorted((a, b) => order(a) - order(b) || a.localeCompare(b)))).values()
 const work = async () => {
-  for (const test of waiting) await runFile(test, { isAlone: false })
+  for (const test of waiting) await runFile(test)
 }
 await Promise.all(Array.from({ length: jobs }, work))
 
-// Some wait for what a machine that runs four files at once has no time for; what fails alone too is broken.
-if (again.length > 0) say(`# again, one at a time: ${again.map(({ file }) => file).join(' ')}`)
-for (const test of again) await runFile(test, { isAlone: true })
-
-say(`${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`)
-process.exitCode = total.failed > 0 || total.passed === 0 ? 1 : 0
+say(`${count.passed} passed, ${count.failed} failed, ${count.skipped} skipped`)
+process.exitCode = count.failed > 0 || count.passed === 0 ? 1 : 0

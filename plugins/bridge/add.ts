@@ -14,6 +14,7 @@ import { type BridgeConf, readBridgeConf } from './config'
 import { ContainerEnd, operationalSeconds, setContainerSysctls, setIPv6 } from './container'
 import { ensureForwarding } from './forwarding'
 import { applyGateways, completeGateways, type GatewayPlan, planGateways } from './gateways'
+import { ipamCall } from './ipam-call'
 import { macForAddresses, macsOf } from './mac'
 import { setupMasquerade } from './masquerade'
 import { refuseForIPv6, refuseUnusable } from './refusals'
@@ -70,10 +71,15 @@ const join = async (adding: Adding): Promise<Joined> => {
   return conf.prune ? (await import('./prune.js')).holdBridge(conf, joinNow) : joinNow()
 }
 
-const runIpam = async ({ call, conf, undo }: Adding, host: Link): Promise<Result> => {
+/** The interface that is to have the gateways; in a VLAN it may be yet to be made. */
+const gatewayLink = ({ nl, conf }: Adding, bridge: EnsuredBridge): Link | undefined =>
+  conf.vlan === 0 ? bridge.link : linkByName(nl, vlanInterfaceName(conf))
+
+const runIpam = async (adding: Adding, { bridge, host }: Joined): Promise<Result> => {
+  const { call, conf, nl, undo } = adding
   if (!conf.ipamType) return { interfaces: [], ips: [], routes: [], dns: {} }
   const type = conf.ipamType
-  const result = await delegateAdd(call, type)
+  const result = await delegateAdd(ipamCall(nl, { call, conf, link: gatewayLink(adding, bridge) }), type)
   // In this order, as in DEL: an address that is free again must not be on an interface any more.
   const giveBack = () => runAll([() => deleteVeth(host.name), () => delegate(call, type, 'DEL')])
   undo.add('give the addresses back', giveBack)
@@ -135,11 +141,14 @@ const setUpContainer = (adding: Adding, host: Link, container: ContainerEnd, ipa
   container.configure(ipam, { mac, dad: conf.dad })
 }
 
-/** What the interface that is to have the gateways lacks; in a VLAN it may be yet to be made. */
-const planFor = ({ nl, conf }: Adding, { bridge, host }: Joined, gateways: readonly Cidr[]): GatewayPlan => {
-  const link = conf.vlan === 0 ? bridge.link : linkByName(nl, vlanInterfaceName(conf))
-  return planGateways(nl, { link, bridge: bridge.link, port: host }, gateways, conf)
-}
+/** What the interface that is to have the gateways lacks. */
+const planFor = (adding: Adding, { bridge, host }: Joined, gateways: readonly Cidr[]): GatewayPlan =>
+  planGateways(
+    adding.nl,
+    { link: gatewayLink(adding, bridge), bridge: bridge.link, port: host },
+    gateways,
+    adding.conf,
+  )
 
 /** Gives the bridge, or its interface in the VLAN, the gateways. Answers the latter, if there is one. */
 const setUpGateways = (adding: Adding, bridge: EnsuredBridge, plan: GatewayPlan): Link | undefined => {
@@ -166,7 +175,7 @@ const connect = async (adding: Adding): Promise<Result> => {
   const { call, conf, nl, undo } = adding
   const joined = await join(adding)
   const { bridge, host } = joined
-  const ipam = await runIpam(adding, host)
+  const ipam = await runIpam(adding, joined)
   endStep('ipam')
   refuseForIPv6(conf, ipam, bridge.portMtu)
   const gateways = completeGateways(ipam, conf, containerIndex)

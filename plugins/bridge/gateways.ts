@@ -3,7 +3,7 @@ import type { Result } from '../../src/cni/result'
 import { warn } from '../../src/host/log'
 import { trySysctl } from '../../src/host/sysctl'
 import type { Undo } from '../../src/host/undo'
-import { type Family, isLinkLocal } from '../../src/ip/addr'
+import { addrEquals, type Family, isLinkLocal } from '../../src/ip/addr'
 import {
   type Cidr,
   cidrContains,
@@ -90,12 +90,15 @@ export const planGateways = (
   if (!link || gateways.length === 0) return { missing: gateways, replaced: [] }
   const { missing, conflicts } = conflictsOf(nl, link, gateways)
   const urgent = conflicts.filter(({ wanted }) => missing.includes(wanted))
+  const [first] = urgent
+  if (first && !conf.keepAddresses && !conf.forceAddress)
+    throw otherAddress(link, first, otherPorts(nl, place), conf)
+  // Where the subnet was another before, a container may have what is the gateway's now.
+  if (first && conf.vlan === 0) refuseTaken(nl, place, missing)
   if (conf.keepAddresses === 'while-used') {
     return planWhileUsed(nl, { ...place, link }, { missing, conflicts })
   }
-  const [first] = urgent
   if (!first || conf.keepAddresses) return { missing, replaced: [] }
-  if (!conf.forceAddress) throw otherAddress(link, first, otherPorts(nl, place), conf)
   for (const address of foundOf(urgent)) {
     const users = usersOf(nl, address, place)
     if (users.length === 0) continue
@@ -163,6 +166,25 @@ const usersOf = (nl: NetlinkSocket, subnet: Cidr, place: GatewayPlace): Link[] =
     // Where nothing can be learned the container counts.
     return addresses?.some(({ addr }) => cidrContains(subnet, addr)) ?? true
   })
+
+/** Throws if a container on the bridge has an address that the bridge is to get. */
+const refuseTaken = (nl: NetlinkSocket, place: GatewayPlace, gateways: readonly Cidr[]): void => {
+  for (const port of otherPorts(nl, place)) {
+    if (port.kind !== 'veth') continue
+    const addresses = peerAddrs(nl, port) ?? []
+    const taken = gateways.find(gateway => addresses.some(({ addr }) => addrEquals(addr, gateway.addr)))
+    if (!taken) continue
+    const holder = parseAlias(port.alias)?.containerID ?? `the container behind "${port.name}"`
+    throw new CniError(
+      ErrorCode.tryAgainLater,
+      `the gateway ${formatCidr(taken)} is an address of container ${holder}`,
+      {
+        details:
+          'it got it when the subnet was another; delete that container, or give the range another "gateway"',
+      },
+    )
+  }
+}
 
 const portsNamed = 3
 

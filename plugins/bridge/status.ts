@@ -8,6 +8,7 @@ import { NETLINK_ROUTE, withNetlink } from '../../src/netlink/socket'
 import { requireBridgeNetfilter } from './bridge-netfilter'
 import { type BridgeConf, readBridgeConf } from './config'
 import { forwardingKey } from './forwarding'
+import { ipamCall } from './ipam-call'
 import { probeMasquerade } from './masquerade'
 import { notReady, saidBy } from './not-ready'
 import { refuseUnusable } from './refusals'
@@ -43,6 +44,10 @@ const checkSpoofCheck = async (conf: BridgeConf): Promise<void> => {
   if (conf.macSpoofCheck) (await import('./nftables.js')).probeNftables()
 }
 
+/** What the bridge has itself is not free. */
+const callOfIpam = (call: Call, conf: BridgeConf): Call =>
+  withNetlink(NETLINK_ROUTE, nl => ipamCall(nl, { call, conf, link: linkByName(nl, conf.bridge) }))
+
 /** Can containers be connected now? Asks the IPAM plugin too; throws code 50 with the reason if not. */
 export const status = async (call: Call): Promise<void> => {
   const conf = readBridgeConf(call)
@@ -52,5 +57,5 @@ export const status = async (call: Call): Promise<void> => {
   checkLink(conf)
   checkForwarding(conf)
   requireBridgeNetfilter(conf, ErrorCode.pluginNotAvailable)
-  if (conf.ipamType) await delegate(call, conf.ipamType, 'STATUS')
+  if (conf.ipamType) await delegate(callOfIpam(call, conf), conf.ipamType, 'STATUS')
 }

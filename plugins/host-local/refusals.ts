@@ -39,7 +39,8 @@ export const refuseUnavailable = (
   }
   if (excluded.some(span => inSpan(span, requested))) {
     throw new CniError(ErrorCode.invalidNetworkConfig, `requested ip ${address} is excluded`, {
-      details: 'it is among "exclude"; "staticRanges" has addresses for those who ask',
+      details:
+        'it is among "exclude", or the bridge itself has it; "staticRanges" has addresses for those who ask',
     })
   }
   if (!leases.isTaken(address)) return

@@ -11,9 +11,10 @@
  *     }
  *   }
  *
- * Within one range nothing else is routed. Between two, a node's old one and its new one, everything is.
+ * Within one range nothing else is routed. Between two, a node's old one and its new one, everything is: where one lies
+ * inside the other, what comes from the narrow one and goes beyond it is let through before the wide one's turn.
  */
-import { type Cidr, formatCidr, networkOf } from '../../src/ip/cidr'
+import { type Cidr, cidrContains, formatCidr, networkOf } from '../../src/ip/cidr'
 import type { Mac } from '../../src/ip/mac'
 import { eq } from '../../src/netfilter/nft/match'
 import { ruleList } from '../../src/netfilter/nft/read'
@@ -34,19 +35,27 @@ const chainOf = (network: string): string => `dedup-${network}`
 /** A bridge, and the addresses by which it is the gateway of ranges. */
 export type PromiscuousBridge = { readonly mac: Mac; readonly gateways: readonly Cidr[] }
 
+/** Narrow ranges before wide ones; the kernel lists addresses in an order of its own. */
+const inOrder = (gateways: readonly Cidr[]): Cidr[] =>
+  gateways.toSorted((a, b) => b.prefix - a.prefix || (formatCidr(a) < formatCidr(b) ? -1 : 1))
+
 const rulesOf = ({ mac, gateways }: PromiscuousBridge): NftRule[] => {
-  const rules: NftRule[] = []
-  for (const gateway of gateways) {
-    const source = saddr(gateway.addr.family)
-    const from = [eq(oifname, 'veth*'), eq(etherSaddr, mac)]
-    // What the rules were made from: the kernel's form of a rule is not compared.
-    const comment = `${mac} ${formatCidr(gateway)}`
-    rules.push(rule([...from, eq(source, gateway.addr), accept()], { comment }))
+  const ranges = inOrder(gateways)
+  const from = [eq(oifname, 'veth*'), eq(etherSaddr, mac)]
+  // What the rules were made from: the kernel's form of a rule is not compared.
+  const commentOf = (gateway: Cidr) => ({ comment: `${mac} ${formatCidr(gateway)}` })
+  const passing = ranges.map(gateway =>
+    rule([...from, eq(saddr(gateway.addr.family), gateway.addr), accept()], commentOf(gateway)),
+  )
+  const dropping = ranges.flatMap((gateway, at) => {
+    const { family } = gateway.addr
     const range = networkOf(gateway)
-    const to = eq(daddr(gateway.addr.family), range)
-    rules.push(rule([...from, eq(source, range), to, drop()], { comment }))
-  }
-  return rules
+    const source = [...from, eq(saddr(family), range)]
+    const within = rule([...source, eq(daddr(family), range), drop()], commentOf(gateway))
+    const isNested = ranges.slice(at + 1).some(wider => cidrContains(wider, gateway.addr))
+    return isNested ? [within, rule([...source, accept()], commentOf(gateway))] : [within]
+  })
+  return [...passing, ...dropping]
 }
 
 const commentsOf = (rules: readonly { comment?: string | undefined }[]): string =>

@@ -15,11 +15,14 @@ import { type KubenetConf, masquerades, readKubenetConf } from './config'
 import { retireGateways } from './gateways'
 import { bridgeConf, callOf, parts } from './parts'
 
-const resultAddresses = (call: Call): Addr[] => {
+/** An address, with its prefix length where that is known. */
+type PodAddress = { readonly addr: Addr; readonly prefix?: number }
+
+const resultAddresses = (call: Call): PodAddress[] => {
   const { prevResult } = call.conf
   if (prevResult === undefined) return []
   try {
-    return parseResult(prevResult, call.version, 'prevResult').ips.map(({ address }) => address.addr)
+    return parseResult(prevResult, call.version, 'prevResult').ips.map(({ address }) => address)
   } catch {
     return [] // a broken cache must not keep anything from being cleaned; the leases tell too
   }
@@ -29,14 +32,14 @@ const parsed = (addresses: readonly string[] = []): Addr[] =>
   addresses.flatMap(address => parseAddr(address) ?? [])
 
 /** The addresses the attachment has: from its result, and from its leases where that is not known. */
-const addressesOf = async (call: Call, conf: KubenetConf): Promise<Addr[]> => {
+const addressesOf = async (call: Call, conf: KubenetConf): Promise<PodAddress[]> => {
   const known = resultAddresses(call)
   if (known.length > 0) return known
   const ipam = callOf(call, bridgeConf(conf, { masquerade: false }))
   const rooms = roomsOf(readHostLocalConf(ipam))
   if (!rooms.store.exists()) return []
   const leased = await readLeases(rooms, leases => holdingOf(leases, leaseOwnerOf(ipam)))
-  const addresses = parsed(leased?.addresses)
+  const addresses = parsed(leased?.addresses).map(addr => ({ addr }))
   // Of a DEL that was killed between two leases one is left, which does not tell where the other's address is.
   return addresses.length < conf.podCIDRs.length ? [] : addresses
 }
@@ -89,10 +92,14 @@ const removeRules = async (call: Call, conf: KubenetConf, found: Found): Promise
   ])
 }
 
+/** Is it of a range that the node has? Another one may lie around it, with another prefix length. */
+const isOfRanges = ({ podCIDRs }: KubenetConf, { addr, prefix }: PodAddress): boolean =>
+  podCIDRs.some(range => cidrContains(range, addr) && (prefix === undefined || prefix === range.prefix))
+
 export const del = async (call: Call): Promise<void> => {
   const conf = readKubenetConf(call)
   const ports = ownerOf(ownerOfCall(call, conf))
-  let addresses: Addr[] = []
+  let addresses: PodAddress[] = []
   await runAll([
     // Before bridge, whose IPAM plugin gives the leases back.
     async () => {
@@ -100,10 +107,9 @@ export const del = async (call: Call): Promise<void> => {
     },
     () => parts.bandwidth.del(callOf(call, { type: 'bandwidth' })),
     () => delBridge(call, conf, chooseBackend(conf) === 'iptables'),
-    () => removeRules(call, conf, { addresses, ports }),
+    () => removeRules(call, conf, { addresses: addresses.map(({ addr }) => addr), ports }),
     async () => {
-      const isOld = addresses.some(addr => !conf.podCIDRs.some(range => cidrContains(range, addr)))
-      if (isOld) await retireGateways(call, conf)
+      if (addresses.some(address => !isOfRanges(conf, address))) await retireGateways(call, conf)
     },
   ])
 }

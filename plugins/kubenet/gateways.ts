@@ -4,14 +4,15 @@
  */
 import type { Call } from '../../src/cni/plugin'
 import { warn } from '../../src/host/log'
-import { isLinkLocal, parseAddr } from '../../src/ip/addr'
-import { type Cidr, cidrContains, cidrOverlaps, firstHost, formatCidr } from '../../src/ip/cidr'
+import { type Addr, addrEquals, isLinkLocal, parseAddr } from '../../src/ip/addr'
+import { type Cidr, cidrContains, cidrEquals, firstHost, formatCidr, networkOf } from '../../src/ip/cidr'
 import { ifNftables } from '../../src/netfilter/nft/socket'
-import { addrDel, addrList } from '../../src/netlink/addr'
+import { addrDel, addrList, peerAddrs } from '../../src/netlink/addr'
 import { type Link, linkByName, linkList } from '../../src/netlink/link'
 import { NETLINK_ROUTE, type NetlinkSocket, withNetlink } from '../../src/netlink/socket'
 import { parseAlias } from '../../src/netlink/veth-alias'
 import { readHostLocalConf } from '../host-local/config'
+import { once } from '../host-local/here'
 import { readLeases, roomsOf } from '../host-local/network'
 import type { KubenetConf } from './config'
 import { ensureDedup } from './dedup'
@@ -39,11 +40,28 @@ export const settleDedup = (conf: KubenetConf): void => {
 
 /** Is it a gateway as kubenet makes them, the first address of its range, and of a range that is no longer the node's? */
 const isOfOldRange = (gateway: Cidr, { podCIDRs }: KubenetConf): boolean =>
-  firstHost(gateway).bits === gateway.addr.bits && !podCIDRs.some(range => cidrOverlaps(range, gateway))
+  firstHost(gateway).bits === gateway.addr.bits &&
+  !podCIDRs.some(range => cidrEquals(range, networkOf(gateway)))
 
 /** Are all ports of the bridge pods of this network? Of others nobody here knows the addresses. */
 const isOwnBridge = (nl: NetlinkSocket, bridge: Link, { network }: KubenetConf): boolean =>
   linkList(nl, bridge.index).every(({ alias }) => parseAlias(alias)?.network === network)
+
+/**
+ * Has nobody an address of this old range any more? Where the ranges overlap, an address alone does not tell of which
+ * one it was given; the prefix length it has in the pod does. A pod that can't be asked counts.
+ */
+const isDrained = (gateway: Cidr, leased: readonly Addr[], pods: () => readonly Cidr[], conf: KubenetConf) =>
+  !leased.some(addr => {
+    if (!cidrContains(gateway, addr)) return false
+    if (!conf.podCIDRs.some(range => cidrContains(range, addr))) return true
+    const inPod = pods().find(pod => addrEquals(pod.addr, addr))
+    return inPod === undefined || inPod.prefix === gateway.prefix
+  })
+
+/** The addresses of all pods on a bridge, with prefix lengths. */
+const podAddresses = (nl: NetlinkSocket, bridge: Link): Cidr[] =>
+  linkList(nl, bridge.index).flatMap(port => (port.kind === 'veth' ? (peerAddrs(nl, port) ?? []) : []))
 
 /**
  * Takes the gateways of old ranges off the bridge of which no pod has an address any more: the range may be another
@@ -58,11 +76,11 @@ export const retireGateways = async (call: Call, conf: KubenetConf): Promise<voi
   const rooms = roomsOf(readHostLocalConf(callOf(call, bridgeConf(conf, { masquerade: false }))))
   await readLeases(rooms, leases => {
     const leased = leases.addresses().flatMap(address => parseAddr(address) ?? [])
-    const drained = old.filter(gateway => !leased.some(addr => cidrContains(gateway, addr)))
     withNetlink(NETLINK_ROUTE, nl => {
       const state = readBridge(nl, conf)
       if (!state || !isOwnBridge(nl, state.bridge, conf)) return
-      for (const gateway of drained) {
+      const pods = once(() => podAddresses(nl, state.bridge))
+      for (const gateway of old.filter(one => isDrained(one, leased, pods, conf))) {
         addrDel(nl, state.bridge, gateway)
         warn(`kubenet: no pod of ${formatCidr(gateway)} is left: "${conf.bridge}" is its gateway no more`)
       }

@@ -87,3 +87,27 @@ t.test(`[${flavour}] with probe what somebody answers for is passed over`, async
   const elsewhere = { ...conf, ipam: { ...conf.ipam, probe: 'absent0' } }
   t.equal((await c.call('ADD', elsewhere)).code, 0, 'an interface that is not there keeps nobody waiting')
 })
+
+t.test(
+  `[${flavour}] an address of the bridge itself is not given out, whatever the bridge is for`,
+  async t => {
+    if (!flavour) return
+    const host = await PrivateHost.create(t)
+    const pod = await Pod.create(host, { flavour }, 'c1')
+    // The bridge of a wire that the host is on, with the address that would be the next in turn.
+    await host.sh('ip link add br0 type bridge; ip addr add 10.1.2.2/24 dev br0; ip link set br0 up')
+    const ipam = { type: 'host-local', subnet: '10.1.2.0/29', exclude: ['10.1.2.3'] }
+    const conf = bridgeConf('v4', { isGateway: false, cniVersion: '1.1.0', ipam })
+    t.same(addressesOf(await pod.add(conf)), ['10.1.2.4'])
+    const asking = await Pod.create(host, { flavour }, 'c2')
+    const { json } = await asking.call('ADD', { ...conf, runtimeConfig: { ips: ['10.1.2.2'] } })
+    t.match(json, {
+      code: 7,
+      msg: /requested ip 10\.1\.2\.2 is excluded/,
+      details: /the bridge itself has it/,
+    })
+    // Of six, one is the gateway's, one the host's, one excluded, and the rest are leased.
+    for (const name of ['c3', 'c4']) await (await Pod.create(host, { flavour }, name)).add(conf)
+    t.match((await asking.call('STATUS', conf)).json, { code: 50 })
+  },
+)

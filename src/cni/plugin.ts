@@ -1,5 +1,13 @@
 import type { Undo } from '../host/undo'
-import { closeNetns, isSameNetns, type Netns, NetnsError, openNetns, openOwnNetns } from '../netns/netns'
+import {
+  closeNetns,
+  isOfNetwork,
+  isSameNetns,
+  type Netns,
+  NetnsError,
+  openNetns,
+  openOwnNetns,
+} from '../netns/netns'
 import type { CniEnv } from './args'
 import type { NetConf } from './conf'
 import { CniError, ErrorCode } from './error'
@@ -73,20 +81,22 @@ const closeUnused = (netns: Netns): undefined => {
 /** Is it a namespace that a command may change? False for what DEL passes over; throws code 8 if it is not. */
 const isUsable = (env: CniEnv, netns: Netns): boolean => {
   const own = openOwnNetns()
-  closeNetns(own)
-  if (netns.dev !== own.dev) {
-    // A mount that is gone leaves a plain file behind: as good as no namespace for DEL, a mistake elsewhere.
-    if (env.command === 'DEL') return false
-    throw new CniError(ErrorCode.invalidNetns, `CNI_NETNS "${env.netns}" is not a network namespace`)
+  try {
+    const isOwn = isSameNetns(netns, own)
+    if (isOwn && !env.netnsOverride) {
+      throw new CniError(
+        ErrorCode.invalidNetns,
+        "plugin's netns and netns from CNI_NETNS should not be the same",
+        { details: `"${env.netns}" is the network namespace the plugin was started in; nothing was changed` },
+      )
+    }
+    if (isOwn || (netns.dev === own.dev && isOfNetwork(netns, own))) return true
+  } finally {
+    closeNetns(own)
   }
-  if (isSameNetns(netns, own) && !env.netnsOverride) {
-    throw new CniError(
-      ErrorCode.invalidNetns,
-      "plugin's netns and netns from CNI_NETNS should not be the same",
-      { details: `"${env.netns}" is the network namespace the plugin was started in; nothing was changed` },
-    )
-  }
-  return true
+  // A mount that is gone leaves a plain file behind: as good as no namespace for DEL, a mistake elsewhere.
+  if (env.command === 'DEL') return false
+  throw new CniError(ErrorCode.invalidNetns, `CNI_NETNS "${env.netns}" is not a network namespace`)
 }
 
 /** The container's network namespace, or code 3: for all but DEL there is nothing to do without it. */

@@ -59,6 +59,22 @@ const enter = (netns: Netns): void => {
   throw new NetnsError(`enter netns "${netns.path}": ${why}`, code)
 }
 
+/** If the way back is barred, nothing this process would do next could be right. */
+const comeBack = (own: Netns): void => {
+  if (platform.libc.setns(own.fd, CLONE_NEWNET) < 0) process.abort()
+}
+
+/**
+ * Is it a namespace of the network, and not one of another kind, which the same file system holds? Only the kernel can
+ * tell, by letting the thread in; true as well where that is not permitted. `own` is the thread's.
+ */
+export const isOfNetwork = (netns: Netns, own: Netns): boolean => {
+  const answer = platform.libc.setns(netns.fd, CLONE_NEWNET)
+  if (answer < 0) return errnoName(answer) !== 'EINVAL'
+  comeBack(own)
+  return true
+}
+
 /**
  * Runs `work` inside a network namespace and comes back. setns moves one thread, so `work` must not wait for
  * anything: what ran in between would run in the container's namespace too. Sockets opened inside stay there.
@@ -71,8 +87,7 @@ export const insideNetns = <T>(netns: Netns, work: () => T): T => {
     try {
       return work()
     } finally {
-      // If the way back is barred, nothing this process would do next could be right.
-      if (platform.libc.setns(own.fd, CLONE_NEWNET) < 0) process.abort()
+      comeBack(own)
     }
   } finally {
     closeNetns(own)

@@ -1,16 +1,18 @@
-/** What bridge, host-local and loopback refuse of any verb, with which code, and that they name what is wrong. */
+/** What plugins refuse of any verb, with which code, and that they name what is wrong. */
 import t from 'tap'
 import { anyFlavour, binDir, type Json } from '../fixtures/cni'
 import { PrivateHost } from '../fixtures/private-host'
 
 const verbs = ['ADD', 'CHECK', 'DEL', 'GC', 'STATUS'] as const
 type Verb = (typeof verbs)[number]
-type Plugin = 'bridge' | 'host-local' | 'loopback'
+const everyPlugin = ['bridge', 'host-local', 'loopback', 'portmap', 'bandwidth', 'kubenet'] as const
+type Plugin = (typeof everyPlugin)[number]
 
 /** One refused call: what is put in place of a good call's parts, and the error object but its version. */
 type Case = {
   what: string
   verbs?: readonly Verb[]
+  /** Left out: bridge, host-local and loopback, which all plugins have this much in common with. */
   plugins?: readonly Plugin[]
   env?: Record<string, string | undefined>
   conf?: unknown
@@ -80,6 +82,15 @@ const cases: Case[] = [
       details: '"/proc/self/ns/net" is the network namespace the plugin was started in; nothing was changed',
     }),
   },
+  ...['/proc/self/ns/ipc', '/proc/self/ns/uts', '/run/uts', '/run/file', '/run'].map(
+    (netns): Case => ({
+      what: `${netns}, which is no network namespace`,
+      verbs: ['ADD', 'CHECK'],
+      plugins: everyPlugin,
+      env: { CNI_NETNS: netns },
+      error: () => ({ code: 8, msg: `CNI_NETNS "${netns}" is not a network namespace` }),
+    }),
+  ),
   {
     what: 'no JSON',
     stdin: '{"name": net}',
@@ -194,9 +205,10 @@ t.test(`[${flavour}] every verb refuses bad input with its code and names it`, a
   const host = await PrivateHost.create(t)
   await host.netns('c1')
   const before = await host.snapshot()
-  const calls = (['bridge', 'host-local', 'loopback'] as const).flatMap(plugin =>
+  await host.sh('touch /run/file /run/uts; mount --bind /proc/self/ns/uts /run/uts')
+  const calls = everyPlugin.flatMap(plugin =>
     cases
-      .filter(({ plugins }) => !plugins || plugins.includes(plugin))
+      .filter(({ plugins = everyPlugin.slice(0, 3) }) => plugins.includes(plugin))
       .flatMap(one => (one.verbs ?? verbs).map(verb => ({ plugin, verb, one }))),
   )
   // All of them by one shell: entering the host costs as much as a call.

@@ -14,6 +14,7 @@ for (const flavour of anyFlavour) {
     const cases: [string, number, RegExp][] = [
       ['/run/netns/gone', 3, /^failed to open netns "\/run\/netns\/gone": it does not exist$/],
       ['/run/file', 8, /^CNI_NETNS "\/run\/file" is not a network namespace$/],
+      ['/proc/self/ns/ipc', 8, /^CNI_NETNS "\/proc\/self\/ns\/ipc" is not a network namespace$/],
       [own, 8, /^plugin's netns and netns from CNI_NETNS should not be the same$/],
       ['', 4, /CNI_NETNS/],
     ]
@@ -26,6 +27,20 @@ for (const flavour of anyFlavour) {
       t.equal(await host.snapshot(), before, netns)
     }
     t.notOk((await host.snapshot()).includes('veth'))
+  })
+
+  t.test(`[${flavour}] DEL with what is no network namespace (any more) does without`, async t => {
+    const { host, pod } = await hostWithPods(t, flavour)
+    const a = await pod('c1')
+    await (await pod('keeper')).add(conf)
+    await host.sh('touch /run/file')
+    const before = await host.snapshot()
+    for (const netns of ['/run/netns/gone', '/run/file', '/proc/self/ns/ipc', '']) {
+      await a.add(conf)
+      const { code, stdout } = await a.call('DEL', conf, { netns })
+      t.same([code, stdout], [0, ''], netns)
+      t.equal(await host.snapshot(), before, `nothing is left after DEL with "${netns}"`)
+    }
   })
 
   t.test(`[${flavour}] DEL of the host's own namespace is refused too, and its interfaces stay`, async t => {

@@ -121,18 +121,33 @@ export const gc = async (call: Call): Promise<void> => {
   )
 }
 
+const unusable = (what: string, error: unknown): CniError => {
+  const { message, details } = CniError.from(error)
+  return new CniError(ErrorCode.pluginNotAvailable, `host-local: ${what} can't be used`, {
+    details: [message, details].filter(Boolean).join('; '),
+  })
+}
+
+/** Could an address of each range set be given out now? Throws code 50 with the reason if not. */
 export const status = async (call: Call): Promise<void> => {
   const conf = readHostLocalConf(call)
-  const rooms = roomsOf(conf)
   try {
-    await readLeases(rooms, leases => {
+    if (conf.resolvConf !== undefined) readResolvConf(conf.resolvConf)
+  } catch (error) {
+    throw unusable(`"resolvConf": ${conf.resolvConf}`, error)
+  }
+  try {
+    if (conf.probe !== undefined) (await import('./probe.js')).tryAsking(conf.probe)
+  } catch (error) {
+    throw unusable(`"probe": ${conf.probe}`, error)
+  }
+  try {
+    await changeLeases(roomsOf(conf), leases => {
+      leases.tryWriting(conf.rangeSets.length)
       for (const set of conf.rangeSets) refuseFull(leases, set, conf.withheld)
     })
   } catch (error) {
     if (error instanceof CniError && error.code === ErrorCode.pluginNotAvailable) throw error
-    const { message, details } = CniError.from(error)
-    throw new CniError(ErrorCode.pluginNotAvailable, `host-local: ${conf.dataDir} can't be used`, {
-      details: [message, details].filter(Boolean).join('; '),
-    })
+    throw unusable(conf.dataDir, error)
   }
 }

@@ -46,10 +46,10 @@ export class Cooldown {
     }
   }
 
-  /** Removes the notes that are of no use any more. */
+  /** Removes the notes that are of no use any more. What else is there, or in the place of the folder, stays. */
   forgetEnded(now: number): void {
     for (const address of this.#noted()) {
-      if (!this.isCooling(address, now)) removeFile(`${this.#folder}/${address}`)
+      if (!this.isCooling(address, now)) this.#forget(address)
     }
   }
 
@@ -57,8 +57,16 @@ export class Cooldown {
     try {
       return readdirSync(this.#folder)
     } catch (error) {
-      if (errnoOf(error) === 'ENOENT') return []
+      if (['ENOENT', 'ENOTDIR'].includes(errnoOf(error) ?? '')) return []
       throw error
+    }
+  }
+
+  #forget(address: string): void {
+    try {
+      removeFile(`${this.#folder}/${address}`)
+    } catch (error) {
+      if (errnoOf(error) !== 'EISDIR') throw error
     }
   }
 }

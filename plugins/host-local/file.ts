@@ -3,6 +3,7 @@ import {
   constants,
   fsyncSync,
   ftruncateSync,
+  lstatSync,
   mkdirSync,
   openSync,
   readFileSync,
@@ -11,7 +12,7 @@ import {
   writeFileSync,
   writeSync,
 } from 'node:fs'
-import { errnoOf } from '../../src/cni/error'
+import { CniError, ErrorCode, errnoOf } from '../../src/cni/error'
 
 /** Removes a file; one that is not there is no failure. */
 export const removeFile = (path: string): void => {
@@ -23,7 +24,7 @@ export const removeFile = (path: string): void => {
 }
 
 /** What a name in the folder may be beside a readable file: gone, a link, a folder, a socket, or out of reach. */
-const notReadable = ['ENOENT', 'ELOOP', 'EISDIR', 'ENXIO', 'EAGAIN', 'EACCES', 'EIO']
+const notReadable = ['ENOENT', 'ENOTDIR', 'ELOOP', 'EISDIR', 'ENXIO', 'EAGAIN', 'EACCES', 'EIO']
 
 /** Reads a small file, but not through a symbolic link; undefined if it is not there or no file. */
 export const readPlainFile = (path: string): string | undefined => {
@@ -40,9 +41,31 @@ export const readPlainFile = (path: string): string | undefined => {
   }
 }
 
+/** Throws code 5 for a folder that has the name of one of our files; whose it is we can't know, so it is not removed. */
+export const refuseFolder = (path: string): void => {
+  if (!lstatSync(path, { throwIfNoEntry: false })?.isDirectory()) return
+  throw new CniError(
+    ErrorCode.ioFailure,
+    `host-local: "${path}" is a folder where a file has to be written`,
+    {
+      details: 'host-local makes no such folder: see what is in it, then move it away or remove it',
+    },
+  )
+}
+
+/** Opens a file of ours to write it. */
+const openToWrite = (path: string, flags: number): number => {
+  try {
+    return openSync(path, flags | constants.O_CREAT | constants.O_WRONLY, 0o600)
+  } catch (error) {
+    if (['EISDIR', 'EEXIST'].includes(errnoOf(error) ?? '')) refuseFolder(path)
+    throw error
+  }
+}
+
 /** Makes a file that is not there yet, mode 0600, and waits until it is on the disk. A failure leaves none. */
 export const writeNewFile = (path: string, content: string): void => {
-  const fd = openSync(path, constants.O_CREAT | constants.O_EXCL | constants.O_WRONLY, 0o600)
+  const fd = openToWrite(path, constants.O_EXCL)
   try {
     writeFileSync(fd, content)
     fsyncSync(fd)
@@ -68,13 +91,12 @@ export const rewriteFile = (path: string, content: string): void => {
 }
 
 const openOwnFile = (path: string): number => {
-  const flags = constants.O_CREAT | constants.O_WRONLY | constants.O_NOFOLLOW
   try {
-    return openSync(path, flags, 0o600)
+    return openToWrite(path, constants.O_NOFOLLOW)
   } catch (error) {
     if (errnoOf(error) !== 'ELOOP') throw error
     removeFile(path)
-    return openSync(path, flags, 0o600)
+    return openToWrite(path, constants.O_NOFOLLOW)
   }
 }
 

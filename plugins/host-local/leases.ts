@@ -111,6 +111,12 @@ export class Leases {
     if (this.#reading) this.store.removeLeftover()
   }
 
+  /** Throws what would keep an ADD from writing its leases; nothing is left of the trial. */
+  tryWriting(rangeSets: number): void {
+    this.#changed = true
+    this.store.tryWriting(rangeSets)
+  }
+
   /** Leases an address; false if the name is taken. It is durable after `store.sync`. */
   reserve(address: string, owner: Owner): boolean {
     this.#changed = true

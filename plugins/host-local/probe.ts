@@ -34,6 +34,11 @@ const whoHas = (ifName: string, addrs: readonly Addr[]): { addr: Addr; mac: Mac 
     }),
   )
 
+/** Throws what would keep an ADD from asking on an interface. Asks for nobody, and changes nothing. */
+export const tryAsking = (ifName: string): void => {
+  whoHas(ifName, [])
+}
+
 /** What an ADD does with leases, as the command does it. */
 export type Taking = {
   /** Leases addresses, none of the spans that are to be avoided. */

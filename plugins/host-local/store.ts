@@ -11,7 +11,15 @@ import { linkSync, lstatSync, readdirSync, renameSync, statSync } from 'node:fs'
 import { CniError, ErrorCode, errnoOf } from '../../src/cni/error'
 import { LockError, withLock } from '../../src/host/lock'
 import { type Addr, parseAddr } from '../../src/ip/addr'
-import { ensureFolder, readPlainFile, removeFile, rewriteFile, syncFolder, writeNewFile } from './file'
+import {
+  ensureFolder,
+  readPlainFile,
+  refuseFolder,
+  removeFile,
+  rewriteFile,
+  syncFolder,
+  writeNewFile,
+} from './file'
 import { formatLease, type Owner, parseLease } from './lease'
 
 /** The file being written. Whoever has the lock is the only one that writes; no address begins with a dot. */
@@ -117,8 +125,19 @@ export class LeaseStore {
     removeFile(this.#path(address))
   }
 
-  /** Removes what a command that was killed was writing. */
+  /** Removes what a command that was killed was writing. A folder of that name is none of that, and stays. */
   removeLeftover(): void {
+    try {
+      removeFile(this.#newFile)
+    } catch (error) {
+      if (errnoOf(error) !== 'EISDIR') throw error
+    }
+  }
+
+  /** Throws what would keep a lease of so many range sets from being written: a full disk, a folder in the way. */
+  tryWriting(rangeSets: number): void {
+    for (let index = 0; index < rangeSets; index++) refuseFolder(this.#lastReservedPath(index))
+    writeNewFile(this.#newFile, 'STATUS')
     removeFile(this.#newFile)
   }
 

@@ -1,5 +1,6 @@
 import { CniError, ErrorCode } from '../../src/cni/error'
 import type { Call } from '../../src/cni/plugin'
+import { requirePrivilege } from '../../src/cni/privilege'
 import { NetlinkError } from '../../src/netlink/error'
 import { NETLINK_ROUTE, type NetlinkSocket, withNetlink } from '../../src/netlink/socket'
 import { hasActionKind, hasLinkKind, hasQdiscKind } from '../../src/netlink/tc-probe'
@@ -31,4 +32,5 @@ export const status = async (call: Call): Promise<void> => {
       cause: error,
     })
   }
+  requirePrivilege('bandwidth')
 }

@@ -56,23 +56,36 @@ const survey = (nl: NetlinkSocket, conf: BridgeConf): { mtu: number; bridge: Lin
   }
 }
 
+/** The failure of a bridge whose MTU can't be raised to what "mtu" says, because of a port that would not take that. */
+const smallPort = (bridge: Link, port: Link, wanted: number): CniError =>
+  new CniError(
+    ErrorCode.invalidNetworkConfig,
+    `"mtu" is ${wanted}, but bridge "${bridge.name}" has ${bridge.mtu} and cannot be raised`,
+    { details: `its port "${port.name}" has MTU ${port.mtu}: renew the containers on it, or lower "mtu"` },
+  )
+
+const findSmallPort = (nl: NetlinkSocket, bridge: Link, wanted: number): Link | undefined =>
+  bridge.mtu >= wanted ? undefined : linkList(nl, bridge.index).find(port => port.mtu < wanted)
+
+/** Throws code 7 if the bridge can't have the configured MTU. Changes nothing. */
+export const refuseSmallPorts = (nl: NetlinkSocket, bridge: Link, { mtu }: BridgeConf): void => {
+  const port = mtu === undefined ? undefined : findSmallPort(nl, bridge, mtu)
+  if (port && mtu !== undefined) throw smallPort(bridge, port, mtu)
+}
+
 /**
  * Raises the MTU of a bridge that is below what its new port gets, unless an older port could not take frames of
  * that size: they would vanish without a word.
  */
 const raiseMtu = (nl: NetlinkSocket, bridge: Link, wanted: number, conf: BridgeConf): number => {
   if (bridge.mtu >= wanted) return wanted
-  const small = linkList(nl, bridge.index).find(port => port.mtu < wanted)
+  const small = findSmallPort(nl, bridge, wanted)
   if (!small) {
     linkSet(nl, bridge, { mtu: wanted })
     return wanted
   }
   if (conf.mtu === undefined) return bridge.mtu
-  throw new CniError(
-    ErrorCode.invalidNetworkConfig,
-    `"mtu" is ${wanted}, but bridge "${bridge.name}" has ${bridge.mtu} and cannot be raised`,
-    { details: `its port "${small.name}" has MTU ${small.mtu}: renew the containers on it, or lower "mtu"` },
-  )
+  throw smallPort(bridge, small, wanted)
 }
 
 /** A MAC for an interface of this host: the same while the host runs, another for every node, boot and namespace. */

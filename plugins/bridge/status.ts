@@ -1,10 +1,14 @@
-import { accessSync, constants } from 'node:fs'
 import { delegate } from '../../src/cni/delegate'
-import { ErrorCode } from '../../src/cni/error'
+import { CniError, ErrorCode } from '../../src/cni/error'
 import type { Call } from '../../src/cni/plugin'
-import { readSysctl } from '../../src/host/sysctl'
+import { requirePrivilege } from '../../src/cni/privilege'
+import { obstacleTo, readSysctl } from '../../src/host/sysctl'
+import { hasBridgeVlans } from '../../src/netlink/bridge-vlan'
+import { NetlinkError } from '../../src/netlink/error'
 import { linkByName } from '../../src/netlink/link'
-import { NETLINK_ROUTE, withNetlink } from '../../src/netlink/socket'
+import { NETLINK_ROUTE, type NetlinkSocket, withNetlink } from '../../src/netlink/socket'
+import { hasLinkKind } from '../../src/netlink/tc-probe'
+import { refuseSmallPorts } from './bridge-link'
 import { requireBridgeNetfilter } from './bridge-netfilter'
 import { type BridgeConf, readBridgeConf } from './config'
 import { forwardingKey } from './forwarding'
@@ -12,36 +16,79 @@ import { ipamCall } from './ipam-call'
 import { probeMasquerade } from './masquerade'
 import { notReady, saidBy } from './not-ready'
 import { refuseUnusable } from './refusals'
+import { refuseStrangeUplinks } from './vlan'
 
-const checkLink = (conf: BridgeConf): void => {
-  let link: ReturnType<typeof linkByName>
+/** The kinds of links an ADD makes, and those it finds in its place. */
+const checkLinks = (nl: NetlinkSocket, conf: BridgeConf): void => {
+  for (const kind of ['veth', 'bridge']) {
+    if (hasLinkKind(nl, kind)) continue
+    throw notReady(`this kernel has no links of kind ${kind}`, `load it with: modprobe ${kind}`)
+  }
+  if (conf.vlanFiltering && !hasBridgeVlans(nl))
+    throw notReady(
+      '"vlan" and "vlanTrunk": this kernel\'s bridges know no VLANs',
+      'it was built without CONFIG_BRIDGE_VLAN_FILTERING; leave both keys out',
+    )
+  const link = linkByName(nl, conf.bridge)
+  if (!link) return
+  if (link.kind !== 'bridge')
+    throw notReady(
+      `"${conf.bridge}" already exists but is not a bridge`,
+      `it is a ${link.kind || 'host device'}`,
+    )
+  asNotReady(() => {
+    refuseSmallPorts(nl, link, conf)
+    refuseStrangeUplinks(nl, link, conf)
+  })
+}
+
+/** What ADD would refuse is a reason not to be ready. */
+const asNotReady = <T>(work: () => T): T => {
   try {
-    link = withNetlink(NETLINK_ROUTE, nl => linkByName(nl, conf.bridge))
+    return work()
   } catch (error) {
+    const { message, details } = CniError.from(error)
+    throw notReady(message, details)
+  }
+}
+
+const checkNetlink = (conf: BridgeConf): void => {
+  try {
+    withNetlink(NETLINK_ROUTE, nl => checkLinks(nl, conf))
+  } catch (error) {
+    if (!(error instanceof NetlinkError)) throw error
     throw notReady('netlink can not be used', saidBy(error))
   }
-  if (!link || link.kind === 'bridge') return
-  throw notReady(
-    `"${conf.bridge}" already exists but is not a bridge`,
-    `it is a ${link.kind || 'host device'}`,
-  )
 }
 
-const checkForwarding = (conf: BridgeConf): void => {
+/** Do the ranges of the IPAM plugin, or those of the runtime, say that there will be addresses of IPv6? */
+const hasIPv6Ranges = ({ raw }: Call): boolean => /"subnet":"[^"]*:/i.test(JSON.stringify(raw))
+
+const checkForwarding = (call: Call, conf: BridgeConf): void => {
   if (!conf.isGateway) return
-  const key = forwardingKey[4]
-  const value = readSysctl(key)
-  if (value === '1') return
-  if (value === undefined) throw notReady('net.ipv4.ip_forward can not be read', 'mount /proc')
-  try {
-    accessSync(`/proc/sys/${key}`, constants.W_OK)
-  } catch (error) {
-    throw notReady(`net.ipv4.ip_forward is ${value} and can not be set`, saidBy(error))
+  if (readSysctl(forwardingKey[4]) === undefined)
+    throw notReady('net.ipv4.ip_forward can not be read', 'mount /proc')
+  const keys = hasIPv6Ranges(call) ? [forwardingKey[4], forwardingKey[6]] : [forwardingKey[4]]
+  for (const key of keys) {
+    const obstacle = obstacleTo(key)
+    if (obstacle === undefined) continue
+    throw notReady(`${key.replaceAll('/', '.')} is ${readSysctl(key)} and can not be set`, obstacle)
   }
 }
 
-const checkSpoofCheck = async (conf: BridgeConf): Promise<void> => {
-  if (conf.macSpoofCheck) (await import('./nftables.js')).probeNftables()
+const checkNftables = async (conf: BridgeConf): Promise<void> => {
+  if (conf.macSpoofCheck || conf.masquerade?.dropInvalid) (await import('./nftables.js')).probeNftables()
+}
+
+/** With "prune" an ADD needs the lock of the bridge. */
+const checkPrune = async (conf: BridgeConf): Promise<void> => {
+  if (!conf.prune) return
+  const { holdBridge } = await import('./prune.js')
+  try {
+    await holdBridge(conf, () => undefined)
+  } catch (error) {
+    throw notReady(`"prune": the lock of "${conf.bridge}" can not be had`, saidBy(error))
+  }
 }
 
 /** What the bridge has itself is not free. */
@@ -53,9 +100,11 @@ export const status = async (call: Call): Promise<void> => {
   const conf = readBridgeConf(call)
   refuseUnusable(conf)
   await probeMasquerade(conf)
-  await checkSpoofCheck(conf)
-  checkLink(conf)
-  checkForwarding(conf)
+  await checkNftables(conf)
+  checkNetlink(conf)
+  requirePrivilege('bridge')
+  checkForwarding(call, conf)
+  await checkPrune(conf)
   requireBridgeNetfilter(conf, ErrorCode.pluginNotAvailable)
   if (conf.ipamType) await delegate(callOfIpam(call, conf), conf.ipamType, 'STATUS')
 }

@@ -79,22 +79,35 @@ export const missingVlans = (found: readonly PortVlan[], vlans: PortVlans): stri
   return missing
 }
 
+/** Throws code 7 if what "uplinks" names is no port of the bridge. */
+const uplinkOf = (nl: NetlinkSocket, bridge: Link, name: string): Link => {
+  const uplink = linkByName(nl, name)
+  if (uplink?.master === bridge.index) return uplink
+  throw new CniError(
+    ErrorCode.invalidNetworkConfig,
+    `"uplinks": "${name}" is no port of bridge "${bridge.name}"`,
+    { details: uplink ? `ip link set ${name} master ${bridge.name}` : 'there is no such interface' },
+  )
+}
+
+/** The container's VLANs, which the uplinks have to carry too. */
+const uplinkVlans = ({ vlan, trunk }: BridgeConf): readonly number[] =>
+  vlan === 0 ? trunk : [vlan, ...trunk]
+
+/** Throws code 7 if ADD would find an uplink that is no port of the bridge. Changes nothing. */
+export const refuseStrangeUplinks = (nl: NetlinkSocket, bridge: Link, conf: BridgeConf): void => {
+  if (uplinkVlans(conf).length > 0) for (const name of conf.uplinks) uplinkOf(nl, bridge, name)
+}
+
 /**
  * Has the bridge's ports to the outside carry the container's VLANs with their tags. What such a port is in already
  * stays as it is; none is taken out again, other containers may be in the same VLANs.
  */
 export const ensureUplinkVlans = (nl: NetlinkSocket, bridge: Link, conf: BridgeConf): void => {
-  const wanted = conf.vlan === 0 ? conf.trunk : [conf.vlan, ...conf.trunk]
+  const wanted = uplinkVlans(conf)
   if (wanted.length === 0) return
   for (const name of conf.uplinks) {
-    const uplink = linkByName(nl, name)
-    if (!uplink || uplink.master !== bridge.index) {
-      throw new CniError(
-        ErrorCode.invalidNetworkConfig,
-        `"uplinks": "${name}" is no port of bridge "${bridge.name}"`,
-        { details: uplink ? `ip link set ${name} master ${bridge.name}` : 'there is no such interface' },
-      )
-    }
+    const uplink = uplinkOf(nl, bridge, name)
     const found = new Set(bridgeVlanList(nl, uplink).map(({ vid }) => vid))
     const missing = wanted.filter(vid => !found.has(vid))
     if (missing.length > 0) withVlans(() => bridgeVlanAdd(nl, uplink, spansOf(missing)))

@@ -16,7 +16,9 @@ export const status = async (call: Call): Promise<void> => {
     } catch (cause) {
       throw new CniError(ErrorCode.pluginNotAvailable, 'kubenet: nftables can not be used', { cause })
     }
-  } else await parts.portmap.status(callOf(call, { type: 'portmap', backend }))
+  }
+  await parts.loopback.status(callOf(call, { type: 'loopback' }))
+  await parts.portmap.status(callOf(call, { type: 'portmap', backend }))
   await parts.bridge.status(callOf(call, bridgeConf(conf, { masquerade: backend === 'iptables' })))
   await parts.bandwidth.status(callOf(call, { type: 'bandwidth' }))
 }

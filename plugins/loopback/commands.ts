@@ -1,13 +1,14 @@
 import { validAttachments } from '../../src/cni/conf'
 import { CniError, ErrorCode } from '../../src/cni/error'
 import { type Call, requireNetns } from '../../src/cni/plugin'
+import { requirePrivilege } from '../../src/cni/privilege'
 import { parseResult, type Result } from '../../src/cni/result'
 import type { Undo } from '../../src/host/undo'
 import { formatAddr, isLoopback } from '../../src/ip/addr'
 import { formatCidr } from '../../src/ip/cidr'
 import { addrList } from '../../src/netlink/addr'
 import { IFF_UP, type Link, linkByName, linkSet } from '../../src/netlink/link'
-import { NETLINK_ROUTE, NetlinkSocket } from '../../src/netlink/socket'
+import { NETLINK_ROUTE, NetlinkSocket, withNetlink } from '../../src/netlink/socket'
 import { insideNetns, type Netns } from '../../src/netns/netns'
 
 // CNI_IFNAME is ignored: the loopback interface has one name only.
@@ -70,4 +71,12 @@ export const gc = async (call: Call): Promise<void> => {
   validAttachments(call.conf)
 }
 
-export const status = async (): Promise<void> => {}
+/** Can a container's loopback interface be set up now? Throws code 50 with the reason if not. */
+export const status = async (): Promise<void> => {
+  requirePrivilege('loopback')
+  try {
+    withNetlink(NETLINK_ROUTE, nl => linkByName(nl, ifName))
+  } catch (cause) {
+    throw new CniError(ErrorCode.pluginNotAvailable, 'loopback: netlink can not be used', { cause })
+  }
+}

@@ -76,11 +76,12 @@ const describe = ({ mapping, socket }: Conflict): { message: string; details: st
   }
 }
 
-const readSockets = ({ mappings }: PortmapConf): ListeningSocket[] => {
+/** The listening sockets of these protocols on the host. */
+export const readSockets = (protocols: Iterable<PortMapping['protocol']>): ListeningSocket[] => {
   const nl = NetlinkSocket.open(NETLINK_SOCK_DIAG)
   try {
     // Also those of the other family: one on "::" may answer to IPv4.
-    return [...new Set(mappings.map(({ protocol }) => protocol))].flatMap(protocol =>
+    return [...new Set(protocols)].flatMap(protocol =>
       families.flatMap(family => listeningSockets(nl, family, protocol)),
     )
   } finally {
@@ -94,7 +95,7 @@ const readSockets = ({ mappings }: PortmapConf): ListeningSocket[] => {
  */
 export const checkListeners = (conf: PortmapConf): void => {
   if (conf.hostListeners === 'ignore') return
-  for (const conflict of findConflicts(conf, readSockets(conf))) {
+  for (const conflict of findConflicts(conf, readSockets(conf.mappings.map(({ protocol }) => protocol)))) {
     const { message, details } = describe(conflict)
     if (conf.hostListeners === 'refuse') {
       throw new CniError(ErrorCode.invalidNetworkConfig, message, {

@@ -86,12 +86,12 @@ const unfinished = '.new'
 export const unfinishedPath = (folder: string, key: string): string =>
   `${ownerPath(folder, key)}${unfinished}`
 
-/** Runs `work`; that something is not there, or a folder not empty, is no failure. */
+/** Runs `work`; that something is not there, or is no file or no empty folder of ours, is no failure. */
 export const ignoringAbsence = (work: () => void): void => {
   try {
     work()
   } catch (error) {
-    if (!['ENOENT', 'ENOTEMPTY', 'ENOTDIR'].includes(errnoOf(error) ?? '')) throw error
+    if (!['ENOENT', 'ENOTEMPTY', 'ENOTDIR', 'EISDIR'].includes(errnoOf(error) ?? '')) throw error
   }
 }
 

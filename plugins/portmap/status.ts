@@ -2,8 +2,10 @@ import { CniError, ErrorCode } from '../../src/cni/error'
 import type { Call } from '../../src/cni/plugin'
 import { exec, findProgram } from '../../src/host/exec'
 import { warn } from '../../src/host/log'
+import { obstacleTo } from '../../src/host/sysctl'
 import { hasLegacyNat, hasNftNatRules } from '../../src/netfilter/iptables-probe'
 import { forBackend } from './backend'
+import type { PortmapConf } from './config'
 import { readConf } from './read-conf'
 
 /** Do both variants of iptables have rules of IPv4 in their table nat? */
@@ -11,6 +13,34 @@ const isMixed = async (): Promise<boolean> => {
   const save = findProgram('iptables-legacy-save')
   if (!save || !hasLegacyNat(4) || !hasNftNatRules(4)) return false
   return /^-A /m.test(await exec([save, '-t', 'nat']))
+}
+
+const notReady = (what: string, cause: CniError): CniError =>
+  new CniError(ErrorCode.pluginNotAvailable, `portmap: ${what}`, {
+    details: [cause.message, cause.details].filter(Boolean).join('; '),
+  })
+
+/** With "snat" the interface to a container must let in what comes from 127.0.0.1; a new one has the default. */
+const localnetKey = 'net/ipv4/conf/default/route_localnet'
+
+const checkLocalnet = ({ snat }: PortmapConf): void => {
+  const obstacle = snat ? obstacleTo(localnetKey) : undefined
+  if (obstacle === undefined) return
+  throw new CniError(
+    ErrorCode.pluginNotAvailable,
+    'portmap: net.ipv4.conf.*.route_localnet can not be set, which "snat" needs',
+    { details: `${obstacle}; "snat": false does without` },
+  )
+}
+
+const checkSockets = async ({ hostListeners }: PortmapConf): Promise<void> => {
+  if (hostListeners === 'ignore') return
+  const { readSockets } = await import('./listeners.js')
+  try {
+    readSockets(['tcp'])
+  } catch (error) {
+    throw notReady("the host's sockets can not be listed", CniError.from(error))
+  }
 }
 
 /** Can ports be opened now? Throws code 50 with the reason if not; what only may go wrong is said on stderr. */
@@ -24,9 +54,8 @@ export const status = async (call: Call): Promise<void> => {
       )
     }
   } catch (error) {
-    const cause = CniError.from(error)
-    throw new CniError(ErrorCode.pluginNotAvailable, `portmap: the backend ${conf.backend} can not be used`, {
-      details: [cause.message, cause.details].filter(Boolean).join('; '),
-    })
+    throw notReady(`the backend ${conf.backend} can not be used`, CniError.from(error))
   }
+  checkLocalnet(conf)
+  await checkSockets(conf)
 }

@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from 'node:fs'
+import { accessSync, constants, readFileSync, writeFileSync } from 'node:fs'
 
 /** Keys as paths below /proc/sys, such as "net/ipv4/ip_forward": an interface's name may have dots in it. */
 const pathOf = (key: string): string => `/proc/sys/${key}`
@@ -18,6 +18,21 @@ export const writeSysctl = (key: string, value: string): void => {
     writeFileSync(pathOf(key), value)
   } catch (cause) {
     throw new Error(`set sysctl ${key.replaceAll('/', '.')} to ${value}`, { cause })
+  }
+}
+
+/**
+ * Why a sysctl that has to be 1 can't be set to it; undefined if it is, if it can be, or if the kernel has no such key.
+ * Changes nothing.
+ */
+export const obstacleTo = (key: string): string | undefined => {
+  const value = readSysctl(key)
+  if (value === undefined || value === '1') return undefined
+  try {
+    accessSync(pathOf(key), constants.W_OK)
+    return undefined
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error)
   }
 }
 

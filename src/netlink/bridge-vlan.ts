@@ -1,4 +1,6 @@
 /** The VLANs of bridge ports: what `bridge vlan` shows and changes. */
+import { release } from 'node:os'
+import { NetlinkError } from './error'
 import type { NetlinkSocket } from './socket'
 import {
   type Attribute,
@@ -149,4 +151,27 @@ export const bridgeVlanList = (nl: NetlinkSocket, link: { index: number }): Port
       const spec = readAttributes(data.subarray(SIZEOF_IFINFOMSG)).get(IFLA_AF_SPEC)
       return spec ? readPortVlans(spec) : []
     })
+}
+
+/** <linux/rtnetlink.h>: RTM_GETVLAN and its struct br_vlan_msg (a family, then the index of no link). */
+const RTM_GETVLAN = 114
+const SIZEOF_BR_VLAN_MSG = 8
+
+/** Linux 5.6 and later answer RTM_GETVLAN where they have the code for VLANs on bridges. */
+const isSince56 = (): boolean => {
+  const [major = 0, minor = 0] = release().split('.').map(Number)
+  return major > 5 || (major === 5 && minor >= 6)
+}
+
+/** Do this kernel's bridges know VLANs? True as well for an old kernel, which can't be asked. Changes nothing. */
+export const hasBridgeVlans = (nl: NetlinkSocket): boolean => {
+  const body = Buffer.alloc(SIZEOF_BR_VLAN_MSG)
+  body.writeUInt8(AF_BRIDGE, 0)
+  try {
+    nl.dump('list the VLANs of bridges', { type: RTM_GETVLAN, body: [body] })
+    return true
+  } catch (error) {
+    if (error instanceof NetlinkError && error.code === 'EOPNOTSUPP') return !isSince56()
+    throw error
+  }
 }

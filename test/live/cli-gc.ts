@@ -1,7 +1,6 @@
 /** `kubenet gc`: what is left of containers that are gone, told first and removed when it is wanted. */
 import t from 'tap'
 import { anyFlavour, binDir, type Json } from '../fixtures/cni'
-import { withoutProgress } from '../fixtures/command-line'
 import { type Output, PrivateHost } from '../fixtures/private-host'
 
 for (const flavour of anyFlavour) {
@@ -15,8 +14,8 @@ for (const flavour of anyFlavour) {
         bandwidth: { ingressRate: 1e6, ingressBurst: 1e6, egressRate: 1e6, egressBurst: 1e6 },
       }),
     })
-    const kubenet = async (args: readonly string[], more: Record<string, string> = {}): Promise<Output> =>
-      withoutProgress(await host.exec([`${folder}/kubenet`, ...args], { env: { ...env, ...more } }))
+    const kubenet = (args: readonly string[], more: Record<string, string> = {}): Promise<Output> =>
+      host.exec([`${folder}/kubenet`, ...args], { env: { ...env, ...more } })
     const attachments = (output: Output): Json[] => JSON.parse(output.stdout).attachments
 
     for (const cniVersion of ['1.1.0', '1.0.0']) {

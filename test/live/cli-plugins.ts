@@ -2,19 +2,16 @@
 import { existsSync } from 'node:fs'
 import t from 'tap'
 import { binDir, flavours, type Json, peerDir } from '../fixtures/cni'
-import { withoutProgress } from '../fixtures/command-line'
 import { PrivateHost } from '../fixtures/private-host'
 
 for (const flavour of flavours) {
   t.test(`[${flavour}] kubenet plugins`, async t => {
     const host = await PrivateHost.create(t)
     const kubenet = `${binDir(flavour)}/kubenet`
-    const run = async (path: string, args: readonly string[] = []) =>
-      withoutProgress(
-        await host.exec([kubenet, 'plugins', ...args], {
-          env: { PATH: '/usr/bin:/bin', CNI_PATH: path, NETCONFPATH: '/run/net.d' },
-        }),
-      )
+    const run = (path: string, args: readonly string[] = []) =>
+      host.exec([kubenet, 'plugins', ...args], {
+        env: { PATH: '/usr/bin:/bin', CNI_PATH: path, NETCONFPATH: '/run/net.d' },
+      })
     const byName = (text: string): Record<string, Json> =>
       Object.fromEntries((JSON.parse(text) as Json).plugins.map((found: Json) => [found.name, found]))
 

@@ -1,7 +1,7 @@
 /** Whatever `kubenet` can not do is one clear line and an exit code, and nothing is half done. */
 import t from 'tap'
 import { binDir, flavours } from '../fixtures/cni'
-import { asNobody, confDir, withoutProgress } from '../fixtures/command-line'
+import { asNobody, confDir } from '../fixtures/command-line'
 import { PrivateHost } from '../fixtures/private-host'
 
 type Refusal = {
@@ -165,9 +165,7 @@ for (const flavour of flavours) {
     for (const [title, refusals] of Object.entries(cases)) {
       await t.test(title, async t => {
         for (const { line, code, says, env: more = {}, as = [] } of some(refusals)) {
-          const output = withoutProgress(
-            await host.exec([...as, program, ...line], { env: { ...env, ...more } }),
-          )
+          const output = await host.exec([...as, program, ...line], { env: { ...env, ...more } })
           t.same([output.code, output.stdout], [code, ''], line.join(' '))
           t.match(
             output.stderr,

@@ -1,14 +1,14 @@
 /** `kubenet add`, `check`, `del`, `status`: a runtime at the command line, with cnitool's environment and cache. */
 import t from 'tap'
 import { binDir, flavours, type Json } from '../fixtures/cni'
-import { asNobody, confDir, withoutProgress } from '../fixtures/command-line'
+import { asNobody, confDir } from '../fixtures/command-line'
 import { type Output, PrivateHost } from '../fixtures/private-host'
 
 for (const flavour of flavours) {
   t.test(`[${flavour}] kubenet as a runtime`, async t => {
     const host = await PrivateHost.create(t)
     const folder = binDir(flavour)
-    const patiently = (
+    const kubenet = (
       args: readonly string[],
       env: Record<string, string> = {},
       as: readonly string[] = [],
@@ -16,8 +16,6 @@ for (const flavour of flavours) {
       host.exec([...as, `${folder}/kubenet`, ...args], {
         env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', CNI_PATH: folder, NETCONFPATH: confDir, ...env },
       })
-    const kubenet = async (...call: Parameters<typeof patiently>): Promise<Output> =>
-      withoutProgress(await patiently(...call))
     const blue = await host.netns('blue')
     const flags = [
       '--reference',
@@ -201,9 +199,12 @@ for (const flavour of flavours) {
       await host.sh(`
         printf '#!/bin/sh\nsleep 1.6; echo {\\"cniVersion\\":\\"1.0.0\\"}' > /run/one/slow; chmod +x /run/one/slow
         printf '{"cniVersion":"1.0.0","name":"slow","plugins":[{"type":"slow"}]}' > ${confDir}/40-slow.conflist`)
-      const { code, stderr } = await patiently(['add', 'slow', blue], { CNI_PATH: '/run/one' })
+      const line = `${folder}/kubenet add slow ${blue} > /run/out`
+      const terminal = ['script', '-qec', line, '/dev/null']
+      const env = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', CNI_PATH: '/run/one', NETCONFPATH: confDir }
+      const { code, stdout } = await host.exec(terminal, { env })
       t.equal(code, 0)
-      t.match(stderr, /^waiting for \/run\/one\/slow \(ADD\) \(1 s\)\n$/)
+      t.match(stdout, /^waiting for \/run\/one\/slow \(ADD\) \(\d+ s\)\r\n/)
     })
 
     await t.test('a reader that goes away, and one that is slow, change nothing', async t => {

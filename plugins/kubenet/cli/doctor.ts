@@ -14,7 +14,7 @@ import type { CliIo } from './io'
 import { flag } from './option'
 import { requireNetworkAdmin } from './permission'
 import { type Places, placeOptions, placesOf } from './places'
-import { Progress } from './progress'
+import { Progress, withProgress } from './progress'
 import { readSurvey } from './read-survey'
 
 /** All checks, in the order their lines are printed. */
@@ -29,11 +29,15 @@ const checks: readonly Check[] = [
   ...findingChecks,
 ]
 
-const examine = async (patient: Patient): Promise<Diagnosis[]> => {
-  const lines: Diagnosis[] = []
-  for (const check of checks) lines.push(...(await check(patient)))
-  return lines
-}
+const examine = (patient: Patient): Promise<Diagnosis[]> =>
+  withProgress(patient.io, 'examining the node', async tell => {
+    const lines: Diagnosis[] = []
+    for (const [at, check] of checks.entries()) {
+      tell(`examining the node: check ${at + 1} of ${checks.length}`)
+      lines.push(...(await check(patient)))
+    }
+    return lines
+  })
 
 const patientAt = async (places: Places, io: CliIo): Promise<Patient> => ({
   survey: await readSurvey(places, io),

@@ -18,6 +18,7 @@ import { listOwners } from '../../portmap/owners'
 import { formatPlaced } from '../elements'
 import { parseOwner } from '../owner'
 import { listElements } from '../state'
+import type { Tell } from './progress'
 
 /** A network namespace as it was when an attachment was made. */
 export type RecordedNetns = { readonly path: string; readonly dev: number; readonly ino: number }
@@ -135,13 +136,19 @@ const finders: readonly (readonly [what: string, find: Finder])[] = [
 export type Findings = { readonly found: readonly Found[]; readonly notes: readonly string[] }
 
 /**
- * Looks for everything of a network that says whose it is. Changes nothing. Throws if the cached results can't be
+ * Looks for everything of a network that says whose it is, and tells what for. Changes nothing. Throws if the cached results can't be
  * read: without them the living can't be told from the dead.
  */
-export const findObjects = async (network: NetworkConfigList, cacheDir: string): Promise<Findings> => {
+export const findObjects = async (
+  network: NetworkConfigList,
+  cacheDir: string,
+  tell: Tell,
+): Promise<Findings> => {
+  tell('looking for cached results')
   const found: Found[] = [...(await cachedResults(network, cacheDir))]
   const notes: string[] = []
   for (const [what, find] of finders) {
+    tell(`looking for ${what}`)
     try {
       found.push(...(await find(network, cacheDir)))
     } catch (error) {

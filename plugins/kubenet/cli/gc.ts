@@ -10,10 +10,11 @@ import { CliError, ExitCode, failureOf, formatFailure, usageError } from './fail
 import { findObjects } from './gc-found'
 import { groupByAttachment, type Judged, judge } from './gc-judge'
 import { formatGcReport } from './gc-report'
+import type { CliIo } from './io'
 import { flag, list, toggle } from './option'
 import { requireNetworkAdmin } from './permission'
 import { networkNamed, placeOptions, placesOf, requirePlugins, runtimeOptions } from './places'
-import { Progress } from './progress'
+import { Progress, withProgress } from './progress'
 
 const parseAttachment = (given: string): Attachment => {
   const [containerID, ifName, ...rest] = given.split(':')
@@ -25,10 +26,12 @@ type Survey = { readonly judged: readonly Judged[]; readonly notes: readonly str
 
 const survey = async (
   network: NetworkConfigList,
-  cacheDir: string,
+  { cacheDir, io }: { readonly cacheDir: string; readonly io: CliIo },
   named: readonly Attachment[],
 ): Promise<Survey> => {
-  const { found, notes } = await findObjects(network, cacheDir)
+  const { found, notes } = await withProgress(io, 'reading the node', tell =>
+    findObjects(network, cacheDir, tell),
+  )
   return { judged: judge(groupByAttachment(found), named), notes }
 }
 
@@ -109,7 +112,7 @@ export const gc = command({
       requirePlugins(network, places)
       requireNetworkAdmin()
     }
-    const before = await survey(network, places.cacheDir, named)
+    const before = await survey(network, { cacheDir: places.cacheDir, io }, named)
     const isEmpty = !all && named.length === 0 && !before.judged.some(({ valid }) => valid)
     const notes = [...before.notes, ...(atLeast(network.cniVersion, '1.1.0') ? [] : [noPluginGc(network)])]
     if (isDry) {
@@ -122,7 +125,7 @@ export const gc = command({
     await collect(network, before.judged, named, { ...runtimeOptions(places, io), progress }).catch(error => {
       failure = error
     })
-    const after = await survey(network, places.cacheDir, named)
+    const after = await survey(network, { cacheDir: places.cacheDir, io }, named)
     const left = after.judged.filter(({ valid }) => !valid)
     if (failure !== undefined) notes.push(formatFailure(failureOf(failure)))
     const failed = failure !== undefined || left.length > 0

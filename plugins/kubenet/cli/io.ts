@@ -6,6 +6,8 @@ export type CliIo = {
   stderr(text: string): void
   /** Is standard output a terminal? */
   readonly isTerminal: boolean
+  /** Is standard error one? What goes on is only said to somebody who waits. */
+  readonly isErrorTerminal: boolean
   /** The terminal's width in characters. */
   readonly columns: number
   readonly env: Readonly<Record<string, string | undefined>>

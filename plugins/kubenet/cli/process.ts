@@ -28,6 +28,7 @@ const processIo = (builtIns: BuiltIns): CliIo => {
       }
     },
     isTerminal,
+    isErrorTerminal: isatty(2),
     // Setting up the stream is slow, so it is not asked unless there is a terminal.
     columns: (isTerminal && process.stdout.columns) || defaultColumns,
     env: process.env,

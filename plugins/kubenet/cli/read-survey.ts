@@ -5,4 +5,4 @@ import { withProgress } from './progress'
 
 /** Takes a survey, saying so if that takes long. */
 export const readSurvey = (places: Places, io: CliIo): Promise<Survey> =>
-  withProgress(io, 'reading the node', () => takeSurvey(places))
+  withProgress(io, 'reading the node', tell => takeSurvey(places, what => tell(`reading the node: ${what}`)))

@@ -38,12 +38,14 @@ const networksIn = (dataDir: string): string[] => {
 
 type Place = { readonly dataDir: string; readonly network: string }
 
-const readNetwork = ({ dataDir, network }: Place): Leases => {
+const readNetwork = ({ dataDir, network }: Place, tell: (what: string) => void): Leases => {
   const store = new LeaseStore(dataDir, network)
   const records = new RecordStore(dataDir, network)
   const found: Lease[] = []
   let unreadable = 0
-  for (const address of store.names()) {
+  const names = store.names()
+  for (const [at, address] of [...names].entries()) {
+    tell(`lease ${at + 1} of ${names.size} of network "${network}"`)
     if (!parseAddr(address)) continue
     const owner = store.read(address)
     const base = { network, dataDir, address, madeAt: store.madeAt(address) }
@@ -62,10 +64,10 @@ const readNetwork = ({ dataDir, network }: Place): Leases => {
 }
 
 /** Reads every lease in the folders. The cost grows with their number: some ten microseconds each. */
-export const readLeases = (dataDirs: readonly string[]): Leases => {
+export const readLeases = (dataDirs: readonly string[], tell: (what: string) => void = () => {}): Leases => {
   const read = dataDirs
     .flatMap(dataDir => networksIn(dataDir).map(network => ({ dataDir, network })))
-    .map(readNetwork)
+    .map(place => readNetwork(place, tell))
   return {
     leases: read.flatMap(({ leases }) => leases),
     unreadable: read.reduce((sum, { unreadable }) => sum + unreadable, 0),

@@ -154,10 +154,15 @@ export type Insides = {
 }
 
 /** Looks into every namespace that is linked with the socket's. Others, a browser's for one, are not entered. */
-export const readInsides = (nl: NetlinkSocket, { byInode, own }: Namespaces): Insides => {
+export const readInsides = (
+  nl: NetlinkSocket,
+  { byInode, own }: Namespaces,
+  tell: (what: string) => void,
+): Insides => {
   const byNsid = new Map<number, ContainerInterface[]>()
   let closed = 0
-  for (const netns of byInode.values()) {
+  for (const [at, netns] of [...byInode.values()].entries()) {
+    tell(`network namespace ${at + 1} of ${byInode.size}`)
     if (netns.ino === own.ino) continue
     let fd: number | undefined
     try {

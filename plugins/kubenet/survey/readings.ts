@@ -61,6 +61,9 @@ export type Readings = {
 /** Where a node keeps what a survey reads from files. */
 export type SurveyPlaces = { readonly confDir: string; readonly cacheDir: string }
 
+/** Is told what is read next: "the leases", "network namespace 7 of 300". */
+export type Tell = (what: string) => void
+
 type Attempt = <T>(what: string, read: () => T, otherwise: T) => T
 
 const reasonOf = (error: unknown): string => {
@@ -69,8 +72,9 @@ const reasonOf = (error: unknown): string => {
 }
 
 const attempting =
-  (unread: Unread[]): Attempt =>
+  (unread: Unread[], tell: Tell): Attempt =>
   (what, read, otherwise) => {
+    tell(what)
     try {
       return read()
     } catch (error) {
@@ -113,12 +117,12 @@ const allNetworks = (known: readonly Network[], cached: readonly CachedAttachmen
   return [...found.values()]
 }
 
-const readFiles = (attempt: Attempt, { confDir, cacheDir }: SurveyPlaces) => {
+const readFiles = (attempt: Attempt, { confDir, cacheDir }: SurveyPlaces, tell: Tell) => {
   const conf = attempt('the networks', () => readNetworks(confDir), { lists: [], networks: [], broken: [] })
   const cached = attempt('the cached results', () => readCached(cacheDir), [])
   const networks = allNetworks(conf.networks, cached)
   const dataDirs = new Set([defaultDataDir, ...networks.flatMap(({ ipam }) => ipam?.dataDir ?? [])])
-  const { leases, unreadable } = attempt('the leases', () => readLeases([...dataDirs]), {
+  const { leases, unreadable } = attempt('the leases', () => readLeases([...dataDirs], tell), {
     leases: [],
     unreadable: 0,
   })
@@ -130,12 +134,12 @@ const readFiles = (attempt: Attempt, { confDir, cacheDir }: SurveyPlaces) => {
   return { conf, cached, networks, leases, unreadable, portOwners, claims }
 }
 
-const readLinks = (attempt: Attempt, nl: NetlinkSocket, namespaces: Namespaces) => ({
+const readLinks = (attempt: Attempt, nl: NetlinkSocket, namespaces: Namespaces, tell: Tell) => ({
   links: attempt('the interfaces', () => hostLinkList(nl), []),
   addrs: attempt('the addresses', () => addrList(nl), []),
   routes: attempt('the routes', () => [...routeList(nl, 4), ...routeList(nl, 6)], []),
   shaping: attempt('the rates', () => readShaping(nl), undefined),
-  insides: attempt('the network namespaces', () => readInsides(nl, namespaces), undefined),
+  insides: attempt('the network namespaces', () => readInsides(nl, namespaces, tell), undefined),
 })
 
 /** The networks whose part of kubenet's ruleset is whole. */
@@ -160,17 +164,19 @@ const tooFew = (count: number, what: string): Unread[] =>
   count === 0 ? [] : [{ what: `${count} ${what}`, why: 'permission denied' }]
 
 /** Reads the node. Never throws for what it may not read; starts nothing but iptables-save, where there are rules. */
-export const readNode = async (places: SurveyPlaces): Promise<Readings> => {
+export const readNode = async (places: SurveyPlaces, tell: Tell = () => {}): Promise<Readings> => {
   const unread: Unread[] = []
-  const attempt = attempting(unread)
+  const attempt = attempting(unread, tell)
   const ruleset = attempt('nftables', () => ifNftables(readRuleset) ?? noRuleset, undefined)
+  tell('iptables')
   const iptables = await readIptables(ruleset?.tables ?? []).catch(error => {
     unread.push({ what: 'iptables', why: reasonOf(error) })
     return undefined
   })
+  tell('the processes')
   const namespaces = findNamespaces()
-  const kernel = withNetlink(NETLINK_ROUTE, nl => readLinks(attempt, nl, namespaces))
-  const { conf, unreadable, ...files } = readFiles(attempt, places)
+  const kernel = withNetlink(NETLINK_ROUTE, nl => readLinks(attempt, nl, namespaces, tell))
+  const { conf, unreadable, ...files } = readFiles(attempt, places, tell)
   unread.push(...tooFew(unreadable, 'leases'), ...tooFew(kernel.insides?.closed ?? 0, 'network namespaces'))
   const framed = ruleset
     ? attempt('nftables', () => readFrames(files.networks), new Set<string>())

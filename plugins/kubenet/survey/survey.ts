@@ -12,7 +12,7 @@ import { findRuleFaults } from './find-rules'
 import type { Finding } from './finding'
 import { join } from './join'
 import { type Pool, poolsOf } from './pools'
-import { type Readings, readNode, type SurveyPlaces } from './readings'
+import { type Readings, readNode, type SurveyPlaces, type Tell } from './readings'
 
 /** A node as a whole. */
 export type Survey = {
@@ -52,9 +52,11 @@ export const surveyOf = (readings: Readings, ms = 0): Survey => {
   return { readings, attachments, pools: poolsOf(attachments, readings), findings, ms }
 }
 
-/** Reads the node and makes a survey of it. Without root it has less in it, and says what. */
-export const takeSurvey = async (places: SurveyPlaces): Promise<Survey> => {
+/** Reads the node, telling what of it now, and makes a survey of it. Without root it has less in it, and says what. */
+export const takeSurvey = async (places: SurveyPlaces, tell: Tell = () => {}): Promise<Survey> => {
   const started = performance.now()
-  const survey = surveyOf(await readNode(places))
+  const readings = await readNode(places, tell)
+  tell('what belongs together')
+  const survey = surveyOf(readings)
   return { ...survey, ms: Math.round(performance.now() - started) }
 }

@@ -15,15 +15,25 @@
  */
 import type { Scene, SceneBridge, ScenePod } from './inspect-scene'
 
-/** Text between quotes: what Mermaid or HTML would take for something else goes as an entity of Mermaid's. */
-const quoted = (lines: readonly string[]): string => {
-  const escaped = lines
+/** What Mermaid or HTML would take for something else, as an entity of Mermaid's. */
+const entities = new Map([
+  ['#', '#35;'],
+  ['"', '#quot;'],
+  ['<', '#lt;'],
+  ['>', '#gt;'],
+  ['&', '#amp;'],
+  ['`', '#96;'],
+])
+
+const escapeText = (line: string): string =>
+  line.replaceAll(/[#"<>&`]/g, char => entities.get(char) ?? char).replaceAll(/\p{Cc}/gu, ' ')
+
+/** Text between quotes. */
+const quoted = (lines: readonly string[]): string =>
+  `"${lines
     .filter(line => line !== '')
-    .map(line =>
-      line.replaceAll('#', '#35;').replaceAll('"', '#quot;').replaceAll('<', '#lt;').replaceAll('>', '#gt;'),
-    )
-  return `"${escaped.join('<br/>')}"`
-}
+    .map(escapeText)
+    .join('<br/>')}"`
 
 const podLines = (pod: ScenePod): string[] => [
   pod.name,

@@ -67,8 +67,11 @@ const join = async (adding: Adding): Promise<Joined> => {
     endStep('veth')
     return { bridge, host }
   }
+  if (!conf.prune) return joinNow()
+  const { holdBridge, pruneBridge } = await import('./prune.js')
+  adding.undo.add('delete the bridge if it is of no use', () => pruneBridge(conf))
   // Nobody may take a bridge for unused between the two.
-  return conf.prune ? (await import('./prune.js')).holdBridge(conf, joinNow) : joinNow()
+  return holdBridge(conf, joinNow)
 }
 
 /** The interface that is to have the gateways; in a VLAN it may be yet to be made. */

@@ -24,6 +24,16 @@ t.test(`[${flavour}] the bridge goes with its last container`, async t => {
     t.same(await names(), ['lo'])
   })
 
+  await t.test('at the end of an ADD that fails, if it has no other', async t => {
+    const impossible = { ...conf, ipam: { ...conf.ipam, resolvConf: '/run/none' } }
+    t.match((await a.call('ADD', impossible)).json, { code: 5, msg: 'read resolvConf "/run/none"' })
+    t.same(await names(), ['lo'])
+    await b.add(conf)
+    t.equal((await a.call('ADD', impossible)).code, 1)
+    t.ok(await b.pings('10.1.2.1'))
+    t.equal((await b.call('DEL', conf)).stdout, '')
+  })
+
   await t.test('at GC, when nothing on it is valid', async t => {
     await a.add(conf)
     await host.run('ip', 'netns', 'exec', 'c1', 'ip', 'link', 'set', 'eth0', 'down')

@@ -20,9 +20,14 @@ const scenarios: Scenario[] = [
     conf: () => ({ ...conf, ipMasq: true, ipMasqBackend: 'iptables' }),
   },
   {
-    title: 'bridge, masquerading by nftables, with macspoofchk',
+    // Each container has a bridge of its own, which comes and goes with it.
+    title: 'bridge with prune, masquerading by nftables, with macspoofchk and dropInvalid',
     plugin: 'bridge',
-    conf: () => ({ ...conf, ipMasq: true, ipMasqBackend: 'nftables', macspoofchk: true }),
+    conf: containerID => ({
+      ...conf,
+      ...{ bridge: `br-${containerID}`, prune: true, macspoofchk: true },
+      ...{ ipMasq: true, ipMasqBackend: 'nftables', dropInvalid: true },
+    }),
   },
 ]
 

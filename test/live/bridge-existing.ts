@@ -78,16 +78,51 @@ for (const flavour of anyFlavour) {
     t.equal(await mac(), '02:00:00:00:00:10')
   })
 
-  t.test(`[${flavour}] an interface of the bridge's name that is none is refused`, async t => {
+  t.test(`[${flavour}] an interface of the bridge's name that is none`, async t => {
     const { host, pod } = await hostWithPods(t, flavour)
-    await host.sh('ip link add br0 type veth peer name br1')
+    const conf = bridgeConf('v4', { cniVersion: '1.1.0', isGateway: true, prune: true })
+    const [a, late] = [await pod('c1'), await pod('c2')]
+    const prevResult = await a.add(conf)
+    const veth = hostVethOf(prevResult)
+    // Somebody took the bridge away, and its name for something else.
+    await host.sh('ip link del br0; ip link add br0 type veth peer name br1')
+    const names = async () => [...(await linksOf(host)).keys()].sort()
     const before = await host.snapshot()
-    const a = await pod('c1')
-    const { code, json } = await a.call('ADD', bridgeConf('v4', { isGateway: true }))
-    t.equal(code, 1)
-    t.match(json, { code: 7, msg: '"br0" already exists but is not a bridge' })
-    t.match(json.details, /it is a veth; choose another "bridge"/)
-    t.equal(await host.snapshot(), before)
-    t.equal((await a.call('DEL', bridgeConf('v4'))).code, 0)
+
+    await t.test('is refused by ADD', async t => {
+      const { code, json } = await late.call('ADD', conf)
+      t.equal(code, 1)
+      t.match(json, { code: 7, msg: '"br0" already exists but is not a bridge' })
+      t.match(json.details, /it is a veth; choose another "bridge"/)
+      t.equal(await host.snapshot(), before)
+    })
+
+    await t.test('is what CHECK finds in the place of the bridge', async t => {
+      const { code, json } = await a.call('CHECK', { ...conf, prevResult })
+      t.equal(code, 1)
+      t.match(json, { code: 999, msg: 'Interface br0 does not have link type of bridge' })
+      t.equal(await host.snapshot(), before)
+    })
+
+    await t.test('keeps GC from nothing, and stays', async t => {
+      const valid = [{ containerID: 'c1', ifname: 'eth0' }]
+      t.same((await a.call('GC', { ...conf, 'cni.dev/valid-attachments': valid })).stdout, '')
+      t.equal(await host.snapshot(), before, 'what is valid stays')
+      t.same((await a.call('GC', { ...conf, 'cni.dev/valid-attachments': [] })).stdout, '')
+      t.same(await names(), ['br0', 'br1', 'lo'], `"${veth}" is gone`)
+      t.equal((await host.sh('ls /var/lib/cni/networks/net | grep ^10 || true')).trim(), '')
+    })
+
+    await t.test('keeps DEL from nothing, and stays', async t => {
+      await host.sh('ip link del br0')
+      await a.add(conf)
+      await host.sh('ip link del br0; ip link add br0 type veth peer name br1')
+      for (const time of ['first', 'second']) {
+        const { code, stdout } = await a.call('DEL', conf)
+        t.same([code, stdout], [0, ''], time)
+      }
+      t.same(await names(), ['br0', 'br1', 'lo'])
+      t.equal((await host.sh('ls /var/lib/cni/networks/net | grep ^10 || true')).trim(), '')
+    })
   })
 }

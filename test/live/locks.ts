@@ -105,10 +105,13 @@ const setup = `
   touch ${Object.values(locks).join(' ')}
 `
 
+// They mostly wait.
+t.jobs = 2
+
 /** Longer than the deadline of 5 s by what a busy machine may take to start the calls and to end them. */
 const longestSeconds = 60
 
-t.test('a stopped process holds a lock', async t => {
+t.test('a stopped process holds a lock', { buffered: true }, async t => {
   const host = await PrivateHost.create(t)
   await host.sh(setup)
   const names = Object.keys(waits)
@@ -158,3 +161,46 @@ t.test('a stopped process holds a lock', async t => {
   await works('DEL', 'after it was refused')
   t.equal(await host.snapshot(), before, 'nothing is left')
 })
+
+// By itself: where the host ports are held too, those are what it waits for.
+t.test(
+  'a stopped process holds the xtables lock, and portmap opens ports by iptables',
+  { buffered: true },
+  async t => {
+    const host = await PrivateHost.create(t)
+    await host.sh(setup)
+    const netns = await host.netns('c1')
+    const portmap = (command: string): Promise<Answer> => {
+      const runtimeConfig = { portMappings: portMappings(8080) }
+      const network = conf('portmap', 'net', { backend: 'iptables', prevResult, runtimeConfig })
+      return call(host, bin, 'portmap', network, { command, netns, env: { PATH: legacy } })
+    }
+    const state = async (): Promise<string> =>
+      `${await host.snapshot()}${await host.sh('find /run/kubenet-cni/hostports/claims -type f; ls /run/kubenet-cni/hostports/owners')}`
+    const works = async (command: string) => {
+      const { code, stdout } = await portmap(command)
+      t.equal(code, 0, `${command}: ${stdout}`)
+    }
+    const refused = async (command: string) => {
+      const was = await state()
+      const holder = await hold(t, host, locks.xtables)
+      const started = Date.now()
+      const { json } = await portmap(command)
+      const seconds = (Date.now() - started) / 1000
+      t.ok(seconds >= 5 && seconds < longestSeconds, `${command} is answered after ${seconds} s`)
+      t.match(json, { code: 11, msg: /the xtables lock was held for 5 s/ }, command)
+      t.ok(json?.details?.includes(`held by pid ${holder.pid} (flock`), `${command}: ${json?.details}`)
+      await release(holder)
+      if (command === 'ADD') t.equal(await state(), was, 'nothing has changed')
+    }
+    await works('ADD')
+    await works('DEL')
+    const before = await state()
+    await refused('ADD')
+    await works('ADD')
+    t.match(await host.snapshot(), /--dport 8080/)
+    await refused('DEL')
+    await works('DEL')
+    t.equal(await state(), before, 'nothing is left')
+  },
+)

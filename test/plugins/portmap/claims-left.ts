@@ -1,0 +1,115 @@
+/** Claims and records as dead owners, crashes and others leave them. */
+import { existsSync, mkdirSync, readFileSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs'
+import t from 'tap'
+import { ownerOf, releasePorts } from '../../../plugins/portmap/claims'
+import { isAlive, keyOf, listOwners, type PortOwner } from '../../../plugins/portmap/owners'
+
+import { claim, filesIn, id, namespace, port } from './fixtures/claims'
+
+t.test('a dead owner’s ports go to the next, after what is left of it is buried', async t => {
+  const folder = t.testdir()
+  const netns = namespace(folder, 'ns1')
+  await claim(folder, { containerID: 'c1', ports: [port(80), port(81)], netns })
+  unlinkSync(netns.path)
+  const buried: string[] = []
+  const bury = async (owner: PortOwner) => {
+    t.ok(ownerOf(id('c1'), folder), 'still on record while it is buried')
+    buried.push(owner.containerID)
+  }
+  const { dead } = await claim(folder, { containerID: 'c2', ports: [port(80)] }, { bury })
+  t.same([buried, dead.map(({ containerID }) => containerID)], [['c1'], ['c1']])
+  t.equal(ownerOf(id('c1'), folder), undefined)
+  const key = keyOf(id('c2'))
+  t.same(filesIn(`${folder}/claims`), [`tcp-80/any4@${key}`, `tcp-80/any6@${key}`], 'all of the dead one’s')
+})
+
+t.test('one that can’t be buried keeps its ports', async t => {
+  const folder = t.testdir()
+  const netns = namespace(folder, 'ns1')
+  await claim(folder, { containerID: 'c1', ports: [port(80)], netns })
+  unlinkSync(netns.path)
+  const before = filesIn(folder)
+  const failure = Object.assign(new Error('no'), { code: 'EROFS', syscall: 'open' })
+  await t.rejects(
+    claim(folder, { containerID: 'c2', ports: [port(80)] }, { bury: () => Promise.reject(failure) }),
+    {
+      message: 'no',
+    },
+  )
+  t.same(filesIn(folder), before)
+})
+
+t.test('alive is whose namespace is the one it was', async t => {
+  const folder = t.testdir()
+  const owner = (netns?: { path: string; dev: number; ino: number }): PortOwner => ({
+    ...id('c1'),
+    claims: [],
+    ...(netns && { netns }),
+  })
+  const { path, dev, ino } = namespace(folder, 'ns1')
+  t.equal(isAlive(owner({ path, dev, ino })), true)
+  t.equal(isAlive(owner()), true, 'nobody knows')
+  t.equal(isAlive(owner({ path, dev, ino: ino + 1 })), false, 'another one under its name')
+  t.equal(isAlive(owner({ path: `${path}x`, dev, ino })), false, 'gone')
+  t.equal(isAlive(owner({ path: `${path}/x`, dev, ino })), false, 'its folder is gone')
+  t.equal(isAlive(owner({ path: 'a'.repeat(300), dev, ino })), true, 'not to be seen')
+})
+
+t.test('claims of a torn or missing record are nobody’s', async t => {
+  const contents = ['', '{"network":"net","contai', '[]', '{"network":"net"}', 'null']
+  for (const content of contents) {
+    const folder = t.testdir()
+    await claim(folder, { containerID: 'c1', ports: [port(80)] })
+    writeFileSync(`${folder}/owners/${keyOf(id('c1'))}`, content)
+    await t.resolves(claim(folder, { containerID: 'c2', ports: [port(80)] }), content)
+    await releasePorts(id('c1'), folder)
+    await releasePorts(id('c2'), folder)
+    t.same(filesIn(folder), ['lock'])
+  }
+  const folder = t.testdir()
+  await claim(folder, { containerID: 'c1', ports: [port(80)] })
+  unlinkSync(`${folder}/owners/${keyOf(id('c1'))}`)
+  await t.resolves(claim(folder, { containerID: 'c2', ports: [port(80)] }))
+})
+
+t.test('a record that is another’s under this name counts as none', async t => {
+  const folder = t.testdir()
+  await claim(folder, { containerID: 'c1', ports: [port(80)] })
+  await claim(folder, { containerID: 'c2', ports: [port(81)] })
+  const stolen = readFileSync(`${folder}/owners/${keyOf(id('c1'))}`)
+  writeFileSync(`${folder}/owners/${keyOf(id('c2'))}`, stolen)
+  await releasePorts(id('c2'), folder)
+  await t.rejects(claim(folder, { containerID: 'c3', ports: [port(80)] }), { code: 7 })
+})
+
+t.test('nothing is read or written through a symbolic link', async t => {
+  const folder = t.testdir({ victim: 'precious', hostports: {} })
+  const store = `${folder}/hostports`
+  const key = keyOf(id('c1'))
+  mkdirSync(`${store}/owners`, { recursive: true })
+  mkdirSync(`${store}/claims/tcp-80`, { recursive: true })
+  symlinkSync(`${folder}/victim`, `${store}/owners/${key}`)
+  symlinkSync(`${folder}/victim`, `${store}/owners/${key}.new`)
+  t.equal(ownerOf(id('c1'), store), undefined)
+  const { recorded } = await claim(store, { containerID: 'c1', ports: [port(80)] })
+  t.equal(recorded, true, 'in place of the links')
+  await releasePorts(id('c1'), store)
+  symlinkSync(`${folder}/victim`, `${store}/owners/${key}`)
+  await releasePorts(id('c1'), store)
+  t.notOk(existsSync(`${store}/owners/${key}`), 'a link is removed, not followed')
+  mkdirSync(`${store}/claims/tcp-80`, { recursive: true })
+  symlinkSync(`${folder}/victim`, `${store}/claims/tcp-80/any4@${key}`)
+  t.match(await claim(store, { containerID: 'c1', ports: [port(80)] }), { recorded: false })
+  t.equal(readFileSync(`${folder}/victim`, 'utf8'), 'precious')
+})
+
+t.test('names in the folders that are not ours do no harm', async t => {
+  const folder = t.testdir()
+  await claim(folder, { containerID: 'c1', ports: [port(80)] })
+  for (const name of ['any4', 'any4@', 'any4@../../x', '@', 'any4@zz@zz']) {
+    writeFileSync(`${folder}/claims/tcp-80/${name.replaceAll('/', '-')}`, '')
+  }
+  writeFileSync(`${folder}/owners/junk`, '{}')
+  t.equal(listOwners(folder).length, 1)
+  await t.rejects(claim(folder, { containerID: 'c2', ports: [port(80)] }), { code: 7 })
+})

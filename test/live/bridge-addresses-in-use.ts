@@ -84,6 +84,13 @@ t.test(`[${flavour}] with probe what somebody answers for is passed over`, async
     '',
   )
 
+  // Two networks share the bridge and the ranges, and know nothing of each other's leases.
+  const twin = await Pod.create(host, { flavour }, 'twin')
+  const answer = await twin.call('ADD', { ...conf, name: 'twin' })
+  t.same(addressesOf(answer.json), ['10.1.2.5', 'fd00:2::5'], answer.stdout)
+  const mac = json.interfaces[2].mac
+  t.match(answer.stderr, `10.1.2.4 is passed over: ${mac} answers for it on "br0"`, 'the first one’s')
+
   const elsewhere = { ...conf, ipam: { ...conf.ipam, probe: 'absent0' } }
   t.equal((await c.call('ADD', elsewhere)).code, 0, 'an interface that is not there keeps nobody waiting')
 })

@@ -8,6 +8,7 @@ const withPorts = (...portMappings: Json[]): Json => kubenetConf({ runtimeConfig
 
 const tcp8080 = { hostPort: 8080, containerPort: 80, protocol: 'tcp' }
 const udp8080 = { ...tcp8080, protocol: 'udp' }
+const sctp8080 = { ...tcp8080, protocol: 'SCTP' }
 
 for (const flavour of flavours) {
   t.test(`[${flavour}] a host port has one owner`, async t => {
@@ -39,6 +40,24 @@ for (const flavour of flavours) {
       t.match(table, /tcp \. 8080 comment "pods web eth0" : 10\.244\.1\.2 \. 80/)
       t.match(table, /udp \. 8080 comment "pods rival eth0" : 10\.244\.1\.\d+ \. 80/)
       await node.del('rival', withPorts(udp8080))
+    })
+
+    await t.test('so it is with SCTP, whatever sockets the kernel has', async t => {
+      for (const [backend, entry] of [
+        ['nftables', /sctp \. 8080 comment "pods rival eth0" : 10\.244\.1\.\d+ \. 80/],
+        [
+          'iptables',
+          /sctp dport 8080 .*dnat to 10\.244\.1\.\d+:80|-p sctp .*--dport 8080 .*10\.244\.1\.\d+:80/,
+        ],
+      ] as const) {
+        const conf = { ...withPorts(sctp8080), backend }
+        const { code, stdout, json } = await node.call('ADD', 'rival', conf)
+        t.equal(code, 0, stdout)
+        t.match(await host.sh('nft list ruleset; iptables-save -t nat'), entry, backend)
+        t.equal((await node.call('CHECK', 'rival', { ...conf, prevResult: json })).stdout, '')
+        await node.del('rival', { ...conf, prevResult: json })
+        t.notMatch(await host.sh('nft list ruleset; iptables-save -t nat'), /sctp.*8080/)
+      }
     })
 
     await t.test('a dead owner’s is taken over, and its late DEL takes nothing', async t => {

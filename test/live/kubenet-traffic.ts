@@ -3,6 +3,7 @@ import t from 'tap'
 import { flavours, type Json } from '../fixtures/cni'
 import { kubenetConf, Node, node as nodeAddress, outside } from '../fixtures/kubenet'
 import { ask, type Endpoint, type Seen, serve } from '../fixtures/traffic'
+import { linkVariants } from '../plugins/portmap/fixtures/port-host'
 
 const families = [4, 6] as const
 const protocols = ['tcp', 'udp'] as const
@@ -66,13 +67,26 @@ const podServers = protocols.flatMap(protocol =>
   families.map(family => ({ protocol, host: pod[family], port: 80 })),
 )
 
+/** What host ports may be made with, and what shows that they are. */
+const filters = [
+  { name: 'auto', backend: 'auto', env: {}, shows: 'nft list table inet kubenet' },
+  { name: 'iptables', backend: 'iptables', env: {}, shows: 'nft list table ip nat' },
+  {
+    name: 'iptables, the legacy one',
+    backend: 'iptables',
+    env: { PATH: '/run/legacy:/usr/sbin:/usr/bin:/sbin:/bin' },
+    shows: 'iptables-legacy-save -t nat',
+  },
+] as const
+
 for (const flavour of flavours) {
-  for (const backend of flavour === 'node' ? ['auto'] : ['auto', 'iptables']) {
-    t.test(`[${flavour}] host ports with backend ${backend}`, async t => {
+  for (const { name, backend, env, shows } of filters.slice(0, flavour === 'node' ? 1 : undefined)) {
+    t.test(`[${flavour}] host ports with backend ${name}`, async t => {
       const node = await Node.create(t, flavour)
+      await node.host.sh(linkVariants)
       const conf = kubenetConf({ backend })
-      const result = await node.add('web', { ...conf, runtimeConfig: { portMappings } })
-      await node.add('other', conf)
+      const result = await node.add('web', { ...conf, runtimeConfig: { portMappings } }, { env })
+      await node.add('other', conf, { env })
       await serve(t, node.host, 'web', podServers)
       for (const client of clients) {
         const cells = cellsOf(client)
@@ -84,13 +98,9 @@ for (const flavour of flavours) {
           client.from,
         )
       }
-      const uses = backend === 'auto' ? 'inet kubenet' : 'ip nat'
-      t.match(await node.host.run('nft', 'list', 'tables'), new RegExp(`table ${uses}`))
-      const check = await node.call('CHECK', 'web', {
-        ...conf,
-        prevResult: result,
-        runtimeConfig: { portMappings },
-      })
+      t.match(await node.host.sh(shows), /8080/, 'that is where they are')
+      const asAdded = { ...conf, prevResult: result, runtimeConfig: { portMappings } }
+      const check = await node.call('CHECK', 'web', asAdded, { env })
       t.same([check.code, check.stdout], [0, ''])
 
       if (backend === 'auto')
@@ -108,14 +118,17 @@ for (const flavour of flavours) {
           t.same(seen, { port: { error: 'timeout' }, hostPort: { error: 'timeout' } })
         })
 
-      await node.del('web', { ...conf, prevResult: result, runtimeConfig: { portMappings } })
+      await node.del('web', asAdded, { env })
       const closed = await ask(node.host, 'outside', {
         tcp: { protocol: 'tcp', host: nodeAddress[4], port: openPort },
         tcp6: { protocol: 'tcp', host: nodeAddress[6], port: openPort },
       })
       t.same(closed, { tcp: refused, tcp6: refused }, 'closed after DEL')
+      t.notMatch(await node.host.sh(shows), /8080/)
     })
+  }
 
+  for (const backend of flavour === 'node' ? ['auto'] : ['auto', 'iptables']) {
     t.test(`[${flavour}] masquerading with backend ${backend}`, async t => {
       const node = await Node.create(t, flavour)
       await node.host.sh(`

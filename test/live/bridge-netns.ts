@@ -1,6 +1,6 @@
 import t from 'tap'
 import { bridgeConf, hostVethOf, hostWithPods, layer2Conf, linksOf } from '../fixtures/bridge'
-import { anyFlavour, type Json } from '../fixtures/cni'
+import { anyFlavour, binDir, call, type Json } from '../fixtures/cni'
 
 const conf = bridgeConf('dual', { isGateway: true, ipMasq: true })
 const own = '/proc/self/ns/net'
@@ -41,6 +41,22 @@ for (const flavour of anyFlavour) {
       t.same([code, stdout], [0, ''], netns)
       t.equal(await host.snapshot(), before, `nothing is left after DEL with "${netns}"`)
     }
+  })
+
+  t.test(`[${flavour}] a plugin that can not come back out of a namespace ends at once`, async t => {
+    const { host, pod } = await hostWithPods(t, flavour)
+    const a = await pod('c1')
+    const before = await host.snapshot()
+    // The way in is the first setns, the way back the second: to see whether it is a network namespace at all.
+    const inject = 'strace -qq -o /run/trace -e trace=setns -e inject=setns:error=EPERM:when=2'
+    const program = `${binDir(flavour)}/bridge`
+    await host.sh(`printf '#!/bin/sh\\n${inject} ${program}; exit $?\\n' > /run/bridge; chmod +x /run/bridge`)
+    const { code, stdout } = await call(host, '/run', 'bridge', conf, {
+      ...{ containerID: 'c1', netns: a.netns, path: binDir(flavour) },
+    })
+    t.same([code, stdout], [134, ''], 'SIGABRT, and no word')
+    t.equal(await host.snapshot(), before, 'in neither namespace anything was made')
+    t.equal(await a.link(), undefined)
   })
 
   t.test(`[${flavour}] DEL of the host's own namespace is refused too, and its interfaces stay`, async t => {

@@ -26,14 +26,14 @@ const expected = new Map<string, { readonly add: Counts; readonly del: Counts }>
   [
     'bridge',
     {
-      add: { execs: 1, opens: 41, netlinkSends: 16, fsyncs: 2, syscalls: 310 },
+      add: { execs: 1, opens: 41, netlinkSends: 17, fsyncs: 2, syscalls: 314 },
       del: { execs: 1, opens: 31, netlinkSends: 3, fsyncs: 0, syscalls: 218 },
     },
   ],
   [
     'kubenet',
     {
-      add: { execs: 1, opens: 54, netlinkSends: 44, fsyncs: 2, syscalls: 499 },
+      add: { execs: 1, opens: 54, netlinkSends: 45, fsyncs: 2, syscalls: 503 },
       del: { execs: 1, opens: 36, netlinkSends: 20, fsyncs: 0, syscalls: 319 },
     },
   ],

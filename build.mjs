@@ -1,10 +1,11 @@
 /**
  * Builds dist/:
  *   node/<name>        the bundle itself, for hosts that have Node.js
- *   standalone/<name>  the same code with its runtime, compiled by Bun, for hosts that have nothing
+ *   standalone/<name>  the same code with its runtime, QuickJS, for hosts that have nothing; the command line, which
+ *                      wants a runtime that knows HTTP, is a program of its own beside them, kubenet-cli, compiled by Bun
  *   schema/<name>.json JSON Schemas of the configurations
  *   sbom.cdx.json      what the programs consist of; licenses.md, under which licences
- * All names of a flavour are hard links to one file. The same input gives the same bytes.
+ * All plugins of a flavour are hard links to one file. The same input gives the same bytes.
  *
  *   node build.mjs [--arch x64|arm64] [--libc glibc|musl] [--flavour node|standalone] [--out dist]
  */
@@ -17,6 +18,7 @@ import { gzipSync } from 'node:zlib'
 import { build } from 'esbuild'
 import { writeBill } from './scripts/bill-of-materials.mjs'
 import { deafen } from './scripts/compilers/deafen.mjs'
+import { bundleOptions, makeProgram, quickjs } from './scripts/compilers/quickjs.mjs'
 
 const require = createRequire(import.meta.url)
 const root = import.meta.dirname
@@ -183,16 +185,47 @@ const hostLibc = process.report.getReport().header.glibcVersionRuntime ? 'glibc'
 /** The one that runs here. */
 const compiler = () => bunFor(process.arch, hostLibc)
 
-const buildStandalone = async out => {
-  const folder = join(out, 'standalone')
-  mkdirSync(folder, { recursive: true })
+/** The command line is not in the plugins: the module in its place starts the program it is in. */
+const commandLineBeside = {
+  name: 'command-line-beside',
+  setup({ onResolve }) {
+    const path = join(root, 'src/platform/quickjs/command-line.ts')
+    onResolve({ filter: /\/kubenet\/cli\/process\.js$/ }, () => ({ path }))
+  },
+}
+
+const buildPlugins = async folder => {
+  const modules = join(folder, '.modules')
+  const file = join(folder, '.program')
+  const engine = bundleOptions(options.arch)
+  const define = { ...common.define, ...engine.define }
+  rmSync(modules, { recursive: true, force: true })
+  await bundle({
+    ...common,
+    ...engine,
+    define,
+    outdir: modules,
+    plugins: [commandLineBeside, ...engine.plugins],
+  })
+  makeProgram({ modules, entry: 'main.js', arch: options.arch, out: file })
+  rmSync(modules, { recursive: true })
+  linkPrograms(folder, file)
+}
+
+const buildCommandLine = async folder => {
   const bun = bunFor(options.arch, options.libc)
   bundled.add(bun)
   const script = join(folder, '.bundle.js')
-  const file = join(folder, '.program')
+  const file = join(folder, 'kubenet-cli')
   const conditions = ['bun']
-  const plugins = [packCommandLine(conditions)]
-  await bundle({ ...common, outfile: script, conditions, external: ['bun:*'], plugins })
+  await bundle({
+    ...common,
+    outfile: script,
+    conditions,
+    external: ['bun:*'],
+    plugins: [packCommandLine(conditions)],
+  })
+  rmSync(file, { force: true })
   execFileSync(
     compiler(),
     [
@@ -201,9 +234,7 @@ const buildStandalone = async out => {
       '--compile',
       '--bytecode',
       '--minify',
-      // A process that lives 10 ms must not spend them on compiling what it runs once: thresholds a hundredfold.
-      '--compile-jit-policy=100',
-      // A plugin runs as root in whatever folder its caller stands: nothing in there may change what it does.
+      // It runs as root in whatever folder its caller stands: nothing in there may change what it does.
       '--no-compile-autoload-dotenv',
       '--no-compile-autoload-bunfig',
       `--compile-executable-path=${bun}`,
@@ -213,7 +244,14 @@ const buildStandalone = async out => {
   )
   rmSync(script)
   deafen(file)
-  linkPrograms(folder, file)
+  chmodSync(file, 0o755)
+}
+
+const buildStandalone = async out => {
+  const folder = join(out, 'standalone')
+  mkdirSync(folder, { recursive: true })
+  await buildPlugins(folder)
+  await buildCommandLine(folder)
 }
 
 const buildSchemas = async out => {
@@ -244,7 +282,7 @@ const out = join(root, options.out)
 if (!options.flavour || options.flavour === 'node') await buildNode(out)
 if (!options.flavour || options.flavour === 'standalone') await buildStandalone(out)
 await buildSchemas(out)
-writeBill(root, out, [...bundled])
+writeBill(root, out, [...bundled], options.flavour === 'node' ? [] : [quickjs])
 // What is for another kind of machine does not run on this one; the pages are the same for all.
 const runsHere = options.arch === process.arch && options.libc === hostLibc
 if (runsHere) writePages(out)

@@ -41,8 +41,22 @@ const textOf = (root, path) => {
   return file ? readFileSync(join(root, path, file), 'utf8').trim() : 'The package comes without the text.'
 }
 
-/** Writes both files into the folder `out`. `files` are those that went into the programs. */
-export const writeBill = (root, out, files) => {
+/** What is no package of npm: a source package of Debian's, { name, version, license, sha256, text }. */
+const sourceComponentOf = ({ name, version, license, sha256 }) => {
+  const purl = `pkg:deb/debian/${name}@${version}?arch=source`
+  return {
+    type: 'library',
+    'bom-ref': purl,
+    name,
+    version,
+    hashes: [{ alg: 'SHA-256', content: sha256 }],
+    licenses: licenceOf(license),
+    purl,
+  }
+}
+
+/** Writes both files into the folder `out`. `files` are those that went into the programs, and `sources` beside them. */
+export const writeBill = (root, out, files, sources) => {
   const { name, version, license } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
   const lock = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8')).packages
   const packages = [...new Set(files.map(packageOf))]
@@ -66,11 +80,13 @@ export const writeBill = (root, out, files) => {
         purl: purlOf(name, version),
       },
     },
-    components: packages.map(componentOf),
+    components: [...packages.map(componentOf), ...sources.map(sourceComponentOf)],
   }
   writeFileSync(join(out, 'sbom.cdx.json'), `${JSON.stringify(bill, null, 2)}\n`)
-  const rows = packages.map(one => `| ${one.name} | ${one.version} | ${one.license} |`)
-  const texts = packages.map(one => `## ${one.name} ${one.version}\n\n${textOf(root, one.path)}\n`)
+  const rows = [...packages, ...sources].map(one => `| ${one.name} | ${one.version} | ${one.license} |`)
+  const texts = [...packages, ...sources].map(
+    one => `## ${one.name} ${one.version}\n\n${one.text?.() ?? textOf(root, one.path)}\n`,
+  )
   const list = [
     '# Licences of what the programs contain',
     '',

@@ -43,8 +43,8 @@ for (const flavour of isSoak ? ['node', 'standalone'] : ['node']) {
       const bill = JSON.parse(readFileSync(join(folder, 'first/sbom.cdx.json'), 'utf8'))
       t.match(bill, { bomFormat: 'CycloneDX', specVersion: '1.5', version: 1 })
       const names: string[] = bill.components.map(({ name }: { name: string }) => name)
-      const engine = flavour === 'node' ? 'koffi' : '@oven/bun'
-      for (const needed of ['netlink', 'valibot', '@kubernetes/client-node', engine])
+      const engines = flavour === 'node' ? ['koffi'] : ['quickjs', '@oven/bun']
+      for (const needed of ['netlink', 'valibot', '@kubernetes/client-node', ...engines])
         t.ok(
           names.some(name => name.includes(needed)),
           `${needed} is listed`,
@@ -54,6 +54,11 @@ for (const flavour of isSoak ? ['node', 'standalone'] : ['node']) {
       const free = /^(MIT|ISC|0BSD|Apache-2\.0|BSD-[23]-Clause|BlueOak-1\.0\.0)$/
       for (const { name, version, licenses, purl, hashes } of bill.components) {
         t.match(licenses, [{ license: { id: free } }], `${name}: its licence is known and lets us pass it on`)
+        if (name === 'quickjs') {
+          t.equal(purl, `pkg:deb/debian/quickjs@${version}?arch=source`)
+          t.match(hashes, [{ alg: 'SHA-256', content: /^[0-9a-f]{64}$/ }], name)
+          continue
+        }
         t.equal(purl, `pkg:npm/${name.replace('@', '%40')}@${version}`)
         t.match(hashes, [{ alg: 'SHA-512', content: /^[0-9a-f]{128}$/ }], name)
       }

@@ -4,7 +4,6 @@
  * whichever PATH has first.
  */
 import { realpathSync, statSync } from 'node:fs'
-import { basename } from 'node:path'
 import { ExecError, exec, findProgram } from '../host/exec'
 import type { Family } from '../ip/addr'
 
@@ -104,7 +103,7 @@ export const hasIptables = (family: Family, variant?: Variant): boolean =>
 
 /** Is iptables-restore known to be the nf_tables variant's? It is a link to xtables-nft-multi then. */
 export const isNftVariant = (family: Family): boolean =>
-  basename(realpathSync(program(family, 'restore'))).includes('nft')
+  /nft[^/]*$/.test(realpathSync(program(family, 'restore')))
 
 /** The rules of one table in one list, as iptables-restore reads them: "-A POSTROUTING -j …". */
 export type TableScript = {

@@ -4,12 +4,16 @@ import { binDir, flavours, type Json, plugin } from '../fixtures/cni'
 import { asNobody } from '../fixtures/command-line'
 import { PrivateHost } from '../fixtures/private-host'
 
-const names = ['bandwidth', 'bridge', 'host-local', 'kubenet', 'loopback', 'portmap']
+const plugins = ['bandwidth', 'bridge', 'host-local', 'kubenet', 'loopback', 'portmap']
 
 const parse = (text: string): Json => JSON.parse(text)
 
 for (const flavour of flavours) {
   t.test(`[${flavour}] kubenet install`, async t => {
+    // A standalone command line is a program of its own.
+    const commandLine = flavour === 'standalone' ? ['kubenet-cli'] : []
+    const names = [...plugins, ...commandLine].sort()
+    const inodesOf = (paths: string) => host.sh(`stat -c '%i %a %h' ${paths}`)
     const host = await PrivateHost.create(t)
     const kubenet = `${binDir(flavour)}/kubenet`
     const files = async (folder: string) =>
@@ -21,9 +25,10 @@ for (const flavour of flavours) {
       t.same([code, stderr], [0, ''])
       t.equal(stdout.split('\n').filter(line => / installed +- +/.test(line)).length, names.length)
       t.same(await files('/run/a/bin'), names)
-      const inodes = await host.sh("stat -c '%i %a %h' /run/a/bin/*")
+      const inodes = await inodesOf(plugins.map(name => `/run/a/bin/${name}`).join(' '))
       t.equal(new Set(inodes.trim().split('\n')).size, 1)
       t.match(inodes, / 755 6\n/)
+      if (commandLine.length > 0) t.match(await inodesOf('/run/a/bin/kubenet-cli'), / 755 1\n/)
       await host.sh(`cmp ${kubenet} /run/a/bin/bridge`)
     })
 
@@ -75,7 +80,7 @@ for (const flavour of flavours) {
       })
       t.same(await files('/run/a/bin'), [...names, 'other'].sort())
       await host.sh(
-        `test "$(stat -c %i /run/a/bin/* | sort -u | wc -l)" = 2; cmp /run/a/bin/loopback ${kubenet}`,
+        `test "$(stat -c %i /run/a/bin/* | sort -u | wc -l)" = ${2 + commandLine.length}; cmp /run/a/bin/loopback ${kubenet}`,
       )
       await host.sh('test "$(head -c 4 /bin/true | tail -c 3)" = ELF')
     })

@@ -120,7 +120,7 @@ t.test('what the Dockerfile puts into the image is enough for the program to run
   const words = (name: string) =>
     steps.filter(step => step.startsWith(`${name} `)).map(step => step.slice(name.length + 1))
   t.same(words('FROM'), ['debian:12-slim AS libc', 'scratch'])
-  t.same(words('COPY'), ['--from=libc /root-fs/ /', 'dist/standalone/kubenet /kubenet'])
+  t.same(words('COPY'), ['--from=libc /root-fs/ /', 'dist/standalone/kubenet dist/standalone/kubenet-cli /'])
   t.same(words('ENTRYPOINT'), ['["/kubenet"]'])
   t.same(words('CMD'), ['["agent"]'])
   const host = await PrivateHost.create(t)
@@ -130,7 +130,9 @@ t.test('what the Dockerfile puts into the image is enough for the program to run
   // What every container has besides its image.
   await host.sh(`
     mkdir /run/image/proc /run/image/dev; mount -t proc proc /run/image/proc; mount --rbind /dev /run/image/dev
-    touch /run/image/kubenet; mount --bind ${kubenet} /run/image/kubenet`)
+    for name in kubenet kubenet-cli; do
+      touch /run/image/$name; mount --bind ${binDir('standalone')}/$name /run/image/$name
+    done`)
   const { code, stdout, stderr } = await host.exec(
     ['/usr/sbin/chroot', '/run/image', '/kubenet', 'version'],
     {
@@ -146,7 +148,7 @@ t.test('what the Dockerfile puts into the image is enough for the program to run
   t.equal(installed.code, 0, installed.stderr)
   t.equal(
     await host.sh('ls /run/image/host/opt/cni/bin'),
-    'bandwidth\nbridge\nhost-local\nkubenet\nloopback\nportmap\n',
+    'bandwidth\nbridge\nhost-local\nkubenet\nkubenet-cli\nloopback\nportmap\n',
   )
 })
 

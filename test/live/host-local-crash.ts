@@ -130,7 +130,16 @@ for (const flavour of flavours.filter(name => name === 'standalone')) {
     t.equal((await straced(host, bin, trace)).code, 0)
     const points = pointsOf(readFileSync(trace, 'utf8'))
     t.ok(points.length > 20, `${points.length} points`)
-    for (const needed of ['mkdir', 'openat', 'write', 'fsync', 'link', 'unlink', 'ftruncate', 'utimensat']) {
+    for (const needed of [
+      'mkdirat',
+      'openat',
+      'write',
+      'fsync',
+      'linkat',
+      'unlinkat',
+      'ftruncate',
+      'utimensat',
+    ]) {
       t.ok(
         points.some(({ syscall }) => syscall === needed),
         `${needed} is among them`,
@@ -142,7 +151,7 @@ for (const flavour of flavours.filter(name => name === 'standalone')) {
     }
     await t.test('a file system without hard links will do', async t => {
       await host.sh(`rm -rf ${networks}`)
-      const { code } = await straced(host, bin, '/dev/null', '-e', 'inject=link:error=EPERM')
+      const { code } = await straced(host, bin, '/dev/null', '-e', 'inject=linkat:error=EPERM')
       t.equal(code, 0)
       t.same(await leasesLeft(host), ['./net/10.1.2.2', './net/fd00::2'])
     })

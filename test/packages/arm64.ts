@@ -10,6 +10,8 @@ const libc = '/usr/aarch64-linux-gnu'
 
 const needed: Record<string, string> = {
   [qemu]: 'qemu-user-static is not installed',
+  '/usr/bin/aarch64-linux-gnu-gcc': 'gcc-aarch64-linux-gnu is not installed',
+  [`${libc}/include/stdio.h`]: 'libc6-dev-arm64-cross is not installed',
   [`${libc}/lib/ld-linux-aarch64.so.1`]: 'libc6-arm64-cross is not installed',
   [join(root, 'dist-tools/packages/@oven/bun-linux-aarch64')]:
     'the compiler for arm64 is not there: node scripts/compilers/fetch.mjs fetches it',

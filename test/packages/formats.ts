@@ -66,7 +66,14 @@ t.test('the Debian package', async t => {
         'usr/share/zsh/vendor-completions/_kubenet',
       ],
     )
-    for (const name of ['copyright', 'changelog.gz', 'install.md', 'troubleshooting.md'])
+    for (const name of [
+      'copyright',
+      'changelog.gz',
+      'install.md',
+      'licenses.md',
+      'sbom.cdx.json',
+      'troubleshooting.md',
+    ])
       t.ok(files.includes(`usr/share/doc/kubenet-cni/${name}`), name)
     const inodes = programs.map(name => statSync(join(node, 'usr/lib/cni-kubenet', name)).ino)
     t.equal(new Set(inodes).size, 1, 'one file under all names')
@@ -116,10 +123,10 @@ t.test(
     const listed = run('tar', ['-tvzf', join(scratch, 'tarball-0')])
       .trimEnd()
       .split('\n')
-    t.same(listed.map(line => line.replace(/^.* \d\d:\d\d /, '').replace(/ link to .*/, '')).sort(), [
-      'LICENSE',
-      ...programs,
-    ])
+    t.same(
+      listed.map(line => line.replace(/^.* \d\d:\d\d /, '').replace(/ link to .*/, '')).sort(),
+      ['LICENSE', ...programs, 'licenses.md', 'sbom.cdx.json'].sort(),
+    )
     t.equal(listed.filter(line => line.startsWith('h')).length, programs.length - 1, 'hard links of one file')
     t.ok(
       listed.every(line => / 0\/0 /.test(line)),

@@ -4,11 +4,24 @@ import { errnoOf } from '../../../src/cni/error'
 import { removeFile } from '../../../src/runtime/durable-file'
 import { isSameContent } from './copy-program'
 import { CliError, ExitCode } from './failure'
+import type { CliIo } from './io'
 import { isOurs } from './program-file'
 import { stagePrefix } from './staged-file'
 
 /** What is under a name: nothing, ours of any version, another's file, or a symbolic link. */
 export type Occupant = 'nothing' | 'ours' | 'foreign' | 'link'
+
+/** What a command line that is a program of its own is called. */
+export const commandName = 'kubenet-cli'
+
+/** One file of ours, and the names it goes by in the folder. */
+export type Program = { readonly source: string; readonly names: readonly string[] }
+
+/** All there is to install: the plugins, one file, and the command line if that is another. */
+export const programsOf = ({ programs, programPath, commandPath }: CliIo): Program[] => [
+  { source: programPath, names: programs },
+  ...(commandPath === undefined ? [] : [{ source: commandPath, names: [commandName] }]),
+]
 
 /** One of our names in the folder. */
 export type Place = {
@@ -52,14 +65,14 @@ export const surveyNames = (binDir: string, names: readonly string[]): Place[] =
 
 const executableByAll = 0o555
 
-/** Are all places one executable file with the bytes of this program? */
-export const isInstalled = (places: readonly Place[], programPath: string): boolean => {
+/** Are all places one executable file with the bytes of `source`? */
+export const isInstalled = (places: readonly Place[], source: string): boolean => {
   const [first] = places
   if (!first || places.some(({ occupant }) => occupant !== 'ours')) return false
   const stats = places.map(({ path }) => lstatSync(path))
   if (stats.some(({ ino, mode }) => ino !== stats[0]?.ino || (mode & executableByAll) !== executableByAll))
     return false
-  return isSameContent(first.path, programPath)
+  return isSameContent(first.path, source)
 }
 
 const abandonedMs = 60 * 60 * 1000

@@ -6,7 +6,15 @@ import { confDirNotes, type StagedConflist, stageConflist } from './conflist-fil
 import { copyProgram } from './copy-program'
 import { CliError, ExitCode, usageError } from './failure'
 import { ensureFolder } from './folder'
-import { isInstalled, type Place, removeLeftovers, surveyNames } from './install-plan'
+import {
+  commandName,
+  isInstalled,
+  type Place,
+  type Program,
+  programsOf,
+  removeLeftovers,
+  surveyNames,
+} from './install-plan'
 import { type InstallAction, type InstalledName, installAnswer } from './install-report'
 import { checkNetworkValues, networkOptions } from './kubelet-flags'
 import { denial, flag, text, withDefault } from './option'
@@ -28,12 +36,15 @@ type Call = CliCall<typeof options>
 
 const isForeign = ({ occupant }: Place): boolean => occupant === 'foreign' || occupant === 'link'
 
-/** Copies the program beside its places, gives the copy all names, and answers the files to be put in place. */
-const stageProgram = async (places: readonly Place[], { io }: Call): Promise<Staged[]> => {
+/** A file of ours and the places it has to be put in. */
+type Change = { readonly source: string; readonly places: readonly Place[] }
+
+/** Copies a program beside its places, gives the copy all names, and answers the files to be put in place. */
+const stageProgram = async ({ source, places }: Change, { io }: Call): Promise<Staged[]> => {
   const staged: Staged[] = []
   const copy = stageName(places[0]?.path ?? '', 'new')
   try {
-    await copyProgram(io.programPath, copy, io)
+    await copyProgram(source, copy, io)
     for (const { path, name } of places) {
       const temporary = stageName(path, `new-${name}`)
       linkOrCopy(copy, temporary)
@@ -58,7 +69,7 @@ const stageNetwork = ({ options: values, io }: Call): StagedConflist | undefined
 const putInPlace = async (
   call: Call,
   binDir: string,
-  places: readonly Place[],
+  changes: readonly Change[],
 ): Promise<StagedConflist | undefined> => {
   const removeFolder = ensureFolder(binDir, call.options)
   const staged: Staged[] = []
@@ -66,7 +77,7 @@ const putInPlace = async (
     removeLeftovers(binDir)
     const network = stageNetwork(call)
     if (network && network.staged !== 'unchanged') staged.push(network.staged)
-    if (places.length > 0) staged.push(...(await stageProgram(places, call)))
+    for (const change of changes) staged.push(...(await stageProgram(change, call)))
     commitAll(staged, [binDir, ...(network ? [dirname(network.path)] : [])])
     return network
   } catch (error) {
@@ -76,8 +87,14 @@ const putInPlace = async (
   }
 }
 
-const actionOf = (place: Place, changed: readonly Place[]): InstallAction => {
-  if (!changed.includes(place)) return isForeign(place) ? 'kept' : 'unchanged'
+/** What of a program is not in place yet: all of its names, or none. */
+const changeOf = ({ source, names }: Program, places: readonly Place[]): Change[] => {
+  const own = places.filter(({ name }) => names.includes(name))
+  return own.length === 0 || isInstalled(own, source) ? [] : [{ source, places: own }]
+}
+
+const actionOf = (place: Place, changes: readonly Change[]): InstallAction => {
+  if (!changes.some(({ places }) => places.includes(place))) return isForeign(place) ? 'kept' : 'unchanged'
   return place.occupant === 'nothing' ? 'installed' : 'replaced'
 }
 
@@ -85,11 +102,12 @@ const putAll = async (call: Call): Promise<Answer> => {
   const { options: values, io } = call
   if (values.podCidr.length > 0) checkNetworkValues(values)
   const binDir = resolve(io.cwd, values.binDir)
-  const places = surveyNames(binDir, io.programs)
+  const programs = programsOf(io)
+  const places = surveyNames(binDir, programs.flatMap(({ names }) => names).sort())
   const ours = places.filter(place => !(values.keepForeign && isForeign(place)))
-  const changed = isInstalled(ours, io.programPath) ? [] : ours
-  const network = await putInPlace(call, binDir, changed)
-  const names = places.map((place): InstalledName => ({ place, action: actionOf(place, changed) }))
+  const changes = programs.flatMap(program => changeOf(program, ours))
+  const network = await putInPlace(call, binDir, changes)
+  const names = places.map((place): InstalledName => ({ place, action: actionOf(place, changes) }))
   const confDir = network && dirname(network.path)
   const notes = network ? [...referenceNotes(values), ...confDirNotes(confDir ?? '', values.name)] : []
   return installAnswer({ binDir, names, network, notes })
@@ -98,7 +116,8 @@ const putAll = async (call: Call): Promise<Answer> => {
 const uninstall = ({ options: values, io }: Call): Answer => {
   if (values.podCidr.length > 0) throw usageError('--uninstall and --pod-cidr exclude each other')
   const binDir = resolve(io.cwd, values.binDir)
-  const names = surveyNames(binDir, io.programs).flatMap((place): InstalledName[] => {
+  const ownNames = [...io.programs, commandName].sort()
+  const names = surveyNames(binDir, ownNames).flatMap((place): InstalledName[] => {
     if (place.occupant === 'nothing') return []
     return [{ place, action: place.occupant === 'ours' ? 'removed' : 'kept' }]
   })
@@ -113,7 +132,8 @@ export const install = command({
   group: 'Set up a node',
   summary: 'put the plugins in place, and with --pod-cidr the network too',
   about: [
-    'Copies this program into the folder of the plugins, once, under the names of all plugins. Each name is the old ' +
+    'Copies this program into the folder of the plugins, once, under the names of all plugins, and beside them the ' +
+      'command line, where that is a program of its own (kubenet-cli). Each name is the old ' +
       'file or the new one at any moment, also while plugins run, and if anything fails all of it is as it was.',
     'With --pod-cidr it also writes 10-kubenet.conflist, as "kubenet config --write" does; the options are the same.',
   ],

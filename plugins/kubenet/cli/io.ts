@@ -15,8 +15,10 @@ export type CliIo = {
   readonly cwd: string
   /** The names this program goes by: what `install` puts in place. */
   readonly programs: readonly string[]
-  /** The file that is this program. */
+  /** The file that is the plugins, under whichever of those names. */
   readonly programPath: string
+  /** The file that is the command line, where that is not the plugins' file too: it goes beside them. */
+  readonly commandPath: string | undefined
   /** What the plugin of this name says when nobody calls it: its version and those of CNI it speaks. */
   introduction(): Promise<string>
 }

@@ -1,9 +1,11 @@
+import { basename, dirname, join } from 'node:path'
 import { isatty } from 'node:tty'
 import { platform } from '#platform'
 import type { BuiltIns } from '../../../src/cni/plugin'
 import { answerCall } from '../../../src/cni/skel'
 import { writeAll } from '../../../src/cni/write-all'
 import { watchForInterrupts } from '../../../src/host/interrupt'
+import { commandName } from './install-plan'
 import type { CliIo } from './io'
 import { cliMain } from './main'
 
@@ -14,6 +16,12 @@ const introduce = async (builtIns: BuiltIns): Promise<string> => {
   const load = builtIns.get('kubenet')
   return load ? (await answerCall(await load(), builtIns, {}, () => '')).stderr : ''
 }
+
+/** Which files plugins and command line are, by the one that runs: a standalone command line is a program of its own. */
+const programFiles = (running: string): Pick<CliIo, 'programPath' | 'commandPath'> =>
+  basename(running) === commandName
+    ? { programPath: join(dirname(running), 'kubenet'), commandPath: running }
+    : { programPath: running, commandPath: undefined }
 
 /** The command line's world as this process has it. */
 const processIo = (builtIns: BuiltIns): CliIo => {
@@ -34,7 +42,7 @@ const processIo = (builtIns: BuiltIns): CliIo => {
     env: process.env,
     cwd: process.cwd(),
     programs: [...builtIns.keys()],
-    programPath: platform.programPath,
+    ...programFiles(platform.programPath),
     introduction: () => introduce(builtIns),
   }
 }

@@ -3,10 +3,10 @@ import { specVersions } from '../../../src/cni/version'
 import { command } from './command'
 import { flavourOf } from './program-file'
 
-/** The JavaScript runtime inside: only told, nothing depends on it. */
+/** The JavaScript runtimes inside: only told, nothing depends on it. */
 const runtimeText = (): string => {
   const { bun, node } = process.versions
-  return bun ? `Bun ${bun}` : `Node.js ${node}`
+  return bun ? `QuickJS; command line: Bun ${bun}` : `Node.js ${node}`
 }
 
 export const version = command({

@@ -1,0 +1,169 @@
+/**
+ * Makes programs of QuickJS and a bundle's modules: one static executable that needs nothing of the host. The engine is
+ * Debian's source package, fetched once by apt's own downloader and built by the C compiler of the machine.
+ */
+import { execFileSync } from 'node:child_process'
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
+import { join } from 'node:path'
+
+/** What the software bill says of it. */
+export const quickjs = {
+  name: 'quickjs',
+  version: '2025.04.26',
+  license: 'MIT',
+  text: () => readFileSync(join(sourceFolder(), 'LICENSE'), 'utf8').trim(),
+  sha256: 'ec81da5b3249ed648dbc7df4a1654988910e66a118d9b71cb63534216efcfbbe',
+}
+
+const archive = `quickjs_${quickjs.version}.orig.tar.xz`
+const root = join(import.meta.dirname, '../..')
+const folder = join(root, 'dist-tools/quickjs')
+const source = join(folder, `quickjs-${quickjs.version}`)
+const ours = join(root, 'src/platform/quickjs')
+
+const run = (program, args, options = {}) =>
+  execFileSync(program, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'], ...options })
+
+/** Where this machine gets its Debian packages from. */
+const mirror = () => {
+  const format = '$(REPO_URI) $(CODENAME) $(ORIGIN)'
+  const lines = run('apt-get', ['indextargets', '--format', format]).split('\n')
+  const line = lines.find(line => / Debian$/.test(line) && !/security/.test(line))
+  if (!line) throw new Error(`apt knows no Debian mirror; put ${archive} into ${folder} and build again`)
+  return line.split(' ')[0].replace(/\/$/, '')
+}
+
+/** The engine's source, its licence included. */
+export const sourceFolder = () => {
+  if (existsSync(join(source, 'quickjs.c'))) return source
+  mkdirSync(folder, { recursive: true })
+  const file = join(folder, archive)
+  if (!existsSync(file)) {
+    process.stderr.write(`fetching ${archive}\n`)
+    const address = `${mirror()}/pool/main/q/quickjs/${archive}`
+    // As root apt's downloader becomes the user _apt, who may not write here.
+    const options = ['-o', 'APT::Sandbox::User=root']
+    run('/usr/lib/apt/apt-helper', [...options, 'download-file', address, file, `SHA256:${quickjs.sha256}`])
+  }
+  const digest = run('sha256sum', [file]).split(' ')[0]
+  if (digest !== quickjs.sha256) throw new Error(`${file} has the checksum ${digest}, not ${quickjs.sha256}`)
+  const scratch = mkdtempSync(join(folder, '.unpack-'))
+  try {
+    run('tar', ['-C', scratch, '-xJf', file])
+    renameSync(join(scratch, `quickjs-${quickjs.version}`), source)
+  } catch (error) {
+    if (!existsSync(join(source, 'quickjs.c'))) throw error
+  } finally {
+    rmSync(scratch, { recursive: true, force: true })
+  }
+  return source
+}
+
+/** Node's modules that are there, under the names they are imported by. */
+const nodeModules = new Map([
+  ['node:fs', 'fs.ts'],
+  ['node:os', 'os.ts'],
+  ['os', 'os.ts'],
+])
+
+/** What Node.js has and QuickJS has not is to be missed at the build, not when a verb first imports it. */
+const onlyThese = {
+  name: 'node-modules',
+  setup({ onResolve }) {
+    onResolve(
+      { filter: /^node:|^(assert|child_process|crypto|events|fs|net|os|path|stream|util)$/ },
+      ({ path }) => {
+        const file = nodeModules.get(path)
+        if (file) return { path: join(ours, file) }
+        return {
+          errors: [
+            { text: `QuickJS has no "${path}": what is needed of it belongs in src/platform/quickjs` },
+          ],
+        }
+      },
+    )
+  },
+}
+
+/** What esbuild makes modules for QuickJS by, out of code that was written for Node.js. */
+export const bundleOptions = arch => ({
+  // Modules, so that a call unpacks only those that its verb needs.
+  format: 'esm',
+  splitting: true,
+  chunkNames: '[name]-[hash]',
+  platform: 'node',
+  target: 'es2023',
+  conditions: ['quickjs'],
+  inject: [join(ours, 'globals.ts')],
+  plugins: [onlyThese],
+  define: { 'process.arch': JSON.stringify(arch) },
+})
+
+const compilers = { x64: 'x86_64-linux-gnu-gcc', arm64: 'aarch64-linux-gnu-gcc' }
+
+// -fwrapv: the engine's arithmetic wants it. The rest keeps a mistake in it from becoming somebody's way in.
+const flags = [
+  '-O2',
+  '-D_GNU_SOURCE',
+  '-fwrapv',
+  '-ffunction-sections',
+  '-fdata-sections',
+  '-fstack-protector-strong',
+]
+const hardening = ['-D_FORTIFY_SOURCE=2', '-fPIE', '-Wno-array-bounds', '-Wno-format-truncation']
+const define = `-DCONFIG_VERSION="${quickjs.version}"`
+
+/** The engine as a library for one architecture, built once. */
+const libraryFor = arch => {
+  const file = join(folder, `engine-${arch}.o`)
+  if (existsSync(file)) return file
+  const from = sourceFolder()
+  const scratch = mkdtempSync(join(folder, '.build-'))
+  try {
+    const parts = ['quickjs', 'libregexp', 'libunicode', 'cutils', 'dtoa']
+    for (const part of parts)
+      run(
+        compilers[arch],
+        [...flags, ...hardening, define, '-c', `${part}.c`, '-o', join(scratch, `${part}.o`)],
+        {
+          cwd: from,
+        },
+      )
+    const whole = join(scratch, 'engine.o')
+    run(compilers[arch], ['-r', '-nostdlib', ...parts.map(part => join(scratch, `${part}.o`)), '-o', whole])
+    renameSync(whole, file)
+  } finally {
+    rmSync(scratch, { recursive: true, force: true })
+  }
+  return file
+}
+
+/** Writes the executable `out` for `arch`; `modules` is a folder of ES modules, `entry` the one to begin with. */
+export const makeProgram = ({ modules, entry, arch, out }) => {
+  const from = sourceFolder()
+  const library = libraryFor(arch)
+  const scratch = mkdtempSync(join(folder, '.program-'))
+  const include = `-I${from}`
+  try {
+    const compile = join(scratch, 'compile')
+    const own = process.arch
+    run(compilers[own], [...flags, include, join(ours, 'compile.c'), libraryFor(own), '-lm', '-o', compile])
+    const names = readdirSync(modules).filter(name => name !== entry)
+    const code = run(compile, [entry, ...names.sort()], { cwd: modules, maxBuffer: 1 << 28 })
+    writeFileSync(join(scratch, 'modules.c'), code)
+    const files = [join(ours, 'program.c'), join(scratch, 'modules.c'), library]
+    const link = ['-static-pie', '-lm', '-s', '-Wl,--gc-sections,-z,relro,-z,now,--build-id=none']
+    run(compilers[arch], [...flags, ...hardening, '-Wall', include, ...files, ...link, '-o', out])
+  } finally {
+    rmSync(scratch, { recursive: true, force: true })
+  }
+}

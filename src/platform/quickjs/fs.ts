@@ -1,0 +1,281 @@
+/**
+ * node:fs for programs that are made of QuickJS: the functions that plugins use, each with the meaning, the errors and
+ * the messages of Node.js. The build takes this file for "node:fs" and fails where something is missing here.
+ */
+import { checked, decode, encode, SystemError, syscall } from './kernel'
+import { fstatOf, lstatOf, Stats, statOf } from './stat'
+
+export { Stats }
+
+const AT_FDCWD = -100
+const AT_REMOVEDIR = 0x200
+const ENOENT = 2
+const EEXIST = 17
+
+// <asm-generic/fcntl.h>; arm64 differs in the two that are about folders and links.
+const isArm = process.arch === 'arm64'
+const O_CLOEXEC = 0o2000000
+const O_PATH = 0o10000000
+
+export const constants = {
+  O_RDONLY: 0,
+  O_WRONLY: 1,
+  O_RDWR: 2,
+  O_CREAT: 0o100,
+  O_EXCL: 0o200,
+  O_TRUNC: 0o1000,
+  O_APPEND: 0o2000,
+  O_NONBLOCK: 0o4000,
+  O_DIRECTORY: isArm ? 0o40000 : 0o200000,
+  O_NOFOLLOW: isArm ? 0o100000 : 0o400000,
+  F_OK: 0,
+  X_OK: 1,
+  W_OK: 2,
+  R_OK: 4,
+}
+
+const { O_RDONLY, O_WRONLY, O_RDWR, O_CREAT, O_EXCL, O_TRUNC, O_APPEND } = constants
+
+const flagsByName = new Map([
+  ['r', O_RDONLY],
+  ['r+', O_RDWR],
+  ['w', O_WRONLY | O_CREAT | O_TRUNC],
+  ['wx', O_WRONLY | O_CREAT | O_EXCL],
+  ['a', O_WRONLY | O_CREAT | O_APPEND],
+])
+
+const flagsOf = (flags: string | number): number => {
+  const number = typeof flags === 'number' ? flags : flagsByName.get(flags)
+  if (number === undefined) throw new TypeError(`no way to open a file is called "${flags}"`)
+  return number
+}
+
+export const openSync = (path: string, flags: string | number = 'r', mode = 0o666): number =>
+  checked(syscall('openat', AT_FDCWD, path, flagsOf(flags) | O_CLOEXEC, mode), 'open', path)
+
+export const closeSync = (fd: number): void => {
+  checked(syscall('close', fd), 'close')
+}
+
+export const readSync = (fd: number, bytes: Uint8Array): number =>
+  checked(syscall('read', fd, bytes, bytes.length), 'read')
+
+/** Of bytes, those from `offset` on; of a text, all. Answers how many the kernel took. */
+export const writeSync = (fd: number, content: string | Uint8Array, offset = 0): number => {
+  const bytes = typeof content === 'string' ? new Uint8Array(encode(content)) : content.subarray(offset)
+  return checked(syscall('write', fd, bytes, bytes.length), 'write')
+}
+
+export const fsyncSync = (fd: number): void => {
+  checked(syscall('fsync', fd), 'fsync')
+}
+
+export const ftruncateSync = (fd: number, length: number): void => {
+  checked(syscall('ftruncate', fd, length), 'ftruncate')
+}
+
+const firstChunkBytes = 4096
+
+const readAll = (fd: number): string => {
+  let bytes = new Uint8Array(firstChunkBytes)
+  let length = 0
+  for (;;) {
+    const count = readSync(fd, bytes.subarray(length))
+    if (count === 0) return decode(bytes, 0, length)
+    length += count
+    if (length === bytes.length) {
+      const larger = new Uint8Array(length * 4)
+      larger.set(bytes)
+      bytes = larger
+    }
+  }
+}
+
+const withFile = <T>(
+  file: string | number,
+  flags: string | number,
+  mode: number,
+  use: (fd: number) => T,
+): T => {
+  if (typeof file === 'number') return use(file)
+  const fd = openSync(file, flags, mode)
+  try {
+    return use(fd)
+  } finally {
+    closeSync(fd)
+  }
+}
+
+/** The whole of a file of text, or what is left of an open one. */
+export const readFileSync = (file: string | number, _encoding: 'utf8'): string =>
+  withFile(file, O_RDONLY, 0, readAll)
+
+export const writeFileSync = (
+  file: string | number,
+  content: string | Uint8Array,
+  { mode = 0o666, flag = 'w' }: { mode?: number; flag?: string } = {},
+): void => {
+  const bytes = typeof content === 'string' ? new Uint8Array(encode(content)) : content
+  withFile(file, flag, mode, fd => {
+    // At least one write(2), also of nothing: in /proc/sys that is what sets a value.
+    let written = writeSync(fd, bytes)
+    while (written < bytes.length) written += writeSync(fd, bytes, written)
+  })
+}
+
+const resultOf = (stats: Stats | number, call: string, path: string | undefined): Stats => {
+  if (typeof stats === 'number') throw new SystemError(stats, call, path)
+  return stats
+}
+
+type StatOptions = { throwIfNoEntry?: boolean }
+
+const orUndefined = (
+  stats: Stats | number,
+  call: string,
+  path: string,
+  { throwIfNoEntry = true }: StatOptions,
+): Stats | undefined => (stats === -ENOENT && !throwIfNoEntry ? undefined : resultOf(stats, call, path))
+
+export const statSync = (path: string, options: StatOptions = {}): Stats | undefined =>
+  orUndefined(statOf(path), 'stat', path, options)
+
+export const lstatSync = (path: string, options: StatOptions = {}): Stats | undefined =>
+  orUndefined(lstatOf(path), 'lstat', path, options)
+
+export const fstatSync = (fd: number): Stats => resultOf(fstatOf(fd), 'fstat', undefined)
+
+export const existsSync = (path: string): boolean =>
+  syscall('faccessat', AT_FDCWD, path, constants.F_OK) === 0
+
+export const accessSync = (path: string, mode = constants.F_OK): void => {
+  checked(syscall('faccessat', AT_FDCWD, path, mode), 'access', path)
+}
+
+export const renameSync = (from: string, to: string): void => {
+  checked(syscall('renameat', AT_FDCWD, from, AT_FDCWD, to), 'rename', from, to)
+}
+
+export const linkSync = (from: string, to: string): void => {
+  checked(syscall('linkat', AT_FDCWD, from, AT_FDCWD, to, 0), 'link', from, to)
+}
+
+export const unlinkSync = (path: string): void => {
+  checked(syscall('unlinkat', AT_FDCWD, path, 0), 'unlink', path)
+}
+
+export const rmdirSync = (path: string): void => {
+  checked(syscall('unlinkat', AT_FDCWD, path, AT_REMOVEDIR), 'rmdir', path)
+}
+
+/** Makes a folder, with `recursive` also those above it: then the answer is the first it made, if it made any. */
+export const mkdirSync = (
+  path: string,
+  options: number | { recursive?: boolean; mode?: number } = {},
+): string | undefined => {
+  const { recursive = false, mode = 0o777 } = typeof options === 'number' ? { mode: options } : options
+  const answer = syscall('mkdirat', AT_FDCWD, path, mode)
+  if (recursive && answer === -ENOENT) {
+    const parent = path.replace(/\/+[^/]*\/*$/, '')
+    if (parent !== '' && parent !== path) {
+      const first = mkdirSync(parent, options)
+      const made = mkdirSync(path, options)
+      return first ?? made
+    }
+  }
+  if (recursive && answer === -EEXIST) {
+    const there = statOf(path)
+    if (typeof there !== 'number' && there.isDirectory()) return undefined
+  }
+  checked(answer, 'mkdir', path)
+  return recursive ? path : undefined
+}
+
+const pathBytes = 4096
+
+export const readlinkSync = (path: string): string => {
+  const bytes = new Uint8Array(pathBytes)
+  return decode(
+    bytes,
+    0,
+    checked(syscall('readlinkat', AT_FDCWD, path, bytes, bytes.length), 'readlink', path),
+  )
+}
+
+/** The path without any link in it: the kernel's own name of what was opened. */
+export const realpathSync = (path: string): string =>
+  withFile(path, O_PATH, 0, fd => readlinkSync(`/proc/self/fd/${fd}`))
+
+/** Times in seconds since 1970. */
+export const utimesSync = (path: string, accessed: number, modified: number): void => {
+  const times = new DataView(new ArrayBuffer(32))
+  for (const [index, time] of [accessed, modified].entries()) {
+    const seconds = Math.floor(time)
+    times.setBigInt64(index * 16, BigInt(seconds), true)
+    times.setBigInt64(index * 16 + 8, BigInt(Math.round((time - seconds) * 1e9)), true)
+  }
+  checked(syscall('utimensat', AT_FDCWD, path, new Uint8Array(times.buffer), 0), 'utime', path)
+}
+
+// <dirent.h>
+const DT_UNKNOWN = 0
+const DT_DIR = 4
+const DT_REG = 8
+const DT_LNK = 10
+
+export class Dirent {
+  readonly name: string
+  readonly #type: number
+
+  constructor(folder: string, name: string, type: number) {
+    this.name = name
+    this.#type = type === DT_UNKNOWN ? typeOf(`${folder}/${name}`) : type
+  }
+
+  isFile = (): boolean => this.#type === DT_REG
+  isDirectory = (): boolean => this.#type === DT_DIR
+  isSymbolicLink = (): boolean => this.#type === DT_LNK
+}
+
+/** S_IFMT's bits are a directory entry's type, twelve bits higher. */
+const typeOf = (path: string): number => {
+  const stats = lstatOf(path)
+  return typeof stats === 'number' ? DT_UNKNOWN : (stats.mode >> 12) & 0xf
+}
+
+const entriesBytes = 32 * 1024
+
+/** Calls `visit` with every entry of a folder but "." and "..". <linux/dirent.h>, struct linux_dirent64. */
+const visitEntries = (path: string, visit: (name: string, type: number) => void): void => {
+  const flags = O_RDONLY | constants.O_DIRECTORY | O_CLOEXEC
+  const fd = checked(syscall('openat', AT_FDCWD, path, flags, 0), 'scandir', path)
+  try {
+    const bytes = new Uint8Array(entriesBytes)
+    const view = new DataView(bytes.buffer)
+    for (;;) {
+      const length = checked(syscall('getdents64', fd, bytes, bytes.length), 'scandir', path)
+      if (length === 0) return
+      for (let at = 0; at < length; ) {
+        const next = at + view.getUint16(at + 16, true)
+        const name = decode(bytes, at + 19, bytes.indexOf(0, at + 19))
+        if (name !== '.' && name !== '..') visit(name, view.getUint8(at + 18))
+        at = next
+      }
+    }
+  } finally {
+    closeSync(fd)
+  }
+}
+
+/** Node.js answers names in the kernel's order too. */
+export function readdirSync(path: string): string[]
+export function readdirSync(path: string, options: { withFileTypes: true }): Dirent[]
+export function readdirSync(path: string, options?: { withFileTypes: true }): string[] | Dirent[] {
+  const names: string[] = []
+  const entries: Dirent[] = []
+  visitEntries(path, (name, type) => {
+    if (options?.withFileTypes) entries.push(new Dirent(path, name, type))
+    else names.push(name)
+  })
+  return options?.withFileTypes ? entries : names
+}

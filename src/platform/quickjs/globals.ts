@@ -1,0 +1,33 @@
+/** What code for Node.js finds without importing it: the build puts these names in wherever they are used. */
+import { Buffer } from './buffer'
+import { abort, argv, environment, startedMs, syscall } from './kernel'
+import { monotonicMs, onSignal, type Signal } from './loop'
+
+export { clearTimeout, setImmediate, setTimeout } from './loop'
+export { Buffer }
+
+export const performance = { now: (): number => monotonicMs() - startedMs }
+
+const environmentObject = (): Record<string, string | undefined> => {
+  const env: Record<string, string | undefined> = {}
+  for (const entry of environment) {
+    const end = entry.indexOf('=')
+    if (end > 0) env[entry.slice(0, end)] ??= entry.slice(end + 1)
+  }
+  return env
+}
+
+export const process = {
+  argv,
+  env: environmentObject(),
+  get pid(): number {
+    return syscall('getpid')
+  },
+  hrtime: { bigint: (): bigint => BigInt(Math.round(monotonicMs() * 1e6)) },
+  once: (signal: Signal, callback: () => void): void => onSignal(signal, callback),
+  abort,
+  exit: (code = 0): never => {
+    syscall('exit_group', code)
+    return abort()
+  },
+}

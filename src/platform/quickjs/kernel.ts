@@ -1,0 +1,111 @@
+/** The names of the system calls that program.c knows the numbers of. */
+type SyscallName =
+  | 'bind'
+  | 'clock_gettime'
+  | 'close'
+  | 'exit_group'
+  | 'faccessat'
+  | 'fcntl'
+  | 'flock'
+  | 'fsync'
+  | 'ftruncate'
+  | 'getdents64'
+  | 'getpid'
+  | 'kill'
+  | 'linkat'
+  | 'lseek'
+  | 'memfd_create'
+  | 'mkdirat'
+  | 'openat'
+  | 'pipe2'
+  | 'ppoll'
+  | 'read'
+  | 'readlinkat'
+  | 'recvfrom'
+  | 'renameat'
+  | 'rt_sigprocmask'
+  | 'sendto'
+  | 'setns'
+  | 'setsockopt'
+  | 'signalfd4'
+  | 'socket'
+  | 'statx'
+  | 'unlinkat'
+  | 'utimensat'
+  | 'wait4'
+  | 'write'
+
+/** What system calls take: numbers, paths and other C strings, memory to read from or to write to. */
+export type SyscallArgument = number | string | Uint8Array
+
+/** The one thing program.c gives to the bundle: see there for what it does. */
+declare const kernel: {
+  /** argv, the program's own name first. */
+  readonly arguments: readonly string[]
+  /** environ: "NAME=value". */
+  readonly environment: readonly string[]
+  /** When the program began, in milliseconds of CLOCK_MONOTONIC. */
+  readonly startedMs: number
+  readonly numbers: Readonly<Record<SyscallName, number>>
+  /** The kernel's answer, or a negative errno. A text with a NUL in it gives -EINVAL. */
+  syscall(number: number, ...args: SyscallArgument[]): number
+  decode(bytes: Uint8Array, start: number, end: number): string
+  encode(text: string): ArrayBuffer
+  /** The errno's name and words. */
+  error(errno: number): [name: string, words: string]
+  /** posix_spawn(3): the child's pid, or a negative errno. */
+  spawn(
+    path: string,
+    argv: readonly string[],
+    environment: readonly string[],
+    stdin: number,
+    stdout: number,
+    stderr: number,
+  ): number
+  /** execve(2): a negative errno if it fails. */
+  exec(path: string, argv: readonly string[], environment: readonly string[]): number
+  abort(): never
+  /** Called whenever no promise has anything to do; false ends the program. */
+  turn: () => boolean
+}
+
+const { arguments: argv, environment, numbers, startedMs, decode, encode, spawn, exec, abort } = kernel
+
+export { abort, argv, decode, encode, environment, exec, spawn, startedMs }
+
+/** A system call by its name: the kernel's answer, or a negative errno. */
+export const syscall = (name: SyscallName, ...args: SyscallArgument[]): number =>
+  kernel.syscall(numbers[name], ...args)
+
+/** Sets what is called when no promise has anything to do. */
+export const onTurn = (turn: () => boolean): void => {
+  kernel.turn = turn
+}
+
+/** Of a failed system call, with the same properties and the same form of message as those of node:fs. */
+export class SystemError extends Error {
+  readonly code: string
+  readonly errno: number
+  readonly syscall: string
+  readonly path: string | undefined
+  readonly dest: string | undefined
+
+  /** `answer` is the negative errno. */
+  constructor(answer: number, call: string, path?: string, dest?: string) {
+    const [name, words] = kernel.error(-answer)
+    const object = path === undefined ? '' : ` '${path}'`
+    const target = dest === undefined ? '' : ` -> '${dest}'`
+    super(`${name}: ${words.charAt(0).toLowerCase()}${words.slice(1)}, ${call}${object}${target}`)
+    this.code = name
+    this.errno = answer
+    this.syscall = call
+    this.path = path
+    this.dest = dest
+  }
+}
+
+/** Passes on an answer that is no error; throws a SystemError otherwise. */
+export const checked = (answer: number, call: string, path?: string, dest?: string): number => {
+  if (answer < 0) throw new SystemError(answer, call, path, dest)
+  return answer
+}

@@ -1,0 +1,297 @@
+/*
+ * A program that is QuickJS, the bytecode of the bundle, and what JavaScript can't do by itself: system calls.
+ * It offers as little as possible, one global object named "kernel"; all that node:fs, timers and child processes
+ * mean is made of it in TypeScript (kernel.ts says what each function takes and answers).
+ * One thread, no JIT, no files read, no environment variable obeyed: what starts is what was built.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "quickjs.h"
+
+/* The modules' bytecode, as compile.c wrote it, the first one the program's entry. */
+extern const struct {
+  const char *name;
+  const uint8_t *code;
+  size_t size;
+} modules[];
+
+/* Deeply nested JSON must end in an error of the parser, not of the process: well below the 8 MB of a main thread. */
+enum { stack_bytes = 4 << 20, most_arguments = 6 };
+
+static const struct {
+  const char *name;
+  int number;
+} numbers[] = {
+#define CALL(name) { #name, SYS_##name }
+  CALL(clock_gettime), CALL(close),      CALL(exit_group), CALL(faccessat),  CALL(fcntl),     CALL(flock),
+  CALL(fsync),         CALL(ftruncate),  CALL(getdents64), CALL(getpid),     CALL(kill),      CALL(bind),
+  CALL(linkat),        CALL(memfd_create), CALL(mkdirat),    CALL(openat),     CALL(pipe2),      CALL(ppoll),     CALL(read),
+  CALL(readlinkat),    CALL(recvfrom),   CALL(renameat),   CALL(sendto),     CALL(setns),     CALL(setsockopt),
+  CALL(signalfd4),     CALL(socket),     CALL(statx),      CALL(unlinkat),   CALL(utimensat), CALL(wait4),
+  CALL(write),         CALL(rt_sigprocmask), CALL(lseek),
+#undef CALL
+};
+
+/* Where `value`'s bytes are, if it is a typed array; NULL, with an exception pending, otherwise. */
+static uint8_t *bytes_of(JSContext *ctx, JSValueConst value, size_t *length) {
+  size_t offset, size, whole;
+  JSValue buffer = JS_GetTypedArrayBuffer(ctx, value, &offset, &size, NULL);
+  if (JS_IsException(buffer)) return NULL;
+  uint8_t *start = JS_GetArrayBuffer(ctx, &whole, buffer);
+  JS_FreeValue(ctx, buffer);
+  if (!start) return NULL;
+  *length = size;
+  return start + offset;
+}
+
+/* syscall(number, ...arguments): numbers as they are, text as a C string, bytes as their address. */
+static JSValue js_syscall(JSContext *ctx, JSValueConst this_value, int argc, JSValueConst *argv) {
+  int32_t number;
+  long arguments[most_arguments] = { 0 };
+  const char *texts[most_arguments] = { NULL };
+  JSValue answer = JS_EXCEPTION;
+  if (JS_ToInt32(ctx, &number, argv[0])) return JS_EXCEPTION;
+  for (int i = 0; i < most_arguments && i + 1 < argc; i++) {
+    JSValueConst value = argv[i + 1];
+    if (JS_IsNumber(value)) {
+      int64_t whole;
+      if (JS_ToInt64(ctx, &whole, value)) goto done;
+      arguments[i] = whole;
+    } else if (JS_IsString(value)) {
+      size_t length;
+      texts[i] = JS_ToCStringLen(ctx, &length, value);
+      if (!texts[i]) goto done;
+      if (strlen(texts[i]) != length) {
+        answer = JS_NewInt32(ctx, -EINVAL); /* the kernel would take the part before the NUL for the whole */
+        goto done;
+      }
+      arguments[i] = (long)texts[i];
+    } else {
+      size_t length;
+      uint8_t *bytes = bytes_of(ctx, value, &length);
+      if (!bytes) goto done;
+      arguments[i] = (long)bytes;
+    }
+  }
+  long result = syscall(number, arguments[0], arguments[1], arguments[2], arguments[3], arguments[4], arguments[5]);
+  answer = JS_NewInt64(ctx, result < 0 ? -errno : result);
+done:
+  for (int i = 0; i < most_arguments; i++) JS_FreeCString(ctx, texts[i]);
+  return answer;
+}
+
+/* decode(bytes, start, end): the text of UTF-8. */
+static JSValue js_decode(JSContext *ctx, JSValueConst this_value, int argc, JSValueConst *argv) {
+  size_t length;
+  int64_t start, end;
+  uint8_t *bytes = bytes_of(ctx, argv[0], &length);
+  if (!bytes || JS_ToInt64(ctx, &start, argv[1]) || JS_ToInt64(ctx, &end, argv[2])) return JS_EXCEPTION;
+  if (start < 0 || end < start || (uint64_t)end > length) return JS_ThrowRangeError(ctx, "decode: out of range");
+  return JS_NewStringLen(ctx, (const char *)bytes + start, end - start);
+}
+
+/* encode(text): its UTF-8, as an ArrayBuffer. */
+static JSValue js_encode(JSContext *ctx, JSValueConst this_value, int argc, JSValueConst *argv) {
+  size_t length;
+  const char *text = JS_ToCStringLen(ctx, &length, argv[0]);
+  if (!text) return JS_EXCEPTION;
+  JSValue buffer = JS_NewArrayBufferCopy(ctx, (const uint8_t *)text, length);
+  JS_FreeCString(ctx, text);
+  return buffer;
+}
+
+/* error(errno): its name and the C library's words for it. */
+static JSValue js_error(JSContext *ctx, JSValueConst this_value, int argc, JSValueConst *argv) {
+  int32_t number;
+  if (JS_ToInt32(ctx, &number, argv[0])) return JS_EXCEPTION;
+  const char *name = strerrorname_np(number);
+  JSValue pair = JS_NewArray(ctx);
+  JS_SetPropertyUint32(ctx, pair, 0, JS_NewString(ctx, name ? name : "EUNKNOWN"));
+  JS_SetPropertyUint32(ctx, pair, 1, JS_NewString(ctx, strerror(number)));
+  return pair;
+}
+
+static void free_texts(JSContext *ctx, char **texts) {
+  for (char **text = texts; text && *text; text++) JS_FreeCString(ctx, *text);
+  free(texts);
+}
+
+/* An array of texts as a NULL-terminated array of C strings; NULL, with an exception pending, if it is none. */
+static char **texts_of(JSContext *ctx, JSValueConst array) {
+  uint32_t count;
+  JSValue length = JS_GetPropertyStr(ctx, array, "length");
+  if (JS_ToUint32(ctx, &count, length)) return NULL;
+  char **texts = calloc(count + 1UL, sizeof *texts);
+  for (uint32_t i = 0; texts && i < count; i++) {
+    JSValue value = JS_GetPropertyUint32(ctx, array, i);
+    texts[i] = (char *)JS_ToCString(ctx, value);
+    JS_FreeValue(ctx, value);
+    if (!texts[i]) {
+      free_texts(ctx, texts);
+      return NULL;
+    }
+  }
+  return texts;
+}
+
+/*
+ * spawn(path, argv, environment, stdin, stdout, stderr): the child's pid, or a negative errno. In C because
+ * posix_spawn(3) shares memory with the child until it has become the program, which nothing interpreted could bear.
+ */
+static JSValue js_spawn(JSContext *ctx, JSValueConst this_value, int argc, JSValueConst *argv) {
+  JSValue answer = JS_EXCEPTION;
+  int32_t descriptors[3];
+  for (int i = 0; i < 3; i++)
+    if (JS_ToInt32(ctx, &descriptors[i], argv[3 + i])) return JS_EXCEPTION;
+  const char *path = JS_ToCString(ctx, argv[0]);
+  char **arguments = texts_of(ctx, argv[1]), **environment = texts_of(ctx, argv[2]);
+  if (path && arguments && environment) {
+    posix_spawn_file_actions_t actions;
+    posix_spawnattr_t attributes;
+    sigset_t none, defaults;
+    pid_t pid;
+    sigemptyset(&none);
+    sigemptyset(&defaults);
+    sigaddset(&defaults, SIGPIPE);
+    posix_spawnattr_init(&attributes);
+    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+    posix_spawnattr_setsigmask(&attributes, &none);
+    posix_spawnattr_setsigdefault(&attributes, &defaults);
+    posix_spawn_file_actions_init(&actions);
+    for (int i = 0; i < 3; i++) posix_spawn_file_actions_adddup2(&actions, descriptors[i], i);
+    int error = posix_spawn(&pid, path, &actions, &attributes, arguments, environment);
+    posix_spawn_file_actions_destroy(&actions);
+    posix_spawnattr_destroy(&attributes);
+    answer = JS_NewInt32(ctx, error ? -error : pid);
+  }
+  free_texts(ctx, environment);
+  free_texts(ctx, arguments);
+  JS_FreeCString(ctx, path);
+  return answer;
+}
+
+/* exec(path, argv, environment): becomes that program; a negative errno if that fails. */
+static JSValue js_exec(JSContext *ctx, JSValueConst this_value, int argc, JSValueConst *argv) {
+  JSValue answer = JS_EXCEPTION;
+  const char *path = JS_ToCString(ctx, argv[0]);
+  char **arguments = texts_of(ctx, argv[1]), **environment = texts_of(ctx, argv[2]);
+  if (path && arguments && environment) {
+    signal(SIGPIPE, SIG_DFL);
+    execve(path, arguments, environment);
+    answer = JS_NewInt32(ctx, -errno);
+    signal(SIGPIPE, SIG_IGN);
+  }
+  free_texts(ctx, environment);
+  free_texts(ctx, arguments);
+  JS_FreeCString(ctx, path);
+  return answer;
+}
+
+static JSValue array_of(JSContext *ctx, char **texts) {
+  JSValue array = JS_NewArray(ctx);
+  for (uint32_t i = 0; texts[i]; i++) JS_SetPropertyUint32(ctx, array, i, JS_NewString(ctx, texts[i]));
+  return array;
+}
+
+/* abort(): ends the process here and now, by SIGABRT. */
+static JSValue js_abort(JSContext *ctx, JSValueConst this_value, int argc, JSValueConst *argv) {
+  abort();
+}
+
+static JSValue new_kernel(JSContext *ctx, double started, char **arguments, char **environment) {
+  static const JSCFunctionListEntry functions[] = {
+    JS_CFUNC_DEF("abort", 0, js_abort),   JS_CFUNC_DEF("decode", 3, js_decode),   JS_CFUNC_DEF("encode", 1, js_encode),
+    JS_CFUNC_DEF("error", 1, js_error),   JS_CFUNC_DEF("exec", 3, js_exec),       JS_CFUNC_DEF("spawn", 6, js_spawn),     JS_CFUNC_DEF("syscall", 7, js_syscall),
+  };
+  JSValue kernel = JS_NewObject(ctx);
+  JS_SetPropertyFunctionList(ctx, kernel, functions, sizeof functions / sizeof *functions);
+  JSValue table = JS_NewObject(ctx);
+  for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+    JS_SetPropertyStr(ctx, table, numbers[i].name, JS_NewInt32(ctx, numbers[i].number));
+  JS_SetPropertyStr(ctx, kernel, "numbers", table);
+  JS_SetPropertyStr(ctx, kernel, "startedMs", JS_NewFloat64(ctx, started));
+  JS_SetPropertyStr(ctx, kernel, "arguments", array_of(ctx, arguments));
+  JS_SetPropertyStr(ctx, kernel, "environment", array_of(ctx, environment));
+  return kernel;
+}
+
+/* Whoever starts us with a standard stream closed must not find a lease or a netlink socket under its number. */
+static void fill_standard_streams(void) {
+  for (int fd = 0; fd < 3; fd++)
+    if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd ? O_WRONLY : O_RDONLY) < 0) abort();
+}
+
+/* What a promise was rejected with that nobody has taken up: the end of the program, if nobody does until then. */
+static JSValue unhandled;
+
+static void track_rejection(JSContext *ctx, JSValueConst promise, JSValueConst reason, JS_BOOL handled, void *opaque) {
+  JS_FreeValue(ctx, unhandled);
+  unhandled = handled ? JS_UNDEFINED : JS_DupValue(ctx, reason);
+}
+
+static _Noreturn void die(JSContext *ctx, JSValue error) {
+  const char *text = JS_ToCString(ctx, error);
+  if (text) {
+    (void)!write(2, text, strlen(text));
+    (void)!write(2, "\n", 1);
+  }
+  _exit(1);
+}
+
+/* A module is unpacked when something imports it: at a call that never does, it costs nothing. */
+static JSModuleDef *load_module(JSContext *ctx, const char *name, void *opaque) {
+  for (int i = 0; modules[i].name; i++) {
+    if (strcmp(modules[i].name, name)) continue;
+    JSValue code = JS_ReadObject(ctx, modules[i].code, modules[i].size, JS_READ_OBJ_BYTECODE);
+    return JS_IsException(code) ? NULL : JS_VALUE_GET_PTR(code);
+  }
+  JS_ThrowReferenceError(ctx, "no module \"%s\" in this program", name);
+  return NULL;
+}
+
+static double monotonic_ms(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return now.tv_sec * 1e3 + now.tv_nsec / 1e6;
+}
+
+int main(int argc, char **argv, char **environment) {
+  double started = monotonic_ms();
+  fill_standard_streams();
+  signal(SIGPIPE, SIG_IGN); /* a runtime that went away is an error of write(2), which takes back what was done */
+  JSRuntime *runtime = JS_NewRuntime();
+  JSContext *ctx = runtime ? JS_NewContext(runtime) : NULL;
+  if (!ctx) abort();
+  JS_SetMaxStackSize(runtime, stack_bytes);
+  JS_SetCanBlock(runtime, 1);
+  JSValue global = JS_GetGlobalObject(ctx), kernel = new_kernel(ctx, started, argv, environment);
+  JS_SetPropertyStr(ctx, global, "kernel", JS_DupValue(ctx, kernel));
+  unhandled = JS_UNDEFINED;
+  JS_SetHostPromiseRejectionTracker(runtime, track_rejection, NULL);
+  JS_SetModuleLoaderFunc(runtime, NULL, load_module, NULL);
+  JSValue entry = JS_ReadObject(ctx, modules[0].code, modules[0].size, JS_READ_OBJ_BYTECODE);
+  if (JS_IsException(entry) || JS_ResolveModule(ctx, entry) < 0 || JS_IsException(JS_EvalFunction(ctx, entry)))
+    die(ctx, JS_GetException(ctx));
+  /* Jobs are promises' continuations; when none is left, the bundle's event loop says what else there is to wait for. */
+  for (;;) {
+    JSContext *at;
+    int jobs;
+    while ((jobs = JS_ExecutePendingJob(runtime, &at)) > 0) continue;
+    if (jobs < 0) die(at, JS_GetException(at));
+    JSValue turn = JS_GetPropertyStr(ctx, kernel, "turn");
+    JSValue more = JS_Call(ctx, turn, kernel, 0, NULL);
+    JS_FreeValue(ctx, turn);
+    if (JS_IsException(more)) die(ctx, JS_GetException(ctx));
+    if (JS_ToBool(ctx, more)) continue;
+    if (!JS_IsUndefined(unhandled)) die(ctx, unhandled);
+    _exit(0);
+  }
+}

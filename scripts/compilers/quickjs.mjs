@@ -33,13 +33,22 @@ const ours = join(root, 'src/platform/quickjs')
 const run = (program, args, options = {}) =>
   execFileSync(program, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'], ...options })
 
+/** The address of Debian's main archive, as apt has it from its lists; undefined if it has none yet. */
+const knownMirror = () => {
+  const format = '$(REPO_URI) $(ORIGIN)'
+  const lines = run('apt-get', ['indextargets', '--format', format]).split('\n')
+  const line = lines.find(line => line.endsWith(' Debian') && !line.includes('security'))
+  return line?.split(' ')[0]?.replace(/\/$/, '')
+}
+
 /** Where this machine gets its Debian packages from. */
 const mirror = () => {
-  const format = '$(REPO_URI) $(CODENAME) $(ORIGIN)'
-  const lines = run('apt-get', ['indextargets', '--format', format]).split('\n')
-  const line = lines.find(line => / Debian$/.test(line) && !/security/.test(line))
-  if (!line) throw new Error(`apt knows no Debian mirror; put ${archive} into ${folder} and build again`)
-  return line.split(' ')[0].replace(/\/$/, '')
+  const known = knownMirror()
+  if (known) return known
+  run('apt-get', ['update', '-qq'])
+  const found = knownMirror()
+  if (!found) throw new Error(`apt knows no Debian mirror; put ${archive} into ${folder} and build again`)
+  return found
 }
 
 /** The engine's source, its licence included. */

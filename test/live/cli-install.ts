@@ -32,6 +32,15 @@ for (const flavour of flavours) {
       await host.sh(`cmp ${kubenet} /run/a/bin/bridge`)
     })
 
+    if (commandLine.length > 0) {
+      await t.test('without the command line beside it the program says where that should be', async t => {
+        await host.sh(`mkdir -p /run/alone; cp ${kubenet} /run/alone/kubenet`)
+        const { code, stderr } = await host.exec(['/run/alone/kubenet', 'version'])
+        t.equal(code, 1)
+        t.match(stderr, "/run/alone/kubenet-cli, and can't be started")
+      })
+    }
+
     await t.test('what it installed is called like any other plugin', async t => {
       const netns = await host.netns(`pod-${flavour}`)
       const conf = {

@@ -202,6 +202,10 @@ for (const flavour of flavours) {
       t.equal(version?.json.supportedVersions.at(-1), '1.1.0', title)
       t.equal(added?.json.ips?.[0].address.split('/')[1], '24', title)
       t.same([deleted?.code, deleted?.stdout], [0, ''], title)
+      const commandLine = ['sh', '-c', `cd /run/elsewhere; exec ${folder}/kubenet version`]
+      const { code, stdout } = await host.exec(commandLine, { env: { PATH: '/usr/bin:/bin', ...env } })
+      t.equal(code, 0, `${title}: the command line`)
+      t.match(stdout, /^kubenet \d/, title)
       t.equal(await host.sh('ls /run/evil 2> /dev/null || true'), '', `${title}: nothing of it ran`)
     }
   })

@@ -41,6 +41,7 @@ const NETLINK_CAP_ACK = 10
 const NETLINK_EXT_ACK = 11
 const NETLINK_GET_STRICT_CHK = 12
 const MSG_TRUNC = 0x20
+const MSG_DONTWAIT = 0x40
 
 // The kernel fills at most 32 KiB a datagram of a dump (net/netlink/af_netlink.c, netlink_dump).
 const receiveBufferBytes = 64 * 1024
@@ -97,7 +98,7 @@ export class NetlinkSocket {
     const seq = this.#send(op, request, NLM_F_REQUEST | NLM_F_ACK)
     const replies: Reply[] = []
     for (;;) {
-      for (const message of this.#receive(op)) {
+      for (const message of this.#receiveAnswer(op)) {
         if (message.seq !== seq) continue
         if (message.type !== NLMSG_ERROR) replies.push(message)
         else {
@@ -165,7 +166,7 @@ export class NetlinkSocket {
     this.#sendBytes(op, Buffer.concat(datagram))
     const replies: Reply[] = []
     while (awaited.size > 0) {
-      for (const message of this.#receive(op)) {
+      for (const message of this.#receiveAnswer(op)) {
         if (message.seq < first) continue
         replies.push(message)
         if (message.type !== NLMSG_ERROR) continue
@@ -228,10 +229,34 @@ export class NetlinkSocket {
     libc.setsockopt(this.#fd, SOL_SOCKET, otherwise, int32(bytes))
   }
 
+  /**
+   * The answer to a change, which is made by now: whoever does not hear of it does not know what to undo. ENOBUFS says
+   * that a datagram was lost, which need not be this one.
+   */
+  #receiveAnswer(op: string): Reply[] {
+    const length = this.#read()
+    if (length >= 0 || errnoName(length) !== 'ENOBUFS') return this.#messages(op, length)
+    const second = this.#read(MSG_DONTWAIT)
+    return this.#messages(op, second < 0 ? length : second)
+  }
+
   #receive(op: string, holding?: Uint8Array): Reply[] {
+    return this.#messages(op, this.#read(), holding)
+  }
+
+  /** Fills the buffer: how long the datagram is, or a negative errno. */
+  #read(flags = 0): number {
     receiveBuffer ??= Buffer.allocUnsafeSlow(receiveBufferBytes)
-    const length = platform.libc.recv(this.#fd, receiveBuffer, MSG_TRUNC)
-    if (length < 0) throw new NetlinkError(op, errnoName(length))
+    for (;;) {
+      const length = platform.libc.recv(this.#fd, receiveBuffer, MSG_TRUNC | flags)
+      // A socket with a timeout says EINTR to a process that was stopped and goes on (signal(7)).
+      if (length >= 0 || errnoName(length) !== 'EINTR') return length
+    }
+  }
+
+  /** What is in the buffer, after `length` bytes were read. */
+  #messages(op: string, length: number, holding?: Uint8Array): Reply[] {
+    if (length < 0 || !receiveBuffer) throw new NetlinkError(op, errnoName(length))
     if (length > receiveBuffer.length) {
       throw new NetlinkError(op, 'EMSGSIZE', `the kernel's answer of ${length} bytes does not fit`)
     }

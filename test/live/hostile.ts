@@ -153,6 +153,34 @@ const runtimeVariables: Readonly<Record<string, string>> = {
   XDG_CONFIG_HOME: '/run/elsewhere',
 }
 
+/** A library that notes the name of each program that loads it, and the variables by which the C library does so. */
+const preloaded = `
+  mkdir /run/library; cd /run/library; touch loaded
+  gcc -shared -fPIC -D_GNU_SOURCE -x c -o evil.so - <<'END'
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+unsigned la_version(unsigned version) { return version; }
+__attribute__((constructor)) static void note(void) {
+  int fd = open("/run/library/loaded", O_WRONLY | O_APPEND);
+  write(fd, program_invocation_short_name, strlen(program_invocation_short_name));
+  write(fd, "\\n", 1);
+}
+END
+`
+const libraryVariables: Readonly<Record<string, string>> = {
+  LD_PRELOAD: '/run/library/evil.so',
+  LD_AUDIT: '/run/library/evil.so',
+  LD_LIBRARY_PATH: '/run/library',
+  GLIBC_TUNABLES: 'glibc.malloc.check=3:glibc.malloc.tcache_count=0',
+  MALLOC_TRACE: '/run/evil',
+  GCONV_PATH: '/run/library',
+  LOCPATH: '/run/library',
+  LC_ALL: 'evil',
+  TMPDIR: '/run/library',
+}
+
 /** Calls from the prepared folder, and answers what they left. */
 const callThere = async (
   host: PrivateHost,
@@ -210,3 +238,18 @@ for (const flavour of flavours) {
     }
   })
 }
+
+const skip = flavours.includes('standalone') ? false : 'the standalone programs are not asked for'
+
+t.test('[standalone] libraries that somebody wants loaded', { skip }, async t => {
+  const host = await PrivateHost.create(t)
+  await host.netns('c1')
+  await host.sh(`mkdir /run/elsewhere; ${preloaded}`)
+  const [version, added, deleted] = await callThere(host, binDir('standalone'), libraryVariables)
+  t.equal(version?.json.supportedVersions.at(-1), '1.1.0')
+  t.equal(added?.json.ips?.[0].address, '10.1.2.2/24')
+  t.same([deleted?.code, deleted?.stdout], [0, ''])
+  // The shell that becomes the plugin loads it twice; neither the plugin does, nor the iptables that it starts.
+  const loaded = await host.sh('sort -u /run/library/loaded; ls /run/evil 2> /dev/null || true')
+  t.equal(loaded, 'sh\n')
+})

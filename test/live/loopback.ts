@@ -102,6 +102,30 @@ for (const flavour of flavours) {
       },
     )
 
+    await t.test(
+      'the kernel’s answer is asked for again where the first time another error comes',
+      async t => {
+        // As after SIGCONT, at every answer; and at those to its two requests, a question and a change.
+        for (const inject of ['error=EINTR:when=1+2', 'error=ENOBUFS:when=1..3+2']) {
+          await loopback('DEL', conf, { netns })
+          const argv = ['strace', '-qq', '-o', '/run/trace', '-e', 'trace=recvfrom']
+          const { code, stdout } = await host.exec(
+            [...argv, '-e', `inject=recvfrom:${inject}`, `${binDir(flavour)}/loopback`],
+            {
+              stdin: JSON.stringify(conf),
+              env: {
+                ...{ CNI_COMMAND: 'ADD', CNI_CONTAINERID: 'c1', CNI_NETNS: netns },
+                ...{ CNI_IFNAME: 'lo', CNI_PATH: binDir(flavour), PATH: '/usr/bin:/bin' },
+              },
+            },
+          )
+          t.equal(code, 0, `${inject}: ${stdout}`)
+          t.ok((await flags()).includes('UP'), inject)
+          t.ok(Number(await host.sh('grep -c INJECTED /run/trace')) > 1, inject)
+        }
+      },
+    )
+
     await t.test('GC and STATUS have nothing to say', async t => {
       const newest = { ...conf, cniVersion: '1.1.0', 'cni.dev/valid-attachments': [] }
       for (const command of ['GC', 'STATUS']) {

@@ -1,12 +1,12 @@
 import type { NetlinkSocket } from '../../src/netlink/socket'
-import { ingressFilters, qdiscList, TC_H_INGRESS } from '../../src/netlink/tc'
+import { ingressFilters, qdiscList, TC_H_INGRESS, type TcObject } from '../../src/netlink/tc'
 
 /** An interface whose received packets go to another one: the ifindexes of both. */
 export type Redirect = { readonly from: number; readonly to: number }
 
-/** Every redirect there is on the host. The cost grows with the number of shaped containers. */
-export const redirectList = (nl: NetlinkSocket): Redirect[] =>
-  qdiscList(nl)
+/** Every redirect there is on the host. The cost grows with the number of shaped containers; `qdiscs` are the host's. */
+export const redirectList = (nl: NetlinkSocket, qdiscs: readonly TcObject[] = qdiscList(nl)): Redirect[] =>
+  qdiscs
     .filter(({ kind, parent }) => kind === 'ingress' && parent === TC_H_INGRESS)
     .flatMap(({ index }) =>
       ingressFilters(nl, { index, name: String(index) }).redirects.map(to => ({ from: index, to })),

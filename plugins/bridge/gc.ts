@@ -1,4 +1,4 @@
-import { type Attachment, validAttachments } from '../../src/cni/conf'
+import { type Attachment, isAmong, validAttachments } from '../../src/cni/conf'
 import { delegate } from '../../src/cni/delegate'
 import { runAll } from '../../src/cni/error'
 import type { Call } from '../../src/cni/plugin'
@@ -15,15 +15,12 @@ import { halfMadeGroup } from './veth'
 const isStale = (
   link: Link,
   { network, bridge }: { network: string; bridge: Link | undefined },
-  valid: readonly Attachment[],
+  isValid: (id: Attachment) => boolean,
 ): boolean => {
   if (link.kind !== 'veth') return false
   const id = parseAlias(link.alias)
   if (!id) return link.alias === '' && link.group === halfMadeGroup && link.master === bridge?.index
-  return (
-    id.network === network &&
-    !valid.some(({ containerID, ifName }) => containerID === id.containerID && ifName === id.ifName)
-  )
+  return id.network === network && !isValid(id)
 }
 
 const deleteStaleVeths = async (conf: BridgeConf, valid: readonly Attachment[]): Promise<void> => {
@@ -32,7 +29,8 @@ const deleteStaleVeths = async (conf: BridgeConf, valid: readonly Attachment[]):
     // Not only the bridge's ports: one that was taken out of it has to go too.
     const links = linkList(nl)
     const bridge = links.find(({ name }) => name === conf.bridge)
-    const stale = links.filter(link => isStale(link, { network: conf.network, bridge }, valid))
+    const isValid = isAmong(valid)
+    const stale = links.filter(link => isStale(link, { network: conf.network, bridge }, isValid))
     await runAll(stale.map(link => () => linkDel(nl, link)))
   } finally {
     nl.close()

@@ -42,9 +42,12 @@ const isKey = (name: string): boolean => name.length === keyDigits && /^[0-9a-f]
 export const keyOf = ({ containerID, ifName = '' }: Owner): string =>
   platform.sha512Hex(`${containerID}\r\n${ifName}`).slice(0, keyDigits)
 
+let schema: ReturnType<typeof recordSchema> | undefined
+
 const parseRecord = (text: string): AttachmentRecord | undefined => {
   try {
-    const answer = v.safeParse(recordSchema(), JSON.parse(text))
+    schema ??= recordSchema()
+    const answer = v.safeParse(schema, JSON.parse(text))
     return answer.success ? answer.output : undefined
   } catch {
     return undefined // a crash cut it off

@@ -74,15 +74,20 @@ export class LeaseStore {
     return content === undefined ? undefined : (parseLease(content) ?? 'torn')
   }
 
+  /** Both of the two below at once; undefined if the lease is gone. */
+  stamp(address: string): { madeAt: number; identity: string } | undefined {
+    const stat = lstatSync(this.#path(address), { throwIfNoEntry: false })
+    return stat && { madeAt: stat.mtimeMs, identity: `${stat.ino}:${stat.mtimeMs}` }
+  }
+
   /** When a lease was made, in milliseconds since the epoch; 0 if it is gone. */
   madeAt(address: string): number {
-    return lstatSync(this.#path(address), { throwIfNoEntry: false })?.mtimeMs ?? 0
+    return this.stamp(address)?.madeAt ?? 0
   }
 
   /** Tells this lease of an address from every other, before and after it; undefined if it is gone. */
   identity(address: string): string | undefined {
-    const stat = lstatSync(this.#path(address), { throwIfNoEntry: false })
-    return stat && `${stat.ino}:${stat.mtimeMs}`
+    return this.stamp(address)?.identity
   }
 
   /** Leases an address; `sync` makes it durable. False, and nothing changed, if the name is taken. */

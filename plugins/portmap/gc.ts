@@ -1,4 +1,4 @@
-import { validAttachments } from '../../src/cni/conf'
+import { isAmong, validAttachments } from '../../src/cni/conf'
 import { runAll } from '../../src/cni/error'
 import type { Call } from '../../src/cni/plugin'
 import { forEveryBackend } from './backend'
@@ -14,8 +14,7 @@ import { readConf } from './read-conf'
 export const gc = async (call: Call): Promise<void> => {
   const { network } = readConf(call)
   const valid = validAttachments(call.conf)
-  const isValid = (id: { containerID: string; ifName: string }): boolean =>
-    valid.some(({ containerID, ifName }) => containerID === id.containerID && ifName === id.ifName)
+  const isValid = isAmong(valid)
   const gone = listOwners().filter(owner => owner.network === network && !isValid(owner))
   const kept = valid.map(({ containerID }) => containerID)
   await runAll([

@@ -105,13 +105,16 @@ export const namesIn = (folder: string): string[] => {
   }
 }
 
+let schema: ReturnType<typeof ownerSchema> | undefined
+
 /** The owner of that key; undefined if there is no record, or none that can be read. */
 export const readOwner = (folder: string, key: string): PortOwner | undefined => {
   let fd: number | undefined
   try {
     // O_NONBLOCK: opening a pipe would wait for its writer.
     fd = openSync(ownerPath(folder, key), constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
-    const parsed = v.safeParse(ownerSchema(), JSON.parse(readFileSync(fd, 'utf8')))
+    schema ??= ownerSchema()
+    const parsed = v.safeParse(schema, JSON.parse(readFileSync(fd, 'utf8')))
     // A record under a name that is not its own would have another's ports given back.
     return parsed.success && keyOf(parsed.output) === key ? parsed.output : undefined
   } catch {

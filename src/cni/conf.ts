@@ -63,3 +63,12 @@ export const validAttachments = (conf: NetConf): Attachment[] => {
   }
   return listed.map(({ containerID, ifname }) => ({ containerID, ifName: ifname }))
 }
+
+/**
+ * Tells whether an attachment is among those given, at a cost that does not grow with their number. Neither names of
+ * interfaces nor containers' IDs hold a blank.
+ */
+export const isAmong = (attachments: readonly Attachment[]): ((id: Attachment) => boolean) => {
+  const keys = new Set(attachments.map(({ containerID, ifName }) => `${containerID} ${ifName}`))
+  return ({ containerID, ifName }) => keys.has(`${containerID} ${ifName}`)
+}

@@ -25,6 +25,9 @@ export type RulePlace = { readonly table: NftTable; readonly chain: string }
 
 const hash = (text: string): string => platform.sha512Hex(text).slice(0, 16)
 
+/** Two hashes and what is between them. */
+const instanceHashLength = 2 * 16 + 1
+
 /** What the comments of an attachment's rules begin with. */
 const instanceHash = ({ network, containerID, ifName }: Instance): string =>
   `${hash(network)}-${hash(`${ifName}:${containerID}`)}`
@@ -87,9 +90,11 @@ export const deleteStaleRules = (
   { table, chain }: RulePlace,
   { network, valid }: Valid,
 ): void => {
-  const alive = valid.map(({ containerID, ifName }) => instanceHash({ network, containerID, ifName }))
   nftUpdate(nl, op, tx => {
-    for (const found of ruleListByComment(nl, table, chain, `${hash(network)}-`))
-      if (!alive.some(entry => found.comment.startsWith(entry))) tx.deleteRule(table, found)
+    const there = ruleListByComment(nl, table, chain, `${hash(network)}-`)
+    if (there.length === 0) return
+    const alive = new Set(valid.map(id => instanceHash({ ...id, network })))
+    for (const found of there)
+      if (!alive.has(found.comment.slice(0, instanceHashLength))) tx.deleteRule(table, found)
   })
 }

@@ -53,7 +53,7 @@ export const formatCacheEntry = (entry: CacheEntry): string =>
 
 const object = () => v.custom<JsonObject>(isJsonObject)
 
-const schema = () =>
+const entrySchema = () =>
   v.object({
     kind: v.literal(kind),
     containerId: v.string(),
@@ -66,6 +66,8 @@ const schema = () =>
     result: v.optional(object()),
   })
 
+let schema: ReturnType<typeof entrySchema> | undefined
+
 /** Reads an entry; undefined for any text that is none. */
 export const parseCacheEntry = (text: string): CacheEntry | undefined => {
   let value: unknown
@@ -74,7 +76,8 @@ export const parseCacheEntry = (text: string): CacheEntry | undefined => {
   } catch {
     return undefined
   }
-  const answer = v.safeParse(schema(), value)
+  schema ??= entrySchema()
+  const answer = v.safeParse(schema, value)
   if (!answer.success) return undefined
   const { containerId, config, ifName, networkName, netns, cniArgs, capabilityArgs, result } = answer.output
   return {

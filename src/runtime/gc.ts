@@ -1,4 +1,4 @@
-import type { Attachment } from '../cni/conf'
+import { type Attachment, isAmong } from '../cni/conf'
 import { CniError, ErrorCode, runAll } from '../cni/error'
 import { atLeast } from '../cni/version'
 import type { CacheEntry } from './cache-entry'
@@ -14,10 +14,7 @@ export const staleAttachments = (
   validAttachments: readonly Attachment[],
   cacheDir: string,
 ): CacheEntry[] => {
-  const isValid = (entry: CacheEntry): boolean =>
-    validAttachments.some(
-      ({ containerID, ifName }) => containerID === entry.containerID && ifName === entry.ifName,
-    )
+  const isValid = isAmong(validAttachments)
   return listCacheEntries(cacheDir).filter(entry => entry.networkName === list.name && !isValid(entry))
 }
 

@@ -98,12 +98,16 @@ export const judge = (
  */
 const withContainers = (judged: readonly Judged[]): Judged[] => {
   const attachments = judged.filter(({ ifName }) => ifName !== undefined)
+  const homes = new Map<string, number>()
+  for (const [at, { containerID, valid }] of attachments.entries()) {
+    const before = attachments[homes.get(containerID) ?? -1]
+    if (!before || (valid && !before.valid)) homes.set(containerID, at)
+  }
   const rest: Judged[] = []
   for (const entry of judged.filter(({ ifName }) => ifName === undefined)) {
-    const own = attachments.filter(({ containerID }) => containerID === entry.containerID)
-    const home = own.find(({ valid }) => valid) ?? own[0]
-    if (home)
-      attachments[attachments.indexOf(home)] = { ...home, objects: [...home.objects, ...entry.objects] }
+    const at = homes.get(entry.containerID) ?? -1
+    const home = attachments[at]
+    if (home) attachments[at] = { ...home, objects: [...home.objects, ...entry.objects] }
     else rest.push(entry)
   }
   return [...attachments, ...rest]

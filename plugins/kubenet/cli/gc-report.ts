@@ -15,14 +15,16 @@ export type GcReport = {
 
 type Action = 'keep' | 'remove' | 'removed' | 'left'
 
-/** What becomes of an attachment's objects. */
-const actionOn = (entry: Judged, { isDry, left }: GcReport): Action => {
-  if (entry.valid) return 'keep'
-  if (isDry) return 'remove'
-  const isLeft = left.some(
-    ({ containerID, ifName }) => containerID === entry.containerID && ifName === entry.ifName,
-  )
-  return isLeft ? 'left' : 'removed'
+const keyOf = ({ containerID, ifName = '' }: Judged): string => `${containerID} ${ifName}`
+
+/** What becomes of each attachment's objects. */
+const actionsOn = ({ isDry, judged, left }: GcReport): Action[] => {
+  const keys = new Set(left.map(keyOf))
+  return judged.map(entry => {
+    if (entry.valid) return 'keep'
+    if (isDry) return 'remove'
+    return keys.has(keyOf(entry)) ? 'left' : 'removed'
+  })
 }
 
 const actionStyle = (action: Action, style: Style): string => {
@@ -46,6 +48,7 @@ const summaryOf = (report: GcReport): string => {
 
 const formatRows = (report: GcReport, style: Style): string => {
   if (report.judged.length === 0) return ''
+  const actions = actionsOn(report)
   return formatTable(
     [
       { title: 'ACTION' },
@@ -54,8 +57,8 @@ const formatRows = (report: GcReport, style: Style): string => {
       { title: 'WHY' },
       { title: 'OBJECTS' },
     ],
-    report.judged.map(entry => [
-      actionStyle(actionOn(entry, report), style),
+    report.judged.map((entry, at) => [
+      actionStyle(actions[at] ?? 'keep', style),
       shortID(entry.containerID, style),
       entry.ifName ?? '-',
       entry.why,
@@ -66,19 +69,22 @@ const formatRows = (report: GcReport, style: Style): string => {
 }
 
 /** The report as an answer: the attachments with their objects, then the sum. */
-export const formatGcReport = (report: GcReport): Answer => ({
-  json: {
-    network: report.network,
-    dryRun: report.isDry,
-    attachments: report.judged.map(entry => ({
-      action: actionOn(entry, report),
-      containerID: entry.containerID,
-      ...(entry.ifName !== undefined && { ifName: entry.ifName }),
-      why: entry.why,
-      objects: entry.objects,
-    })),
+export const formatGcReport = (report: GcReport): Answer => {
+  const actions = actionsOn(report)
+  return {
+    json: {
+      network: report.network,
+      dryRun: report.isDry,
+      attachments: report.judged.map((entry, at) => ({
+        action: actions[at],
+        containerID: entry.containerID,
+        ...(entry.ifName !== undefined && { ifName: entry.ifName }),
+        why: entry.why,
+        objects: entry.objects,
+      })),
+      notes: report.notes,
+    },
+    text: style => formatRows(report, style) + summaryOf(report),
     notes: report.notes,
-  },
-  text: style => formatRows(report, style) + summaryOf(report),
-  notes: report.notes,
-})
+  }
+}

@@ -14,7 +14,7 @@ import type { CliIo } from './io'
 import { flag, list, toggle } from './option'
 import { requireNetworkAdmin } from './permission'
 import { networkNamed, placeOptions, placesOf, requirePlugins, runtimeOptions } from './places'
-import { Progress, withProgress } from './progress'
+import { type Tell, withProgress } from './progress'
 
 const parseAttachment = (given: string): Attachment => {
   const [containerID, ifName, ...rest] = given.split(':')
@@ -46,17 +46,20 @@ const collect = (
   network: NetworkConfigList,
   judged: readonly Judged[],
   named: readonly Attachment[],
-  { progress, ...options }: RuntimeOptions & { readonly progress: Progress },
+  { tell, ...options }: RuntimeOptions & { readonly tell: Tell },
 ): Promise<void> => {
   const stale = judged.filter(({ valid }) => !valid)
   const valid = [...attachmentsOf(judged.filter(entry => entry.valid)), ...named]
   return runAll([
     // The namespace is gone, or another container's by now: without one, plugins delete all they can.
     ...stale.map(({ containerID, ifName = anyIfName }, index) => () => {
-      progress.tick(() => `deleting container ${index + 1} of ${stale.length}`)
+      tell(`deleting container ${index + 1} of ${stale.length}`)
       return delNetworkList(network, { containerID, ifName, netns: '' }, options)
     }),
-    () => gcNetworkList(network, valid, options),
+    () => {
+      tell(`letting the plugins of network "${network.name}" look for the rest`)
+      return gcNetworkList(network, valid, options)
+    },
   ])
 }
 
@@ -121,8 +124,9 @@ export const gc = command({
     }
     if (isEmpty) throw refuseEmpty(network)
     let failure: unknown
-    const progress = new Progress(io)
-    await collect(network, before.judged, named, { ...runtimeOptions(places, io), progress }).catch(error => {
+    await withProgress(io, 'deleting what is stale', tell =>
+      collect(network, before.judged, named, { ...runtimeOptions(places, io), tell }),
+    ).catch(error => {
       failure = error
     })
     const after = await survey(network, { cacheDir: places.cacheDir, io }, named)

@@ -16,10 +16,23 @@ type Row = {
 
 const unique = (texts: readonly string[]): string[] => [...new Set(texts)]
 
-const faultsOf = (attachment: NodeAttachment, findings: readonly Finding[]): string[] =>
+/** The failures by the container they are about: of one among a thousand, not all have to be looked through. */
+const failuresByContainer = (findings: readonly Finding[]): Map<string, Finding[]> => {
+  const found = new Map<string, Finding[]>()
+  for (const finding of findings) {
+    const { severity, owner } = finding
+    if (severity !== 'fail' || !owner) continue
+    const others = found.get(owner.containerID)
+    if (others) others.push(finding)
+    else found.set(owner.containerID, [finding])
+  }
+  return found
+}
+
+const faultsOf = (attachment: NodeAttachment, failures: ReadonlyMap<string, readonly Finding[]>): string[] =>
   unique(
-    findings
-      .filter(finding => finding.severity === 'fail' && isAbout(finding, attachment))
+    (failures.get(attachment.containerID) ?? [])
+      .filter(finding => isAbout(finding, attachment))
       .map(({ what }) => what),
   )
 
@@ -101,8 +114,9 @@ const strayLines = ({ findings }: Survey, style: Style): string =>
 export const formatInspection = (survey: Survey, style: Style): string => {
   const { attachments, findings, pools, readings } = survey
   const shown = shownColumns(survey)
+  const failures = failuresByContainer(findings)
   const rows = attachments.map(attachment => {
-    const row = { attachment, faults: faultsOf(attachment, findings) }
+    const row = { attachment, faults: faultsOf(attachment, failures) }
     const cells = shown.map(({ of }) => of(row, readings.host.now, style))
     return attachment.state === 'gone'
       ? cells.map(cell => (cell.includes('\u001b') ? cell : style.red(cell)))

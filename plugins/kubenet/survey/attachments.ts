@@ -103,11 +103,9 @@ const sinceOf = ({ leases, cached }: Draft): number | undefined => {
   return times.length > 0 ? Math.min(...times.filter(time => time !== undefined)) : undefined
 }
 
-/** Completes a draft: its state, and what follows from what it has. */
-export const completeAttachment = (draft: Draft, readings: Readings): NodeAttachment => {
+const complete = (draft: Draft, readings: Readings, names: ReadonlyMap<number, string>): NodeAttachment => {
   const { veth, cached, container, leases } = draft
-  const { links, shaping } = readings
-  const master = veth && links.find(({ index }) => index === veth.master)
+  const { shaping } = readings
   const ifb = veth && shaping?.redirects.get(veth.index)
   return {
     ...draft,
@@ -119,9 +117,15 @@ export const completeAttachment = (draft: Draft, readings: Readings): NodeAttach
       ...(container?.addresses ?? []).map(bare),
       ...(cached ? resultAddresses(cached) : []),
     ]).sort((a, b) => Number(a.includes(':')) - Number(b.includes(':'))),
-    bridge: master?.name,
+    bridge: veth && names.get(veth.master),
     ports: portsOf(draft),
     ingressBits: veth && shaping?.rates.get(veth.index),
     egressBits: ifb === undefined ? undefined : shaping?.rates.get(ifb),
   }
+}
+
+/** Completes drafts: the state of each, and what follows from what it has. */
+export const completeAttachments = (drafts: readonly Draft[], readings: Readings): NodeAttachment[] => {
+  const names = new Map(readings.links.map(({ index, name }) => [index, name]))
+  return drafts.map(draft => complete(draft, readings, names))
 }

@@ -47,7 +47,7 @@ const idOf = ({ network, containerID, ifName }: NodeAttachment['portOwner'] & ob
 
 /** An ifb that nothing is sent to does nothing: it may go. */
 const ifbRepair = ({ name, index }: HostLink, shaping: Readings['shaping']): Finding['repair'] =>
-  shaping && ![...shaping.redirects.values()].includes(index) ? { do: 'delete-ifb', name, index } : undefined
+  shaping && !shaping.used.has(index) ? { do: 'delete-ifb', name, index } : undefined
 
 const ifbsOfNobody = (ifbs: readonly HostLink[], { shaping }: Readings): Finding[] =>
   ifbs.map(ifb => {

@@ -119,10 +119,14 @@ const withoutInterface = (attachment: NodeAttachment, { insides, host }: Reading
   ]
 }
 
-const onAttachment = (attachment: NodeAttachment, readings: Readings): Finding[] => {
-  const { host, links, networks } = readings
+const onAttachment = (
+  attachment: NodeAttachment,
+  bridges: ReadonlyMap<string, HostLink>,
+  readings: Readings,
+): Finding[] => {
+  const { host, networks } = readings
   const network = networks.find(({ name }) => name === attachment.network)
-  const bridge = links.find(({ name, kind }) => kind === 'bridge' && name === network?.bridge)
+  const bridge = bridges.get(network?.bridge ?? '')
   if (!isSettled(attachment, host.now) || !network?.bridge) return []
   const now = host.now
   return [
@@ -134,9 +138,10 @@ const onAttachment = (attachment: NodeAttachment, readings: Readings): Finding[]
   ]
 }
 
-const strangersOn = (strangers: readonly HostLink[], { links }: Readings): Finding[] =>
-  strangers.map(veth => {
-    const bridge = links.find(({ index }) => index === veth.master)?.name
+const strangersOn = (strangers: readonly HostLink[], { links }: Readings): Finding[] => {
+  const names = new Map(links.map(({ index, name }) => [index, name]))
+  return strangers.map(veth => {
+    const bridge = names.get(veth.master)
     return findingOnNobody({
       severity: 'warn',
       what: 'veth-of-nobody',
@@ -145,13 +150,19 @@ const strangersOn = (strangers: readonly HostLink[], { links }: Readings): Findi
       remedy: `look at what is behind it; "ip link del ${veth.name}" if nobody needs it`,
     })
   })
+}
 
 /** Compares interfaces with attachments; `strangers` are ports whose owner nothing tells. */
 export const findLinkFaults = (
   attachments: readonly NodeAttachment[],
   strangers: readonly HostLink[],
   readings: Readings,
-): Finding[] => [
-  ...attachments.flatMap(attachment => onAttachment(attachment, readings)),
-  ...strangersOn(strangers, readings),
-]
+): Finding[] => {
+  const bridges = new Map(
+    readings.links.filter(({ kind }) => kind === 'bridge').map(link => [link.name, link]),
+  )
+  return [
+    ...attachments.flatMap(attachment => onAttachment(attachment, bridges, readings)),
+    ...strangersOn(strangers, readings),
+  ]
+}

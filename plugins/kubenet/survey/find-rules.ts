@@ -151,9 +151,10 @@ const ofNobody = (elements: readonly RulesetElement[]): Finding[] =>
   )
 
 /** Checks of MACs whose veth is gone. */
-const deadChecks = ({ ruleset, links }: Readings): Finding[] =>
-  (ruleset?.spoofChecks ?? [])
-    .filter(({ hostName }) => hostName && !links.some(({ name }) => name === hostName))
+const deadChecks = ({ ruleset, links }: Readings): Finding[] => {
+  const names = new Set(links.map(({ name }) => name))
+  return (ruleset?.spoofChecks ?? [])
+    .filter(({ hostName }) => hostName && !names.has(hostName))
     .map(({ ref, hostName }) =>
       findingOnNobody({
         severity: 'warn',
@@ -163,6 +164,7 @@ const deadChecks = ({ ruleset, links }: Readings): Finding[] =>
         remedy: '"kubenet gc" of its network removes it',
       }),
     )
+}
 
 /** Compares rules with attachments; `elements` are those whose comments name nobody. */
 export const findRuleFaults = (

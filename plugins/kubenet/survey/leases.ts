@@ -48,7 +48,8 @@ const readNetwork = ({ dataDir, network }: Place, tell: (what: string) => void):
     tell(`lease ${at + 1} of ${names.size} of network "${network}"`)
     if (!parseAddr(address)) continue
     const owner = store.read(address)
-    const base = { network, dataDir, address, madeAt: store.madeAt(address) }
+    const { madeAt, identity } = store.stamp(address) ?? { madeAt: 0, identity: undefined }
+    const base = { network, dataDir, address, madeAt }
     if (owner === undefined) {
       // What can't be opened is still there to be seen.
       if (base.madeAt !== 0) unreadable++
@@ -56,7 +57,7 @@ const readNetwork = ({ dataDir, network }: Place, tell: (what: string) => void):
       found.push({ ...base, containerID: undefined, ifName: undefined, record: undefined })
     } else {
       const record = records.read(keyOf(owner))
-      const isOfThis = record?.leases[address] === store.identity(address)
+      const isOfThis = record?.leases[address] === identity
       found.push({ ...base, ...owner, record: isOfThis ? record : undefined })
     }
   }

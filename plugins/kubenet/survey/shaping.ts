@@ -9,6 +9,8 @@ export type Shaping = {
   readonly rates: ReadonlyMap<number, number>
   /** The ifb that gets what an interface receives, both by ifindex; 0 for one that is gone. */
   readonly redirects: ReadonlyMap<number, number>
+  /** Those ifbs. */
+  readonly used: ReadonlySet<number>
 }
 
 const bitsPerByte = 8
@@ -16,9 +18,11 @@ const bitsPerByte = 8
 /** Reads the qdiscs and redirects of all interfaces. */
 export const readShaping = (nl: NetlinkSocket): Shaping => {
   const rates = new Map<number, number>()
-  for (const { index, parent, kind, options } of qdiscList(nl)) {
+  const qdiscs = qdiscList(nl)
+  for (const { index, parent, kind, options } of qdiscs) {
     const tbf = kind === 'tbf' && parent === TC_H_ROOT && options ? readTbf(options) : undefined
     if (tbf) rates.set(index, tbf.rateBytes * bitsPerByte)
   }
-  return { rates, redirects: new Map(redirectList(nl).map(({ from, to }) => [from, to])) }
+  const redirects = new Map(redirectList(nl, qdiscs).map(({ from, to }) => [from, to]))
+  return { rates, redirects, used: new Set(redirects.values()) }
 }

@@ -3,7 +3,7 @@
  * namespaces, veths and bridges, rules in nftables and iptables, host ports, rates; and what of it does not fit.
  * Nothing is changed by it.
  */
-import { completeAttachment, type NodeAttachment } from './attachments'
+import { completeAttachments, type NodeAttachment } from './attachments'
 import { findBridgeFaults } from './find-bridges'
 import { findLeaseFaults } from './find-leases'
 import { findLeftovers } from './find-leftovers'
@@ -26,11 +26,14 @@ export type Survey = {
   readonly ms: number
 }
 
+/** Made once: what it would cost to make it for every pair is more than all else here. */
+const byNumbers = new Intl.Collator('en', { numeric: true })
+
 const compareAddresses = (a: NodeAttachment, b: NodeAttachment): number => {
   const [first = '', second = ''] = [a.addresses[0], b.addresses[0]]
   return (
     a.network.localeCompare(b.network) ||
-    first.localeCompare(second, 'en', { numeric: true }) ||
+    byNumbers.compare(first, second) ||
     a.containerID.localeCompare(b.containerID)
   )
 }
@@ -41,7 +44,7 @@ const bySeverity = (a: Finding, b: Finding): number =>
 /** Makes a survey of what was read. */
 export const surveyOf = (readings: Readings, ms = 0): Survey => {
   const { drafts, strangers, elements, ifbs } = join(readings)
-  const attachments = drafts.map(draft => completeAttachment(draft, readings)).sort(compareAddresses)
+  const attachments = completeAttachments(drafts, readings).sort(compareAddresses)
   const findings = [
     ...findBridgeFaults(attachments, readings),
     ...findLinkFaults(attachments, strangers, readings),

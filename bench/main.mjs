@@ -4,6 +4,7 @@ import { dirname, join, resolve } from 'node:path'
 import { bridge, masquerade } from './cases/bridge.mjs'
 import { burst } from './cases/burst.mjs'
 import { chain, kubenet } from './cases/chain.mjs'
+import { commandLine } from './cases/commands.mjs'
 import { counts } from './cases/counts.mjs'
 import { growth } from './cases/growth.mjs'
 import { hostLocal } from './cases/host-local.mjs'
@@ -29,6 +30,7 @@ const cases = [
   hostPorts,
   burst,
   growth,
+  commandLine,
   memory,
   size,
   counts,

@@ -66,6 +66,8 @@ export const readOptions = argv => {
     pods: number(filled, 'pods', 10),
     seconds: number(filled, 'seconds', 1),
     burst: quick ? 8 : 100,
+    /** How many pods what looks at the whole node is measured with. */
+    crowd: quick ? number(filled, 'pods', 10) : Math.max(1000, number(filled, 'pods', 10)),
     leases: quick ? leases.quick : leases.whole,
     /** A part of the cases must not replace the results of all. */
     whole: !quick && values.case === undefined,

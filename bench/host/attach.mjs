@@ -8,6 +8,9 @@ const results = new Map()
 
 const keyOf = (pod, call) => `${pod} ${call.list}`
 
+/** What a pod's ADD on a network answered; undefined if there was none, or DEL since. */
+export const resultOf = (pod, list) => results.get(keyOf(pod, { list }))
+
 const programOf = (call, { pod, bins, prefix = [], trace = false }) => {
   const prevResult = results.get(keyOf(pod, call))
   return {

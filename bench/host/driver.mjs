@@ -7,6 +7,7 @@ import { attach, attachMany } from './attach.mjs'
 import { evict } from './evict.mjs'
 import { writeLeases } from './leases.mjs'
 import { livingMemory } from './memory.mjs'
+import { remember, writeNetwork } from './runtime.mjs'
 import { run } from './spawn.mjs'
 
 /** Peak of what all processes of this host but this one have in memory, shared pages counted once. */
@@ -30,6 +31,8 @@ const requests = {
     return { ms, peakKiB: memory.peakKiB() }
   },
   leases: ({ count, from }) => writeLeases(count, from),
+  network: request => writeNetwork(request),
+  remember: request => remember(request),
   evict: ({ path }) => evict(path),
   read: ({ path }) => ({ text: readFileSync(path, 'utf8') }),
 }

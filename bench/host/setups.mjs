@@ -3,7 +3,7 @@
  * are the same to the letter, but for kubenet, which is the peer's whole list in one program.
  */
 
-const network = 'pods'
+export const network = 'pods'
 const subnet = '10.88.0.0/16'
 const cniVersion = '1.0.0'
 

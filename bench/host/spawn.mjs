@@ -2,7 +2,7 @@
  * Starts programs as cheaply as the C library can, posix_spawn(3), and waits for them without an event loop. Node's own
  * spawnSync forks a process of this size first, a millisecond that would be added to every time measured.
  */
-import { closeSync, readSync, writeSync } from 'node:fs'
+import { closeSync, openSync, readSync, writeSync } from 'node:fs'
 import koffi from 'koffi'
 
 const libc = koffi.load('libc.so.6')
@@ -60,13 +60,17 @@ const readAll = fd => {
   return Buffer.concat(chunks).toString('utf8')
 }
 
+/** Standard output: a pipe, or a file, of which nobody reads. */
+const outputTo = path =>
+  path === undefined ? pipe() : { reader: openSync('/dev/null', 'r'), writer: openSync(path, 'w') }
+
 /**
- * Starts a program and answers the running process. What it writes has to fit the pipes, 64 KiB each. `begun` is the
- * moment just before the call, in nanoseconds of process.hrtime.
+ * Starts a program and answers the running process. What it writes has to fit the pipes, 64 KiB each; what may be more
+ * goes to the file `into`. `begun` is the moment just before the call, in nanoseconds of process.hrtime.
  */
-export const start = ({ argv, env = {}, stdin = '' }) => {
+export const start = ({ argv, env = {}, stdin = '', into }) => {
   const input = filledPipe(stdin)
-  const output = pipe()
+  const output = outputTo(into)
   const errors = pipe()
   const actions = Buffer.alloc(opaque)
   actionsInit(actions)

@@ -32,6 +32,7 @@ const withId = (rows, test) => rows.filter(({ id }) => test(id))
 
 const isStart = id => id === 'start' || id === 'cold'
 const isRoom = id => id.startsWith('memory') || id === 'size'
+const isCommand = id => id.startsWith('commands')
 const isStore = id => id.startsWith('host-local')
 
 /** What stands between the markers of each name. */
@@ -49,7 +50,8 @@ export const sectionsOf = ({ machine, options, rows, curves, counts, skipped }) 
     ['host-local', rowsTable(withId(rows, isStore))],
     ['start', rowsTable(withId(rows, isStart))],
     ['room', rowsTable(withId(rows, isRoom))],
-    ['curves', curvesTable(curves)],
+    ['curves', curvesTable(withId(curves, id => !isCommand(id)))],
+    ['commands', curvesTable(withId(curves, isCommand))],
     ['counts', counts.length > 0 ? table(countCells(counts)) : 'not counted'],
   ])
 

@@ -13,6 +13,11 @@ const colors = new Map([
   ['plugins, iptables', '#2563eb'],
   ['plugins, nftables', '#0d9488'],
   ['kubenet', '#ea580c'],
+  ['inspect', '#2563eb'],
+  ['inspect --json', '#93c5fd'],
+  ['doctor', '#0d9488'],
+  ['gc', '#ea580c'],
+  ['gc --yes', '#dc2626'],
 ])
 
 const colorOf = name => colors.get(name) ?? '#6b7280'

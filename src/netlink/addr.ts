@@ -3,7 +3,7 @@ import { type Cidr, formatCidr, lastAddr } from '../ip/cidr'
 import { NetlinkError, unlessRefused } from './error'
 import type { Link } from './link'
 import { type NetlinkSocket, NLM_F_CREATE, NLM_F_EXCL } from './socket'
-import { messageBody, putU32, readAttributes, readNumber } from './wire/attributes'
+import { messageBody, putU32, readAttributes, readIndexAt, readNumber } from './wire/attributes'
 
 /** <linux/rtnetlink.h> */
 const RTM_NEWADDR = 20
@@ -68,7 +68,7 @@ export const addrList = (nl: NetlinkSocket, of: AddrFilter = {}): LinkAddr[] => 
     const addr = bytes && addrFromBytes(bytes)
     if (!addr) continue
     found.push({
-      index: data.readUInt32LE(4),
+      index: readIndexAt(data, 4),
       cidr: { addr, prefix: data[1] ?? 0 },
       flags: readNumber(attributes.get(IFA_FLAGS)) ?? data[2] ?? 0,
       scope: data[3] ?? 0,
@@ -77,11 +77,16 @@ export const addrList = (nl: NetlinkSocket, of: AddrFilter = {}): LinkAddr[] => 
   return found
 }
 
-/** The addresses of a veth's other end, wherever that is; undefined if it can't be asked (Linux before 4.20). */
-export const peerAddrs = (nl: NetlinkSocket, veth: Link): Cidr[] | undefined =>
-  unlessRefused(['EINVAL', 'EOPNOTSUPP', 'EPERM', 'ENODEV'], () =>
-    addrList(nl, { index: veth.peer, netnsId: veth.peerNetnsId }).map(({ cidr }) => cidr),
-  )
+/**
+ * The addresses of a veth's other end, wherever that is; undefined if it can't be asked: before Linux 4.20, or as its
+ * namespace is about to go (NETNSA_NSID_NOT_ASSIGNED).
+ */
+export const peerAddrs = (nl: NetlinkSocket, { peer, peerNetnsId }: Link): Cidr[] | undefined =>
+  peerNetnsId !== undefined && peerNetnsId < 0
+    ? undefined
+    : unlessRefused(['EINVAL', 'EOPNOTSUPP', 'EPERM', 'ENODEV'], () =>
+        addrList(nl, { index: peer, netnsId: peerNetnsId }).map(({ cidr }) => cidr),
+      )
 
 /**
  * Puts an address on an interface; one that is there already is no failure. IPv6 addresses skip duplicate address

@@ -10,7 +10,15 @@ import {
 import { type Cidr, formatCidr } from '../ip/cidr'
 import { unlessRefused } from './error'
 import { type NetlinkSocket, NLM_F_CREATE, NLM_F_EXCL } from './socket'
-import { type Attribute, messageBody, putU32, readAttributes, readNumber } from './wire/attributes'
+import {
+  type Attribute,
+  messageBody,
+  putU32,
+  readAttributes,
+  readIndex,
+  readIndexAt,
+  readNumber,
+} from './wire/attributes'
 
 /** <linux/rtnetlink.h> */
 const RTM_NEWROUTE = 24
@@ -125,13 +133,13 @@ type NextHop = { readonly index: number; readonly gateway: Buffer | undefined }
 const nextHops = (attributes: Map<number, Buffer>): NextHop[] => {
   const several = attributes.get(RTA_MULTIPATH)
   if (!several) {
-    return [{ index: readNumber(attributes.get(RTA_OIF)) ?? 0, gateway: attributes.get(RTA_GATEWAY) }]
+    return [{ index: readIndex(attributes.get(RTA_OIF)), gateway: attributes.get(RTA_GATEWAY) }]
   }
   const hops: NextHop[] = []
   for (let at = 0; at + SIZEOF_RTNEXTHOP <= several.length; ) {
     const length = Math.max(SIZEOF_RTNEXTHOP, several.readUInt16LE(at))
     const inner = readAttributes(several.subarray(at + SIZEOF_RTNEXTHOP, at + length))
-    hops.push({ index: several.readInt32LE(at + 4), gateway: inner.get(RTA_GATEWAY) })
+    hops.push({ index: readIndexAt(several, at + 4), gateway: inner.get(RTA_GATEWAY) })
     at += (length + 3) & ~3
   }
   return hops
@@ -185,5 +193,6 @@ export const routeGet = (nl: NetlinkSocket, addr: Addr): number | undefined => {
     }),
   )
   const reply = replies?.find(({ type }) => type === RTM_NEWROUTE)
-  return reply && readNumber(readAttributes(reply.data.subarray(SIZEOF_RTMSG)).get(RTA_OIF))
+  const device = reply && readAttributes(reply.data.subarray(SIZEOF_RTMSG)).get(RTA_OIF)
+  return device && readIndex(device)
 }

@@ -56,6 +56,17 @@ export const readNumber = (value: Buffer | undefined): number | undefined => {
   return value?.length === 1 ? value[0] : undefined
 }
 
+const largestIndex = 0x7fffffff
+
+/**
+ * An interface's number in a message's header. The kernel's are positive and of type int, so that one with another bit
+ * set is no interface's; it could not be asked for again, being too large for one field or negative in another.
+ */
+export const readIndexAt = (body: Buffer, offset: number): number => body.readUInt32LE(offset) & largestIndex
+
+/** The same in an attribute; 0 if it is missing. */
+export const readIndex = (value: Buffer | undefined): number => (readNumber(value) ?? 0) & largestIndex
+
 /** An unsigned 32-bit number in network byte order; undefined if it is missing or has another size. */
 export const readU32be = (value: Buffer | undefined): number | undefined =>
   value?.length === 4 ? value.readUInt32BE(0) : undefined

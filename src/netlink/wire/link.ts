@@ -1,5 +1,5 @@
 import { formatMac } from '../../ip/mac'
-import { readAttributes, readNumber, readText } from './attributes'
+import { readAttributes, readIndex, readIndexAt, readNumber, readText } from './attributes'
 
 /** <linux/rtnetlink.h> */
 export const RTM_NEWLINK = 16
@@ -103,14 +103,14 @@ export const readLink = (body: Buffer): Link => {
   const isPort = readText(info.get(IFLA_INFO_SLAVE_KIND)) === 'bridge'
   const port = isPort ? nested(info.get(IFLA_INFO_SLAVE_DATA)) : undefined
   return {
-    index: body.readInt32LE(4),
+    index: readIndexAt(body, 4),
     name: readText(attributes.get(IFLA_IFNAME)),
     kind,
     flags: body.readUInt32LE(8),
     mtu: number(IFLA_MTU),
     mac: mac ? formatMac(mac) : '',
-    master: number(IFLA_MASTER),
-    peer: number(IFLA_LINK),
+    master: readIndex(attributes.get(IFLA_MASTER)),
+    peer: readIndex(attributes.get(IFLA_LINK)),
     peerNetnsId: attributes.get(IFLA_LINK_NETNSID)?.readInt32LE(0),
     operState: number(IFLA_OPERSTATE),
     promiscuity: number(IFLA_PROMISCUITY),
@@ -123,4 +123,4 @@ export const readLink = (body: Buffer): Link => {
 }
 
 /** The ifindex and state of an RTM_NEWLINK message, without reading the rest. */
-export const readIfIndex = (body: Buffer): number => (body.length >= 8 ? body.readInt32LE(4) : 0)
+export const readIfIndex = (body: Buffer): number => (body.length >= 8 ? readIndexAt(body, 4) : 0)

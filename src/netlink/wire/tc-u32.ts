@@ -1,4 +1,11 @@
-import { type Attribute, putU32, readAttributeList, readAttributes, readText } from './attributes'
+import {
+  type Attribute,
+  putU32,
+  readAttributeList,
+  readAttributes,
+  readIndexAt,
+  readText,
+} from './attributes'
 
 /** <linux/pkt_cls.h> */
 const TCA_U32_CLASSID = 1
@@ -83,5 +90,5 @@ export const readRedirect = (options: Buffer): number | undefined => {
   if (readText(action.get(TCA_ACT_KIND)) !== 'mirred' || !details) return undefined
   const parms = readAttributes(details).get(TCA_MIRRED_PARMS)
   if (!parms || parms.length < SIZEOF_TC_MIRRED) return undefined
-  return parms.readInt32LE(20) === TCA_EGRESS_REDIR ? parms.readUInt32LE(24) : undefined
+  return parms.readInt32LE(20) === TCA_EGRESS_REDIR ? readIndexAt(parms, 24) : undefined
 }

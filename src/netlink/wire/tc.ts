@@ -1,4 +1,4 @@
-import { type Attribute, messageBody, readAttributes, readText } from './attributes'
+import { type Attribute, messageBody, readAttributes, readIndexAt, readText } from './attributes'
 
 /** <linux/rtnetlink.h> */
 export const RTM_NEWQDISC = 36
@@ -80,7 +80,7 @@ export type TcObject = {
 export const readTc = (body: Buffer): TcObject => {
   const attributes = readAttributes(body.subarray(SIZEOF_TCMSG))
   return {
-    index: body.readInt32LE(4),
+    index: readIndexAt(body, 4),
     handle: body.readUInt32LE(8),
     parent: body.readUInt32LE(12),
     kind: readText(attributes.get(TCA_KIND)),

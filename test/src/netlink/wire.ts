@@ -92,6 +92,18 @@ t.test('readLink() understands a bridge port as the kernel describes it', async 
   })
 })
 
+t.test('readLink() takes no number for an interface’s that a message could not ask for', async t => {
+  const { index, master, peer } = readLink(
+    hex(
+      ...['00 00 0100', '05000080', '43100100', '00000000'], // index 0x80000005
+      '0800 0a00 04000080', // IFLA_MASTER 0x80000004
+      '0800 0500 ffffffff', // IFLA_LINK -1
+    ),
+  )
+  t.same([index, master, peer], [5, 4, 0x7fffffff])
+  t.same(ifInfoMsg({ index: peer }).subarray(4, 8), hex('ffffff7f'))
+})
+
 t.test('extendedAck() finds the kernel’s sentence with and without the request in front of it', async t => {
   const header = '28000000 1000 0500 01000000 00000000' // nlmsghdr of a request of 40 bytes
   const sentence = '1000 0100 4e6f20737563682064657600' // NLMSGERR_ATTR_MSG "No such dev"

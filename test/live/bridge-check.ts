@@ -1,6 +1,6 @@
 import t from 'tap'
 import { bridgeConf, hostVethOf, hostWithPods, layer2Conf } from '../fixtures/bridge'
-import { flavours, type Json } from '../fixtures/cni'
+import { anyFlavour, flavours, type Json } from '../fixtures/cni'
 
 const conf = bridgeConf('dual', {
   isDefaultGateway: true,
@@ -106,17 +106,25 @@ for (const flavour of flavours) {
     const result = await a.add(conf)
     const check = () => a.call('CHECK', { ...conf, prevResult: result })
     t.same(await check().then(({ code, stdout }) => [code, stdout]), [0, ''])
-    for (const { what, harm, mend, says } of damagesOf(hostVethOf(result), result)) {
-      await host.sh(harm)
+    // The other flavour's code is the same here: one each of the container, the bridge and the rules shows that it answers.
+    const damages = damagesOf(hostVethOf(result), result).filter(
+      (_, i) => anyFlavour.includes(flavour) || i % 6 === 0,
+    )
+    let mendLast = ':'
+    for (const { what, harm, mend, says } of damages) {
+      // What was not mended would be what the next CHECK speaks of.
+      await host.sh(`${mendLast}\n${harm}`)
       const { code, json } = await check()
       t.equal(code, 1, what)
       t.match(json?.msg, says, what)
-      await host.sh(mend)
-      const mended = await check()
-      t.same([mended.code, mended.stdout], [0, ''], `mended: ${what}`)
+      mendLast = mend
     }
+    await host.sh(mendLast)
+    t.same(await check().then(({ code, stdout }) => [code, stdout]), [0, ''], 'mended')
   })
+}
 
+for (const flavour of anyFlavour) {
   t.test(`[${flavour}] CHECK fails when a whole end is gone`, async t => {
     const { host, pod } = await hostWithPods(t, flavour)
     const harms: [string, RegExp][] = [

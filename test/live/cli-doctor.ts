@@ -1,6 +1,6 @@
 /** `kubenet doctor`: silent on a healthy node, and a name and a remedy for each of many planted faults. */
 import t from 'tap'
-import { flavours, type Json } from '../fixtures/cni'
+import { anyFlavour, flavours, type Json } from '../fixtures/cni'
 import {
   asNobody,
   capabilities,
@@ -49,10 +49,13 @@ for (const flavour of flavours) {
       t.match((await kubenet(['doctor'])).stdout, /\nthe node is healthy\n$/)
     })
 
+    const isFirst = anyFlavour.includes(flavour)
+    let mendLast = ':'
     // The other flavour's code is the same here; one of each severity shows that it answers.
-    for (const { name, plant, mend, expected } of flavour === 'standalone' ? faults : faults.slice(1, 4)) {
+    for (const { name, plant, mend, expected } of isFirst ? faults : faults.slice(2, 4)) {
       await t.test(name, async t => {
-        await host.sh(plant)
+        await host.sh(`${mendLast}\n${plant}`)
+        mendLast = mend
         const { code, lines } = await doctor()
         const named = lines.filter(
           ({ status, check, says }) =>
@@ -61,11 +64,13 @@ for (const flavour of flavours) {
         t.equal(named.length > 0, true, `named: ${JSON.stringify(faulty(lines))}`)
         t.match(named[0]?.remedy ?? '', expected.remedy)
         t.equal(code, lines.some(({ status }) => status === 'fail') ? 1 : 0)
-        await host.sh(mend)
       })
     }
 
-    await t.test('mended, the node is healthy again', async t => t.same(faulty((await doctor()).lines), []))
+    await t.test('mended, the node is healthy again', async t => {
+      await host.sh(mendLast)
+      t.same(faulty((await doctor()).lines), [])
+    })
 
     await t.test('--fix heals the living and removes what is proven to be gone, nothing else', async t => {
       const before = await host.snapshot()
@@ -109,6 +114,7 @@ for (const flavour of flavours) {
       )
     })
 
+    if (!isFirst) return
     await t.test('whoever is not root is told what could not be looked at, and --fix is refused', async t => {
       const seen = await kubenet(['doctor', '--json'], {}, asNobody)
       t.equal(seen.code, 4)

@@ -18,7 +18,7 @@ import { gzipSync } from 'node:zlib'
 import { build } from 'esbuild'
 import { writeBill } from './scripts/bill-of-materials.mjs'
 import { deafen } from './scripts/compilers/deafen.mjs'
-import { bundleOptions, makeProgram, quickjs } from './scripts/compilers/quickjs.mjs'
+import { bundleOptions, engineParts, makeProgram } from './scripts/compilers/quickjs.mjs'
 
 const require = createRequire(import.meta.url)
 const root = import.meta.dirname
@@ -282,7 +282,7 @@ const out = join(root, options.out)
 if (!options.flavour || options.flavour === 'node') await buildNode(out)
 if (!options.flavour || options.flavour === 'standalone') await buildStandalone(out)
 await buildSchemas(out)
-writeBill(root, out, [...bundled], options.flavour === 'node' ? [] : [quickjs])
+writeBill(root, out, [...bundled], options.flavour === 'node' ? [] : engineParts(options.arch))
 // What is for another kind of machine does not run on this one; the pages are the same for all.
 const runsHere = options.arch === process.arch && options.libc === hostLibc
 if (runsHere) writePages(out)

@@ -41,22 +41,19 @@ const textOf = (root, path) => {
   return file ? readFileSync(join(root, path, file), 'utf8').trim() : 'The package comes without the text.'
 }
 
-/** What is no package of npm: a source package of Debian's, { name, version, license, sha256, text }. */
-const sourceComponentOf = ({ name, version, license, sha256 }) => {
-  const purl = `pkg:deb/debian/${name}@${version}?arch=source`
-  return {
-    type: 'library',
-    'bom-ref': purl,
-    name,
-    version,
-    hashes: [{ alg: 'SHA-256', content: sha256 }],
-    licenses: licenceOf(license),
-    purl,
-  }
-}
+/** What is no package of npm: { name, version, license, sha256, purl, text }. */
+const otherComponentOf = ({ name, version, license, sha256, purl }) => ({
+  type: 'library',
+  'bom-ref': purl,
+  name,
+  version,
+  hashes: [{ alg: 'SHA-256', content: sha256 }],
+  licenses: licenceOf(license),
+  purl,
+})
 
-/** Writes both files into the folder `out`. `files` are those that went into the programs, and `sources` beside them. */
-export const writeBill = (root, out, files, sources) => {
+/** Writes both files into the folder `out`. `files` are those that went into the programs, and `others` what else did. */
+export const writeBill = (root, out, files, others) => {
   const { name, version, license } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
   const lock = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8')).packages
   const packages = [...new Set(files.map(packageOf))]
@@ -80,11 +77,11 @@ export const writeBill = (root, out, files, sources) => {
         purl: purlOf(name, version),
       },
     },
-    components: [...packages.map(componentOf), ...sources.map(sourceComponentOf)],
+    components: [...packages.map(componentOf), ...others.map(otherComponentOf)],
   }
   writeFileSync(join(out, 'sbom.cdx.json'), `${JSON.stringify(bill, null, 2)}\n`)
-  const rows = [...packages, ...sources].map(one => `| ${one.name} | ${one.version} | ${one.license} |`)
-  const texts = [...packages, ...sources].map(
+  const rows = [...packages, ...others].map(one => `| ${one.name} | ${one.version} | ${one.license} |`)
+  const texts = [...packages, ...others].map(
     one => `## ${one.name} ${one.version}\n\n${one.text?.() ?? textOf(root, one.path)}\n`,
   )
   const list = [

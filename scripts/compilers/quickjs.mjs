@@ -14,9 +14,9 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
+import { linkedLibraries } from './linked-libraries.mjs'
 
-/** What the software bill says of it. */
-export const quickjs = {
+const quickjs = {
   name: 'quickjs',
   version: '2025.04.26',
   license: 'MIT',
@@ -116,6 +116,12 @@ export const bundleOptions = arch => ({
   plugins: [onlyThese],
   define: { 'process.arch': JSON.stringify(arch) },
 })
+
+/** What the software bill of a program for `arch` says of the engine, and of what it is linked with. */
+export const engineParts = arch => [
+  { ...quickjs, purl: `pkg:deb/debian/${quickjs.name}@${quickjs.version}?arch=source` },
+  ...linkedLibraries(compilers[arch]),
+]
 
 const compilers = { x64: 'x86_64-linux-gnu-gcc', arm64: 'aarch64-linux-gnu-gcc' }
 

@@ -6,6 +6,7 @@ import { type Mac, macFromHash } from '../../src/ip/mac'
 import { unlessRefused } from '../../src/netlink/error'
 import {
   bridgeAdd,
+  freeLinkList,
   IF_OPER_UP,
   IFF_PROMISC,
   IFF_UP,
@@ -20,7 +21,7 @@ import { routeList } from '../../src/netlink/route'
 import type { NetlinkSocket } from '../../src/netlink/socket'
 import { closeNetns, openOwnNetns } from '../../src/netns/netns'
 import type { BridgeConf } from './config'
-import { defaultRouteMtu, leastMtu, minMtu } from './mtu'
+import { defaultRouteMtu, isInner, leastMtu, minMtu } from './mtu'
 import { warnIfUnfiltered, withVlans } from './vlan'
 
 /** The IFLA_GROUP of a bridge that goes with its last container: what others made has another, and stays. */
@@ -43,13 +44,21 @@ const hostMtu = (nl: NetlinkSocket, links: readonly Link[], conf: BridgeConf): n
   return Math.max(leastMtu, mtu - conf.mtuOverhead)
 }
 
+/** These interfaces, their ports, and so on; but for those of this network's bridge, which are its containers. */
+const withPorts = (nl: NetlinkSocket, links: readonly Link[], bridge: string): Link[] =>
+  links.flatMap(link =>
+    link.name === bridge || isInner(link)
+      ? [link]
+      : [link, ...withPorts(nl, linkList(nl, link.index), bridge)],
+  )
+
 /**
- * The MTU to give, and the bridge as it is if it exists. Only where the configuration leaves the MTU open are all
+ * The MTU to give, and the bridge as it is if it exists. Only where the configuration leaves the MTU open are other
  * interfaces read.
  */
 const survey = (nl: NetlinkSocket, conf: BridgeConf): { mtu: number; bridge: Link | undefined } => {
   if (conf.mtu !== undefined) return { mtu: conf.mtu, bridge: linkByName(nl, conf.bridge) }
-  const links = linkList(nl)
+  const links = withPorts(nl, freeLinkList(nl), conf.bridge)
   return {
     mtu: hostMtu(nl, links, conf),
     bridge: links.find(({ name }) => name === conf.bridge),

@@ -7,12 +7,15 @@ export const leastMtu = 576
 /** The kernel's MTU for Ethernet: <linux/if_ether.h>, ETH_DATA_LEN. */
 export const kernelMtu = 1500
 
+/** Is it a container's, or the loopback device? */
+export const isInner = ({ kind, flags }: Link): boolean =>
+  kind === 'veth' || kind === 'ifb' || (flags & IFF_LOOPBACK) !== 0
+
 const isUplink = (link: Link, bridge: string): boolean =>
+  !isInner(link) &&
   (link.flags & IFF_UP) !== 0 &&
-  (link.flags & (IFF_LOOPBACK | IFF_POINTOPOINT)) === 0 &&
-  link.name !== bridge &&
-  link.kind !== 'veth' &&
-  link.kind !== 'ifb'
+  (link.flags & IFF_POINTOPOINT) === 0 &&
+  link.name !== bridge
 
 /**
  * The least MTU of the host's interfaces, so that a packet of a pod that leaves by any of them needs no cutting: of

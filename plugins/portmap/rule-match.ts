@@ -4,7 +4,7 @@ import type { NftAttribute } from '../../src/netfilter/nft/wire/attributes'
 import type { Expression, ReadExpression } from '../../src/netfilter/nft/wire/expression'
 import type { NftFamily } from '../../src/netfilter/nft/wire/nfnetlink'
 import type { ReadRule } from '../../src/netfilter/nft/wire/rule'
-import { readAttributes, readText } from '../../src/netlink/wire/attributes'
+import { type Attributes, readAttributes, readText } from '../../src/netlink/wire/attributes'
 
 const hasValue = (found: Buffer | undefined, value: NftAttribute[1]): boolean => {
   if (value === undefined) return true
@@ -16,7 +16,7 @@ const hasValue = (found: Buffer | undefined, value: NftAttribute[1]): boolean =>
 }
 
 /** Are all attributes there? The kernel lists some besides, which it fills in itself. */
-const hasAll = (found: ReadonlyMap<number, Buffer>, wanted: readonly NftAttribute[]): boolean =>
+const hasAll = (found: Attributes, wanted: readonly NftAttribute[]): boolean =>
   wanted.every(([type, value]) => hasValue(found.get(type), value))
 
 /** <linux/netfilter/nf_tables.h>: to these flags of "nat" the kernel adds what the registers imply. */

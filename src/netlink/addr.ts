@@ -62,7 +62,7 @@ export const addrList = (nl: NetlinkSocket, of: AddrFilter = {}): LinkAddr[] => 
   const found: LinkAddr[] = []
   for (const { type, data } of replies) {
     if (type !== RTM_NEWADDR || (index !== undefined && data.readUInt32LE(4) !== index)) continue
-    const attributes = readAttributes(data.subarray(SIZEOF_IFADDRMSG))
+    const attributes = readAttributes(data, SIZEOF_IFADDRMSG)
     // IFA_LOCAL is the interface's own address, where IFA_ADDRESS is the peer's on a point-to-point link.
     const bytes = attributes.get(IFA_LOCAL) ?? attributes.get(IFA_ADDRESS)
     const addr = bytes && addrFromBytes(bytes)

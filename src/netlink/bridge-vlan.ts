@@ -148,7 +148,7 @@ export const bridgeVlanList = (nl: NetlinkSocket, link: { index: number }): Port
   return replies
     .filter(({ type, data }) => type === w.RTM_NEWLINK && w.readIfIndex(data) === link.index)
     .flatMap(({ data }) => {
-      const spec = readAttributes(data.subarray(SIZEOF_IFINFOMSG)).get(IFLA_AF_SPEC)
+      const spec = readAttributes(data, SIZEOF_IFINFOMSG).get(IFLA_AF_SPEC)
       return spec ? readPortVlans(spec) : []
     })
 }

@@ -62,27 +62,27 @@ const readTuple = (data: Buffer): ConntrackTuple => {
   const parts = readAttributes(data)
   const ip = parts.get(CTA_TUPLE_IP)
   const proto = parts.get(CTA_TUPLE_PROTO)
-  const addresses = ip ? readAttributes(ip) : new Map<number, Buffer>()
-  const ports = proto ? readAttributes(proto) : new Map<number, Buffer>()
+  const addresses = ip && readAttributes(ip)
+  const ports = proto && readAttributes(proto)
   const addr = (v4: number, v6: number): Addr | undefined => {
-    const bytes = addresses.get(v4) ?? addresses.get(v6)
+    const bytes = addresses?.get(v4) ?? addresses?.get(v6)
     return bytes && addrFromBytes(bytes)
   }
   const port = (type: number): number => {
-    const bytes = ports.get(type)
+    const bytes = ports?.get(type)
     return bytes?.length === 2 ? bytes.readUInt16BE(0) : 0
   }
   return {
     src: addr(CTA_IP_V4_SRC, CTA_IP_V6_SRC),
     dst: addr(CTA_IP_V4_DST, CTA_IP_V6_DST),
-    protocol: ports.get(CTA_PROTO_NUM)?.[0] ?? 0,
+    protocol: ports?.get(CTA_PROTO_NUM)?.[0] ?? 0,
     srcPort: port(CTA_PROTO_SRC_PORT),
     dstPort: port(CTA_PROTO_DST_PORT),
   }
 }
 
 const readEntry = (family: Family, body: Buffer): ConntrackEntry | undefined => {
-  const attributes = readAttributes(body.subarray(SIZEOF_NFGENMSG))
+  const attributes = readAttributes(body, SIZEOF_NFGENMSG)
   const original = attributes.get(CTA_TUPLE_ORIG)
   const reply = attributes.get(CTA_TUPLE_REPLY)
   if (!original || !reply) return undefined

@@ -33,19 +33,32 @@ export const linkByName = (nl: NetlinkSocket, name: string): w.Link | undefined 
 export const linkByIndex = (nl: NetlinkSocket, index: number): w.Link | undefined =>
   getLink(nl, `interface ${index}`, index, [])
 
+const dumpLinks = (nl: NetlinkSocket, only: Attribute[]): w.Link[] =>
+  nl
+    .dump('list the interfaces', {
+      type: w.RTM_GETLINK,
+      body: messageBody(w.ifInfoMsg({}), [...only, filter]),
+    })
+    .map(({ data }) => w.readLink(data))
+
 /** All interfaces, or only the ports of a bridge. Equivalent to: `ip link show [master $master]`. */
-export const linkList = (nl: NetlinkSocket, master?: number): w.Link[] => {
-  const only: Attribute[] = master === undefined ? [] : [[w.IFLA_MASTER, putU32(master)]]
-  return (
-    nl
-      .dump('list the interfaces', {
-        type: w.RTM_GETLINK,
-        body: messageBody(w.ifInfoMsg({}), [...only, filter]),
-      })
-      .map(({ data }) => w.readLink(data))
-      // A kernel without strict checking sends them all.
-      .filter(link => master === undefined || link.master === master)
-  )
+export const linkList = (nl: NetlinkSocket, master?: number): w.Link[] =>
+  master === undefined
+    ? dumpLinks(nl, [])
+    : // A kernel without strict checking sends them all.
+      dumpLinks(nl, [[w.IFLA_MASTER, putU32(master)]]).filter(link => link.master === master)
+
+/** For IFLA_MASTER, since Linux 5.16: of those without one (net/core/rtnetlink.c, link_master_filtered). */
+const noMaster: Attribute = [w.IFLA_MASTER, putU32(0xffffffff)]
+
+/**
+ * The interfaces that are ports of nothing. Equivalent to: `ip link show nomaster`, without the ports' descriptions
+ * being made and read, which are most of what there is beside many containers.
+ */
+export const freeLinkList = (nl: NetlinkSocket): w.Link[] => {
+  const links = dumpLinks(nl, [noMaster])
+  // An older kernel looks for a master of that number and finds none, where at least "lo" is free.
+  return (links.length > 0 ? links : dumpLinks(nl, [])).filter(({ master }) => master === 0)
 }
 
 const addLink = (nl: NetlinkSocket, op: string, header: w.IfInfo, attributes: Attribute[]): void => {

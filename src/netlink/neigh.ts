@@ -65,7 +65,7 @@ export const neighGet = (nl: NetlinkSocket, link: Place, addr: Addr): Mac | unde
   )
   const reply = replies?.find(({ type }) => type === RTM_NEWNEIGH)
   if (!reply || !(reply.data.readUInt16LE(8) & NUD_REACHABLE)) return undefined
-  const mac = readAttributes(reply.data.subarray(SIZEOF_NDMSG)).get(NDA_LLADDR)
+  const mac = readAttributes(reply.data, SIZEOF_NDMSG).get(NDA_LLADDR)
   return mac && formatMac(mac)
 }
 

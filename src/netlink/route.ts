@@ -12,6 +12,7 @@ import { unlessRefused } from './error'
 import { type NetlinkSocket, NLM_F_CREATE, NLM_F_EXCL } from './socket'
 import {
   type Attribute,
+  type Attributes,
   messageBody,
   putU32,
   readAttributes,
@@ -130,7 +131,7 @@ const SIZEOF_RTNEXTHOP = 8
 type NextHop = { readonly index: number; readonly gateway: Buffer | undefined }
 
 /** The ways of a route that has several; of one that has a single one, that. */
-const nextHops = (attributes: Map<number, Buffer>): NextHop[] => {
+const nextHops = (attributes: Attributes): NextHop[] => {
   const several = attributes.get(RTA_MULTIPATH)
   if (!several) {
     return [{ index: readIndex(attributes.get(RTA_OIF)), gateway: attributes.get(RTA_GATEWAY) }]
@@ -161,7 +162,7 @@ export const routeList = (nl: NetlinkSocket, family: Family, protocol?: number):
     if (type !== RTM_NEWROUTE || data[7] !== RTN_UNICAST) continue
     // A kernel without strict checking sends those of all protocols.
     if (protocol !== undefined && data[5] !== protocol) continue
-    const attributes = readAttributes(data.subarray(SIZEOF_RTMSG))
+    const attributes = readAttributes(data, SIZEOF_RTMSG)
     const dst = attributes.get(RTA_DST)
     for (const { index, gateway } of nextHops(attributes)) {
       routes.push({
@@ -193,6 +194,6 @@ export const routeGet = (nl: NetlinkSocket, addr: Addr): number | undefined => {
     }),
   )
   const reply = replies?.find(({ type }) => type === RTM_NEWROUTE)
-  const device = reply && readAttributes(reply.data.subarray(SIZEOF_RTMSG)).get(RTA_OIF)
+  const device = reply && readAttributes(reply.data, SIZEOF_RTMSG).get(RTA_OIF)
   return device && readIndex(device)
 }

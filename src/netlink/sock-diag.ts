@@ -65,7 +65,7 @@ const request = (family: Family, protocol: TransportProtocol): Buffer => {
 const readSocket = (family: Family, protocol: TransportProtocol, body: Buffer): ListeningSocket[] => {
   if (body.length < SIZEOF_INET_DIAG_MSG) return []
   const addr = addrFromBytes(body.subarray(8, 8 + (family === 4 ? 4 : 16)))
-  const v6Only = readAttributes(body.subarray(SIZEOF_INET_DIAG_MSG)).get(INET_DIAG_SKV6ONLY)
+  const v6Only = readAttributes(body, SIZEOF_INET_DIAG_MSG).get(INET_DIAG_SKV6ONLY)
   if (!addr) return []
   return [
     {

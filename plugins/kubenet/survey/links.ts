@@ -38,7 +38,7 @@ const counter = (stats: Buffer | undefined, offset: number): number =>
   stats && stats.length >= leastStatsBytes ? Number(stats.readBigUInt64LE(offset)) : 0
 
 const readHostLink = (body: Buffer): HostLink => {
-  const attributes = readAttributes(body.subarray(SIZEOF_IFINFOMSG))
+  const attributes = readAttributes(body, SIZEOF_IFINFOMSG)
   const stats = attributes.get(IFLA_STATS64)
   const nsid = attributes.get(IFLA_LINK_NETNSID)
   return {

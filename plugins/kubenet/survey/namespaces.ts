@@ -114,7 +114,7 @@ const nsidOf = (nl: NetlinkSocket, fd: number): number | undefined => {
     }),
   )
   const reply = replies?.find(({ type }) => type === RTM_NEWNSID)
-  const nsid = reply && readAttributes(reply.data.subarray(SIZEOF_RTGENMSG)).get(NETNSA_NSID)
+  const nsid = reply && readAttributes(reply.data, SIZEOF_RTGENMSG).get(NETNSA_NSID)
   return nsid?.length === 4 && nsid.readInt32LE(0) >= 0 ? nsid.readInt32LE(0) : undefined
 }
 

@@ -1,5 +1,5 @@
 import { formatMac } from '../../ip/mac'
-import { readAttributes, readIndex, readIndexAt, readNumber, readText } from './attributes'
+import { type Attributes, readAttributes, readIndex, readIndexAt, readNumber, readText } from './attributes'
 
 /** <linux/rtnetlink.h> */
 export const RTM_NEWLINK = 16
@@ -90,18 +90,18 @@ export const ifInfoMsg = ({ family = 0, index = 0, flags = 0, change = 0 }: IfIn
   return header
 }
 
-const nested = (data: Buffer | undefined): Map<number, Buffer> => (data ? readAttributes(data) : new Map())
+const nested = (data: Buffer | undefined): Attributes | undefined => data && readAttributes(data)
 
 /** The interface that an RTM_NEWLINK message describes. */
 export const readLink = (body: Buffer): Link => {
-  const attributes = readAttributes(body.subarray(SIZEOF_IFINFOMSG))
+  const attributes = readAttributes(body, SIZEOF_IFINFOMSG)
   const number = (type: number) => readNumber(attributes.get(type)) ?? 0
   const mac = attributes.get(IFLA_ADDRESS)
   const info = nested(attributes.get(IFLA_LINKINFO))
-  const kind = readText(info.get(IFLA_INFO_KIND))
-  const data = kind === 'bridge' ? nested(info.get(IFLA_INFO_DATA)) : undefined
-  const isPort = readText(info.get(IFLA_INFO_SLAVE_KIND)) === 'bridge'
-  const port = isPort ? nested(info.get(IFLA_INFO_SLAVE_DATA)) : undefined
+  const kind = readText(info?.get(IFLA_INFO_KIND))
+  const data = kind === 'bridge' ? nested(info?.get(IFLA_INFO_DATA)) : undefined
+  const isPort = readText(info?.get(IFLA_INFO_SLAVE_KIND)) === 'bridge'
+  const port = isPort ? nested(info?.get(IFLA_INFO_SLAVE_DATA)) : undefined
   return {
     index: readIndexAt(body, 4),
     name: readText(attributes.get(IFLA_IFNAME)),

@@ -78,7 +78,7 @@ export type TcObject = {
 
 /** Reads an RTM_NEWQDISC or RTM_NEWTFILTER message. */
 export const readTc = (body: Buffer): TcObject => {
-  const attributes = readAttributes(body.subarray(SIZEOF_TCMSG))
+  const attributes = readAttributes(body, SIZEOF_TCMSG)
   return {
     index: readIndexAt(body, 4),
     handle: body.readUInt32LE(8),

@@ -85,9 +85,9 @@ const readPolicy = (value: Buffer | undefined): 'accept' | 'drop' | undefined =>
 export const readChain = (body: Buffer): ReadChain => {
   const attributes = readNftAttributes(body)
   const hookNest = attributes.get(NFTA_CHAIN_HOOK)
-  const hook = hookNest ? readAttributes(hookNest) : new Map<number, Buffer>()
-  const hooknum = readU32be(hook.get(NFTA_HOOK_HOOKNUM))
-  const priority = readU32be(hook.get(NFTA_HOOK_PRIORITY))
+  const hook = hookNest && readAttributes(hookNest)
+  const hooknum = readU32be(hook?.get(NFTA_HOOK_HOOKNUM))
+  const priority = readU32be(hook?.get(NFTA_HOOK_PRIORITY))
   const type = attributes.get(NFTA_CHAIN_TYPE)
   const userdata = readUserdata(attributes.get(NFTA_CHAIN_USERDATA))
   return {

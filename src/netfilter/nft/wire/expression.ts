@@ -1,4 +1,9 @@
-import { readAttributeList, readAttributes, readText } from '../../../netlink/wire/attributes'
+import {
+  type Attributes,
+  readAttributeList,
+  readAttributes,
+  readText,
+} from '../../../netlink/wire/attributes'
 import type { NftAttribute } from './attributes'
 
 /** <linux/netfilter/nf_tables.h>, enum nft_list_attributes, nft_expr_attributes, nft_data_attributes */
@@ -18,7 +23,7 @@ export const readName = (value: Buffer | undefined): string => {
 export type Expression = { readonly name: string; readonly attributes: readonly NftAttribute[] }
 
 /** One step of a rule as the kernel lists it: its NFTA_<NAME>_* attributes by type. */
-export type ReadExpression = { readonly name: string; readonly attributes: ReadonlyMap<number, Buffer> }
+export type ReadExpression = { readonly name: string; readonly attributes: Attributes }
 
 // NFTA_RULE_EXPRESSIONS (nest)
 //   NFTA_LIST_ELEM (nest), one for each expression

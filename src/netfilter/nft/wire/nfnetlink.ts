@@ -1,5 +1,5 @@
 import { NLM_F_ACK, type Request } from '../../../netlink/socket'
-import { readAttributes } from '../../../netlink/wire/attributes'
+import { type Attributes, readAttributes } from '../../../netlink/wire/attributes'
 import { type NftAttribute, nftBody } from './attributes'
 
 /** <linux/netfilter.h>: the numbers of the families that nft calls inet, ip, bridge and ip6. */
@@ -72,9 +72,9 @@ export const nftRequest = (
 })
 
 /** The attributes of a message of nf_tables. Throws on a length that can't be. */
-export const readNftAttributes = (body: Buffer): Map<number, Buffer> => {
+export const readNftAttributes = (body: Buffer): Attributes => {
   if (body.length < SIZEOF_NFGENMSG) throw new Error(`Invalid message length (${body.length})`)
-  return readAttributes(body.subarray(SIZEOF_NFGENMSG))
+  return readAttributes(body, SIZEOF_NFGENMSG)
 }
 
 /** Is `type` the netlink type of this nf_tables message? */

@@ -41,6 +41,12 @@ for (const flavour of anyFlavour) {
         script: 'ip tuntap add tun0 mode tun; ip link set tun0 mtu 1000 up',
         expected: 9000,
       },
+      {
+        what: 'a port of another bridge counts, whatever that bridge says',
+        script:
+          'ip tuntap add tap0 mode tap; ip link set tap0 mtu 1200 master up0 up; ip link set up0 mtu 9000',
+        expected: 1200,
+      },
       { what: 'never under 576', script: 'ip link set up1 mtu 500 up', expected: 576 },
     ]
     for (const [i, { what, script, expected }] of cases.entries()) {

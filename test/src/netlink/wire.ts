@@ -45,9 +45,15 @@ t.test('readAttributes() reads what messageBody() wrote, and refuses a length th
   t.equal(readText(attributes.get(3)), 'lo')
   t.equal(readNumber(attributes.get(4)), 1500)
   t.equal(readNumber(attributes.get(9)), undefined)
-  t.throws(() => readAttributes(hex('2000 0300 6c6f')))
-  t.throws(() => readAttributes(hex('0300 0300')))
-  t.throws(() => readAttributes(hex('08')))
+  const refused = (bytes: string, message: string) => t.throws(() => readAttributes(hex(bytes)), { message })
+  refused('2000 0300 6c6f', 'an attribute of 32 bytes where there are 6')
+  refused('0300 0300', 'an attribute of 3 bytes where there are 4')
+  refused('08', 'an attribute of 8 bytes where there are 1')
+})
+
+t.test('readAttributes() takes the flags off the type, and of two with one type the last', async t => {
+  const attributes = readAttributes(hex('0500 1280 01 000000', '0500 12c0 02 000000'))
+  t.same(attributes.get(18), hex('02'))
 })
 
 t.test('ifInfoMsg() is struct ifinfomsg', async t => {

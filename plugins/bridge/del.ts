@@ -31,18 +31,21 @@ const openInContainer = ({ netns }: Call): NetlinkSocket | undefined => {
 }
 
 /**
- * Deletes the container's interface from inside and answers the addresses it had. An interface of that name which is
- * no veth is nothing this plugin ever made, and stays.
+ * Deletes the container's interface from inside and answers the addresses it had, which `meanwhile` is told before the
+ * kernel begins. An interface of that name which is no veth is nothing this plugin ever made, and stays.
  */
-const deleteInContainer = (call: Call): Cidr[] => {
+const deleteInContainer = (call: Call, meanwhile: (addresses: readonly Cidr[]) => void): Cidr[] => {
   const nl = openInContainer(call)
   if (!nl) return []
   try {
     const link = linkByName(nl, call.env.ifName)
     if (link?.kind !== 'veth') return []
-    const addresses = addrList(nl, { index: link.index }).map(({ cidr }) => cidr)
+    const addresses = addrList(nl, { index: link.index })
+      .map(({ cidr }) => cidr)
+      .filter(({ addr }) => !isLinkLocal(addr))
+    meanwhile(addresses)
     linkDel(nl, link)
-    return addresses.filter(({ addr }) => !isLinkLocal(addr))
+    return addresses
   } finally {
     nl.close()
   }
@@ -75,13 +78,43 @@ const hasSibling = ({ network, containerID, ifName }: AttachmentID): boolean =>
     }),
   )
 
-const removeRules = async (call: Call, conf: BridgeConf, addresses: readonly Cidr[]): Promise<void> => {
-  if (!conf.masquerade) return
-  const id = idOf(call, conf)
-  const known = addresses.length > 0 ? addresses : knownAddresses(call)
-  const { removeMasquerade } = await import('./masquerade-removal.js')
-  // Without an address all rules of the container would go, a second interface's among them.
-  await removeMasquerade(id, known.length === 0 && hasSibling(id) ? undefined : known)
+/**
+ * Removing the rules of an attachment, begun as soon as its addresses are known: the kernel takes 10 to 30 ms to delete
+ * a link, and iptables-restore runs meanwhile.
+ */
+class RuleRemoval {
+  readonly #remove: (addresses: readonly Cidr[]) => Promise<void>
+  #failure: Promise<unknown> | undefined
+
+  private constructor(remove: (addresses: readonly Cidr[]) => Promise<void>) {
+    this.#remove = remove
+  }
+
+  static async of(call: Call, conf: BridgeConf): Promise<RuleRemoval> {
+    if (!conf.masquerade) return new RuleRemoval(async () => {})
+    const { removeMasquerade } = await import('./masquerade-removal.js')
+    const id = idOf(call, conf)
+    return new RuleRemoval(async addresses => {
+      const known = addresses.length > 0 ? addresses : knownAddresses(call)
+      // Without an address all rules of the container would go, a second interface's among them.
+      await removeMasquerade(id, known.length === 0 && hasSibling(id) ? undefined : known)
+    })
+  }
+
+  begin(addresses: readonly Cidr[]): void {
+    // A failure is kept for the step that ends the removal: by then nobody would be listening.
+    this.#failure ??= this.#remove(addresses).then(
+      () => undefined,
+      (error: unknown) => error,
+    )
+  }
+
+  /** Begins it with no address known, if it has not begun. Throws what it failed with. */
+  async end(): Promise<void> {
+    this.begin([])
+    const failure = await this.#failure
+    if (failure !== undefined) throw failure
+  }
 }
 
 const removeGuards = async (call: Call, conf: BridgeConf): Promise<void> => {
@@ -96,10 +129,11 @@ const removeMacCheck = async (call: Call, conf: BridgeConf): Promise<void> => {
 
 export const del = async (call: Call): Promise<void> => {
   const conf = readBridgeConf(call)
+  const rules = await RuleRemoval.of(call, conf)
   let addresses: Cidr[] = []
   await runAll([
     () => {
-      addresses = deleteInContainer(call)
+      addresses = deleteInContainer(call, found => rules.begin(found))
       endStep('link')
     },
     () => {
@@ -110,7 +144,7 @@ export const del = async (call: Call): Promise<void> => {
       endStep('ipam')
     },
     async () => {
-      await removeRules(call, conf, addresses)
+      await rules.end()
       endStep('masquerade')
     },
     () => removeGuards(call, conf),

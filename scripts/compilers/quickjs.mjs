@@ -3,6 +3,7 @@
  * Debian's source package, fetched once by apt's own downloader and built by the C compiler of the machine.
  */
 import { execFileSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
 import {
   existsSync,
   mkdirSync,
@@ -137,9 +138,12 @@ const flags = [
 const hardening = ['-D_FORTIFY_SOURCE=2', '-fPIE', '-Wno-array-bounds', '-Wno-format-truncation']
 const define = `-DCONFIG_VERSION="${quickjs.version}"`
 
-/** The engine as a library for one architecture, built once. */
+/** The engine as a library for one architecture, built once for each version, set of flags and compiler. */
 const libraryFor = arch => {
-  const file = join(folder, `engine-${arch}.o`)
+  const compiler = run(compilers[arch], ['--version'])
+  const inputs = JSON.stringify([quickjs.sha256, flags, hardening, compiler])
+  const digest = createHash('sha256').update(inputs).digest('hex').slice(0, 12)
+  const file = join(folder, `engine-${arch}-${digest}.o`)
   if (existsSync(file)) return file
   const from = sourceFolder()
   const scratch = mkdtempSync(join(folder, '.build-'))
@@ -175,7 +179,8 @@ export const makeProgram = ({ modules, entry, arch, out }) => {
     const names = readdirSync(modules).filter(name => name !== entry)
     const code = run(compile, [entry, ...names.sort()], { cwd: modules, maxBuffer: 1 << 28 })
     writeFileSync(join(scratch, 'modules.c'), code)
-    const files = [join(ours, 'program.c'), join(scratch, 'modules.c'), library]
+    const sources = ['program.c', 'child.c', 'text.c'].map(name => join(ours, name))
+    const files = [...sources, join(scratch, 'modules.c'), library]
     const link = ['-static-pie', '-lm', '-s', '-Wl,--gc-sections,-z,relro,-z,now,--build-id=none']
     run(compilers[arch], [...flags, ...hardening, '-Wall', include, ...files, ...link, '-o', out])
   } finally {

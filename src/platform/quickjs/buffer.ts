@@ -24,9 +24,10 @@ Object.assign(Buffer, {
 
 Object.assign(Buffer.prototype, {
   toString(this: Buffer, encoding?: string, start = 0, end = this.length) {
-    return isUtf8(encoding)
-      ? decode(this, start, Math.min(end, this.length))
-      : Reflect.apply(toText, this, [encoding, start, end])
+    if (!isUtf8(encoding)) return Reflect.apply(toText, this, [encoding, start, end])
+    const first = Math.max(start, 0)
+    const last = Math.min(end, this.length)
+    return first < last ? decode(this, first, last) : ''
   },
 })
 

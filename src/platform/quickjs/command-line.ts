@@ -5,7 +5,7 @@
 
 import { writeSync } from './fs'
 import { process } from './globals'
-import { argv, environment, exec } from './kernel'
+import { argv, environment, exec, SystemError } from './kernel'
 import { platform } from './platform'
 
 /** The program beside the plugins that has the command line. */
@@ -15,10 +15,10 @@ const companion = 'kubenet-cli'
 export const commandMain = async (): Promise<never> => {
   const { programPath } = platform
   const path = `${programPath.slice(0, programPath.lastIndexOf('/'))}/${companion}`
-  exec(path, argv, environment)
+  const { message } = new SystemError(exec(path, argv, environment), 'execve', path)
   writeSync(
     2,
-    `kubenet: the command line is a program of its own, ${path}, and can't be started\n` +
+    `kubenet: the command line is a program of its own, which can't be started: ${message}\n` +
       `  hint: it comes with the plugins; copy it beside them, or run "${companion} install" from where it was unpacked\n`,
   )
   return process.exit(1)

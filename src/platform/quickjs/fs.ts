@@ -168,27 +168,30 @@ export const rmdirSync = (path: string): void => {
   checked(syscall('unlinkat', AT_FDCWD, path, AT_REMOVEDIR), 'rmdir', path)
 }
 
-/** Makes a folder, with `recursive` also those above it: then the answer is the first it made, if it made any. */
+/**
+ * Makes a folder, with `recursive` also those above it: then the answer is the first it made, if it made any. In /proc,
+ * where no folder can be made, Node.js does not come to an end; here the kernel's answer is thrown.
+ */
 export const mkdirSync = (
   path: string,
   options: number | { recursive?: boolean; mode?: number } = {},
 ): string | undefined => {
   const { recursive = false, mode = 0o777 } = typeof options === 'number' ? { mode: options } : options
-  const answer = syscall('mkdirat', AT_FDCWD, path, mode)
+  let answer = syscall('mkdirat', AT_FDCWD, path, mode)
+  let first: string | undefined
   if (recursive && answer === -ENOENT) {
     const parent = path.replace(/\/+[^/]*\/*$/, '')
     if (parent !== '' && parent !== path) {
-      const first = mkdirSync(parent, options)
-      const made = mkdirSync(path, options)
-      return first ?? made
+      first = mkdirSync(parent, options)
+      answer = syscall('mkdirat', AT_FDCWD, path, mode)
     }
   }
   if (recursive && answer === -EEXIST) {
     const there = statOf(path)
-    if (typeof there !== 'number' && there.isDirectory()) return undefined
+    if (typeof there !== 'number' && there.isDirectory()) return first
   }
   checked(answer, 'mkdir', path)
-  return recursive ? path : undefined
+  return recursive ? (first ?? path) : undefined
 }
 
 const pathBytes = 4096
@@ -267,15 +270,14 @@ const visitEntries = (path: string, visit: (name: string, type: number) => void)
   }
 }
 
-/** Node.js answers names in the kernel's order too. */
+/** In the order of the names, as libuv has it. */
 export function readdirSync(path: string): string[]
 export function readdirSync(path: string, options: { withFileTypes: true }): Dirent[]
 export function readdirSync(path: string, options?: { withFileTypes: true }): string[] | Dirent[] {
-  const names: string[] = []
-  const entries: Dirent[] = []
-  visitEntries(path, (name, type) => {
-    if (options?.withFileTypes) entries.push(new Dirent(path, name, type))
-    else names.push(name)
-  })
-  return options?.withFileTypes ? entries : names
+  const types = new Map<string, number>()
+  visitEntries(path, (name, type) => types.set(name, type))
+  const names = [...types.keys()].sort()
+  return options?.withFileTypes
+    ? names.map(name => new Dirent(path, name, types.get(name) ?? DT_UNKNOWN))
+    : names
 }

@@ -1,4 +1,5 @@
 /** What code for Node.js finds without importing it: the build puts these names in wherever they are used. */
+import './json'
 import { Buffer } from './buffer'
 import { abort, argv, environment, startedMs, syscall } from './kernel'
 import { monotonicMs, onSignal, type Signal } from './loop'
@@ -9,7 +10,8 @@ export { Buffer }
 export const performance = { now: (): number => monotonicMs() - startedMs }
 
 const environmentObject = (): Record<string, string | undefined> => {
-  const env: Record<string, string | undefined> = {}
+  // Without a prototype: a variable may be called "constructor".
+  const env: Record<string, string | undefined> = Object.create(null)
   for (const entry of environment) {
     const end = entry.indexOf('=')
     if (end > 0) env[entry.slice(0, end)] ??= entry.slice(end + 1)

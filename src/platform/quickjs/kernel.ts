@@ -49,6 +49,8 @@ declare const kernel: {
   syscall(number: number, ...args: SyscallArgument[]): number
   decode(bytes: Uint8Array, start: number, end: number): string
   encode(text: string): ArrayBuffer
+  /** Where a text that JSON.parse has taken is no JSON for all that; -1 if it is. */
+  leniency(text: string): number
   /** The errno's name and words. */
   error(errno: number): [name: string, words: string]
   /** posix_spawn(3): the child's pid, or a negative errno. */
@@ -67,9 +69,20 @@ declare const kernel: {
   turn: () => boolean
 }
 
-const { arguments: argv, environment, numbers, startedMs, decode, encode, spawn, exec, abort } = kernel
+const {
+  arguments: argv,
+  environment,
+  numbers,
+  startedMs,
+  decode,
+  encode,
+  leniency,
+  spawn,
+  exec,
+  abort,
+} = kernel
 
-export { abort, argv, decode, encode, environment, exec, spawn, startedMs }
+export { abort, argv, decode, encode, environment, exec, leniency, spawn, startedMs }
 
 /** A system call by its name: the kernel's answer, or a negative errno. */
 export const syscall = (name: SyscallName, ...args: SyscallArgument[]): number =>

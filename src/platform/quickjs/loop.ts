@@ -89,7 +89,10 @@ const openSignalFd = (): number | undefined => {
 const POLLIN = 1
 const pollfdBytes = 8
 
-/** Waits for the first of what there is to wait for, `ms` at most (undefined: as long as it takes), and serves it. */
+/**
+ * Waits for the first of what there is to wait for, `ms` at most (undefined: as long as it takes), and serves it. A wait
+ * that fails is begun again at the next turn.
+ */
 const poll = (ms: number | undefined): void => {
   const signals = openSignalFd()
   const fds = [...readers.keys(), ...(signals === undefined ? [] : [signals])]
@@ -118,24 +121,23 @@ const runImmediates = (): void => {
   for (const callback of due) callback()
 }
 
-const runTimers = (): void => {
-  const now = monotonicMs()
-  for (const timer of timers) {
-    if (timer.at > now) continue
+/** The timer that is due first, of those with the same time the oldest. */
+const firstTimer = (): Timer | undefined => {
+  let first: Timer | undefined
+  for (const timer of timers) if (!first || timer.at < first.at) first = timer
+  return first
+}
+
+// One timer a turn: what its callback has promised is done before the next one's.
+onTurn(() => {
+  if (immediates.length + timers.size + readers.size === 0) return false
+  const timer = firstTimer()
+  const untilTimer = timer && Math.max(0, timer.at - monotonicMs())
+  poll(immediates.length > 0 ? 0 : untilTimer)
+  if (timer && timers.has(timer) && timer.at <= monotonicMs()) {
     timers.delete(timer)
     timer.callback()
   }
-}
-
-onTurn(() => {
-  if (immediates.length > 0) {
-    poll(0)
-    runImmediates()
-    return true
-  }
-  if (timers.size === 0 && readers.size === 0) return false
-  const first = timers.size > 0 ? Math.min(...[...timers].map(timer => timer.at)) : undefined
-  poll(first === undefined ? undefined : Math.max(0, first - monotonicMs()))
-  runTimers()
+  runImmediates()
   return true
 })

@@ -1,4 +1,3 @@
-import './json'
 import { sha512 } from '@noble/hashes/sha2.js'
 import { bytesToHex } from '@noble/hashes/utils.js'
 import type { Libc, Platform, ProgramResult, RunOptions } from '../platform'
@@ -24,9 +23,14 @@ const SEEK_SET = 0
 const openInput = (text: string | undefined): number => {
   if (text === undefined) return openSync('/dev/null')
   const fd = checked(syscall('memfd_create', 'stdin', MFD_CLOEXEC), 'memfd_create')
-  writeFileSync(fd, text)
-  checked(syscall('lseek', fd, 0, SEEK_SET), 'lseek')
-  return fd
+  try {
+    writeFileSync(fd, text)
+    checked(syscall('lseek', fd, 0, SEEK_SET), 'lseek')
+    return fd
+  } catch (error) {
+    closeSync(fd)
+    throw error
+  }
 }
 
 /** Both ends of a new pipe: the one to read from, then the one to write to. */

@@ -2,19 +2,22 @@
  * A program that is QuickJS, the bytecode of the bundle, and what JavaScript can't do by itself: system calls.
  * It offers as little as possible, one global object named "kernel"; all that node:fs, timers and child processes
  * mean is made of it in TypeScript (kernel.ts says what each function takes and answers).
- * One thread, no JIT, no files read, no environment variable obeyed: what starts is what was built.
+ * One thread, no JIT, no files read, no environment variable obeyed (but glibc's own GLIBC_TUNABLES): what starts is
+ * what was built.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "child.h"
 #include "quickjs.h"
+#include "text.h"
 
 /* The modules' bytecode, as compile.c wrote it, the first one the program's entry. */
 extern const struct {
@@ -23,8 +26,7 @@ extern const struct {
   size_t size;
 } modules[];
 
-/* Deeply nested JSON must end in an error of the parser, not of the process: well below the 8 MB of a main thread. */
-enum { stack_bytes = 4 << 20, most_arguments = 6 };
+enum { most_arguments = 6 };
 
 static const struct {
   const char *name;
@@ -66,7 +68,7 @@ static JSValue js_syscall(JSContext *ctx, JSValueConst this_value, int argc, JSV
       arguments[i] = whole;
     } else if (JS_IsString(value)) {
       size_t length;
-      texts[i] = JS_ToCStringLen(ctx, &length, value);
+      texts[i] = utf8_of(ctx, value, &length);
       if (!texts[i]) goto done;
       if (strlen(texts[i]) != length) {
         answer = JS_NewInt32(ctx, -EINVAL); /* the kernel would take the part before the NUL for the whole */
@@ -91,16 +93,17 @@ done:
 static JSValue js_decode(JSContext *ctx, JSValueConst this_value, int argc, JSValueConst *argv) {
   size_t length;
   int64_t start, end;
+  if (JS_ToInt64(ctx, &start, argv[1]) || JS_ToInt64(ctx, &end, argv[2])) return JS_EXCEPTION;
   uint8_t *bytes = bytes_of(ctx, argv[0], &length);
-  if (!bytes || JS_ToInt64(ctx, &start, argv[1]) || JS_ToInt64(ctx, &end, argv[2])) return JS_EXCEPTION;
+  if (!bytes) return JS_EXCEPTION;
   if (start < 0 || end < start || (uint64_t)end > length) return JS_ThrowRangeError(ctx, "decode: out of range");
-  return JS_NewStringLen(ctx, (const char *)bytes + start, end - start);
+  return new_text(ctx, bytes + start, end - start);
 }
 
 /* encode(text): its UTF-8, as an ArrayBuffer. */
 static JSValue js_encode(JSContext *ctx, JSValueConst this_value, int argc, JSValueConst *argv) {
   size_t length;
-  const char *text = JS_ToCStringLen(ctx, &length, argv[0]);
+  const char *text = utf8_of(ctx, argv[0], &length);
   if (!text) return JS_EXCEPTION;
   JSValue buffer = JS_NewArrayBufferCopy(ctx, (const uint8_t *)text, length);
   JS_FreeCString(ctx, text);
@@ -118,85 +121,10 @@ static JSValue js_error(JSContext *ctx, JSValueConst this_value, int argc, JSVal
   return pair;
 }
 
-static void free_texts(JSContext *ctx, char **texts) {
-  for (char **text = texts; text && *text; text++) JS_FreeCString(ctx, *text);
-  free(texts);
-}
-
-/* An array of texts as a NULL-terminated array of C strings; NULL, with an exception pending, if it is none. */
-static char **texts_of(JSContext *ctx, JSValueConst array) {
-  uint32_t count;
-  JSValue length = JS_GetPropertyStr(ctx, array, "length");
-  if (JS_ToUint32(ctx, &count, length)) return NULL;
-  char **texts = calloc(count + 1UL, sizeof *texts);
-  for (uint32_t i = 0; texts && i < count; i++) {
-    JSValue value = JS_GetPropertyUint32(ctx, array, i);
-    texts[i] = (char *)JS_ToCString(ctx, value);
-    JS_FreeValue(ctx, value);
-    if (!texts[i]) {
-      free_texts(ctx, texts);
-      return NULL;
-    }
-  }
-  return texts;
-}
-
-/*
- * spawn(path, argv, environment, stdin, stdout, stderr): the child's pid, or a negative errno. In C because
- * posix_spawn(3) shares memory with the child until it has become the program, which nothing interpreted could bear.
- */
-static JSValue js_spawn(JSContext *ctx, JSValueConst this_value, int argc, JSValueConst *argv) {
-  JSValue answer = JS_EXCEPTION;
-  int32_t descriptors[3];
-  for (int i = 0; i < 3; i++)
-    if (JS_ToInt32(ctx, &descriptors[i], argv[3 + i])) return JS_EXCEPTION;
-  const char *path = JS_ToCString(ctx, argv[0]);
-  char **arguments = texts_of(ctx, argv[1]), **environment = texts_of(ctx, argv[2]);
-  if (path && arguments && environment) {
-    posix_spawn_file_actions_t actions;
-    posix_spawnattr_t attributes;
-    sigset_t none, defaults;
-    pid_t pid;
-    sigemptyset(&none);
-    sigemptyset(&defaults);
-    sigaddset(&defaults, SIGPIPE);
-    posix_spawnattr_init(&attributes);
-    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-    posix_spawnattr_setsigmask(&attributes, &none);
-    posix_spawnattr_setsigdefault(&attributes, &defaults);
-    posix_spawn_file_actions_init(&actions);
-    for (int i = 0; i < 3; i++) posix_spawn_file_actions_adddup2(&actions, descriptors[i], i);
-    int error = posix_spawn(&pid, path, &actions, &attributes, arguments, environment);
-    posix_spawn_file_actions_destroy(&actions);
-    posix_spawnattr_destroy(&attributes);
-    answer = JS_NewInt32(ctx, error ? -error : pid);
-  }
-  free_texts(ctx, environment);
-  free_texts(ctx, arguments);
-  JS_FreeCString(ctx, path);
-  return answer;
-}
-
-/* exec(path, argv, environment): becomes that program; a negative errno if that fails. */
-static JSValue js_exec(JSContext *ctx, JSValueConst this_value, int argc, JSValueConst *argv) {
-  JSValue answer = JS_EXCEPTION;
-  const char *path = JS_ToCString(ctx, argv[0]);
-  char **arguments = texts_of(ctx, argv[1]), **environment = texts_of(ctx, argv[2]);
-  if (path && arguments && environment) {
-    signal(SIGPIPE, SIG_DFL);
-    execve(path, arguments, environment);
-    answer = JS_NewInt32(ctx, -errno);
-    signal(SIGPIPE, SIG_IGN);
-  }
-  free_texts(ctx, environment);
-  free_texts(ctx, arguments);
-  JS_FreeCString(ctx, path);
-  return answer;
-}
-
 static JSValue array_of(JSContext *ctx, char **texts) {
   JSValue array = JS_NewArray(ctx);
-  for (uint32_t i = 0; texts[i]; i++) JS_SetPropertyUint32(ctx, array, i, JS_NewString(ctx, texts[i]));
+  for (uint32_t i = 0; texts[i]; i++)
+    JS_SetPropertyUint32(ctx, array, i, new_text(ctx, (const uint8_t *)texts[i], strlen(texts[i])));
   return array;
 }
 
@@ -208,7 +136,8 @@ static JSValue js_abort(JSContext *ctx, JSValueConst this_value, int argc, JSVal
 static JSValue new_kernel(JSContext *ctx, double started, char **arguments, char **environment) {
   static const JSCFunctionListEntry functions[] = {
     JS_CFUNC_DEF("abort", 0, js_abort),   JS_CFUNC_DEF("decode", 3, js_decode),   JS_CFUNC_DEF("encode", 1, js_encode),
-    JS_CFUNC_DEF("error", 1, js_error),   JS_CFUNC_DEF("exec", 3, js_exec),       JS_CFUNC_DEF("spawn", 6, js_spawn),     JS_CFUNC_DEF("syscall", 7, js_syscall),
+    JS_CFUNC_DEF("error", 1, js_error),   JS_CFUNC_DEF("exec", 3, js_exec),       JS_CFUNC_DEF("leniency", 1, js_leniency),
+    JS_CFUNC_DEF("spawn", 6, js_spawn),   JS_CFUNC_DEF("syscall", 7, js_syscall),
   };
   JSValue kernel = JS_NewObject(ctx);
   JS_SetPropertyFunctionList(ctx, kernel, functions, sizeof functions / sizeof *functions);
@@ -222,26 +151,55 @@ static JSValue new_kernel(JSContext *ctx, double started, char **arguments, char
   return kernel;
 }
 
-/* Whoever starts us with a standard stream closed must not find a lease or a netlink socket under its number. */
+/*
+ * Whoever starts us with a standard stream closed must not find a lease or a netlink socket under its number. What
+ * stands in answers as a closed one does, EBADF: an ADD whose answer reaches nobody takes back what it did.
+ */
 static void fill_standard_streams(void) {
   for (int fd = 0; fd < 3; fd++)
-    if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd ? O_WRONLY : O_RDONLY) < 0) abort();
+    if (fcntl(fd, F_GETFD) < 0 && open("/", O_PATH) < 0) abort();
 }
 
-/* What a promise was rejected with that nobody has taken up: the end of the program, if nobody does until then. */
-static JSValue unhandled;
+/*
+ * Deeply nested JSON must end in an error of the parser, not of the process. Half of what the main thread may use, for
+ * arguments and environment lie there too, and what C functions need is not counted.
+ */
+static size_t stack_bytes(void) {
+  enum { most = 4 << 20 };
+  struct rlimit limit;
+  if (getrlimit(RLIMIT_STACK, &limit) || limit.rlim_cur / 2 > most) return most;
+  return limit.rlim_cur / 2;
+}
+
+/* A promise that was rejected and that nobody has taken up, and what with: the end of the program, if nobody does. */
+static struct rejection {
+  struct rejection *next;
+  JSValue promise, reason;
+} *rejections;
 
 static void track_rejection(JSContext *ctx, JSValueConst promise, JSValueConst reason, JS_BOOL handled, void *opaque) {
-  JS_FreeValue(ctx, unhandled);
-  unhandled = handled ? JS_UNDEFINED : JS_DupValue(ctx, reason);
+  struct rejection **at = &rejections;
+  while (*at && (!handled || JS_VALUE_GET_PTR((*at)->promise) != JS_VALUE_GET_PTR(promise))) at = &(*at)->next;
+  if (handled) {
+    struct rejection *taken = *at;
+    if (!taken) return;
+    *at = taken->next;
+    JS_FreeValue(ctx, taken->promise);
+    JS_FreeValue(ctx, taken->reason);
+    free(taken);
+  } else {
+    struct rejection *added = malloc(sizeof *added);
+    if (!added) abort();
+    *added = (struct rejection){ NULL, JS_DupValue(ctx, promise), JS_DupValue(ctx, reason) };
+    *at = added;
+  }
 }
 
-static _Noreturn void die(JSContext *ctx, JSValue error) {
+static _Noreturn void die(JSContext *ctx, JSValueConst error) {
   const char *text = JS_ToCString(ctx, error);
-  if (text) {
-    (void)!write(2, text, strlen(text));
-    (void)!write(2, "\n", 1);
-  }
+  if (!text) text = "an error without words";
+  (void)!write(2, text, strlen(text));
+  (void)!write(2, "\n", 1);
   _exit(1);
 }
 
@@ -265,15 +223,15 @@ static double monotonic_ms(void) {
 int main(int argc, char **argv, char **environment) {
   double started = monotonic_ms();
   fill_standard_streams();
+  signal(SIGCHLD, SIG_DFL); /* ignored by our parent, it would be by us, and no child leave an exit code */
   signal(SIGPIPE, SIG_IGN); /* a runtime that went away is an error of write(2), which takes back what was done */
   JSRuntime *runtime = JS_NewRuntime();
   JSContext *ctx = runtime ? JS_NewContext(runtime) : NULL;
   if (!ctx) abort();
-  JS_SetMaxStackSize(runtime, stack_bytes);
+  JS_SetMaxStackSize(runtime, stack_bytes());
   JS_SetCanBlock(runtime, 1);
   JSValue global = JS_GetGlobalObject(ctx), kernel = new_kernel(ctx, started, argv, environment);
   JS_SetPropertyStr(ctx, global, "kernel", JS_DupValue(ctx, kernel));
-  unhandled = JS_UNDEFINED;
   JS_SetHostPromiseRejectionTracker(runtime, track_rejection, NULL);
   JS_SetModuleLoaderFunc(runtime, NULL, load_module, NULL);
   JSValue entry = JS_ReadObject(ctx, modules[0].code, modules[0].size, JS_READ_OBJ_BYTECODE);
@@ -290,7 +248,7 @@ int main(int argc, char **argv, char **environment) {
     JS_FreeValue(ctx, turn);
     if (JS_IsException(more)) die(ctx, JS_GetException(ctx));
     if (JS_ToBool(ctx, more)) continue;
-    if (!JS_IsUndefined(unhandled)) die(ctx, unhandled);
+    if (rejections) die(ctx, rejections->reason);
     _exit(0);
   }
 }

@@ -4,17 +4,21 @@ import { once } from 'node:events'
 import { mkdirSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { buildSync } from 'esbuild'
-import t from 'tap'
+import t, { type Test } from 'tap'
 
 const root = join(__dirname, '../../..')
 const source = join(__dirname, 'fixtures/node-api.ts')
+const endings = join(__dirname, 'fixtures/endings.ts')
 
 const linesOf = async (folder: string, name: string, argv: readonly [string, ...string[]]) => {
   const where = join(folder, name)
   mkdirSync(where)
   symlinkSync('text', join(where, 'link'))
   const [program, ...args] = argv
-  const child = spawn(program, args, { env: { WHERE: where }, stdio: ['ignore', 'pipe', 'inherit'] })
+  const child = spawn(program, args, {
+    env: { WHERE: where, constructor: 'set' },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
   let text = ''
   for await (const chunk of child.stdout.setEncoding('utf8')) {
     text += chunk
@@ -24,15 +28,17 @@ const linesOf = async (folder: string, name: string, argv: readonly [string, ...
   return { lines: text.trimEnd().split('\n'), status: child.exitCode }
 }
 
+const compile = (t: Test, from: string, program: string): void => {
+  const argv = ['scripts/compilers/compile-one.mjs', from, program]
+  const compiled = spawnSync(process.execPath, argv, { cwd: root, encoding: 'utf8' })
+  t.equal(compiled.status, 0, compiled.stderr)
+}
+
 t.test('the same program on Node.js and on QuickJS', async t => {
   const folder = t.testdir({})
   const [script, program] = [join(folder, 'script.cjs'), join(folder, 'program')]
   buildSync({ entryPoints: [source], outfile: script, bundle: true, platform: 'node', format: 'cjs' })
-  const compiled = spawnSync(process.execPath, ['scripts/compilers/compile-one.mjs', source, program], {
-    cwd: root,
-    encoding: 'utf8',
-  })
-  t.equal(compiled.status, 0, compiled.stderr)
+  compile(t, source, program)
   const onNode = await linesOf(folder, 'node', [process.execPath, script])
   const onQuickJs = await linesOf(folder, 'quickjs', [program])
   t.match(onNode, { status: 3 })
@@ -40,4 +46,28 @@ t.test('the same program on Node.js and on QuickJS', async t => {
   t.ok(onNode.lines.length > 40, `${onNode.lines.length} lines`)
   for (const [index, line] of onNode.lines.entries()) t.equal(onQuickJs.lines[index], line)
   t.equal(onQuickJs.lines.length, onNode.lines.length)
+})
+
+const ends: readonly { what: string; shell?: string; status: number; output: RegExp }[] = [
+  { what: 'a rejection that nobody takes up', status: 1, output: /^Error: first\n$/ },
+  { what: 'a rejection that is taken up later', status: 0, output: /^$/ },
+  { what: 'something else than an error', status: 1, output: /^a text\n$/ },
+  { what: 'recursion', status: 1, output: /^InternalError: stack overflow\n$/ },
+  { what: 'recursion', shell: 'ulimit -s 256', status: 1, output: /^InternalError: stack overflow\n$/ },
+  { what: 'deep JSON', shell: 'ulimit -s 256', status: 1, output: /stack overflow in line 1/ },
+  { what: 'a child', status: 0, output: /^7 in out\n$/ },
+  { what: 'a child', shell: "trap '' CHLD", status: 0, output: /^7 in out\n$/ },
+  { what: 'a NUL for a child', status: 1, output: /^RangeError: a NUL in a text for the kernel\n$/ },
+  { what: 'mkdir -p in /proc', status: 1, output: /^Error: ENOENT: .*, mkdir '\/proc\/x'\n$/ },
+]
+
+t.test('how a program of QuickJS ends', async t => {
+  const program = join(t.testdir({}), 'program')
+  compile(t, endings, program)
+  for (const { what, shell = ':', status, output } of ends) {
+    const script = `${shell}; exec "$0" 2>&1`
+    const ended = spawnSync('sh', ['-c', script, program], { env: { WHAT: what }, encoding: 'utf8' })
+    t.equal(ended.status, status, `${what}, ${shell}`)
+    t.match(ended.stdout, output, `${what}, ${shell}`)
+  }
 })

@@ -1,6 +1,7 @@
 import { platform } from '#platform'
+import { CniError, ErrorCode } from '../src/cni/error'
 import type { BuiltIns } from '../src/cni/plugin'
-import { pluginMain } from '../src/cni/skel'
+import { failMain, pluginMain } from '../src/cni/skel'
 
 /**
  * Every program of the project is this one, under another name. A plugin's modules are evaluated only when it is
@@ -25,7 +26,12 @@ const main = async (): Promise<void> => {
     await commandMain(builtIns)
   }
   const load = builtIns.get(name)
-  if (load) await pluginMain(await load(), builtIns)
+  if (!load) {
+    throw new CniError(ErrorCode.invalidNetworkConfig, `no plugin of kubenet-cni is called "${name}"`, {
+      details: `a program of kubenet-cni is what its file is called: ${[...builtIns.keys()].join(', ')}`,
+    })
+  }
+  await pluginMain(await load(), builtIns)
 }
 
-void main()
+main().catch(failMain)

@@ -1,7 +1,7 @@
 import { readSync } from 'node:fs'
 import { version as buildVersion } from '../build-info'
 import { watchForInterrupts } from '../host/interrupt'
-import { appendLog, endStep, type LogTarget, printSteps, takeSteps } from '../host/log'
+import { appendLog, endStep, type LogTarget, printSteps, takeSteps, warn } from '../host/log'
 import { closeNetns } from '../netns/netns'
 import { readCniEnv } from './args'
 import { maxConfBytes, type NetConf, parseJsonObject, parseNetConf } from './conf'
@@ -84,7 +84,6 @@ export const answerCall = async (
   let failure: CniError | undefined
   let stdout = ''
   try {
-    endStep('interrupts')
     const cniEnv = readCniEnv(env)
     const { command } = cniEnv
     if (command === 'VERSION') return { stdout: formatVersions(plugin), stderr: '', exitCode: 0 }
@@ -137,17 +136,35 @@ const print = (text: string): void => {
   }
 }
 
-/** Runs a plugin as this process: reads the call, prints the answer, exits. */
-export const pluginMain = async (plugin: Plugin, builtIns: BuiltIns): Promise<never> => {
-  endStep('start')
+/** What a signal ends until the configuration is there: so far there is nothing to take back, and read(2) waits. */
+const readCall = (): string => {
+  const text = readStdin()
   watchForInterrupts()
-  const { stdout, stderr, exitCode } = await answerCall(plugin, builtIns, process.env, readStdin, print)
-  if (stderr) writeAll(2, stderr)
+  return text
+}
+
+/** Prints an answer and ends the process with its exit code, with 1 if it can't be printed. */
+const finish = ({ stdout, stderr, exitCode }: Answer): never => {
+  if (stderr) warn(stderr.trimEnd())
   try {
     if (stdout) print(stdout)
   } catch (error) {
-    writeAll(2, `${CniError.from(error).message}: ${stdout}\n`)
+    warn(`${CniError.from(error).message}: ${stdout}`)
     process.exit(1)
   }
-  process.exit(exitCode)
+  return process.exit(exitCode)
+}
+
+/** Runs a plugin as this process: reads the call, prints the answer, exits. */
+export const pluginMain = async (plugin: Plugin, builtIns: BuiltIns): Promise<never> => {
+  endStep('start')
+  return finish(await answerCall(plugin, builtIns, process.env, readCall, print))
+}
+
+/** Ends the process with the error object for what kept a plugin from being called at all; people read it on stderr. */
+export const failMain = (error: unknown): never => {
+  const failure = CniError.from(error)
+  if (process.env.CNI_COMMAND)
+    return finish({ stdout: formatError(failure, currentVersion), stderr: '', exitCode: 1 })
+  return finish({ stdout: '', stderr: [failure.message, failure.details].join('\n'), exitCode: 1 })
 }

@@ -4,8 +4,7 @@ import { errnoOf } from './error'
 const retryMs = 1
 
 /**
- * Writes all of a text, waiting while a pipe is full. A reader that has gone wants no more: no failure. Throws what
- * node:fs throws otherwise.
+ * Writes all of a text, waiting while a pipe is full. Throws what node:fs throws otherwise: EPIPE if the reader has gone.
  */
 export const writeAll = (fd: number, text: string): void => {
   const bytes = Buffer.from(text)
@@ -14,7 +13,6 @@ export const writeAll = (fd: number, text: string): void => {
       written += writeSync(fd, bytes, written)
     } catch (error) {
       const errno = errnoOf(error)
-      if (errno === 'EPIPE') return
       if (errno !== 'EAGAIN' && errno !== 'EINTR') throw error
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, retryMs)
     }

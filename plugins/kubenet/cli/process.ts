@@ -1,6 +1,7 @@
 import { basename, dirname, join } from 'node:path'
 import { isatty } from 'node:tty'
 import { platform } from '#platform'
+import { errnoOf } from '../../../src/cni/error'
 import type { BuiltIns } from '../../../src/cni/plugin'
 import { answerCall } from '../../../src/cni/skel'
 import { writeAll } from '../../../src/cni/write-all'
@@ -27,7 +28,14 @@ const programFiles = (running: string): Pick<CliIo, 'programPath' | 'commandPath
 const processIo = (builtIns: BuiltIns): CliIo => {
   const isTerminal = isatty(1)
   return {
-    stdout: text => writeAll(1, text),
+    stdout: text => {
+      try {
+        writeAll(1, text)
+      } catch (error) {
+        // "kubenet inspect | head": who has read enough wants no more.
+        if (errnoOf(error) !== 'EPIPE') throw error
+      }
+    },
     stderr: text => {
       try {
         writeAll(2, text)

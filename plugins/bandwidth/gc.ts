@@ -45,7 +45,7 @@ const lastingOrphans = async (
   const before = orphans(nl, network, valid)
   if (before.length === 0) return []
   // An ADD makes its ifb first and points the veth at it after: one caught between the two is no orphan.
-  await new Promise(resolve => setTimeout(resolve, addMs))
+  await new Promise(resolve => setTimeout(resolve, addMs)) // nothing announces that an ADD has come to an end
   return orphans(nl, network, valid).filter(({ index }) => before.some(ifb => ifb.index === index))
 }
 

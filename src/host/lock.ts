@@ -38,6 +38,7 @@ export class LockError extends Error {
   }
 }
 
+/** flock(2) can wait, but neither for a limited time nor so that a signal is noticed: it is asked again and again. */
 const pause = (ms: number): Promise<void> => new Promise(resolve => setTimeout(resolve, ms))
 
 /** The holders as one word; empty where they can't be seen from here. */

@@ -36,7 +36,7 @@ export const startUnlessBusy: PluginExec = async (path, env, stdin) => {
       return await startPlugin(path, env, stdin)
     } catch (error) {
       if (errnoOf(error) !== 'ETXTBSY' || attempt === busyAttempts) throw error
-      await new Promise(resolve => setTimeout(resolve, busyPauseMs))
+      await new Promise(resolve => setTimeout(resolve, busyPauseMs)) // nothing tells when its writer closes it
     }
   }
 }

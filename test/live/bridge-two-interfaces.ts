@@ -5,28 +5,12 @@
 import t from 'tap'
 import { bridgeConf, Pod } from '../fixtures/bridge'
 import { type Answer, anyFlavour, type Json } from '../fixtures/cni'
+import { prepareTables } from '../fixtures/masquerade'
 import { PrivateHost } from '../fixtures/private-host'
 
 const rounds = 3
 
 const [flavour] = anyFlavour
-
-/** The tables that masquerading is in, once there: their base chains stay. */
-const prepare = `for i in iptables ip6tables; do $i -t nat -A POSTROUTING -j ACCEPT; $i -t nat -F; done
-nft -f - <<'end'
-table inet cni_plugins_masquerade {
-  comment "Masquerading for plugins from github.com/containernetworking/plugins"
-  chain masq_checks {
-    comment "Masquerade traffic from certain IPs to any (non-multicast) IP outside their subnet"
-  }
-  chain postrouting {
-    type nat hook postrouting priority srcnat; policy accept;
-    ip daddr 224.0.0.0/4 return
-    ip6 daddr ff00::/8 return
-    goto masq_checks
-  }
-}
-end`
 
 for (const ipMasqBackend of ['iptables', 'nftables']) {
   t.test(
@@ -34,7 +18,7 @@ for (const ipMasqBackend of ['iptables', 'nftables']) {
     async t => {
       if (!flavour) return
       const host = await PrivateHost.create(t)
-      await host.sh(prepare)
+      await prepareTables(host)
       const ruleset = () => host.run('nft', '-s', 'list', 'ruleset')
       const before = await ruleset()
       const pod = await Pod.create(host, { flavour }, 'c1')

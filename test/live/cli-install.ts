@@ -37,7 +37,10 @@ for (const flavour of flavours) {
         await host.sh(`mkdir -p /run/alone; cp ${kubenet} /run/alone/kubenet`)
         const { code, stderr } = await host.exec(['/run/alone/kubenet', 'version'])
         t.equal(code, 1)
-        t.match(stderr, "/run/alone/kubenet-cli, and can't be started")
+        t.match(
+          stderr,
+          "can't be started: ENOENT: no such file or directory, execve '/run/alone/kubenet-cli'",
+        )
       })
     }
 

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "child.h"
+#include "heap.h"
 #include "quickjs.h"
 #include "text.h"
 
@@ -27,6 +28,9 @@ extern const struct {
 } modules[];
 
 enum { most_arguments = 6 };
+
+/* Memory in use at which the engine looks for garbage in cycles; other garbage goes at once. No usual call gets there. */
+enum { cycles_bytes = 16 << 20 };
 
 static const struct {
   const char *name;
@@ -225,9 +229,10 @@ int main(int argc, char **argv, char **environment) {
   fill_standard_streams();
   signal(SIGCHLD, SIG_DFL); /* ignored by our parent, it would be by us, and no child leave an exit code */
   signal(SIGPIPE, SIG_IGN); /* a runtime that went away is an error of write(2), which takes back what was done */
-  JSRuntime *runtime = JS_NewRuntime();
+  JSRuntime *runtime = JS_NewRuntime2(&heap_functions, NULL);
   JSContext *ctx = runtime ? JS_NewContext(runtime) : NULL;
   if (!ctx) abort();
+  JS_SetGCThreshold(runtime, cycles_bytes);
   JS_SetMaxStackSize(runtime, stack_bytes());
   JS_SetCanBlock(runtime, 1);
   JSValue global = JS_GetGlobalObject(ctx), kernel = new_kernel(ctx, started, argv, environment);

@@ -1,5 +1,5 @@
 /** What code for Node.js finds in a program of QuickJS is what it finds in Node.js, to the words of the errors. */
-import { spawn, spawnSync } from 'node:child_process'
+import { execFileSync, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdirSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
@@ -70,4 +70,18 @@ t.test('how a program of QuickJS ends', async t => {
     t.equal(ended.status, status, `${what}, ${shell}`)
     t.match(ended.stdout, output, `${what}, ${shell}`)
   }
+})
+
+t.test('the memory it gives its engine', async t => {
+  const program = join(t.testdir({}), 'program')
+  const source = (await import(join(root, 'scripts/compilers/quickjs.mjs'))).sourceFolder()
+  const ours = join(root, 'src/platform/quickjs')
+  const files = [join(__dirname, 'fixtures/heap.c'), join(ours, 'heap.c')]
+  execFileSync('cc', ['-O2', '-Wall', '-Werror', `-I${ours}`, `-I${source}`, ...files, '-o', program])
+  t.strictSame(execFileSync(program, { encoding: 'utf8' }).trimEnd().split('\n'), [
+    '0 pieces with 0 bytes left',
+    '0 KB more for one piece at a time',
+    'no more at the limit',
+    'no more than there can be',
+  ])
 })

@@ -1,8 +1,9 @@
 /**
  * Builds dist/:
- *   node/<name>        the bundle itself, for hosts that have Node.js
- *   standalone/<name>  the same code with its runtime, QuickJS, for hosts that have nothing; the command line, which
- *                      wants a runtime that knows HTTP, is a program of its own beside them, kubenet-cli, compiled by Bun
+ *   node/<name>        scripts, for hosts that have Node.js
+ *   standalone/<name>  the same code with its runtime, QuickJS, for hosts that have nothing
+ *   …/kubenet-cli      the command line of either: a script that no call of a plugin reads, or, as it wants a runtime that
+ *                      knows HTTP, a program compiled by Bun
  *   schema/<name>.json JSON Schemas of the configurations
  *   sbom.cdx.json      what the programs consist of; licenses.md, under which licences
  * All plugins of a flavour are hard links to one file. The same input gives the same bytes.
@@ -18,6 +19,7 @@ import { gzipSync } from 'node:zlib'
 import { build } from 'esbuild'
 import { writeBill } from './scripts/bill-of-materials.mjs'
 import { deafen } from './scripts/compilers/deafen.mjs'
+import { embedAddon } from './scripts/compilers/node.mjs'
 import { bundleOptions, engineParts, makeProgram } from './scripts/compilers/quickjs.mjs'
 
 const require = createRequire(import.meta.url)
@@ -65,17 +67,6 @@ const bundle = async options => {
   for (const file of Object.keys(answer.metafile.inputs)) bundled.add(file)
   return answer
 }
-
-/** Puts koffi's addon for `arch` into the bundle, and the loader that takes it out again. */
-const embedKoffi = arch => ({
-  name: 'embed-koffi',
-  setup(build) {
-    build.onResolve({ filter: /^\.\/koffi$/ }, () => ({ path: join(root, 'src/platform/koffi-embedded.ts') }))
-    build.onResolve({ filter: /^koffi-addon$/ }, () => ({
-      path: fileOf(`@koromix/koffi-linux-${arch}`, `linux_${arch}/koffi.node`),
-    }))
-  },
-})
 
 /**
  * Puts a module and all it imports into the bundle as a compressed text that is only unpacked when it is imported: as
@@ -157,19 +148,6 @@ const linkPrograms = (folder, file) => {
   rmSync(file)
 }
 
-const buildNode = async out => {
-  const folder = join(out, 'node')
-  mkdirSync(folder, { recursive: true })
-  const file = join(folder, '.bundle')
-  await bundle({
-    ...common,
-    outfile: file,
-    banner: { js: '#!/usr/bin/env node' },
-    plugins: [packCommandLine([]), embedKoffi(options.arch)],
-  })
-  linkPrograms(folder, file)
-}
-
 /** A file of a package for any machine: npm installs those for this one, scripts/compilers/fetch.mjs the others. */
 const fileOf = (name, file) => {
   const places = ['node_modules', 'dist-tools/packages'].map(place => join(root, place, name, file))
@@ -185,13 +163,32 @@ const hostLibc = process.report.getReport().header.glibcVersionRuntime ? 'glibc'
 /** The one that runs here. */
 const compiler = () => bunFor(process.arch, hostLibc)
 
-/** The command line is not in the plugins: the module in its place starts the program it is in. */
-const commandLineBeside = {
+/** The command line is not in the plugins: the module in its place, `path`, starts the program it is in. */
+const commandLineBeside = path => ({
   name: 'command-line-beside',
   setup({ onResolve }) {
-    const path = join(root, 'src/platform/quickjs/command-line.ts')
-    onResolve({ filter: /\/kubenet\/cli\/process\.js$/ }, () => ({ path }))
+    onResolve({ filter: /\/kubenet\/cli\/process\.js$/ }, () => ({ path: join(root, path) }))
   },
+})
+
+/** A script that Node.js runs, with the modules that `plugins` put in the place of others. */
+const buildScript = async (file, plugins) => {
+  await bundle({
+    ...common,
+    outfile: file,
+    banner: { js: '#!/usr/bin/env node' },
+    plugins: [...plugins, embedAddon(options.arch)],
+  })
+  chmodSync(file, 0o755)
+}
+
+const buildNode = async out => {
+  const folder = join(out, 'node')
+  const file = join(folder, '.bundle')
+  mkdirSync(folder, { recursive: true })
+  await buildScript(file, [commandLineBeside('src/platform/node/command-line.ts')])
+  linkPrograms(folder, file)
+  await buildScript(join(folder, 'kubenet-cli'), [packCommandLine([])])
 }
 
 const buildPlugins = async folder => {
@@ -205,7 +202,7 @@ const buildPlugins = async folder => {
     ...engine,
     define,
     outdir: modules,
-    plugins: [commandLineBeside, ...engine.plugins],
+    plugins: [commandLineBeside('src/platform/quickjs/command-line.ts'), ...engine.plugins],
   })
   makeProgram({ modules, entry: 'main.js', arch: options.arch, out: file })
   rmSync(modules, { recursive: true })

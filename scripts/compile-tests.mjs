@@ -26,6 +26,8 @@ export const compile = async files => {
     outbase: root,
     bundle: true,
     packages: 'external',
+    // The file that the build has left in dist-tools/.
+    external: ['#addon'],
     format: 'cjs',
     platform: 'node',
     target: 'node20',

@@ -24,13 +24,12 @@ const width = 8
 /** Few runs: these are started by people, and by timers once a minute. */
 const runsOf = ({ runs }) => Math.max(3, Math.floor(runs / 6))
 
-/** The program that each flavour's command line is. */
-const commandLines = { standalone: 'kubenet-cli', node: 'kubenet' }
+const flavours = ['standalone', 'node']
 
 const programsOf = bench =>
-  Object.entries(commandLines).flatMap(([flavour, name]) => {
+  flavours.flatMap(flavour => {
     const bins = bench.bins[flavour]
-    const program = `${bins}/${name}`
+    const program = `${bins}/kubenet-cli`
     if (bins !== undefined && existsSync(program)) return [{ flavour, bins, program }]
     bench.skip(`${flavour}, commands`, `there is no ${program}`)
     return []

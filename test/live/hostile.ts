@@ -132,8 +132,8 @@ END
   echo '{"name":"evil","type":"module","imports":{"node:fs":"./evil.js"},"main":"evil.js"}' > package.json
   echo '{"compilerOptions":{"paths":{"*":["./evil.js"]}}}' > tsconfig.json
   echo '--require ./evil.js' > .npmrc
-  mkdir -p node_modules/netlink node_modules/koffi
-  for i in netlink koffi; do cp evil.js node_modules/$i/index.js; done
+  mkdir -p node_modules/netlink node_modules/commander
+  for i in netlink commander; do cp evil.js node_modules/$i/index.js; done
   for i in iptables-restore iptables-save ip6tables-restore ip6tables-save host-local; do
     printf '#!/bin/sh\\ntouch /run/evil\\n' > $i; chmod 755 $i
   done

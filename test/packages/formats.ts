@@ -9,7 +9,8 @@ import { binDir } from '../fixtures/cni'
 const root = join(__dirname, '../..')
 const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
 
-const programs = ['bandwidth', 'bridge', 'host-local', 'kubenet', 'loopback', 'portmap']
+const plugins = ['bandwidth', 'bridge', 'host-local', 'kubenet', 'loopback', 'portmap']
+const programs = [...plugins, 'kubenet-cli'].sort()
 
 const run = (program: string, args: readonly string[], cwd = root): string =>
   execFileSync(program, args, {
@@ -75,7 +76,7 @@ t.test('the Debian package', async t => {
       'troubleshooting.md',
     ])
       t.ok(files.includes(`usr/share/doc/kubenet-cni/${name}`), name)
-    const inodes = programs.map(name => statSync(join(node, 'usr/lib/cni-kubenet', name)).ino)
+    const inodes = plugins.map(name => statSync(join(node, 'usr/lib/cni-kubenet', name)).ino)
     t.equal(new Set(inodes).size, 1, 'one file under all names')
   })
 
@@ -127,7 +128,7 @@ t.test(
       listed.map(line => line.replace(/^.* \d\d:\d\d /, '').replace(/ link to .*/, '')).sort(),
       ['LICENSE', ...programs, 'licenses.md', 'sbom.cdx.json'].sort(),
     )
-    t.equal(listed.filter(line => line.startsWith('h')).length, programs.length - 1, 'hard links of one file')
+    t.equal(listed.filter(line => line.startsWith('h')).length, plugins.length - 1, 'hard links of one file')
     t.ok(
       listed.every(line => / 0\/0 /.test(line)),
       'all of root',
@@ -155,6 +156,7 @@ t.test('the npm package', async t => {
           'dist/completions/kubenet.fish',
           'dist/man/kubenet.8',
           'dist/node/kubenet',
+          'dist/node/kubenet-cli',
           ...['bandwidth', 'bridge', 'host-local', 'kubenet', 'loopback', 'portmap'].map(
             name => `dist/schema/${name}.json`,
           ),

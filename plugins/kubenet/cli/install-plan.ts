@@ -11,16 +11,16 @@ import { stagePrefix } from './staged-file'
 /** What is under a name: nothing, ours of any version, another's file, or a symbolic link. */
 export type Occupant = 'nothing' | 'ours' | 'foreign' | 'link'
 
-/** What a command line that is a program of its own is called. */
+/** What the command line, a program of its own, is called. */
 export const commandName = 'kubenet-cli'
 
 /** One file of ours, and the names it goes by in the folder. */
 export type Program = { readonly source: string; readonly names: readonly string[] }
 
-/** All there is to install: the plugins, one file, and the command line if that is another. */
+/** All there is to install: the plugins, one file, and the command line, another. */
 export const programsOf = ({ programs, programPath, commandPath }: CliIo): Program[] => [
   { source: programPath, names: programs },
-  ...(commandPath === undefined ? [] : [{ source: commandPath, names: [commandName] }]),
+  { source: commandPath, names: [commandName] },
 ]
 
 /** One of our names in the folder. */

@@ -133,7 +133,7 @@ export const install = command({
   summary: 'put the plugins in place, and with --pod-cidr the network too',
   about: [
     'Copies this program into the folder of the plugins, once, under the names of all plugins, and beside them the ' +
-      'command line, where that is a program of its own (kubenet-cli). Each name is the old ' +
+      'command line, which is a program of its own (kubenet-cli). Each name is the old ' +
       'file or the new one at any moment, also while plugins run, and if anything fails all of it is as it was.',
     'With --pod-cidr it also writes 10-kubenet.conflist, as "kubenet config --write" does; the options are the same.',
   ],

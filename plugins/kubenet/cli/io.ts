@@ -17,8 +17,8 @@ export type CliIo = {
   readonly programs: readonly string[]
   /** The file that is the plugins, under whichever of those names. */
   readonly programPath: string
-  /** The file that is the command line, where that is not the plugins' file too: it goes beside them. */
-  readonly commandPath: string | undefined
+  /** The file that is the command line: it goes beside them. */
+  readonly commandPath: string
   /** What the plugin of this name says when nobody calls it: its version and those of CNI it speaks. */
   introduction(): Promise<string>
 }

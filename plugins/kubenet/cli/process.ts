@@ -1,4 +1,4 @@
-import { basename, dirname, join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { isatty } from 'node:tty'
 import { platform } from '#platform'
 import { errnoOf } from '../../../src/cni/error'
@@ -6,7 +6,6 @@ import type { BuiltIns } from '../../../src/cni/plugin'
 import { answerCall } from '../../../src/cni/skel'
 import { writeAll } from '../../../src/cni/write-all'
 import { watchForInterrupts } from '../../../src/host/interrupt'
-import { commandName } from './install-plan'
 import type { CliIo } from './io'
 import { cliMain } from './main'
 
@@ -18,15 +17,10 @@ const introduce = async (builtIns: BuiltIns): Promise<string> => {
   return load ? (await answerCall(await load(), builtIns, {}, () => '')).stderr : ''
 }
 
-/** Which files plugins and command line are, by the one that runs: a standalone command line is a program of its own. */
-const programFiles = (running: string): Pick<CliIo, 'programPath' | 'commandPath'> =>
-  basename(running) === commandName
-    ? { programPath: join(dirname(running), 'kubenet'), commandPath: running }
-    : { programPath: running, commandPath: undefined }
-
 /** The command line's world as this process has it. */
 const processIo = (builtIns: BuiltIns): CliIo => {
   const isTerminal = isatty(1)
+  const commandPath = platform.programPath
   return {
     stdout: text => {
       try {
@@ -50,7 +44,8 @@ const processIo = (builtIns: BuiltIns): CliIo => {
     env: process.env,
     cwd: process.cwd(),
     programs: [...builtIns.keys()],
-    ...programFiles(platform.programPath),
+    programPath: join(dirname(commandPath), 'kubenet'),
+    commandPath,
     introduction: () => introduce(builtIns),
   }
 }

@@ -5,18 +5,17 @@
  */
 import { platform } from '#platform'
 import { CniError, ErrorCode } from '../../src/cni/error'
+import { disableIPv6 } from '../../src/host/sysctl'
 import type { Undo } from '../../src/host/undo'
 import { type Mac, macFromHash } from '../../src/ip/mac'
 import { unlessRefused } from '../../src/netlink/error'
 import { ifbAdd, type Link, linkByName, linkDel } from '../../src/netlink/link'
 import { NETLINK_ROUTE, type NetlinkSocket, withNetlink } from '../../src/netlink/socket'
+import { ifbPrefix } from './ifb-prefix'
 import { isUsed } from './redirects'
 
 /** What identifies an attachment on a host. */
 export type AttachmentID = { readonly network: string; readonly containerID: string; readonly ifName: string }
-
-/** What the name of every ifb of this plugin, and of the reference's, begins with. */
-export const ifbPrefix = 'bwp'
 
 const nameDigits = 12
 const aliasPrefix = 'cni'
@@ -92,7 +91,7 @@ const create = (nl: NetlinkSocket, id: AttachmentID, mtu: number): string => {
   })
 }
 
-/** Makes the attachment's ifb, up and with this MTU, marked as half made. */
+/** Makes the attachment's ifb with this MTU, down and marked as half made. */
 export const createIfb = (nl: NetlinkSocket, id: AttachmentID, mtu: number, undo: Undo): Link => {
   const name = create(nl, id, mtu)
   undo.add(`delete "${name}"`, () =>
@@ -102,6 +101,7 @@ export const createIfb = (nl: NetlinkSocket, id: AttachmentID, mtu: number, undo
     }),
   )
   const link = linkByName(nl, name)
-  if (link) return link
-  throw new CniError(ErrorCode.internal, `ifb "${name}" vanished while it was being set up`)
+  if (!link) throw new CniError(ErrorCode.internal, `ifb "${name}" vanished while it was being set up`)
+  disableIPv6(name)
+  return link
 }

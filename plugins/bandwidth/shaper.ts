@@ -116,7 +116,7 @@ export const shapeEgress = (
 ): Link => {
   const ifb = needing(['ifb'], () => createIfb(nl, id, veth.mtu, undo))
   addShaper(nl, ifb, limit)
-  linkSet(nl, ifb, { alias: formatAlias(id), group: 0 })
+  linkSet(nl, ifb, { up: true, alias: formatAlias(id), group: 0 })
   redirectTo(nl, veth, ifb, undo)
   return ifb
 }

@@ -20,6 +20,7 @@ import {
 import { routeList } from '../../src/netlink/route'
 import type { NetlinkSocket } from '../../src/netlink/socket'
 import { closeNetns, openOwnNetns } from '../../src/netns/netns'
+import { ifbPrefix } from '../bandwidth/ifb-prefix'
 import type { BridgeConf } from './config'
 import { defaultRouteMtu, isInner, leastMtu, minMtu } from './mtu'
 import { warnIfUnfiltered, withVlans } from './vlan'
@@ -58,7 +59,7 @@ const withPorts = (nl: NetlinkSocket, links: readonly Link[], bridge: string): L
  */
 const survey = (nl: NetlinkSocket, conf: BridgeConf): { mtu: number; bridge: Link | undefined } => {
   if (conf.mtu !== undefined) return { mtu: conf.mtu, bridge: linkByName(nl, conf.bridge) }
-  const links = withPorts(nl, freeLinkList(nl), conf.bridge)
+  const links = withPorts(nl, freeLinkList(nl, ifbPrefix), conf.bridge)
   return {
     mtu: hostMtu(nl, links, conf),
     bridge: links.find(({ name }) => name === conf.bridge),

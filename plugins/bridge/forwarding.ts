@@ -1,6 +1,7 @@
 import { readSysctl, writeSysctl } from '../../src/host/sysctl'
 import type { Family } from '../../src/ip/addr'
 import { linkByIndex } from '../../src/netlink/link'
+import { forwards } from '../../src/netlink/netconf'
 import { RTPROT_RA, routeList } from '../../src/netlink/route'
 import type { NetlinkSocket } from '../../src/netlink/socket'
 
@@ -9,6 +10,7 @@ export const forwardingKey = { 4: 'net/ipv4/ip_forward', 6: 'net/ipv6/conf/all/f
 
 /** Turns forwarding on for a family, if it is off. */
 export const ensureForwarding = (nl: NetlinkSocket, family: Family): void => {
+  if (forwards(nl, family)) return
   const key = forwardingKey[family]
   const value = readSysctl(key)
   if (value === undefined || value === '1') return

@@ -4,7 +4,7 @@
  */
 import { platform } from '#platform'
 import { CniError, ErrorCode } from '../../src/cni/error'
-import { trySysctl } from '../../src/host/sysctl'
+import { disableIPv6 } from '../../src/host/sysctl'
 import type { Undo } from '../../src/host/undo'
 import { formatMac, type Mac } from '../../src/ip/mac'
 import { NetlinkError } from '../../src/netlink/error'
@@ -96,13 +96,13 @@ export const attachVeth = (nl: NetlinkSocket, request: VethRequest, undo: Undo):
   undo.add(`delete "${name}"`, () => deleteVeth(name))
   const host = linkByName(nl, name)
   if (!host) throw new CniError(ErrorCode.internal, `interface "${name}" vanished while it was being set up`)
+  disableIPv6(name)
   bridgePortSet(nl, host, {
     alias: formatAlias(id),
     ...(hairpin && { hairpin }),
     ...(isolated && { isolated }),
+    up: true,
   })
-  // The host's IPv6 routes through it are ours to make.
-  trySysctl(`net/ipv6/conf/${name}/accept_ra`, '0')
   if (host.master === bridge.index) return host
   throw new CniError(
     ErrorCode.internal,
@@ -127,7 +127,7 @@ const createPair = (nl: NetlinkSocket, request: VethRequest): string => {
     const name = hostVethName(id, attempt, namePrefix)
     try {
       vethAdd(nl, {
-        host: { name, mac: request.hostMac, mtu, master: bridge.index, group: halfMadeGroup },
+        host: { name, mac: request.hostMac, mtu, master: bridge.index, group: halfMadeGroup, up: false },
         peer: { name: id.ifName, mac: request.containerMac, mtu, netnsFd: netns.fd },
       })
       return name

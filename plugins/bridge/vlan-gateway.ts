@@ -22,7 +22,7 @@ const create = (nl: NetlinkSocket, name: string, mtu: number): void => {
   const port = vethName(name)
   const ends = {
     // The first in the message gets the ifindex after its peer's, on which the reference's users rely.
-    host: { name, mac: hostMac(name), mtu, group: halfMadeGroup },
+    host: { name, mac: hostMac(name), mtu, group: halfMadeGroup, up: true },
     peer: { name: port, mac: portMac(platform.sha512Hex(name)), mtu },
   }
   // Another ADD may be ahead by a moment: its interface will do.

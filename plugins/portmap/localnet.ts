@@ -1,7 +1,7 @@
 import { readSysctl, writeSysctl } from '../../src/host/sysctl'
 import type { Undo } from '../../src/host/undo'
 import type { Addr } from '../../src/ip/addr'
-import { linkByIndex } from '../../src/netlink/link'
+import { localnetOf } from '../../src/netlink/link'
 import { routeGet } from '../../src/netlink/route'
 import { NETLINK_ROUTE, withNetlink } from '../../src/netlink/socket'
 import { listOwners } from './owners'
@@ -11,12 +11,12 @@ import { listOwners } from './owners'
  * Without, the kernel drops them as martians. Documentation/networking/ip-sysctl.rst.
  */
 export const ensureLocalnetRouting = (pod: Addr, undo: Undo): void => {
-  const name = withNetlink(NETLINK_ROUTE, nl => {
+  const link = withNetlink(NETLINK_ROUTE, nl => {
     const index = routeGet(nl, pod)
-    return index === undefined ? undefined : linkByIndex(nl, index)?.name
+    return index === undefined ? undefined : localnetOf(nl, index)
   })
-  if (name === undefined) return
-  const key = `net/ipv4/conf/${name}/route_localnet`
+  if (!link || link.routeLocalnet) return
+  const key = `net/ipv4/conf/${link.name}/route_localnet`
   const value = readSysctl(key)
   if (value === undefined || value === '1') return
   writeSysctl(key, '1')

@@ -25,7 +25,7 @@ export type NftSocket = Pick<NetlinkSocket, 'request' | 'dump' | 'exchange'>
 /** A socket that calls `heard` with the rules of each batch that was applied, as the kernel has them now. */
 export const echoing = (nl: NftSocket, heard: (rules: ReadRule[]) => void): NftSocket => ({
   request: (op, request) => nl.request(op, request),
-  dump: (op, request, holding) => nl.dump(op, request, holding),
+  dump: (op, request, filter) => nl.dump(op, request, filter),
   exchange: (op, requests) => {
     const asking = requests.map(request =>
       isNftMessage(request.type, NFT_MSG_NEWRULE)

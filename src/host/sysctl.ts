@@ -52,3 +52,9 @@ export const trySysctl = (key: string, value: string): void => {
     // Nothing depends on it.
   }
 }
+
+/**
+ * Keeps IPv6 away from an interface of the host that only passes frames on: a port of a bridge, an ifb. Its link-local
+ * address would be of no use, and every interface's addresses and routes are looked through when another comes or goes.
+ */
+export const disableIPv6 = (name: string): void => trySysctl(`net/ipv6/conf/${name}/disable_ipv6`, '1')

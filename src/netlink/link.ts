@@ -3,26 +3,31 @@ import { NetlinkError, unlessRefused } from './error'
 import { type NetlinkSocket, NLM_F_CREATE, NLM_F_EXCL } from './socket'
 import { type Attribute, messageBody, putString, putU8, putU32 } from './wire/attributes'
 import * as w from './wire/link'
+import type { EntryFilter } from './wire/message'
 
 export { IF_OPER_UP, IFF_LOOPBACK, IFF_POINTOPOINT, IFF_PROMISC, IFF_UP, type Link } from './wire/link'
 
 // Without its counters a link's description is 700 bytes instead of 1,400: dumps are what grows with the pods.
 const filter: Attribute = [w.IFLA_EXT_MASK, putU32(w.RTEXT_FILTER_SKIP_STATS)]
 
-const getLink = (
+const getLinkMessage = (
   nl: NetlinkSocket,
   what: string,
   index: number,
   attributes: Attribute[],
-): w.Link | undefined => {
+): Buffer | undefined => {
   const replies = unlessRefused(['ENODEV'], () =>
     nl.request(`look up ${what}`, {
       type: w.RTM_GETLINK,
       body: messageBody(w.ifInfoMsg({ index }), [...attributes, filter]),
     }),
   )
-  const reply = replies?.find(({ type }) => type === w.RTM_NEWLINK)
-  return reply && w.readLink(reply.data)
+  return replies?.find(({ type }) => type === w.RTM_NEWLINK)?.data
+}
+
+const getLink = (...args: Parameters<typeof getLinkMessage>): w.Link | undefined => {
+  const message = getLinkMessage(...args)
+  return message && w.readLink(message)
 }
 
 /** The interface called `name`, or undefined. Equivalent to: `ip link show dev $name`. */
@@ -33,13 +38,28 @@ export const linkByName = (nl: NetlinkSocket, name: string): w.Link | undefined 
 export const linkByIndex = (nl: NetlinkSocket, index: number): w.Link | undefined =>
   getLink(nl, `interface ${index}`, index, [])
 
-const dumpLinks = (nl: NetlinkSocket, only: Attribute[]): w.Link[] =>
-  nl
-    .dump('list the interfaces', {
-      type: w.RTM_GETLINK,
-      body: messageBody(w.ifInfoMsg({}), [...only, filter]),
-    })
-    .map(({ data }) => w.readLink(data))
+/** <linux/ip.h>: IPV4_DEVCONF_ROUTE_LOCALNET */
+const routeLocalnet = 26
+
+/** The interface's name, and its net.ipv4.conf.<name>.route_localnet; undefined if there is none with this index. */
+export const localnetOf = (
+  nl: NetlinkSocket,
+  index: number,
+): { name: string; routeLocalnet: boolean } | undefined => {
+  const message = getLinkMessage(nl, `interface ${index}`, index, [])
+  return (
+    message && {
+      name: w.readLink(message).name,
+      routeLocalnet: w.readInetConf(message, routeLocalnet) === 1,
+    }
+  )
+}
+
+const dumpLinks = (nl: NetlinkSocket, only: Attribute[], entries?: EntryFilter): w.Link[] => {
+  const body = messageBody(w.ifInfoMsg({}), [...only, filter])
+  const replies = nl.dump('list the interfaces', { type: w.RTM_GETLINK, body }, entries)
+  return replies.map(({ data }) => w.readLink(data))
+}
 
 /** All interfaces, or only the ports of a bridge. Equivalent to: `ip link show [master $master]`. */
 export const linkList = (nl: NetlinkSocket, master?: number): w.Link[] =>
@@ -52,13 +72,15 @@ export const linkList = (nl: NetlinkSocket, master?: number): w.Link[] =>
 const noMaster: Attribute = [w.IFLA_MASTER, putU32(0xffffffff)]
 
 /**
- * The interfaces that are ports of nothing. Equivalent to: `ip link show nomaster`, without the ports' descriptions
- * being made and read, which are most of what there is beside many containers.
+ * The interfaces that are ports of nothing, but for those without ARP whose names begin with `ifbPrefix`: a container's
+ * ifb is such. Equivalent to: `ip link show nomaster`, without the descriptions of ports and ifbs being read, which
+ * are nearly all that there is beside many containers.
  */
-export const freeLinkList = (nl: NetlinkSocket): w.Link[] => {
-  const links = dumpLinks(nl, [noMaster])
+export const freeLinkList = (nl: NetlinkSocket, ifbPrefix: string): w.Link[] => {
+  const entries = w.exceptNoArp(ifbPrefix)
+  const links = dumpLinks(nl, [noMaster], entries)
   // An older kernel looks for a master of that number and finds none, where at least "lo" is free.
-  return (links.length > 0 ? links : dumpLinks(nl, [])).filter(({ master }) => master === 0)
+  return (links.length > 0 ? links : dumpLinks(nl, [], entries)).filter(({ master }) => master === 0)
 }
 
 const addLink = (nl: NetlinkSocket, op: string, header: w.IfInfo, attributes: Attribute[]): void => {
@@ -101,14 +123,17 @@ export const bridgeAdd = (
 export type VethEnd = { name: string; mac: Mac; mtu: number }
 
 /**
- * Creates a veth pair in one message: the host end up and a port of the bridge, its peer in another namespace under
- * its final name, which spares moving and renaming it. The peer can't be created up: the kernel opens it before
+ * Creates a veth pair in one message: the host end, up if wanted, a port of the bridge, its peer in another namespace
+ * under its final name, which spares moving and renaming it. The peer can't be created up: the kernel opens it before
  * the two know each other (drivers/net/veth.c, veth_open), ENOTCONN. Both MACs are given, so that udev, which
  * renews the random ones, leaves them alone.
  */
 export const vethAdd = (
   nl: NetlinkSocket,
-  pair: { host: VethEnd & { master?: number; group?: number }; peer: VethEnd & { netnsFd?: number } },
+  pair: {
+    host: VethEnd & { up: boolean; master?: number; group?: number }
+    peer: VethEnd & { netnsFd?: number }
+  },
 ): void => {
   const { host, peer } = pair
   const end = ({ name, mac, mtu }: VethEnd): Attribute[] => [
@@ -122,7 +147,7 @@ export const vethAdd = (
       [w.IFLA_NET_NS_FD, peer.netnsFd === undefined ? undefined : putU32(peer.netnsFd)],
     ]),
   )
-  addLink(nl, `create the veth pair "${host.name}" and "${peer.name}"`, up, [
+  addLink(nl, `create the veth pair "${host.name}" and "${peer.name}"`, host.up ? up : {}, [
     ...end(host),
     [w.IFLA_MASTER, host.master === undefined ? undefined : putU32(host.master)],
     [w.IFLA_GROUP, host.group === undefined ? undefined : putU32(host.group)],
@@ -134,15 +159,15 @@ export const vethAdd = (
 const IFLA_TXQLEN = 13
 
 /**
- * Creates an ifb that is up: a device that sends what is redirected to it back to where it came from, so that it can
- * be queued in between. Its own queue has no length; that is for a qdisc to say.
- * Equivalent to: `ip link add $name address $mac mtu $mtu txqueuelen 0 group $group up type ifb`.
+ * Creates an ifb: a device that sends what is redirected to it back to where it came from, so that it can be queued in
+ * between. Its own queue has no length; that is for a qdisc to say.
+ * Equivalent to: `ip link add $name address $mac mtu $mtu txqueuelen 0 group $group type ifb`.
  */
 export const ifbAdd = (
   nl: NetlinkSocket,
   ifb: { name: string; mac: Mac; mtu: number; group: number },
 ): void => {
-  addLink(nl, `create ifb "${ifb.name}"`, up, [
+  addLink(nl, `create ifb "${ifb.name}"`, {}, [
     [w.IFLA_IFNAME, putString(ifb.name)],
     [w.IFLA_ADDRESS, macBytes(ifb.mac)],
     [w.IFLA_MTU, putU32(ifb.mtu)],
@@ -186,7 +211,14 @@ export const linkSet = (
 }
 
 /** What a bridge port may do, and the note that says whose it is. */
-export type PortChange = { hairpin?: boolean; isolated?: boolean; alias?: string; group?: number }
+export type PortChange = {
+  hairpin?: boolean
+  isolated?: boolean
+  alias?: string
+  group?: number
+  /** Brings it up, after all else is done. */
+  up?: true
+}
 
 /** Changes a bridge port in one message. Equivalent to: `bridge link set dev $index hairpin on isolated on`. */
 export const bridgePortSet = (
@@ -198,7 +230,7 @@ export const bridgePortSet = (
   nl.request(`set up the bridge port "${link.name}"`, {
     // RTM_SETLINK does not read the port's own attributes, RTM_NEWLINK on an interface that exists does.
     type: w.RTM_NEWLINK,
-    body: messageBody(w.ifInfoMsg({ index: link.index }), [
+    body: messageBody(w.ifInfoMsg({ index: link.index, ...(port.up && up) }), [
       [w.IFLA_IFALIAS, port.alias === undefined ? undefined : Buffer.from(port.alias)],
       [w.IFLA_GROUP, port.group === undefined ? undefined : putU32(port.group)],
       [

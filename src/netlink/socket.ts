@@ -9,7 +9,7 @@ import { platform } from '#platform'
 import { errnoName } from '../host/errno'
 import { NetlinkError } from './error'
 import { extendedAck } from './wire/extended-ack'
-import { NLM_F_DUMP_INTR, NLM_F_MULTI, type Reply, readMessages } from './wire/message'
+import { type EntryFilter, NLM_F_DUMP_INTR, NLM_F_MULTI, type Reply, readMessages } from './wire/message'
 
 export type { Reply } from './wire/message'
 
@@ -110,13 +110,13 @@ export class NetlinkSocket {
   }
 
   /**
-   * Reads a whole table, again as long as it changes meanwhile; throws EINTR if it never stops changing. With
-   * `holding`, only the entries that have these bytes somewhere.
+   * Reads a whole table, or the entries of it that `filter` lets through, again as long as it changes meanwhile; throws
+   * EINTR if it never stops changing.
    */
-  dump(op: string, request: Request, holding?: Uint8Array): Reply[] {
+  dump(op: string, request: Request, filter?: EntryFilter): Reply[] {
     const deadline = performance.now() + dumpSeconds * 1000
     for (let readings = 1; ; readings++) {
-      const messages = this.#dumpOnce(op, request, holding)
+      const messages = this.#dumpOnce(op, request, filter)
       if (messages) return messages
       if (performance.now() > deadline)
         throw new NetlinkError(op, 'EINTR', `the table changed during each of ${readings} readings`)
@@ -124,12 +124,12 @@ export class NetlinkSocket {
   }
 
   /** The messages of one reading, or undefined if entries may be missing (NLM_F_DUMP_INTR). */
-  #dumpOnce(op: string, request: Request, holding?: Uint8Array): Reply[] | undefined {
+  #dumpOnce(op: string, request: Request, filter?: EntryFilter): Reply[] | undefined {
     const seq = this.#send(op, request, NLM_F_REQUEST | NLM_F_DUMP)
     const messages: Reply[] = []
     let interrupted = false
     for (;;) {
-      for (const message of this.#receive(op, holding)) {
+      for (const message of this.#receive(op, filter)) {
         if (message.seq !== seq) continue
         if (message.flags & NLM_F_DUMP_INTR) interrupted = true
         if (message.type === NLMSG_DONE || message.type === NLMSG_ERROR) {
@@ -240,8 +240,8 @@ export class NetlinkSocket {
     return this.#messages(op, second < 0 ? length : second)
   }
 
-  #receive(op: string, holding?: Uint8Array): Reply[] {
-    return this.#messages(op, this.#read(), holding)
+  #receive(op: string, filter?: EntryFilter): Reply[] {
+    return this.#messages(op, this.#read(), filter)
   }
 
   /** Fills the buffer: how long the datagram is, or a negative errno. */
@@ -255,14 +255,14 @@ export class NetlinkSocket {
   }
 
   /** What is in the buffer, after `length` bytes were read. */
-  #messages(op: string, length: number, holding?: Uint8Array): Reply[] {
+  #messages(op: string, length: number, filter?: EntryFilter): Reply[] {
     if (length < 0 || !receiveBuffer) throw new NetlinkError(op, errnoName(length))
     if (length > receiveBuffer.length) {
       throw new NetlinkError(op, 'EMSGSIZE', `the kernel's answer of ${length} bytes does not fit`)
     }
     try {
       // A copy: the buffer is filled again while these messages are still in use.
-      return readMessages(Buffer.from(receiveBuffer.subarray(0, length)), holding)
+      return readMessages(Buffer.from(receiveBuffer.subarray(0, length)), filter)
     } catch (error) {
       throw new NetlinkError(op, 'EBADMSG', error instanceof Error ? error.message : '')
     }

@@ -2,6 +2,7 @@
 import { NetlinkError, unlessRefused } from '../../netlink/error'
 import type { NetlinkSocket, Reply, Request } from '../../netlink/socket'
 import { readU32be } from '../../netlink/wire/attributes'
+import { type EntryFilter, holding } from '../../netlink/wire/message'
 import { formatElement, type NftElement, type NftSet, readElements, readShape, wireKeys } from './set'
 import { chainAttributes, type ReadChain, readChain } from './wire/chain'
 import * as n from './wire/nfnetlink'
@@ -16,8 +17,8 @@ type Reader = Pick<NetlinkSocket, 'request' | 'dump'>
 /** enum nft_gen_attributes */
 const NFTA_GEN_ID = 1
 
-const dump = (nl: Reader, op: string, request: Request, holding?: Uint8Array): Reply[] =>
-  unlessRefused(['ENOENT'], () => nl.dump(op, request, holding)) ?? []
+const dump = (nl: Reader, op: string, request: Request, filter?: EntryFilter): Reply[] =>
+  unlessRefused(['ENOENT'], () => nl.dump(op, request, filter)) ?? []
 
 const get = (nl: Reader, op: string, request: Request): Reply[] =>
   unlessRefused(['ENOENT'], () => nl.request(op, request)) ?? []
@@ -98,7 +99,7 @@ export const ruleListByComment = (
 ): ReadRule[] => {
   const op = `list the rules of chain "${chain}" of ${formatTable(table)}`
   const request = n.nftRequest(n.NFT_MSG_GETRULE, table.family, ruleKey(table.name, chain))
-  const candidates = dump(nl, op, request, Buffer.from(beginning))
+  const candidates = dump(nl, op, request, holding(Buffer.from(beginning)))
   const rules = decode(op, candidates, n.NFT_MSG_NEWRULE, bodies => bodies.map(readRule))
   return rules.filter(({ comment }) => comment.startsWith(beginning))
 }

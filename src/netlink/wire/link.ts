@@ -1,5 +1,6 @@
 import { formatMac } from '../../ip/mac'
 import { type Attributes, readAttributes, readIndex, readIndexAt, readNumber, readText } from './attributes'
+import type { EntryFilter } from './message'
 
 /** <linux/rtnetlink.h> */
 export const RTM_NEWLINK = 16
@@ -13,6 +14,7 @@ export const RTEXT_FILTER_SKIP_STATS = 1 << 3
 export const IFF_UP = 1 << 0
 export const IFF_LOOPBACK = 1 << 3
 export const IFF_POINTOPOINT = 1 << 4
+export const IFF_NOARP = 1 << 7
 export const IFF_PROMISC = 1 << 8
 export const IF_OPER_UP = 6
 
@@ -30,6 +32,7 @@ export const IFLA_GROUP = 27
 export const IFLA_EXT_MASK = 29
 export const IFLA_PROMISCUITY = 30
 export const IFLA_LINK_NETNSID = 37
+export const IFLA_AF_SPEC = 26
 export const IFLA_INFO_KIND = 1
 export const IFLA_INFO_DATA = 2
 export const IFLA_INFO_SLAVE_KIND = 4
@@ -122,5 +125,36 @@ export const readLink = (body: Buffer): Link => {
   }
 }
 
+/** <linux/if_link.h>, <linux/socket.h> */
+const IFLA_INET_CONF = 1
+const AF_INET = 2
+
+/**
+ * The value of net.ipv4.conf.<interface>.<key> in an RTM_NEWLINK message, by the key's number (enum in <linux/ip.h>);
+ * undefined if the interface has no IPv4, or the kernel no such key.
+ */
+export const readInetConf = (body: Buffer, key: number): number | undefined => {
+  const families = nested(readAttributes(body, SIZEOF_IFINFOMSG).get(IFLA_AF_SPEC))
+  const values = nested(families?.get(AF_INET))?.get(IFLA_INET_CONF)
+  return values && values.length >= key * 4 ? values.readInt32LE((key - 1) * 4) : undefined
+}
+
 /** The ifindex and state of an RTM_NEWLINK message, without reading the rest. */
 export const readIfIndex = (body: Buffer): number => (body.length >= 8 ? readIndexAt(body, 4) : 0)
+
+// An RTM_NEWLINK's first attribute is the name (net/core/rtnetlink.c, rtnl_fill_ifinfo).
+const nameAt = SIZEOF_IFINFOMSG + 4
+
+/**
+ * All but the interfaces without ARP whose names begin so. Looks at single bytes, and not at the kind, which is one of
+ * the last attributes: to read a link as a whole takes ten times as long.
+ */
+export const exceptNoArp = (prefix: string): EntryFilter => {
+  const wanted = Buffer.from(prefix)
+  return datagram => (start, end) => {
+    const at = start + nameAt
+    if (end - at < wanted.length || !((datagram[start + 8] ?? 0) & IFF_NOARP)) return true
+    if (datagram[at - 2] !== IFLA_IFNAME) return true
+    return wanted.some((byte, index) => datagram[at + index] !== byte)
+  }
+}

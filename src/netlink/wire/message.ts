@@ -21,12 +21,29 @@ const isEntry = (type: number, flags: number): boolean =>
   type >= NLMSG_MIN_TYPE && (flags & NLM_F_MULTI) !== 0 && (flags & NLM_F_DUMP_INTR) === 0
 
 /**
- * The messages in a datagram. With `holding` the entries of a list that do not have these bytes anywhere are left out:
- * most of what reading a long list costs is making objects of its entries. Throws on a length that can't be.
+ * Which entries of a list are worth reading: asked once for each datagram, the answer for each entry in it, whose body
+ * is from `start` to before `end`. Most of what reading a long list costs is making objects of its entries.
  */
-export const readMessages = (datagram: Buffer, holding?: Uint8Array): Reply[] => {
+export type EntryFilter = (datagram: Buffer) => (start: number, end: number) => boolean
+
+/** Entries that have these bytes somewhere. */
+export const holding =
+  (bytes: Uint8Array): EntryFilter =>
+  datagram => {
+    let hit = datagram.indexOf(bytes)
+    return (start, end) => {
+      if (hit >= 0 && hit < start) hit = datagram.indexOf(bytes, start)
+      return hit >= 0 && hit < end
+    }
+  }
+
+/**
+ * The messages in a datagram; of the entries of a list only those that `filter` lets through. Throws on a length that
+ * can't be.
+ */
+export const readMessages = (datagram: Buffer, filter?: EntryFilter): Reply[] => {
   const messages: Reply[] = []
-  let hit = holding ? datagram.indexOf(holding) : -1
+  const wanted = filter?.(datagram)
   for (let at = 0; at < datagram.length; ) {
     if (datagram.length - at < SIZEOF_NLMSGHDR) throw new Error('a message is cut off')
     const length = datagram.readUInt32LE(at)
@@ -34,12 +51,10 @@ export const readMessages = (datagram: Buffer, holding?: Uint8Array): Reply[] =>
     if (length < SIZEOF_NLMSGHDR || end > datagram.length) throw new Error(`a message of ${length} bytes`)
     const type = datagram.readUInt16LE(at + 4)
     const flags = datagram.readUInt16LE(at + 6)
-    const isHit = hit >= at && hit < end
-    if (!holding || isHit || !isEntry(type, flags)) {
-      const data = datagram.subarray(at + SIZEOF_NLMSGHDR, end)
-      messages.push({ type, flags, seq: datagram.readUInt32LE(at + 8), data })
+    const start = at + SIZEOF_NLMSGHDR
+    if (!wanted || !isEntry(type, flags) || wanted(start, end)) {
+      messages.push({ type, flags, seq: datagram.readUInt32LE(at + 8), data: datagram.subarray(start, end) })
     }
-    if (holding && isHit) hit = datagram.indexOf(holding, end)
     // The next one begins at a multiple of four.
     at += (length + 3) & ~3
   }

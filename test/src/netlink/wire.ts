@@ -7,8 +7,8 @@ import {
   readText,
 } from '../../../src/netlink/wire/attributes'
 import { extendedAck } from '../../../src/netlink/wire/extended-ack'
-import { ifInfoMsg, readLink } from '../../../src/netlink/wire/link'
-import { readMessages } from '../../../src/netlink/wire/message'
+import { exceptNoArp, ifInfoMsg, readLink } from '../../../src/netlink/wire/link'
+import { holding, readMessages } from '../../../src/netlink/wire/message'
 
 const hex = (...parts: string[]) => Buffer.from(parts.join('').replaceAll(' ', ''), 'hex')
 
@@ -126,8 +126,8 @@ const entry = (text: string, flags = '0200') => [
   Buffer.from(text),
 ]
 const done = hex('14000000', '0300', '0200', '07000000', '00000000', '00000000')
-const textsIn = (datagram: Buffer, holding?: string) =>
-  readMessages(datagram, holding === undefined ? undefined : Buffer.from(holding)).map(({ data }) =>
+const textsIn = (datagram: Buffer, bytes?: string) =>
+  readMessages(datagram, bytes === undefined ? undefined : holding(Buffer.from(bytes))).map(({ data }) =>
     data.toString(),
   )
 
@@ -146,6 +146,26 @@ t.test('readMessages() leaves out entries without the bytes, but nothing that is
   const interrupted = Buffer.concat([...entry('c2 a', '1200'), ...entry('c2 b'), done])
   t.same(textsIn(interrupted, 'c1'), ['c2 a', '\0\0\0\0'], 'NLM_F_DUMP_INTR')
   t.same(textsIn(Buffer.concat(entry('c2 a', '0000')), 'c1'), ['c2 a'], 'a single answer')
+})
+
+t.test('exceptNoArp() leaves out interfaces without ARP whose names begin so', async t => {
+  const link = (name: string, flags: number) => {
+    const body = messageBody(ifInfoMsg({ index: 7, flags }), [
+      [3, Buffer.from(`${name}\0`)],
+      [4, putU32(1500)],
+    ])
+    const length = Buffer.concat(body).length + 16
+    return [hex(`${length.toString(16)}000000`, '1000', '0200', '07000000', '00000000'), ...body]
+  }
+  const names = ['bwp0123456789ab', 'bw', 'eth0', 'bwpx']
+  const listed = (flags: number) =>
+    readMessages(Buffer.concat(names.flatMap(name => link(name, flags))), exceptNoArp('bwp')).map(
+      ({ data }) => readLink(data).name,
+    )
+  t.same(listed(0xc3), ['bw', 'eth0'], 'NOARP')
+  t.same(listed(0x1043), names, 'with ARP')
+  const bare = [hex('20000000', '1000', '0200', '07000000', '00000000'), ifInfoMsg({ flags: 0x80 })]
+  t.equal(readMessages(Buffer.concat(bare), exceptNoArp('bwp')).length, 1, 'without a name')
 })
 
 t.test('readMessages() throws where a message is cut off', async t => {

@@ -1,24 +1,11 @@
 import { runAll } from '../../src/cni/error'
 import type { Call } from '../../src/cni/plugin'
-import type { Link } from '../../src/netlink/link'
 import { NETLINK_ROUTE, NetlinkSocket } from '../../src/netlink/socket'
-import { NetnsError } from '../../src/netns/netns'
 import { readBandwidthConf } from './config'
-import { findHostVeth } from './host-veth'
+import { findHostVethOf } from './host-veth'
 import { redirectList } from './redirects'
 import { removeRedirect, removeShaper } from './shaper'
 import { ifbsOf, removeIfb } from './teardown'
-
-const hostVethIfAny = (nl: NetlinkSocket, call: Call): Link | undefined => {
-  if (!call.netns) return undefined
-  try {
-    return findHostVeth(nl, call.netns, call.env.ifName)
-  } catch (error) {
-    // The path leads to a file that is no network namespace (any more).
-    if (error instanceof NetnsError) return undefined
-    throw error
-  }
-}
 
 /**
  * Removes the attachment's ifb and what leads to it. The qdiscs of the veth pair would go with it, but it may outlive
@@ -29,7 +16,7 @@ export const del = async (call: Call): Promise<void> => {
   const { containerID, ifName } = call.env
   const nl = NetlinkSocket.open(NETLINK_ROUTE)
   try {
-    const veth = hostVethIfAny(nl, call)
+    const veth = findHostVethOf(nl, call)
     const ifbs = ifbsOf(nl, { network, containerID, ifName }, veth)
     await runAll([
       () => {

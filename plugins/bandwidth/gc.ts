@@ -1,11 +1,11 @@
 import { type Attachment, validAttachments } from '../../src/cni/conf'
 import { runAll } from '../../src/cni/error'
 import type { Call } from '../../src/cni/plugin'
+import { ifbPrefix } from '../../src/netlink/ifb-prefix'
 import { type Link, linkList } from '../../src/netlink/link'
 import { NETLINK_ROUTE, NetlinkSocket } from '../../src/netlink/socket'
 import { readBandwidthConf } from './config'
 import { formatAlias, ifbNames, isAliasOn } from './ifb'
-import { ifbPrefix } from './ifb-prefix'
 import { redirectList } from './redirects'
 import { removeIfb } from './teardown'
 

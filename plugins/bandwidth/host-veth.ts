@@ -3,7 +3,7 @@ import { type Call, requireNetns } from '../../src/cni/plugin'
 import type { Result } from '../../src/cni/result'
 import { type Link, linkByIndex, linkByName } from '../../src/netlink/link'
 import { NETLINK_ROUTE, NetlinkSocket } from '../../src/netlink/socket'
-import { insideNetns, type Netns } from '../../src/netns/netns'
+import { insideNetns, type Netns, NetnsError } from '../../src/netns/netns'
 
 const readContainerLink = (netns: Netns, ifName: string): Link | undefined => {
   const nl = insideNetns(netns, () => NetlinkSocket.open(NETLINK_ROUTE))
@@ -21,6 +21,17 @@ export const findHostVeth = (nl: NetlinkSocket, netns: Netns, ifName: string): L
   const host = linkByIndex(nl, inside.peer)
   // An index means something only in its own namespace, and the peer's may not be this one.
   return host?.kind === 'veth' && host.peer === inside.index ? host : undefined
+}
+
+/** The same for DEL: undefined also where the path leads to no network namespace (any more). */
+export const findHostVethOf = (nl: NetlinkSocket, { netns, env }: Call): Link | undefined => {
+  if (!netns) return undefined
+  try {
+    return findHostVeth(nl, netns, env.ifName)
+  } catch (error) {
+    if (error instanceof NetnsError) return undefined
+    throw error
+  }
 }
 
 /** The same for ADD and CHECK, which can't do without, and want it among the interfaces of prevResult. */

@@ -9,9 +9,9 @@ import { disableIPv6 } from '../../src/host/sysctl'
 import type { Undo } from '../../src/host/undo'
 import { type Mac, macFromHash } from '../../src/ip/mac'
 import { unlessRefused } from '../../src/netlink/error'
+import { ifbPrefix } from '../../src/netlink/ifb-prefix'
 import { ifbAdd, type Link, linkByName, linkDel } from '../../src/netlink/link'
 import { NETLINK_ROUTE, type NetlinkSocket, withNetlink } from '../../src/netlink/socket'
-import { ifbPrefix } from './ifb-prefix'
 import { isUsed } from './redirects'
 
 /** What identifies an attachment on a host. */

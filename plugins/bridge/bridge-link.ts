@@ -4,6 +4,7 @@ import { readBootID } from '../../src/host/boot'
 import { trySysctl } from '../../src/host/sysctl'
 import { type Mac, macFromHash } from '../../src/ip/mac'
 import { unlessRefused } from '../../src/netlink/error'
+import { ifbPrefix } from '../../src/netlink/ifb-prefix'
 import {
   bridgeAdd,
   freeLinkList,
@@ -20,7 +21,6 @@ import {
 import { routeList } from '../../src/netlink/route'
 import type { NetlinkSocket } from '../../src/netlink/socket'
 import { closeNetns, openOwnNetns } from '../../src/netns/netns'
-import { ifbPrefix } from '../bandwidth/ifb-prefix'
 import type { BridgeConf } from './config'
 import { defaultRouteMtu, isInner, leastMtu, minMtu } from './mtu'
 import { warnIfUnfiltered, withVlans } from './vlan'

@@ -4,13 +4,8 @@ import { ensureSysctl, trySysctl } from '../../src/host/sysctl'
 import { type Addr, type Family, formatAddr } from '../../src/ip/addr'
 import type { Mac } from '../../src/ip/mac'
 import { addrAdd, subscribeToAddrs, waitUntilSettled } from '../../src/netlink/addr'
-import {
-  type Link,
-  linkByName,
-  linkSet,
-  subscribeToLinks,
-  waitUntilOperational,
-} from '../../src/netlink/link'
+import { type Link, linkByName, linkSet } from '../../src/netlink/link'
+import { subscribeToLinks, waitUntilOperational } from '../../src/netlink/link-events'
 import { routeAdd } from '../../src/netlink/route'
 import { NETLINK_ROUTE, NetlinkSocket } from '../../src/netlink/socket'
 import { insideNetns, type Netns } from '../../src/netns/netns'
@@ -148,10 +143,13 @@ export const setIPv6 = (ifName: string, on: boolean): void => {
  */
 export const setContainerSysctls = (ifName: string, options: { v6: boolean; dad: boolean }): void => {
   const v6 = `net/ipv6/conf/${ifName}`
-  // An address outlives its interface being set down and up again, as IPv4's do.
-  if (options.v6) ensureSysctl(`${v6}/keep_addr_on_down`, '1')
+  if (options.v6) {
+    // An address outlives its interface being set down and up again, as IPv4's do.
+    ensureSysctl(`${v6}/keep_addr_on_down`, '1')
+    // Without, there is only a link-local address to announce: to every port of the bridge, for nobody.
+    trySysctl(`${v6}/ndisc_notify`, '1')
+  }
   if (options.dad) trySysctl(`${v6}/enhanced_dad`, '1')
   trySysctl(`${v6}/accept_dad`, options.dad ? '1' : '0')
-  trySysctl(`${v6}/ndisc_notify`, '1')
   trySysctl(`net/ipv4/conf/${ifName}/arp_notify`, '1')
 }

@@ -13,6 +13,7 @@ import { eraseOfOwner, ownerOfCall, portsOfCall } from './attachment'
 import { chooseBackend } from './backend'
 import { type KubenetConf, masquerades, readKubenetConf } from './config'
 import { retireGateways } from './gateways'
+import { deleteLinks } from './links'
 import { bridgeConf, callOf, parts } from './parts'
 
 /** An address, with its prefix length where that is known. */
@@ -99,14 +100,19 @@ const isOfRanges = ({ podCIDRs }: KubenetConf, { addr, prefix }: PodAddress): bo
 export const del = async (call: Call): Promise<void> => {
   const conf = readKubenetConf(call)
   const ports = ownerOf(ownerOfCall(call, conf))
+  const usesIptables = chooseBackend(conf) === 'iptables'
   let addresses: PodAddress[] = []
   await runAll([
     // Before bridge, whose IPAM plugin gives the leases back.
     async () => {
       addresses = await addressesOf(call, conf)
     },
-    () => parts.bandwidth.del(callOf(call, { type: 'bandwidth' })),
-    () => delBridge(call, conf, chooseBackend(conf) === 'iptables'),
+    () => {
+      // With iptables bridge asks the container's interface which rules there are.
+      if (!usesIptables && deleteLinks(call, conf)) return undefined
+      return parts.bandwidth.del(callOf(call, { type: 'bandwidth' }))
+    },
+    () => delBridge(call, conf, usesIptables),
     () => removeRules(call, conf, { addresses: addresses.map(({ addr }) => addr), ports }),
     async () => {
       if (addresses.some(address => !isOfRanges(conf, address))) await retireGateways(call, conf)

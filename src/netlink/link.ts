@@ -1,5 +1,5 @@
 import { type Mac, macBytes } from '../ip/mac'
-import { NetlinkError, unlessRefused } from './error'
+import { unlessRefused } from './error'
 import { type NetlinkSocket, NLM_F_CREATE, NLM_F_EXCL } from './socket'
 import { type Attribute, messageBody, putString, putU8, putU32 } from './wire/attributes'
 import * as w from './wire/link'
@@ -260,41 +260,22 @@ export const linkDel = (nl: NetlinkSocket, link: { index: number; name: string }
   )
 }
 
+/** Where the groups of links that are being deleted begin: well above those that people number. */
+const firstDoomedGroup = 0x50000000
+
 /**
- * Waits until the kernel calls an interface operational, and says whether it did within `seconds`. Carrier travels
- * through a work queue (net/core/link_watch.c), so it may be a moment behind the message that brought the link up.
- * `events` must be a socket in the same namespace that was subscribed to RTNLGRP_LINK before that message.
+ * Deletes interfaces in one message, which the kernel waits for once: it knows several only by their group, so that
+ * they are put into one that no others are in, numbered after the first of them.
+ * Equivalent to: `ip link set dev $index group $group` for each, `ip link del group $group`.
  */
-export const waitUntilOperational = (
+export const linkDelTogether = (
   nl: NetlinkSocket,
-  events: NetlinkSocket,
-  index: number,
-  seconds: number,
-): boolean => {
-  const deadline = performance.now() + seconds * 1000
-  for (;;) {
-    if (linkByIndex(nl, index)?.operState === w.IF_OPER_UP) return true
-    for (;;) {
-      const left = (deadline - performance.now()) / 1000
-      if (left <= 0) return false
-      if (hasChanged(events, index, left)) break
-    }
-  }
-}
-
-/** Was the link announced as changed within `seconds`? */
-const hasChanged = (events: NetlinkSocket, index: number, seconds: number): boolean => {
-  try {
-    const heard = events.nextEvents('wait for the link', seconds)
-    return heard.some(({ type, data }) => type === w.RTM_NEWLINK && w.readIfIndex(data) === index)
-  } catch (error) {
-    // On a busy node more is announced than the socket holds: what was lost may have been about this link.
-    if (error instanceof NetlinkError && error.code === 'ENOBUFS') return true
-    throw error
-  }
-}
-
-/** Joins the group in which the kernel announces changes of links. */
-export const subscribeToLinks = (nl: NetlinkSocket): void => {
-  nl.subscribe('listen for changes of links', w.RTNLGRP_LINK)
+  links: readonly [{ index: number; name: string }, ...{ index: number; name: string }[]],
+): void => {
+  const group = firstDoomedGroup + links[0].index
+  for (const link of links) linkSet(nl, link, { group })
+  nl.request(`delete ${links.map(({ name }) => `"${name}"`).join(' and ')}`, {
+    type: w.RTM_DELLINK,
+    body: messageBody(w.ifInfoMsg({}), [[w.IFLA_GROUP, putU32(group)]]),
+  })
 }

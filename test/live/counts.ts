@@ -25,22 +25,22 @@ const expected = new Map<string, { readonly add: Counts; readonly del: Counts }>
   [
     'bridge',
     {
-      add: { execs: 1, opens: 17, netlinkSends: 17, fsyncs: 2, syscalls: 198 },
-      del: { execs: 1, opens: 7, netlinkSends: 3, fsyncs: 0, syscalls: 97 },
+      add: { execs: 1, opens: 15, netlinkSends: 17, fsyncs: 2, syscalls: 184 },
+      del: { execs: 1, opens: 7, netlinkSends: 3, fsyncs: 0, syscalls: 89 },
     },
   ],
   [
     'kubenet',
     {
-      add: { execs: 1, opens: 29, netlinkSends: 45, fsyncs: 2, syscalls: 403 },
-      del: { execs: 1, opens: 11, netlinkSends: 20, fsyncs: 0, syscalls: 203 },
+      add: { execs: 1, opens: 27, netlinkSends: 45, fsyncs: 2, syscalls: 381 },
+      del: { execs: 1, opens: 11, netlinkSends: 26, fsyncs: 0, syscalls: 199 },
     },
   ],
   [
     'host-local',
     {
-      add: { execs: 1, opens: 11, netlinkSends: 0, fsyncs: 2, syscalls: 85 },
-      del: { execs: 1, opens: 6, netlinkSends: 0, fsyncs: 0, syscalls: 66 },
+      add: { execs: 1, opens: 11, netlinkSends: 0, fsyncs: 2, syscalls: 81 },
+      del: { execs: 1, opens: 6, netlinkSends: 0, fsyncs: 0, syscalls: 62 },
     },
   ],
 ])

@@ -1,8 +1,8 @@
 /** Puts what was read of a node together: what belongs to which attachment, and what to none. */
 
+import { ifbPrefix } from '../../../src/netlink/ifb-prefix'
 import { parseAlias } from '../../../src/netlink/veth-alias'
 import { formatAlias, referenceName } from '../../bandwidth/ifb'
-import { ifbPrefix } from '../../bandwidth/ifb-prefix'
 import { parseOwner } from '../owner'
 import { type Draft, Drafts } from './draft'
 import { masqueradesIn, rulesIn } from './iptables'

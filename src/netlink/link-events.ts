@@ -1,0 +1,44 @@
+/** Waiting for what the kernel announces of links. */
+import { NetlinkError } from './error'
+import { linkByIndex } from './link'
+import type { NetlinkSocket } from './socket'
+import * as w from './wire/link'
+
+/**
+ * Waits until the kernel calls an interface operational, and says whether it did within `seconds`. Carrier travels
+ * through a work queue (net/core/link_watch.c), so it may be a moment behind the message that brought the link up.
+ * `events` must be a socket in the same namespace that was subscribed to RTNLGRP_LINK before that message.
+ */
+export const waitUntilOperational = (
+  nl: NetlinkSocket,
+  events: NetlinkSocket,
+  index: number,
+  seconds: number,
+): boolean => {
+  const deadline = performance.now() + seconds * 1000
+  for (;;) {
+    if (linkByIndex(nl, index)?.operState === w.IF_OPER_UP) return true
+    for (;;) {
+      const left = (deadline - performance.now()) / 1000
+      if (left <= 0) return false
+      if (hasChanged(events, index, left)) break
+    }
+  }
+}
+
+/** Was the link announced as changed within `seconds`? */
+const hasChanged = (events: NetlinkSocket, index: number, seconds: number): boolean => {
+  try {
+    const heard = events.nextEvents('wait for the link', seconds)
+    return heard.some(({ type, data }) => type === w.RTM_NEWLINK && w.readIfIndex(data) === index)
+  } catch (error) {
+    // On a busy node more is announced than the socket holds: what was lost may have been about this link.
+    if (error instanceof NetlinkError && error.code === 'ENOBUFS') return true
+    throw error
+  }
+}
+
+/** Joins the group in which the kernel announces changes of links. */
+export const subscribeToLinks = (nl: NetlinkSocket): void => {
+  nl.subscribe('listen for changes of links', w.RTNLGRP_LINK)
+}

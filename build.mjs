@@ -19,7 +19,7 @@ import { gzipSync } from 'node:zlib'
 import { build } from 'esbuild'
 import { writeBill } from './scripts/bill-of-materials.mjs'
 import { deafen } from './scripts/compilers/deafen.mjs'
-import { embedAddon } from './scripts/compilers/node.mjs'
+import * as node from './scripts/compilers/node.mjs'
 import { bundleOptions, engineParts, makeProgram } from './scripts/compilers/quickjs.mjs'
 
 const require = createRequire(import.meta.url)
@@ -171,24 +171,31 @@ const commandLineBeside = path => ({
   },
 })
 
-/** A script that Node.js runs, with the modules that `plugins` put in the place of others. */
-const buildScript = async (file, plugins) => {
-  await bundle({
-    ...common,
-    outfile: file,
-    banner: { js: '#!/usr/bin/env node' },
-    plugins: [...plugins, embedAddon(options.arch)],
-  })
-  chmodSync(file, 0o755)
-}
-
 const buildNode = async out => {
   const folder = join(out, 'node')
-  const file = join(folder, '.bundle')
+  const script = join(folder, '.script')
+  const commandLine = join(folder, 'kubenet-cli')
+  const addon = node.embedAddon(options.arch)
   mkdirSync(folder, { recursive: true })
-  await buildScript(file, [commandLineBeside('src/platform/node/command-line.ts')])
-  linkPrograms(folder, file)
-  await buildScript(join(folder, 'kubenet-cli'), [packCommandLine([])])
+  const loader = await bundle({
+    ...common,
+    entryPoints: [join(root, 'src/platform/node/archive.ts')],
+    write: false,
+  })
+  const modules = await bundle({
+    ...common,
+    ...node.bundleOptions,
+    plugins: [commandLineBeside('src/platform/node/command-line.ts'), addon],
+  })
+  await node.makeScript({ loader: loader.outputFiles[0].text, modules: modules.outputFiles, out: script })
+  linkPrograms(folder, script)
+  await bundle({
+    ...common,
+    outfile: commandLine,
+    banner: { js: '#!/usr/bin/env node' },
+    plugins: [packCommandLine([]), addon],
+  })
+  chmodSync(commandLine, 0o755)
 }
 
 const buildPlugins = async folder => {

@@ -106,7 +106,7 @@ for (const flavour of flavours) {
 
     await t.test('it replaces programs that are running', async t => {
       await host.sh(`
-        mkdir -p /run/busy; cp ${kubenet} /run/busy/bridge; printf x >> /run/busy/bridge; chmod +x /run/busy/bridge
+        mkdir -p /run/busy; cp ${kubenet} /run/busy/bridge; echo >> /run/busy/bridge; chmod +x /run/busy/bridge
         mkfifo /run/stdin; (CNI_COMMAND=ADD CNI_CONTAINERID=c CNI_NETNS=/x CNI_IFNAME=eth0 CNI_PATH=/x \
           exec /run/busy/bridge < /run/stdin > /run/answer || true) & exec 9> /run/stdin
         ${kubenet} install --bin-dir /run/busy > /dev/null

@@ -185,7 +185,7 @@ const buildNode = async out => {
   const modules = await bundle({
     ...common,
     ...node.bundleOptions,
-    plugins: [commandLineBeside('src/platform/node/command-line.ts'), addon],
+    plugins: [commandLineBeside('src/platform/node/command-line.ts'), addon, ...node.bundleOptions.plugins],
   })
   await node.makeScript({ loader: loader.outputFiles[0].text, modules: modules.outputFiles, out: script })
   linkPrograms(folder, script)

@@ -11,7 +11,7 @@ import { transform } from 'esbuild'
 
 const root = join(import.meta.dirname, '../..')
 const folder = join(root, 'dist-tools/node')
-const source = join(root, 'src/platform/node/calls.c')
+const ours = join(root, 'src/platform/node')
 const headers = join(root, 'node_modules/node-api-headers/include')
 
 const compilers = { x64: 'x86_64-linux-gnu-gcc', arm64: 'aarch64-linux-gnu-gcc' }
@@ -25,7 +25,7 @@ const addonFor = arch => {
   const file = join(folder, arch === process.arch ? 'calls.node' : `calls-${arch}.node`)
   const scratch = `${file}.${process.pid}`
   mkdirSync(folder, { recursive: true })
-  execFileSync(compilers[arch], [...flags, ...link, `-I${headers}`, source, '-o', scratch], {
+  execFileSync(compilers[arch], [...flags, ...link, `-I${headers}`, join(ours, 'calls.c'), '-o', scratch], {
     stdio: ['ignore', 'ignore', 'inherit'],
   })
   renameSync(scratch, file)
@@ -36,13 +36,24 @@ const addonFor = arch => {
 export const embedAddon = arch => ({
   name: 'embed-addon',
   setup({ onResolve }) {
-    onResolve({ filter: /^#addon$/ }, () => ({ path: join(root, 'src/platform/node/addon.ts') }))
+    onResolve({ filter: /^#addon$/ }, () => ({ path: join(ours, 'addon.ts') }))
     onResolve({ filter: /^addon-file$/ }, () => ({ path: addonFor(arch) }))
   },
 })
 
+/** A module that is imported by `require`, to be loaded at once but late: esbuild splits at import() alone. */
+const lateModule = {
+  name: 'late-module',
+  setup({ onResolve }) {
+    onResolve({ filter: /^\.\/sha512$/ }, () => ({ path: 'sha512.js', external: true }))
+  },
+}
+
 /** What esbuild makes the modules by: as text that can be taken apart line by line, and is made small afterwards. */
 export const bundleOptions = {
+  entryPoints: [join(root, 'plugins/main.ts'), join(ours, 'sha512.ts')],
+  entryNames: '[name]',
+  plugins: [lateModule],
   format: 'esm',
   splitting: true,
   chunkNames: '[name]-[hash]',
@@ -72,12 +83,12 @@ const importFrom = (what, from) => {
 const checkConstant = (code, name, local) => {
   const variable = local.replaceAll('$', '\\$')
   const assignment = new RegExp(
-    `(?<![.\\w$]|\\bvar )(${variable} *([-+*/%&|^<>?]+)?=(?![=>])|${variable} *(\\+\\+|--)|(\\+\\+|--)${variable}(?![\\w$]))`,
+    `(?<![.\\w$]|\\b(?:var|const|let) )(${variable} *([-+*/%&|^<>?]+)?=(?![=>])|${variable} *(\\+\\+|--)|(\\+\\+|--)${variable}(?![\\w$]))`,
   )
   if (assignment.test(code)) throw new Error(`${name} exports "${local}", which is assigned to later`)
 }
 
-/** One of esbuild's ES modules as a function body of `exports`, `require` and `module`. */
+/** One of esbuild's ES modules as the body of a function that archive.ts calls. */
 const toCommonJs = async (name, text) => {
   const imports = []
   const exported = []

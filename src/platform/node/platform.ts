@@ -56,8 +56,8 @@ export const platform: Platform = {
   // Not the path it was started by, which may be a link from another folder than that of the plugins.
   programPath: __filename,
   sha512Hex: text => {
-    const { createHash } = require('node:crypto') as typeof import('node:crypto')
-    return createHash('sha512').update(text).digest('hex')
+    const { sha512Hex } = require('./sha512') as typeof import('./sha512')
+    return sha512Hex(text)
   },
   run,
 }

@@ -127,11 +127,12 @@ const removeMacCheck = async (call: Call, conf: BridgeConf): Promise<void> => {
   uncheckMac(call.env)
 }
 
-export const del = async (call: Call): Promise<void> => {
-  const conf = readBridgeConf(call)
-  const rules = await RuleRemoval.of(call, conf)
+type Step = () => void | Promise<void>
+
+/** Deletes the veth pair. */
+const vethSteps = (call: Call, conf: BridgeConf, rules: RuleRemoval): Step[] => {
   let addresses: Cidr[] = []
-  await runAll([
+  return [
     () => {
       addresses = deleteInContainer(call, found => rules.begin(found))
       endStep('link')
@@ -139,18 +140,34 @@ export const del = async (call: Call): Promise<void> => {
     () => {
       if (addresses.length === 0) deleteOnHost(idOf(call, conf), conf)
     },
-    async () => {
-      if (conf.ipamType) await delegate(call, conf.ipamType, 'DEL')
-      endStep('ipam')
-    },
-    async () => {
-      await rules.end()
-      endStep('masquerade')
-    },
-    () => removeGuards(call, conf),
-    () => removeMacCheck(call, conf),
-    async () => {
-      if (conf.prune) await (await import('./prune.js')).pruneBridge(conf)
-    },
-  ])
+  ]
+}
+
+/** Removes what there is beside the veth pair. */
+const otherSteps = (call: Call, conf: BridgeConf, rules: RuleRemoval): Step[] => [
+  async () => {
+    if (conf.ipamType) await delegate(call, conf.ipamType, 'DEL')
+    endStep('ipam')
+  },
+  async () => {
+    await rules.end()
+    endStep('masquerade')
+  },
+  () => removeGuards(call, conf),
+  () => removeMacCheck(call, conf),
+  async () => {
+    if (conf.prune) await (await import('./prune.js')).pruneBridge(conf)
+  },
+]
+
+export const del = async (call: Call): Promise<void> => {
+  const conf = readBridgeConf(call)
+  const rules = await RuleRemoval.of(call, conf)
+  await runAll([...vethSteps(call, conf, rules), ...otherSteps(call, conf, rules)])
+}
+
+/** What `del` does for an attachment whose veth pair is gone: a search under all names it may have costs milliseconds. */
+export const delWithoutVeth = async (call: Call): Promise<void> => {
+  const conf = readBridgeConf(call)
+  await runAll(otherSteps(call, conf, await RuleRemoval.of(call, conf)))
 }

@@ -3,6 +3,7 @@ import type { Call } from '../../src/cni/plugin'
 import { parseResult } from '../../src/cni/result'
 import { type Addr, parseAddr } from '../../src/ip/addr'
 import { cidrContains } from '../../src/ip/cidr'
+import { delWithoutVeth } from '../bridge/del'
 import { readHostLocalConf } from '../host-local/config'
 import { holdingOf, ownerOf as leaseOwnerOf, readLeases, roomsOf } from '../host-local/network'
 import { ownerOf, releasePorts, udpPortsOf } from '../portmap/claims'
@@ -13,7 +14,7 @@ import { eraseOfOwner, ownerOfCall, portsOfCall } from './attachment'
 import { chooseBackend } from './backend'
 import { type KubenetConf, masquerades, readKubenetConf } from './config'
 import { retireGateways } from './gateways'
-import { deleteLinks } from './links'
+import { deleteShapedLinks } from './links'
 import { bridgeConf, callOf, parts } from './parts'
 
 /** An address, with its prefix length where that is known. */
@@ -66,8 +67,14 @@ const forgetFlows = (call: Call, { addresses, ports }: Found): void => {
   for (const addr of pods) forgetFlowsToPod(addr.family, addr, [...udp, ...(ports ? udpPortsOf(ports) : [])])
 }
 
-const delBridge = (call: Call, conf: KubenetConf, masquerade: boolean): Promise<void> =>
-  parts.bridge.del(callOf(call, bridgeConf(conf, { masquerade })))
+const delBridge = (
+  call: Call,
+  conf: KubenetConf,
+  { masquerade, isVethGone = false }: { masquerade: boolean; isVethGone?: boolean },
+): Promise<void> => {
+  const own = callOf(call, bridgeConf(conf, { masquerade }))
+  return isVethGone ? delWithoutVeth(own) : parts.bridge.del(own)
+}
 
 const delPortmap = (call: Call): Promise<void> =>
   parts.portmap.del(callOf(call, { type: 'portmap', backend: 'iptables' }))
@@ -87,7 +94,7 @@ const removeRules = async (call: Call, conf: KubenetConf, found: Found): Promise
   const mayBeThere = !usesIptables && erased === 0 && isExpected(conf, found)
   await runAll([
     () => (usesIptables || mayBeThere ? delPortmap(call) : undefined),
-    () => (mayBeThere ? delBridge(call, conf, true) : undefined),
+    () => (mayBeThere ? delBridge(call, conf, { masquerade: true }) : undefined),
     () => forgetFlows(call, found),
     () => releasePorts(owner),
   ])
@@ -102,17 +109,17 @@ export const del = async (call: Call): Promise<void> => {
   const ports = ownerOf(ownerOfCall(call, conf))
   const usesIptables = chooseBackend(conf) === 'iptables'
   let addresses: PodAddress[] = []
+  let isVethGone = false
   await runAll([
     // Before bridge, whose IPAM plugin gives the leases back.
     async () => {
       addresses = await addressesOf(call, conf)
     },
-    () => {
+    async () => {
       // With iptables bridge asks the container's interface which rules there are.
-      if (!usesIptables && deleteLinks(call, conf)) return undefined
-      return parts.bandwidth.del(callOf(call, { type: 'bandwidth' }))
+      isVethGone = await deleteShapedLinks(call, { withVeth: !usesIptables })
     },
-    () => delBridge(call, conf, usesIptables),
+    () => delBridge(call, conf, { masquerade: usesIptables, isVethGone }),
     () => removeRules(call, conf, { addresses: addresses.map(({ addr }) => addr), ports }),
     async () => {
       if (addresses.some(address => !isOfRanges(conf, address))) await retireGateways(call, conf)

@@ -1,30 +1,51 @@
 import type { Call } from '../../src/cni/plugin'
 import { endStep } from '../../src/host/log'
 import { NetlinkError } from '../../src/netlink/error'
-import { linkDelTogether } from '../../src/netlink/link'
-import { NETLINK_ROUTE, withNetlink } from '../../src/netlink/socket'
-import { findHostVethOf } from '../bandwidth/host-veth'
-import { ifbsOf } from '../bandwidth/teardown'
-import type { KubenetConf } from './config'
+import { type Link, linkDelTogether } from '../../src/netlink/link'
+import { NETLINK_ROUTE, NetlinkSocket } from '../../src/netlink/socket'
+import { findShaping, removeShaping, type Shaping } from '../bandwidth/del'
+import { callOf } from './parts'
+
+type Links = readonly [Link, ...Link[]]
 
 /**
- * Deletes an attachment's veth pair and ifb in one message: the kernel lets whoever deletes a link wait, some 10 to 30
- * ms, and for several at once only once. Says whether it did; where there is no such pair of them, or the kernel does
- * not want to, each is left to the plugin that made it.
+ * A shaped attachment's veth and ifbs, if they can go together. By deleting them together their groups are lost, so that
+ * an ifb without an alias is not among those: if this process were killed, nothing would tell the next DEL whose it is.
  */
-export const deleteLinks = (call: Call, { network }: KubenetConf): boolean => {
-  const { containerID, ifName } = call.env
+const linksOf = ({ veth, ifbs }: Shaping): Links | undefined =>
+  veth && ifbs.length > 0 && ifbs.every(({ alias }) => alias) ? [veth, ...ifbs] : undefined
+
+/** Says whether they are gone. */
+const deleteTogether = (nl: NetlinkSocket, links: Links): boolean => {
   try {
-    return withNetlink(NETLINK_ROUTE, nl => {
-      const veth = findHostVethOf(nl, call)
-      const ifbs = veth ? ifbsOf(nl, { network, containerID, ifName }, veth) : []
-      if (!veth || ifbs.length === 0) return false
-      linkDelTogether(nl, [veth, ...ifbs])
-      endStep('links')
-      return true
-    })
+    linkDelTogether(nl, links)
+    endStep('links')
+    return true
   } catch (error) {
     if (error instanceof NetlinkError) return false
     throw error
+  }
+}
+
+/**
+ * Removes an attachment's limits, and its veth pair in the same message as the ifb: the kernel lets whoever deletes a
+ * link wait, some 10 to 30 ms, and for several at once only once. Says whether the pair is gone; where there is no ifb,
+ * or the kernel does not want to, it is left to the plugin that made it.
+ */
+export const deleteShapedLinks = async (
+  call: Call,
+  { withVeth }: { withVeth: boolean },
+): Promise<boolean> => {
+  const own = callOf(call, { type: 'bandwidth' })
+  const nl = NetlinkSocket.open(NETLINK_ROUTE)
+  try {
+    const shaping = findShaping(nl, own)
+    const links = withVeth ? linksOf(shaping) : undefined
+    if (links && deleteTogether(nl, links)) return true
+    // What went by itself meanwhile is why they could not go together.
+    await removeShaping(nl, links ? findShaping(nl, own) : shaping)
+    return false
+  } finally {
+    nl.close()
   }
 }

@@ -33,7 +33,7 @@ const expected = new Map<string, { readonly add: Counts; readonly del: Counts }>
     'kubenet',
     {
       add: { execs: 1, opens: 27, netlinkSends: 45, fsyncs: 2, syscalls: 381 },
-      del: { execs: 1, opens: 11, netlinkSends: 26, fsyncs: 0, syscalls: 199 },
+      del: { execs: 1, opens: 10, netlinkSends: 14, fsyncs: 0, syscalls: 157 },
     },
   ],
   [

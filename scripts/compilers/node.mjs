@@ -41,19 +41,30 @@ export const embedAddon = arch => ({
   },
 })
 
-/** A module that is imported by `require`, to be loaded at once but late: esbuild splits at import() alone. */
-const lateModule = {
-  name: 'late-module',
+/**
+ * Modules that are imported by `require`, to be loaded at once but late: esbuild splits at import() alone. Of the two
+ * ways to run a program plugins have the one that does nothing else meanwhile.
+ */
+const lateModules = { './sha512': 'sha512', './run-program': 'run-alone' }
+
+const loadLate = {
+  name: 'load-late',
   setup({ onResolve }) {
-    onResolve({ filter: /^\.\/sha512$/ }, () => ({ path: 'sha512.js', external: true }))
+    onResolve({ filter: /^\.\/(sha512|run-program)$/ }, ({ path }) => ({
+      path: `${lateModules[path]}.js`,
+      external: true,
+    }))
   },
 }
 
 /** What esbuild makes the modules by: as text that can be taken apart line by line, and is made small afterwards. */
 export const bundleOptions = {
-  entryPoints: [join(root, 'plugins/main.ts'), join(ours, 'sha512.ts')],
+  entryPoints: [
+    join(root, 'plugins/main.ts'),
+    ...Object.values(lateModules).map(name => join(ours, `${name}.ts`)),
+  ],
   entryNames: '[name]',
-  plugins: [lateModule],
+  plugins: [loadLate],
   format: 'esm',
   splitting: true,
   chunkNames: '[name]-[hash]',

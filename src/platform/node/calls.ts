@@ -1,0 +1,23 @@
+/** What calls.c offers: system calls that take numbers and bytes, and answer as the kernel does. */
+type Calls = Record<
+  | 'bind'
+  | 'flock'
+  | 'pipe2'
+  | 'ppoll'
+  | 'recvfrom'
+  | 'sendto'
+  | 'setns'
+  | 'setsockopt'
+  | 'socket'
+  | 'spawn'
+  | 'wait4',
+  (...args: (number | Uint8Array)[]) => number
+>
+
+let calls: Calls | undefined
+
+/** A system call, or `spawn`: the kernel's answer. Loads the addon on the first one: VERSION and the like need none. */
+export const call = (name: keyof Calls, ...args: (number | Uint8Array)[]): number => {
+  calls ??= require('#addon') as Calls
+  return calls[name](...args)
+}

@@ -61,13 +61,27 @@ static int reserve(void) {
   return 1;
 }
 
-/* A piece that nobody had before; NULL if there is no memory. */
-static void *fresh(size_t whole) {
+/* The next piece of the region, or of a new one; NULL if the kernel gives none. */
+static uint8_t *cut(size_t whole) {
   if ((size_t)(end - at) < whole && !reserve()) return NULL;
   /* In vain before Linux 5.14, where pages come one by one, and with no memory left, which the piece's user finds out. */
   for (; ready < at + whole; ready += batch) madvise(ready, batch, MADV_POPULATE_WRITE);
   uint8_t *piece = at + header;
   at += whole;
+  return piece;
+}
+
+/*
+ * A piece that nobody had before; NULL if there is no memory. Where that is limited (RLIMIT_AS) there may be no region any
+ * more, but enough to say so: the engine does not outlive an error for which it finds no memory at all.
+ */
+static void *fresh(size_t whole) {
+  uint8_t *piece = cut(whole);
+  if (!piece) {
+    uint8_t *block = malloc(unit - header + whole);
+    if (!block) return NULL;
+    piece = block + unit;
+  }
   *size_of(piece) = whole;
   return piece;
 }

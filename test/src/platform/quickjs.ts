@@ -55,6 +55,12 @@ const ends: readonly { what: string; shell?: string; status: number; output: Reg
   { what: 'recursion', status: 1, output: /^InternalError: stack overflow\n$/ },
   { what: 'recursion', shell: 'ulimit -s 256', status: 1, output: /^InternalError: stack overflow\n$/ },
   { what: 'deep JSON', shell: 'ulimit -s 256', status: 1, output: /stack overflow in line 1/ },
+  {
+    what: 'long JSON',
+    shell: 'ulimit -v 12000',
+    status: 1,
+    output: /^(InternalError: out of memory|an error without words)\n$/,
+  },
   { what: 'a child', status: 0, output: /^7 in out\n$/ },
   { what: 'a child', shell: "trap '' CHLD", status: 0, output: /^7 in out\n$/ },
   { what: 'a NUL for a child', status: 1, output: /^RangeError: a NUL in a text for the kernel\n$/ },
@@ -81,6 +87,7 @@ t.test('the memory it gives its engine', async t => {
   t.strictSame(execFileSync(program, { encoding: 'utf8' }).trimEnd().split('\n'), [
     '0 pieces with 0 bytes left',
     '0 KB more for one piece at a time',
+    'refused with none left',
     'no more at the limit',
     'no more than there can be',
   ])

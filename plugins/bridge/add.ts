@@ -7,7 +7,7 @@ import { endStep } from '../../src/host/log'
 import type { Undo } from '../../src/host/undo'
 import type { Cidr } from '../../src/ip/cidr'
 import { type Link, linkByName } from '../../src/netlink/link'
-import { subscribeToLinks, waitUntilOperational } from '../../src/netlink/link-events'
+import { RTNLGRP_LINK, waitUntilOperational } from '../../src/netlink/link-events'
 import { NETLINK_ROUTE, NetlinkSocket } from '../../src/netlink/socket'
 import { type EnsuredBridge, ensureBridge, settleBridge } from './bridge-link'
 import { ensureBridgeNetfilter } from './bridge-netfilter'
@@ -223,9 +223,8 @@ export const add = async (call: Call, undo: Undo): Promise<Result> => {
   ensureBridgeNetfilter(conf)
   endStep('config')
   const nl = NetlinkSocket.open(NETLINK_ROUTE)
-  const events = NetlinkSocket.open(NETLINK_ROUTE)
+  const events = NetlinkSocket.openEvents(NETLINK_ROUTE, [RTNLGRP_LINK])
   try {
-    subscribeToLinks(events)
     endStep('sockets')
     return await connect({ call, conf, nl, events, undo })
   } finally {

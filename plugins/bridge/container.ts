@@ -3,9 +3,9 @@ import type { Result } from '../../src/cni/result'
 import { ensureSysctl, trySysctl } from '../../src/host/sysctl'
 import { type Addr, type Family, formatAddr } from '../../src/ip/addr'
 import type { Mac } from '../../src/ip/mac'
-import { addrAdd, subscribeToAddrs, waitUntilSettled } from '../../src/netlink/addr'
+import { addrAdd, RTNLGRP_IPV6_IFADDR, waitUntilSettled } from '../../src/netlink/addr'
 import { type Link, linkByName, linkSet } from '../../src/netlink/link'
-import { subscribeToLinks, waitUntilOperational } from '../../src/netlink/link-events'
+import { RTNLGRP_LINK, waitUntilOperational } from '../../src/netlink/link-events'
 import { routeAdd } from '../../src/netlink/route'
 import { NETLINK_ROUTE, NetlinkSocket } from '../../src/netlink/socket'
 import { insideNetns, type Netns } from '../../src/netns/netns'
@@ -44,9 +44,7 @@ export class ContainerEnd {
     const sockets = insideNetns(netns, () => {
       setSysctls()
       const nl = NetlinkSocket.open(NETLINK_ROUTE)
-      const events = NetlinkSocket.open(NETLINK_ROUTE)
-      subscribeToLinks(events)
-      subscribeToAddrs(events)
+      const events = NetlinkSocket.openEvents(NETLINK_ROUTE, [RTNLGRP_LINK, RTNLGRP_IPV6_IFADDR])
       return { nl, events }
     })
     try {

@@ -7,8 +7,8 @@ import { warn } from '../../src/host/log'
 import { type Addr, formatAddr } from '../../src/ip/addr'
 import type { Mac } from '../../src/ip/mac'
 import { IF_OPER_UP, linkByName } from '../../src/netlink/link'
-import { neighDel, neighUse, subscribeToNeighs, waitForNeighs } from '../../src/netlink/neigh'
-import { NETLINK_ROUTE, withNetlink } from '../../src/netlink/socket'
+import { neighDel, neighUse, RTNLGRP_NEIGH, waitForNeighs } from '../../src/netlink/neigh'
+import { NETLINK_ROUTE, NetlinkSocket, withNetlink } from '../../src/netlink/socket'
 import type { Allocation } from './allocator'
 import type { Span } from './span'
 
@@ -20,19 +20,21 @@ const mostInUse = 16
 
 /** Asks on an interface who has these addresses; none if it is not there, or nobody is behind it. */
 const whoHas = (ifName: string, addrs: readonly Addr[]): { addr: Addr; mac: Mac }[] =>
-  withNetlink(NETLINK_ROUTE, nl =>
-    withNetlink(NETLINK_ROUTE, events => {
-      const link = linkByName(nl, ifName)
-      if (link?.operState !== IF_OPER_UP) return []
-      subscribeToNeighs(events)
+  withNetlink(NETLINK_ROUTE, nl => {
+    const link = linkByName(nl, ifName)
+    if (link?.operState !== IF_OPER_UP) return []
+    const events = NetlinkSocket.openEvents(NETLINK_ROUTE, [RTNLGRP_NEIGH])
+    try {
       // What is known may be of a holder that is gone.
       for (const addr of addrs) neighDel(nl, link, addr)
       for (const addr of addrs) neighUse(nl, link, addr)
       const found = waitForNeighs(nl, events, link, { addrs, seconds: answerSeconds })
       for (const addr of addrs) neighDel(nl, link, addr)
       return found
-    }),
-  )
+    } finally {
+      events.close()
+    }
+  })
 
 /** Throws what would keep an ADD from asking on an interface. Asks for nobody, and changes nothing. */
 export const tryAsking = (ifName: string): void => {

@@ -21,7 +21,7 @@ export const IFA_F_DADFAILED = 0x08
 export const IFA_F_TENTATIVE = 0x40
 
 /** <linux/rtnetlink.h> */
-const RTNLGRP_IPV6_IFADDR = 9
+export const RTNLGRP_IPV6_IFADDR = 9
 
 // <linux/if_addr.h>                               offset
 // struct ifaddrmsg {
@@ -128,18 +128,13 @@ export const addrDel = (nl: NetlinkSocket, link: { index: number; name: string }
   )
 }
 
-/** Joins the group in which the kernel announces changes of IPv6 addresses. */
-export const subscribeToAddrs = (nl: NetlinkSocket): void => {
-  nl.subscribe('listen for changes of addresses', RTNLGRP_IPV6_IFADDR)
-}
-
 /** An IPv6 address that duplicate address detection has found to be taken, or is still at. */
 export type UnsettledAddr = { readonly cidr: Cidr; readonly failed: boolean }
 
 /**
  * Waits until duplicate address detection is through with all addresses of an interface. Answers one that is
- * somebody else's already, or one it is still at after `seconds`; undefined if all is well. `events` must be a socket
- * in the same namespace that was subscribed to addresses before they were added.
+ * somebody else's already, or one it is still at after `seconds`; undefined if all is well. `events` must
+ * have listened to RTNLGRP_IPV6_IFADDR in the same namespace before they were added.
  */
 export const waitUntilSettled = (
   nl: NetlinkSocket,

@@ -4,10 +4,12 @@ import { linkByIndex } from './link'
 import type { NetlinkSocket } from './socket'
 import * as w from './wire/link'
 
+export { RTNLGRP_LINK } from './wire/link'
+
 /**
  * Waits until the kernel calls an interface operational, and says whether it did within `seconds`. Carrier travels
  * through a work queue (net/core/link_watch.c), so it may be a moment behind the message that brought the link up.
- * `events` must be a socket in the same namespace that was subscribed to RTNLGRP_LINK before that message.
+ * `events` must have listened to RTNLGRP_LINK in the same namespace before that message.
  */
 export const waitUntilOperational = (
   nl: NetlinkSocket,
@@ -36,9 +38,4 @@ const hasChanged = (events: NetlinkSocket, index: number, seconds: number): bool
     if (error instanceof NetlinkError && error.code === 'ENOBUFS') return true
     throw error
   }
-}
-
-/** Joins the group in which the kernel announces changes of links. */
-export const subscribeToLinks = (nl: NetlinkSocket): void => {
-  nl.subscribe('listen for changes of links', w.RTNLGRP_LINK)
 }

@@ -8,7 +8,7 @@ import { messageBody, readAttributes } from './wire/attributes'
 const RTM_NEWNEIGH = 28
 const RTM_DELNEIGH = 29
 const RTM_GETNEIGH = 30
-const RTNLGRP_NEIGH = 3
+export const RTNLGRP_NEIGH = 3
 
 /** <linux/neighbour.h> */
 const NDA_DST = 1
@@ -69,14 +69,9 @@ export const neighGet = (nl: NetlinkSocket, link: Place, addr: Addr): Mac | unde
   return mac && formatMac(mac)
 }
 
-/** Joins the group in which the kernel announces changes of neighbours. */
-export const subscribeToNeighs = (nl: NetlinkSocket): void => {
-  nl.subscribe('listen for changes of neighbours', RTNLGRP_NEIGH)
-}
-
 /**
  * Waits until one of the neighbours was asked for successfully, or `seconds` have passed; answers those that have
- * answered. `events` must have been subscribed to neighbours before they were asked for.
+ * answered. `events` must have listened to RTNLGRP_NEIGH before they were asked for.
  */
 export const waitForNeighs = (
   nl: NetlinkSocket,

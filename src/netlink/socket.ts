@@ -36,7 +36,6 @@ const SO_RCVTIMEO = 20
 const SO_SNDBUFFORCE = 32
 const SO_RCVBUFFORCE = 33
 const SOL_NETLINK = 270
-const NETLINK_ADD_MEMBERSHIP = 1
 const NETLINK_CAP_ACK = 10
 const NETLINK_EXT_ACK = 11
 const NETLINK_GET_STRICT_CHK = 12
@@ -69,6 +68,17 @@ const timeval = (seconds: number): Buffer => {
   return buffer
 }
 
+/** struct sockaddr_nl (linux/netlink.h): port ID 0 has the kernel choose one, and each group is a bit. */
+const sockaddr = (groups: readonly number[]): Buffer => {
+  const address = Buffer.alloc(12)
+  address.writeUInt16LE(AF_NETLINK)
+  address.writeInt32LE(
+    groups.reduce((bits, group) => bits | (1 << (group - 1)), 0),
+    8,
+  )
+  return address
+}
+
 let receiveBuffer: Buffer | undefined
 
 export class NetlinkSocket {
@@ -91,6 +101,22 @@ export class NetlinkSocket {
     }
     libc.setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, timeval(receiveTimeoutSeconds))
     return socket
+  }
+
+  /**
+   * Opens a socket in the calling thread's namespace that hears in `nextEvents` what the kernel announces in these
+   * multicast groups, below 32. It must be bound: a socket without a port ID of its own counts as the kernel's, which
+   * announces nothing to itself (do_one_broadcast in net/netlink/af_netlink.c).
+   */
+  static openEvents(protocol: number, groups: readonly number[]): NetlinkSocket {
+    const { libc } = platform
+    const op = 'listen for announcements of the kernel'
+    const fd = libc.socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol)
+    if (fd < 0) throw new NetlinkError(op, errnoName(fd))
+    const answer = libc.bind(fd, sockaddr(groups))
+    if (answer >= 0) return new NetlinkSocket(fd)
+    closeSync(fd)
+    throw new NetlinkError(op, errnoName(answer))
   }
 
   /** Sends one request and waits for its acknowledgement. Throws a NetlinkError that says `op` if it is refused. */
@@ -178,13 +204,7 @@ export class NetlinkSocket {
     return { first, replies }
   }
 
-  /** Joins a multicast group, so that `nextEvents` sees what the kernel announces there. */
-  subscribe(op: string, group: number): void {
-    const answer = platform.libc.setsockopt(this.#fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, int32(group))
-    if (answer < 0) throw new NetlinkError(op, errnoName(answer))
-  }
-
-  /** The next announcements of the groups joined, or none if `seconds` pass without. Blocks the process. */
+  /** The next announcements of the socket's groups, or none if `seconds` pass without. Blocks the process. */
   nextEvents(op: string, seconds: number): Reply[] {
     platform.libc.setsockopt(this.#fd, SOL_SOCKET, SO_RCVTIMEO, timeval(Math.max(seconds, 1e-6)))
     try {

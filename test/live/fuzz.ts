@@ -3,9 +3,10 @@
  * works did its DEL takes back. 2,000 cases; KUBENET_SOAK=1 makes them 100,000. The seed is printed, and a failure names
  * it with the path to the case; KUBENET_SEED repeats it.
  */
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { build } from 'esbuild'
 import t from 'tap'
+import { bundled } from '../fixtures/bundled'
 import { binDir } from '../fixtures/cni'
 import { endsAt, extent, isTimeUp, tellSoak } from '../fixtures/extent'
 import { PrivateHost } from '../fixtures/private-host'
@@ -39,17 +40,7 @@ const setup = `
 
 t.test(`fuzzed calls, seed ${seed}`, async t => {
   const driver = join(t.testdir(), 'driver.js')
-  await build({
-    entryPoints: [join(__dirname, '../fixtures/fuzz/driver.ts')],
-    outfile: driver,
-    absWorkingDir: join(__dirname, '../..'),
-    bundle: true,
-    platform: 'node',
-    target: 'node20',
-    packages: 'external',
-    define: { __VERSION__: '"test"', __COMMIT__: '"test"' },
-    logLevel: 'silent',
-  })
+  writeFileSync(driver, await bundled('fixtures/fuzz/driver.ts'))
   const fuzz = async (name: string, share: number): Promise<void> => {
     const host = await PrivateHost.create(t)
     await host.sh(`${setup}\nln -s ${driver} /run/fuzz/bin/host-local`)

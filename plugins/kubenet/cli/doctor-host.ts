@@ -1,5 +1,6 @@
 /** What containers have to do with the host's own interfaces and programs: the way out, and ports. */
 import { readFileSync } from 'node:fs'
+import { isSettled } from '../survey/finding'
 import { isUp } from '../survey/links'
 import type { Survey } from '../survey/survey'
 import { type Check, orOk, warning } from './doctor-diagnosis'
@@ -85,12 +86,22 @@ const unread: Check = ({ survey: { readings } }) =>
     repair: undefined,
   }))
 
+/** Of whom it is not said what they lack, so that no line that says "ok" is taken to speak of them. */
+const unsettledText = ({ attachments, readings }: Survey): string => {
+  const unsettled = attachments.filter(
+    attachment => attachment.state === 'running' && !isSettled(attachment, readings.host.now),
+  )
+  return unsettled.length > 0
+    ? `; the ADD of ${unsettled.length} may not be over: what is missing there is not told yet`
+    : ''
+}
+
 /** How much was looked at. */
-const scope: Check = ({ survey: { attachments, readings, ms } }) => [
+const scope: Check = ({ survey }) => [
   {
     status: 'ok',
     check: 'survey',
-    says: `${count(attachments.length, 'container interface')} on ${count(readings.networks.length, 'network')}, read in ${ms} ms`,
+    says: `${count(survey.attachments.length, 'container interface')} on ${count(survey.readings.networks.length, 'network')}, read in ${survey.ms} ms${unsettledText(survey)}`,
     remedy: '',
     repair: undefined,
   },

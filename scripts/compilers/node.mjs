@@ -25,7 +25,8 @@ const addonFor = arch => {
   const file = join(folder, arch === process.arch ? 'calls.node' : `calls-${arch}.node`)
   const scratch = `${file}.${process.pid}`
   mkdirSync(folder, { recursive: true })
-  execFileSync(compilers[arch], [...flags, ...link, `-I${headers}`, join(ours, 'calls.c'), '-o', scratch], {
+  const sources = ['calls.c', '../sha512.c'].map(name => join(ours, name))
+  execFileSync(compilers[arch], [...flags, ...link, `-I${headers}`, ...sources, '-o', scratch], {
     stdio: ['ignore', 'ignore', 'inherit'],
   })
   renameSync(scratch, file)
@@ -42,29 +43,21 @@ export const embedAddon = arch => ({
 })
 
 /**
- * Modules that are imported by `require`, to be loaded at once but late: esbuild splits at import() alone. Of the two
- * ways to run a program plugins have the one that does nothing else meanwhile.
+ * Of the two ways to run a program plugins have the one that does nothing else meanwhile. It is imported by `require`, to be
+ * loaded at once but late: esbuild splits at import() alone.
  */
-const lateModules = { './sha512': 'sha512', './run-program': 'run-alone' }
-
-const loadLate = {
-  name: 'load-late',
+const runAlone = {
+  name: 'run-alone',
   setup({ onResolve }) {
-    onResolve({ filter: /^\.\/(sha512|run-program)$/ }, ({ path }) => ({
-      path: `${lateModules[path]}.js`,
-      external: true,
-    }))
+    onResolve({ filter: /^\.\/run-program$/ }, () => ({ path: 'run-alone.js', external: true }))
   },
 }
 
 /** What esbuild makes the modules by: as text that can be taken apart line by line, and is made small afterwards. */
 export const bundleOptions = {
-  entryPoints: [
-    join(root, 'plugins/main.ts'),
-    ...Object.values(lateModules).map(name => join(ours, `${name}.ts`)),
-  ],
+  entryPoints: [join(root, 'plugins/main.ts'), join(ours, 'run-alone.ts')],
   entryNames: '[name]',
-  plugins: [loadLate],
+  plugins: [runAlone],
   format: 'esm',
   splitting: true,
   chunkNames: '[name]-[hash]',

@@ -10,6 +10,8 @@
 #include <stdint.h>
 #include <sys/syscall.h>
 
+#include "../sha512.h"
+
 enum { most_arguments = 6, most_texts = 16 * 1024, E2BIG = 7 };
 
 /* glibc 2.36, musl 1.2.3: <spawn.h> */
@@ -139,6 +141,17 @@ static napi_value spawn(napi_env env, napi_callback_info info) {
   return to_value(env, fit ? start((char *)arguments[0], argc, envc, arguments + 3) : -E2BIG);
 }
 
+/* sha512(bytes, length, hex): writes the 128 hex digits into `hex`. */
+static napi_value sha512(napi_env env, napi_callback_info info) {
+  long arguments[most_arguments];
+  char hex[sha512_digits + 1];
+  void *unused;
+  if (!take_arguments(env, info, arguments, &unused)) return NULL;
+  sha512_hex((const uint8_t *)arguments[0], arguments[1], hex);
+  for (int i = 0; i < sha512_digits; i++) ((char *)arguments[2])[i] = hex[i];
+  return to_value(env, 0);
+}
+
 static int add_function(napi_env env, napi_value exports, const char *name, napi_callback body, void *data) {
   napi_value function;
   return napi_create_function(env, name, NAPI_AUTO_LENGTH, body, data, &function) == napi_ok &&
@@ -148,5 +161,6 @@ static int add_function(napi_env env, napi_value exports, const char *name, napi
 NAPI_MODULE_INIT() {
   for (size_t i = 0; i < sizeof calls / sizeof *calls; i++)
     if (!add_function(env, exports, calls[i].name, call, (void *)calls[i].number)) return NULL;
+  if (!add_function(env, exports, "sha512", sha512, NULL)) return NULL;
   return add_function(env, exports, "spawn", spawn, NULL) ? exports : NULL;
 }

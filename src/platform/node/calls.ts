@@ -8,6 +8,7 @@ type Calls = Record<
   | 'sendto'
   | 'setns'
   | 'setsockopt'
+  | 'sha512'
   | 'socket'
   | 'spawn'
   | 'wait4',
@@ -16,7 +17,7 @@ type Calls = Record<
 
 let calls: Calls | undefined
 
-/** A system call, or `spawn`: the kernel's answer. Loads the addon on the first one: VERSION and the like need none. */
+/** A system call, `spawn` or `sha512`. Loads the addon on the first one: VERSION and the like need none. */
 export const call = (name: keyof Calls, ...args: (number | Uint8Array)[]): number => {
   calls ??= require('#addon') as Calls
   return calls[name](...args)

@@ -1,5 +1,6 @@
 import type { Libc, Platform } from '../platform'
 import { call } from './calls'
+import { sha512Hex } from './sha512'
 
 const libc: Libc = {
   socket: (domain, type, protocol) => call('socket', domain, type, protocol),
@@ -18,10 +19,7 @@ export const platform: Platform = {
   invokedAs: invokedPath.slice(invokedPath.lastIndexOf('/') + 1),
   // Not the path it was started by, which may be a link from another folder than that of the plugins.
   programPath: __filename,
-  sha512Hex: text => {
-    const { sha512Hex } = require('./sha512') as typeof import('./sha512')
-    return sha512Hex(text)
-  },
+  sha512Hex,
   run: (argv, options) => {
     const { run } = require('./run-program') as typeof import('./run-program')
     return run(argv, options)

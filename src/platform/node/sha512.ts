@@ -1,6 +1,11 @@
-/** SHA-512 without node:crypto, which loads fifty modules: streams, ciphers, certificates. */
-import { sha512 } from '@noble/hashes/sha2.js'
-import { bytesToHex } from '@noble/hashes/utils.js'
+import { call } from './calls'
 
-/** The SHA-512 of the UTF-8 form of `text`, in lower-case hex. */
-export const sha512Hex = (text: string): string => bytesToHex(sha512(Buffer.from(text)))
+const digits = 128
+
+/** The SHA-512 of the UTF-8 form of `text`, in lower-case hex. Not by node:crypto, which loads fifty modules. */
+export const sha512Hex = (text: string): string => {
+  const bytes = Buffer.from(text)
+  const hex = Buffer.alloc(digits)
+  call('sha512', bytes, bytes.length, hex)
+  return hex.toString('latin1')
+}

@@ -49,6 +49,8 @@ declare const kernel: {
   syscall(number: number, ...args: SyscallArgument[]): number
   decode(bytes: Uint8Array, start: number, end: number): string
   encode(text: string): ArrayBuffer
+  /** Of the text's UTF-8, in lower-case hex. */
+  sha512(text: string): string
   /** Where a text that JSON.parse has taken is no JSON for all that; -1 if it is. */
   leniency(text: string): number
   /** The errno's name and words. */
@@ -77,12 +79,13 @@ const {
   decode,
   encode,
   leniency,
+  sha512,
   spawn,
   exec,
   abort,
 } = kernel
 
-export { abort, argv, decode, encode, environment, exec, leniency, spawn, startedMs }
+export { abort, argv, decode, encode, environment, exec, leniency, sha512, spawn, startedMs }
 
 /** A system call by its name: the kernel's answer, or a negative errno. */
 export const syscall = (name: SyscallName, ...args: SyscallArgument[]): number =>

@@ -1,8 +1,6 @@
-import { sha512 } from '@noble/hashes/sha2.js'
-import { bytesToHex } from '@noble/hashes/utils.js'
 import type { Libc, Platform, ProgramResult, RunOptions } from '../platform'
 import { closeSync, openSync, readlinkSync, readSync, writeFileSync } from './fs'
-import { argv, checked, decode, encode, SystemError, spawn, syscall } from './kernel'
+import { argv, checked, decode, SystemError, sha512, spawn, syscall } from './kernel'
 import { forget, onReadable } from './loop'
 
 const libc: Libc = {
@@ -110,6 +108,6 @@ export const platform: Platform = {
   get programPath() {
     return readlinkSync('/proc/self/exe')
   },
-  sha512Hex: text => bytesToHex(sha512(new Uint8Array(encode(text)))),
+  sha512Hex: sha512,
   run,
 }

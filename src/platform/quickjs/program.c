@@ -17,6 +17,7 @@
 
 #include "child.h"
 #include "heap.h"
+#include "../sha512.h"
 #include "quickjs.h"
 #include "text.h"
 
@@ -125,6 +126,17 @@ static JSValue js_error(JSContext *ctx, JSValueConst this_value, int argc, JSVal
   return pair;
 }
 
+/* sha512(text): of its UTF-8, in lower-case hex. */
+static JSValue js_sha512(JSContext *ctx, JSValueConst this_value, int argc, JSValueConst *argv) {
+  size_t length;
+  char hex[sha512_digits + 1];
+  const char *text = utf8_of(ctx, argv[0], &length);
+  if (!text) return JS_EXCEPTION;
+  sha512_hex((const uint8_t *)text, length, hex);
+  JS_FreeCString(ctx, text);
+  return JS_NewString(ctx, hex);
+}
+
 static JSValue array_of(JSContext *ctx, char **texts) {
   JSValue array = JS_NewArray(ctx);
   for (uint32_t i = 0; texts[i]; i++)
@@ -141,7 +153,7 @@ static JSValue new_kernel(JSContext *ctx, double started, char **arguments, char
   static const JSCFunctionListEntry functions[] = {
     JS_CFUNC_DEF("abort", 0, js_abort),   JS_CFUNC_DEF("decode", 3, js_decode),   JS_CFUNC_DEF("encode", 1, js_encode),
     JS_CFUNC_DEF("error", 1, js_error),   JS_CFUNC_DEF("exec", 3, js_exec),       JS_CFUNC_DEF("leniency", 1, js_leniency),
-    JS_CFUNC_DEF("spawn", 6, js_spawn),   JS_CFUNC_DEF("syscall", 7, js_syscall),
+    JS_CFUNC_DEF("sha512", 1, js_sha512), JS_CFUNC_DEF("spawn", 6, js_spawn),     JS_CFUNC_DEF("syscall", 7, js_syscall),
   };
   JSValue kernel = JS_NewObject(ctx);
   JS_SetPropertyFunctionList(ctx, kernel, functions, sizeof functions / sizeof *functions);

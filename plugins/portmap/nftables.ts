@@ -3,6 +3,7 @@ import { CniError, ErrorCode } from '../../src/cni/error'
 import { ExecError, exec, findProgram } from '../../src/host/exec'
 import type { Family } from '../../src/ip/addr'
 import type { Cidr } from '../../src/ip/cidr'
+import { ensureChain } from '../../src/netfilter/nft/ensure'
 import { nftGeneration, ruleList, ruleListByComment } from '../../src/netfilter/nft/read'
 import { ifNftables } from '../../src/netfilter/nft/socket'
 import type { NftTransaction } from '../../src/netfilter/nft/transaction'
@@ -70,7 +71,7 @@ const ensureShared = (nl: NftSocket, tx: NftTransaction, conf: PortmapConf, fami
   const table = tableOf(family)
   tx.addTable(table, { comment: tableComment })
   for (const { chain, rules } of sharedChains(conf, family)) {
-    tx.addChain(table, chain)
+    ensureChain(nl, tx, table, chain)
     if (!rules || areRules(ruleList(nl, table, chain.name), table.family, rules)) continue
     tx.flushChain(table, chain.name)
     for (const entry of rules) tx.addRule(table, chain.name, entry)

@@ -25,6 +25,7 @@ import {
   rulesOf,
 } from './attachment-rules'
 import type { Masquerade } from './masquerade'
+import { ensureChain } from './nft/ensure'
 import { ctState } from './nft/match'
 import { ruleList } from './nft/read'
 import { type NftRule, rule } from './nft/rule'
@@ -44,8 +45,9 @@ const dropRules = (masquerade: Masquerade): NftRule[] => attachmentRules(masquer
 export const setupDropInvalid = (nl: NetlinkSocket, masquerade: Masquerade): void =>
   nftUpdate(nl, 'drop what belongs to no connection', tx => {
     tx.addTable(table)
-    tx.addChain(table, { name: chain })
-    tx.addChain(table, { name: forward, type: 'filter', hook: 'forward', priority: filter, policy: 'accept' })
+    ensureChain(nl, tx, table, { name: chain })
+    const hooked = { type: 'filter', hook: 'forward', priority: filter, policy: 'accept' } as const
+    ensureChain(nl, tx, table, { name: forward, ...hooked })
     if (ruleList(nl, table, forward).length === 0)
       tx.addRule(table, forward, rule([ctState('invalid'), goto(chain)]))
     replaceRules(nl, tx, place, { id: masquerade, rules: dropRules(masquerade) })

@@ -26,6 +26,7 @@ import {
   rulesOf,
 } from './attachment-rules'
 import type { Masquerade } from './masquerade'
+import { ensureChain } from './nft/ensure'
 import { eq } from './nft/match'
 import { ruleList } from './nft/read'
 import { type NftRule, rule } from './nft/rule'
@@ -61,8 +62,8 @@ const addressRules = (masquerade: Masquerade): NftRule[] => attachmentRules(masq
 const ensureBase = (nl: NetlinkSocket, tx: NftTransaction): void => {
   const base = baseRules()
   tx.addTable(table, { comment: tableComment })
-  tx.addChain(table, { name: checks, comment: checksComment })
-  tx.addChain(table, { name: postrouting, type: 'nat', hook: 'postrouting', priority: srcnat })
+  ensureChain(nl, tx, table, { name: checks, comment: checksComment })
+  ensureChain(nl, tx, table, { name: postrouting, type: 'nat', hook: 'postrouting', priority: srcnat })
   if (ruleList(nl, table, postrouting).length === base.length) return
   tx.flushChain(table, postrouting)
   for (const entry of base) tx.addRule(table, postrouting, entry)

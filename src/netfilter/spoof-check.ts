@@ -18,6 +18,7 @@
 import { type Mac, macBytes } from '../ip/mac'
 import type { NetlinkSocket } from '../netlink/socket'
 import { readText } from '../netlink/wire/attributes'
+import { ensureChain } from './nft/ensure'
 import { eq } from './nft/match'
 import { chainGet, ruleList, ruleListByComment } from './nft/read'
 import { rule } from './nft/rule'
@@ -71,10 +72,13 @@ export const setupSpoofCheck = (nl: NetlinkSocket, id: SpoofCheckID, hostName: s
     const comment = commentOf(ref)
     const chains = chainsOf(ref)
     tx.addTable(table)
-    tx.addChain(table, { name: prerouting, type: 'filter', hook: 'prerouting', priority, policy: 'accept' })
+    const hooked = { type: 'filter', hook: 'prerouting', priority, policy: 'accept' } as const
+    ensureChain(nl, tx, table, { name: prerouting, ...hooked })
     for (const entry of rulesOf(nl, prerouting, ref)) tx.deleteRule(table, entry)
-    for (const chain of [chains.iface, chains.mac])
-      tx.addChain(table, { name: chain }).flushChain(table, chain)
+    for (const chain of [chains.iface, chains.mac]) {
+      ensureChain(nl, tx, table, { name: chain })
+      tx.flushChain(table, chain)
+    }
     tx.addRule(table, prerouting, rule([eq(iifname, hostName), jump(chains.iface)], { comment }))
     tx.addRule(table, chains.iface, rule([jump(chains.mac)], { comment }))
     tx.addRule(table, chains.mac, rule([eq(etherSaddr, mac), returnToCaller()], { comment }))

@@ -19,6 +19,7 @@ import { gzipSync } from 'node:zlib'
 import { build } from 'esbuild'
 import { writeBill } from './scripts/bill-of-materials.mjs'
 import { deafen } from './scripts/compilers/deafen.mjs'
+import { freezeHeap } from './scripts/compilers/frozen.mjs'
 import * as node from './scripts/compilers/node.mjs'
 import { bundleOptions, engineParts, makeProgram } from './scripts/compilers/quickjs.mjs'
 
@@ -212,6 +213,7 @@ const buildPlugins = async folder => {
     plugins: [commandLineBeside('src/platform/quickjs/command-line.ts'), ...engine.plugins],
   })
   makeProgram({ modules, entry: 'main.js', arch: options.arch, out: file })
+  freezeHeap(file, options.arch)
   rmSync(modules, { recursive: true })
   linkPrograms(folder, file)
 }

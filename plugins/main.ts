@@ -4,8 +4,8 @@ import type { BuiltIns } from '../src/cni/plugin'
 import { failMain, pluginMain } from '../src/cni/skel'
 
 /**
- * Every program of the project is this one, under another name. A plugin's modules are evaluated only when it is
- * the one that was called.
+ * Every program of the project is this one, under another name. On Node.js a plugin's modules are
+ * evaluated only when it is the one that was called.
  */
 const builtIns: BuiltIns = new Map([
   ['bandwidth', async () => (await import('./bandwidth/main.js')).plugin],
@@ -34,4 +34,4 @@ const main = async (): Promise<void> => {
   await pluginMain(await load(), builtIns)
 }
 
-main().catch(failMain)
+platform.onStart(() => void main().catch(failMain))

@@ -179,9 +179,16 @@ export const makeProgram = ({ modules, entry, arch, out }) => {
     const names = readdirSync(modules).filter(name => name !== entry)
     const code = run(compile, [entry, ...names.sort()], { cwd: modules, maxBuffer: 1 << 28 })
     writeFileSync(join(scratch, 'modules.c'), code)
-    const sources = ['program.c', 'child.c', 'heap.c', 'text.c', '../sha512.c'].map(name => join(ours, name))
+    const sources = ['program.c', 'child.c', 'frozen.c', 'heap.c', 'text.c', '../sha512.c'].map(name =>
+      join(ours, name),
+    )
     const files = [...sources, join(scratch, 'modules.c'), library]
-    const link = ['-static-pie', '-lm', '-s', '-Wl,--gc-sections,-z,relro,-z,now,--build-id=none']
+    const link = [
+      '-static-pie',
+      '-lm',
+      '-s',
+      '-Wl,--gc-sections,-z,relro,-z,now,--build-id=none,--wrap=gettimeofday',
+    ]
     run(compilers[arch], [...flags, ...hardening, '-Wall', include, ...files, ...link, '-o', out])
   } finally {
     rmSync(scratch, { recursive: true, force: true })

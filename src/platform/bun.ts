@@ -82,4 +82,5 @@ export const platform: Platform = {
   programPath: process.execPath,
   sha512Hex: text => new Bun.CryptoHasher('sha512').update(text).digest('hex'),
   run,
+  onStart: program => program(),
 }

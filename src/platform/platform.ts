@@ -41,6 +41,11 @@ export type Platform = {
   readonly programPath: string
   /** The SHA-512 of the UTF-8 form of `text`, in lower-case hex. */
   sha512Hex(text: string): string
+  /**
+   * Has `program` called when the process starts: now, or, where all modules are evaluated once at build time, in every
+   * process that goes on from there. Before, a module must not ask for anything of the process or the system.
+   */
+  onStart(program: () => void): void
   /** Runs a program to its end. Rejects only if it can't be started, with an error whose `code` is the errno's name. */
   run(argv: readonly [string, ...string[]], options: RunOptions): Promise<ProgramResult>
 }

@@ -85,5 +85,6 @@ const near = (t: Test, found: number, wanted: number | undefined, slack: number,
 
 t.test('what a plugin is stays small', { skip: reason }, async t => {
   const { size } = statSync(join(root, 'dist/standalone/bridge'))
-  t.ok(size <= 2_700_000, `${size} bytes, at most 2700000`)
+  // Half of it is the heap that every call goes on from.
+  t.ok(size <= 4_900_000, `${size} bytes, at most 4900000`)
 })

@@ -20,6 +20,7 @@ export const platform: Platform = {
   // Not the path it was started by, which may be a link from another folder than that of the plugins.
   programPath: __filename,
   sha512Hex,
+  onStart: program => program(),
   run: (argv, options) => {
     const { run } = require('./run-program') as typeof import('./run-program')
     return run(argv, options)

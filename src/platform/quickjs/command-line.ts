@@ -15,7 +15,7 @@ const companion = 'kubenet-cli'
 export const commandMain = async (): Promise<never> => {
   const { programPath } = platform
   const path = `${programPath.slice(0, programPath.lastIndexOf('/'))}/${companion}`
-  const { message } = new SystemError(exec(path, argv, environment), 'execve', path)
+  const { message } = new SystemError(exec(path, argv(), environment()), 'execve', path)
   writeSync(
     2,
     `kubenet: the command line is a program of its own, which can't be started: ${message}\n` +

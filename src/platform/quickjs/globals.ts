@@ -7,21 +7,30 @@ import { monotonicMs, onSignal, type Signal } from './loop'
 export { clearTimeout, setImmediate, setTimeout } from './loop'
 export { Buffer }
 
-export const performance = { now: (): number => monotonicMs() - startedMs }
+export const performance = { now: (): number => monotonicMs() - startedMs() }
 
-const environmentObject = (): Record<string, string | undefined> => {
+type Environment = Record<string, string | undefined>
+
+const environmentObject = (): Environment => {
   // Without a prototype: a variable may be called "constructor".
-  const env: Record<string, string | undefined> = Object.create(null)
-  for (const entry of environment) {
+  const env: Environment = Object.create(null)
+  for (const entry of environment()) {
     const end = entry.indexOf('=')
     if (end > 0) env[entry.slice(0, end)] ??= entry.slice(end + 1)
   }
   return env
 }
 
+let env: Environment | undefined
+
 export const process = {
-  argv,
-  env: environmentObject(),
+  get argv(): readonly string[] {
+    return argv()
+  },
+  get env(): Environment {
+    env ??= environmentObject()
+    return env
+  },
   get pid(): number {
     return syscall('getpid')
   },

@@ -18,13 +18,11 @@
 enum {
   unit = 16,               /* what malloc(3) aligns to, and with it all code of the engine */
   header = 8,              /* before each piece: its size, header included */
-  fine = 1024,             /* up to here there is a class of sizes every 16 bytes, */
-  largest = 32 << 10,      /* up to here four to each power of two, and above malloc(3) does it */
-  fine_classes = fine / unit,
-  classes = fine_classes + 4 * 5 + 1,
+  fine_classes = heap_fine / unit,
   huge = 2 << 20,          /* bytes of a huge page on x86-64 and on arm64 with pages of 4 KB */
   region = 2 * huge,       /* reserved at a time, with at least one whole huge page in it wherever it begins */
   batch = 256 << 10,       /* made ready at a time where pages are small */
+  home_bytes = 8 << 20,    /* of addresses, not of memory */
 };
 
 /* A piece that was given back, in place of its content. */
@@ -32,42 +30,91 @@ struct vacant {
   struct vacant *next;
 };
 
-static struct vacant *vacant[classes];
+struct heap_state heap;
 
-/* The region pieces are cut from: the next one begins at `at`; pages are there up to `ready`. */
-static uint8_t *at, *ready, *end;
+uint8_t *const heap_home = (uint8_t *)0x1000000000;
+
+/* Have even the largest pieces to be in the home? */
+static int all_at_home;
+
+static int is_home(const uint8_t *piece) { return piece >= heap_home && piece < heap_home + home_bytes; }
 
 static size_t *size_of(const void *piece) { return (size_t *)((uintptr_t)piece - header); }
 
+static size_t usable(const void *piece) { return piece ? *size_of(piece) - header : 0; }
+
 /* The class that has room for `size` bytes, and that class's size. */
 static unsigned class_of(size_t size, size_t *whole) {
-  if (size <= fine) {
+  if (size <= heap_fine) {
     *whole = (size + unit - 1) & ~(size_t)(unit - 1);
     return *whole / unit;
   }
   unsigned doublings = 63 - __builtin_clzl(size - 1) - 10;
-  size_t gap = (size_t)(fine / 4) << doublings;
+  size_t gap = (size_t)(heap_fine / 4) << doublings;
   *whole = (size + gap - 1) & ~(gap - 1);
-  return fine_classes + 4 * doublings + (*whole - ((size_t)fine << doublings)) / gap;
+  return fine_classes + 4 * doublings + (*whole - ((size_t)heap_fine << doublings)) / gap;
+}
+
+/* Takes these addresses, which begin at a border of huge pages, as the region to cut from. */
+static void use(uint8_t *start, size_t bytes) {
+  heap.at = start + unit - header;
+  heap.ready = start;
+  heap.end = start + bytes;
+  madvise(start, bytes, MADV_HUGEPAGE);
+}
+
+/* Has pages up to `to`. In vain before Linux 5.14, where they come one by one, and with no memory left, as is found out soon. */
+static void make_ready(const uint8_t *to) {
+  size_t bytes = (to - heap.ready + batch - 1) & -(size_t)batch;
+  if (to <= heap.ready) return;
+  madvise(heap.ready, bytes, MADV_POPULATE_WRITE);
+  heap.ready += bytes;
+}
+
+uint8_t *heap_settle(size_t bytes) {
+  int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE;
+  uint8_t *home = mmap(heap_home, home_bytes, PROT_READ | PROT_WRITE, flags, -1, 0);
+  if (home == MAP_FAILED) return NULL;
+  if (home != heap_home || bytes > home_bytes) { /* before Linux 4.17 the address is a wish */
+    munmap(home, home_bytes);
+    return NULL;
+  }
+  use(home, home_bytes);
+  make_ready(home + bytes);
+  return home;
+}
+
+void heap_begin(size_t bytes) {
+  heap.at += (bytes + unit - 1) & -(size_t)unit;
+  all_at_home = 1;
+}
+
+void heap_resume(const struct heap_state *state) {
+  uint8_t *ready = heap.ready;
+  heap = *state;
+  heap.ready = ready;
+}
+
+void heap_leave(void) {
+  munmap(heap_home, home_bytes);
+  heap = (struct heap_state){ 0 };
 }
 
 static int reserve(void) {
+  if (all_at_home) return 0;
   uint8_t *start = mmap(NULL, region, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (start == MAP_FAILED) return 0;
-  ready = (uint8_t *)(((uintptr_t)start + huge - 1) & -(uintptr_t)huge);
-  end = ready + ((start + region - ready) & -batch);
-  at = ready + unit - header;
-  madvise(ready, end - ready, MADV_HUGEPAGE);
+  uint8_t *border = (uint8_t *)(((uintptr_t)start + huge - 1) & -(uintptr_t)huge);
+  use(border, (start + region - border) & -(size_t)batch);
   return 1;
 }
 
 /* The next piece of the region, or of a new one; NULL if the kernel gives none. */
 static uint8_t *cut(size_t whole) {
-  if ((size_t)(end - at) < whole && !reserve()) return NULL;
-  /* In vain before Linux 5.14, where pages come one by one, and with no memory left, which the piece's user finds out. */
-  for (; ready < at + whole; ready += batch) madvise(ready, batch, MADV_POPULATE_WRITE);
-  uint8_t *piece = at + header;
-  at += whole;
+  if ((size_t)(heap.end - heap.at) < whole && !reserve()) return NULL;
+  make_ready(heap.at + whole);
+  uint8_t *piece = heap.at + header;
+  heap.at += whole;
   return piece;
 }
 
@@ -77,6 +124,7 @@ static uint8_t *cut(size_t whole) {
  */
 static void *fresh(size_t whole) {
   uint8_t *piece = cut(whole);
+  if (!piece && all_at_home) return NULL;
   if (!piece) {
     uint8_t *block = malloc(unit - header + whole);
     if (!block) return NULL;
@@ -86,37 +134,41 @@ static void *fresh(size_t whole) {
   return piece;
 }
 
+/* What was there before must not show in a heap that is to be the same at every build. */
+static void *cleared(void *piece) {
+  return piece && all_at_home ? memset(piece, 0, usable(piece)) : piece;
+}
+
 static void *take(size_t size) {
   size_t whole;
-  if (size > largest - header) {
+  if (size > heap_largest - header) {
     if (size > SIZE_MAX / 2) return NULL;
+    if (all_at_home) return fresh((size + header + unit - 1) & -(size_t)unit);
     uint8_t *block = malloc(size + unit);
     if (!block) return NULL;
     *size_of(block + unit) = size + header;
     return block + unit;
   }
   unsigned class = class_of(size + header, &whole);
-  struct vacant *piece = vacant[class];
+  struct vacant *piece = heap.vacant[class];
   if (!piece) return fresh(whole);
-  vacant[class] = piece->next;
+  heap.vacant[class] = piece->next;
   return piece;
 }
 
 static void give_back(void *piece) {
   size_t whole = *size_of(piece), same;
-  if (whole > largest) {
-    free((uint8_t *)piece - unit);
+  if (whole > heap_largest) {
+    if (!is_home(piece)) free((uint8_t *)piece - unit);
     return;
   }
   unsigned class = class_of(whole, &same);
-  *(struct vacant *)piece = (struct vacant){ vacant[class] };
-  vacant[class] = piece;
+  *(struct vacant *)piece = (struct vacant){ heap.vacant[class] };
+  heap.vacant[class] = piece;
 }
 
-static size_t usable(const void *piece) { return piece ? *size_of(piece) - header : 0; }
-
 static void *heap_malloc(JSMallocState *state, size_t size) {
-  void *piece = take(size);
+  void *piece = cleared(take(size));
   if (!piece) return NULL;
   state->malloc_count++;
   state->malloc_size += *size_of(piece);
@@ -137,7 +189,7 @@ static void *heap_realloc(JSMallocState *state, void *piece, size_t size) {
     return NULL;
   }
   size_t had = usable(piece);
-  if (size <= had && had < largest) return piece;
+  if (size <= had && had < heap_largest) return piece;
   void *moved = heap_malloc(state, size);
   if (!moved) return NULL;
   memcpy(moved, piece, had < size ? had : size);

@@ -36,7 +36,10 @@ type SyscallName =
 /** What system calls take: numbers, paths and other C strings, memory to read from or to write to. */
 export type SyscallArgument = number | string | Uint8Array
 
-/** The one thing program.c gives to the bundle: see there for what it does. */
+/**
+ * The one thing program.c gives to the bundle: see there for what it does. What is about the process is there only when
+ * the program starts, not while its modules are evaluated: that happens once, at build time (frozen.c).
+ */
 declare const kernel: {
   /** argv, the program's own name first. */
   readonly arguments: readonly string[]
@@ -67,29 +70,31 @@ declare const kernel: {
   /** execve(2): a negative errno if it fails. */
   exec(path: string, argv: readonly string[], environment: readonly string[]): number
   abort(): never
+  /** Called when the program starts. */
+  start: () => void
   /** Called whenever no promise has anything to do; false ends the program. */
   turn: () => boolean
 }
 
-const {
-  arguments: argv,
-  environment,
-  numbers,
-  startedMs,
-  decode,
-  encode,
-  leniency,
-  sha512,
-  spawn,
-  exec,
-  abort,
-} = kernel
+export const { abort, decode, encode, exec, leniency, sha512, spawn } = kernel
 
-export { abort, argv, decode, encode, environment, exec, leniency, sha512, spawn, startedMs }
+/** argv, the program's own name first. */
+export const argv = (): readonly string[] => kernel.arguments
+
+/** environ: "NAME=value". */
+export const environment = (): readonly string[] => kernel.environment
+
+/** When the program began, in milliseconds of CLOCK_MONOTONIC. */
+export const startedMs = (): number => kernel.startedMs
 
 /** A system call by its name: the kernel's answer, or a negative errno. */
 export const syscall = (name: SyscallName, ...args: SyscallArgument[]): number =>
-  kernel.syscall(numbers[name], ...args)
+  kernel.syscall(kernel.numbers[name], ...args)
+
+/** Sets what is called when the program starts. */
+export const onStart = (program: () => void): void => {
+  kernel.start = program
+}
 
 /** Sets what is called when no promise has anything to do. */
 export const onTurn = (turn: () => boolean): void => {

@@ -1,6 +1,6 @@
 import type { Libc, Platform, ProgramResult, RunOptions } from '../platform'
 import { closeSync, openSync, readlinkSync, readSync, writeFileSync } from './fs'
-import { argv, checked, decode, SystemError, sha512, spawn, syscall } from './kernel'
+import { argv, checked, decode, onStart, SystemError, sha512, spawn, syscall } from './kernel'
 import { forget, onReadable } from './loop'
 
 const libc: Libc = {
@@ -100,14 +100,16 @@ const run = async (
   return { exitCode: exitCodeOf(pid), stdout, stderr }
 }
 
-const invokedPath = argv[0] ?? ''
-
 export const platform: Platform = {
   libc,
-  invokedAs: invokedPath.slice(invokedPath.lastIndexOf('/') + 1),
+  get invokedAs() {
+    const [path = ''] = argv()
+    return path.slice(path.lastIndexOf('/') + 1)
+  },
   get programPath() {
     return readlinkSync('/proc/self/exe')
   },
   sha512Hex: sha512,
   run,
+  onStart,
 }

@@ -12,10 +12,12 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "child.h"
+#include "frozen.h"
 #include "heap.h"
 #include "../sha512.h"
 #include "quickjs.h"
@@ -46,6 +48,17 @@ static const struct {
 #undef CALL
 };
 
+/* Is this process to freeze its heap? Nothing that differs from process to process may get into it. */
+static int freezing;
+
+/* The engine's clock (linked with --wrap): it makes the first state of Math.random() of it, before any module could. */
+int __real_gettimeofday(struct timeval *now, void *zone);
+int __wrap_gettimeofday(struct timeval *now, void *zone) {
+  if (!freezing) return __real_gettimeofday(now, zone);
+  *now = (struct timeval){ 0 };
+  return 0;
+}
+
 /* Where `value`'s bytes are, if it is a typed array; NULL, with an exception pending, otherwise. */
 static uint8_t *bytes_of(JSContext *ctx, JSValueConst value, size_t *length) {
   size_t offset, size, whole;
@@ -64,6 +77,7 @@ static JSValue js_syscall(JSContext *ctx, JSValueConst this_value, int argc, JSV
   long arguments[most_arguments] = { 0 };
   const char *texts[most_arguments] = { NULL };
   JSValue answer = JS_EXCEPTION;
+  if (freezing) return JS_ThrowTypeError(ctx, "a module that makes a system call when it is evaluated can't be frozen");
   if (JS_ToInt32(ctx, &number, argv[0])) return JS_EXCEPTION;
   for (int i = 0; i < most_arguments && i + 1 < argc; i++) {
     JSValueConst value = argv[i + 1];
@@ -149,7 +163,7 @@ static JSValue js_abort(JSContext *ctx, JSValueConst this_value, int argc, JSVal
   abort();
 }
 
-static JSValue new_kernel(JSContext *ctx, double started, char **arguments, char **environment) {
+static JSValue new_kernel(JSContext *ctx) {
   static const JSCFunctionListEntry functions[] = {
     JS_CFUNC_DEF("abort", 0, js_abort),   JS_CFUNC_DEF("decode", 3, js_decode),   JS_CFUNC_DEF("encode", 1, js_encode),
     JS_CFUNC_DEF("error", 1, js_error),   JS_CFUNC_DEF("exec", 3, js_exec),       JS_CFUNC_DEF("leniency", 1, js_leniency),
@@ -161,10 +175,20 @@ static JSValue new_kernel(JSContext *ctx, double started, char **arguments, char
   for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
     JS_SetPropertyStr(ctx, table, numbers[i].name, JS_NewInt32(ctx, numbers[i].number));
   JS_SetPropertyStr(ctx, kernel, "numbers", table);
-  JS_SetPropertyStr(ctx, kernel, "startedMs", JS_NewFloat64(ctx, started));
-  JS_SetPropertyStr(ctx, kernel, "arguments", array_of(ctx, arguments));
-  JS_SetPropertyStr(ctx, kernel, "environment", array_of(ctx, environment));
   return kernel;
+}
+
+/* What is another one in each process. */
+struct process {
+  double started_ms;
+  char **arguments, **environment;
+};
+
+static void describe_process(const struct engine *engine, const struct process *process) {
+  JSContext *ctx = engine->ctx;
+  JS_SetPropertyStr(ctx, engine->kernel, "startedMs", JS_NewFloat64(ctx, process->started_ms));
+  JS_SetPropertyStr(ctx, engine->kernel, "arguments", array_of(ctx, process->arguments));
+  JS_SetPropertyStr(ctx, engine->kernel, "environment", array_of(ctx, process->environment));
 }
 
 /*
@@ -219,7 +243,7 @@ static _Noreturn void die(JSContext *ctx, JSValueConst error) {
   _exit(1);
 }
 
-/* A module is unpacked when something imports it: at a call that never does, it costs nothing. */
+/* In a process without a frozen heap a module is unpacked when something imports it. */
 static JSModuleDef *load_module(JSContext *ctx, const char *name, void *opaque) {
   for (int i = 0; modules[i].name; i++) {
     if (strcmp(modules[i].name, name)) continue;
@@ -236,36 +260,80 @@ static double monotonic_ms(void) {
   return now.tv_sec * 1e3 + now.tv_nsec / 1e6;
 }
 
-int main(int argc, char **argv, char **environment) {
-  double started = monotonic_ms();
-  fill_standard_streams();
-  signal(SIGCHLD, SIG_DFL); /* ignored by our parent, it would be by us, and no child leave an exit code */
-  signal(SIGPIPE, SIG_IGN); /* a runtime that went away is an error of write(2), which takes back what was done */
+/* An engine in which the program's first module was evaluated. */
+static void make_engine(struct engine *engine, const struct process *process) {
   JSRuntime *runtime = JS_NewRuntime2(&heap_functions, NULL);
   JSContext *ctx = runtime ? JS_NewContext(runtime) : NULL;
   if (!ctx) abort();
   JS_SetGCThreshold(runtime, cycles_bytes);
   JS_SetMaxStackSize(runtime, stack_bytes());
   JS_SetCanBlock(runtime, 1);
-  JSValue global = JS_GetGlobalObject(ctx), kernel = new_kernel(ctx, started, argv, environment);
-  JS_SetPropertyStr(ctx, global, "kernel", JS_DupValue(ctx, kernel));
+  *engine = (struct engine){ runtime, ctx, new_kernel(ctx) };
+  JSValue global = JS_GetGlobalObject(ctx);
+  JS_SetPropertyStr(ctx, global, "kernel", JS_DupValue(ctx, engine->kernel));
+  JS_FreeValue(ctx, global);
+  if (!freezing) describe_process(engine, process);
   JS_SetHostPromiseRejectionTracker(runtime, track_rejection, NULL);
   JS_SetModuleLoaderFunc(runtime, NULL, load_module, NULL);
   JSValue entry = JS_ReadObject(ctx, modules[0].code, modules[0].size, JS_READ_OBJ_BYTECODE);
-  if (JS_IsException(entry) || JS_ResolveModule(ctx, entry) < 0 || JS_IsException(JS_EvalFunction(ctx, entry)))
-    die(ctx, JS_GetException(ctx));
-  /* Jobs are promises' continuations; when none is left, the bundle's event loop says what else there is to wait for. */
-  for (;;) {
-    JSContext *at;
-    int jobs;
-    while ((jobs = JS_ExecutePendingJob(runtime, &at)) > 0) continue;
-    if (jobs < 0) die(at, JS_GetException(at));
-    JSValue turn = JS_GetPropertyStr(ctx, kernel, "turn");
-    JSValue more = JS_Call(ctx, turn, kernel, 0, NULL);
-    JS_FreeValue(ctx, turn);
-    if (JS_IsException(more)) die(ctx, JS_GetException(ctx));
-    if (JS_ToBool(ctx, more)) continue;
-    if (rejections) die(ctx, rejections->reason);
-    _exit(0);
+  if (JS_IsException(entry) || JS_ResolveModule(ctx, entry) < 0) die(ctx, JS_GetException(ctx));
+  JSValue evaluated = JS_EvalFunction(ctx, entry);
+  if (JS_IsException(evaluated)) die(ctx, JS_GetException(ctx));
+  JS_FreeValue(ctx, evaluated);
+}
+
+/* Has promises' continuations done what they can. */
+static void run_jobs(JSRuntime *runtime) {
+  JSContext *at;
+  int jobs;
+  while ((jobs = JS_ExecutePendingJob(runtime, &at)) > 0) continue;
+  if (jobs < 0) die(at, JS_GetException(at));
+}
+
+/* Calls a function that the modules have put into the object "kernel"; 0 if there is none, or it answers so. */
+static int call(const struct engine *engine, const char *name) {
+  JSContext *ctx = engine->ctx;
+  JSValue function = JS_GetPropertyStr(ctx, engine->kernel, name);
+  if (!JS_IsFunction(ctx, function)) return 0;
+  JSValue answer = JS_Call(ctx, function, engine->kernel, 0, NULL);
+  JS_FreeValue(ctx, function);
+  if (JS_IsException(answer)) die(ctx, JS_GetException(ctx));
+  return JS_ToBool(ctx, answer);
+}
+
+/* Evaluates all modules, and writes what they have made of the heap to standard output. */
+static _Noreturn void freeze_all(void) {
+  struct engine engine;
+  freezing = 1;
+  if (!prepare_to_freeze()) _exit(1);
+  make_engine(&engine, NULL);
+  for (int i = 1; modules[i].name; i++)
+    JS_FreeValue(engine.ctx, JS_LoadModule(engine.ctx, modules[0].name, modules[i].name));
+  run_jobs(engine.runtime);
+  if (rejections) die(engine.ctx, rejections->reason);
+  JS_RunGC(engine.runtime);
+  JS_SetMaxStackSize(engine.runtime, 0); /* or the end of this process's stack stays in there */
+  _exit(!freeze(&engine));
+}
+
+int main(int argc, char **argv, char **environment) {
+  const struct process process = { monotonic_ms(), argv, environment };
+  struct engine engine;
+  fill_standard_streams();
+  signal(SIGCHLD, SIG_DFL); /* ignored by our parent, it would be by us, and no child leave an exit code */
+  signal(SIGPIPE, SIG_IGN); /* a runtime that went away is an error of write(2), which takes back what was done */
+  if (argc && !strcmp(argv[0], "freeze") && may_freeze()) freeze_all();
+  if (thaw(&engine)) {
+    JS_SetMaxStackSize(engine.runtime, stack_bytes());
+    describe_process(&engine, &process);
+  } else {
+    make_engine(&engine, &process);
   }
+  call(&engine, "start");
+  /* When no promise has anything to do, the bundle's event loop says what else there is to wait for. */
+  do {
+    run_jobs(engine.runtime);
+  } while (call(&engine, "turn"));
+  if (rejections) die(engine.ctx, rejections->reason);
+  _exit(0);
 }

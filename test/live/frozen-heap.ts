@@ -1,0 +1,70 @@
+/** The heap that is behind the standalone programs: a call goes on from it, or makes its own where it can't. */
+import { execFileSync, spawnSync } from 'node:child_process'
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import t from 'tap'
+import { binDir } from '../fixtures/cni'
+import { PrivateHost } from '../fixtures/private-host'
+
+const root = join(__dirname, '../..')
+const program = join(binDir('standalone'), 'bridge')
+const mark = 'a frozen heap: \0'
+
+const version = /^\{"cniVersion":"1\.1\.0","supportedVersions":\[.*\]\}\n$/
+
+const callsOf = (trace: string): string[] => trace.split('\n').filter(line => /\b(mmap|pread64)\(/.test(line))
+
+t.test('VERSION', async t => {
+  const host = await PrivateHost.create(t)
+  const { offset, end } = (() => {
+    const file = readFileSync(program)
+    return { offset: Number(file.readBigUInt64LE(file.indexOf(mark) + mark.length)), end: file.length }
+  })()
+  t.ok(offset > 1_000_000 && offset < end, `the heap begins at ${offset} of ${end} bytes`)
+  const folder = t.testdir()
+  /** The program without the end of its heap, as after a copy that was cut short, and without all of it, as after strip(1). */
+  for (const [name, length] of Object.entries({ cut: end - 1, stripped: offset }))
+    writeFileSync(join(folder, name), readFileSync(program).subarray(0, length), { mode: 0o755 })
+
+  const answers: readonly [how: string, script: string][] = [
+    ['as it is built', `exec ${program}`],
+    ['with its heap cut off at the end', `exec -a bridge ${join(folder, 'cut')}`],
+    ['with no heap', `exec -a bridge ${join(folder, 'stripped')}`],
+    ['where there is no /proc', `umount -l /proc; exec ${program}`],
+    ['where there is no room for it', `ulimit -v 11000; exec ${program}`],
+  ]
+  for (const [how, script] of answers) {
+    const { code, stdout, stderr } = await host.exec(['bash', '-c', script], {
+      env: { CNI_COMMAND: 'VERSION' },
+    })
+    t.equal(code, 0, `${how}: ${stderr}`)
+    t.match(stdout, version, how)
+  }
+
+  const trace = (path: string) =>
+    spawnSync('strace', ['-e', 'trace=mmap,pread64', path], {
+      env: { CNI_COMMAND: 'VERSION' },
+      encoding: 'utf8',
+    })
+  t.match(
+    callsOf(trace(program).stderr).at(-1),
+    /^pread64\(/,
+    'nothing is made of memory after the heap was read',
+  )
+})
+
+t.test('a heap is taken once', async t => {
+  const { status, stdout } = spawnSync(program, { argv0: 'freeze', env: { CNI_COMMAND: 'ADD' }, encoding: 'utf8' })
+  t.equal(status, 1)
+  t.match(JSON.parse(stdout), { code: 7, msg: 'no plugin of kubenet-cni is called "freeze"' })
+})
+
+t.test('what asks the system while it is evaluated is not frozen', async t => {
+  const asking = join(t.testdir(), 'program')
+  const source = join(root, 'test/src/platform/fixtures/asks-at-once.ts')
+  execFileSync(process.execPath, ['scripts/compilers/compile-one.mjs', source, asking], { cwd: root })
+  t.equal(spawnSync(asking).status, 0, 'it runs')
+  const { status, stdout, stderr } = spawnSync(asking, { argv0: 'freeze', encoding: 'utf8' })
+  t.same([status, stdout], [1, ''])
+  t.match(stderr, /a module that makes a system call when it is evaluated can't be frozen/)
+})

@@ -54,7 +54,11 @@ t.test('VERSION', async t => {
 })
 
 t.test('a heap is taken once', async t => {
-  const { status, stdout } = spawnSync(program, { argv0: 'freeze', env: { CNI_COMMAND: 'ADD' }, encoding: 'utf8' })
+  const { status, stdout } = spawnSync(program, {
+    argv0: 'freeze',
+    env: { CNI_COMMAND: 'ADD' },
+    encoding: 'utf8',
+  })
   t.equal(status, 1)
   t.match(JSON.parse(stdout), { code: 7, msg: 'no plugin of kubenet-cni is called "freeze"' })
 })

@@ -52,6 +52,8 @@ for (const flavour of anyFlavour) {
         })
 
         await host.run('ip', 'netns', 'del', 'red')
+        // The kernel takes its veth away a moment later.
+        await host.sh('while [ "$(ip -o link show type veth | wc -l)" -gt 1 ]; do sleep 0.02; done')
         const before = await host.snapshot()
 
         await t.test('without --yes it says what it would remove, and why, and removes nothing', async t => {

@@ -80,7 +80,7 @@ const hasSibling = ({ network, containerID, ifName }: AttachmentID): boolean =>
 
 /**
  * Removing the rules of an attachment, begun as soon as its addresses are known: the kernel takes 10 to 30 ms to delete
- * a link, and iptables-restore runs meanwhile.
+ * a link. Meanwhile iptables-restore runs, and what nf_tables waits for passes.
  */
 class RuleRemoval {
   readonly #remove: (addresses: readonly Cidr[]) => Promise<void>

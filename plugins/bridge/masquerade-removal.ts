@@ -1,6 +1,6 @@
 /** Masquerading rules go from both backends: those of an attachment may be of an earlier configuration. */
 import type { Attachment } from '../../src/cni/conf'
-import { runAll } from '../../src/cni/error'
+import { CniError, runAll } from '../../src/cni/error'
 import type { Family } from '../../src/ip/addr'
 import type { Cidr } from '../../src/ip/cidr'
 import { variantsInUse } from '../../src/netfilter/iptables-probe'
@@ -10,7 +10,7 @@ import {
   teardownMasqueradeNftables,
 } from '../../src/netfilter/masquerade-nftables'
 import { containerChain } from '../../src/netfilter/names'
-import { ifNftables } from '../../src/netfilter/nft/socket'
+import { ifNftables, ifNftablesMeanwhile } from '../../src/netfilter/nft/socket'
 import type { AttachmentID } from '../../src/netlink/veth-alias'
 
 const families: readonly Family[] = [4, 6]
@@ -25,18 +25,23 @@ const removeFromIptables = async (
   await teardownMasqueradeIptables(network, containerID, addresses)
 }
 
+/** Waits for all of it, also when some fails; then throws what failed. */
+const allOf = async (work: readonly Promise<unknown>[]): Promise<void> => {
+  const outcomes = await Promise.allSettled(work)
+  const failures = outcomes.flatMap(outcome => (outcome.status === 'rejected' ? [outcome.reason] : []))
+  if (failures.length > 0) throw CniError.join(failures)
+}
+
 /**
- * Removes an attachment's rules. In iptables those of the addresses, and without any all of the container's on this
+ * Removes an attachment's rules: with either backend as much as can be done without waiting is done, or begun, before
+ * this returns. In iptables those of the addresses, and without any all of the container's on this
  * network; undefined leaves them alone there, where a second interface has a share in them.
  */
 export const removeMasquerade = (id: AttachmentID, addresses: readonly Cidr[] | undefined): Promise<void> =>
-  runAll([
-    async () => {
-      if (addresses) await removeFromIptables(id, addresses)
-    },
-    () => {
-      ifNftables(nl => teardownMasqueradeNftables(nl, id))
-    },
+  allOf([
+    // First: to ask which rules there are it opens and closes sockets, which would wait for what nftables removes.
+    addresses ? removeFromIptables(id, addresses) : Promise.resolve(),
+    ifNftablesMeanwhile(nl => teardownMasqueradeNftables(nl, id)),
   ])
 
 const collectFromIptables = async (network: string, valid: readonly Attachment[]): Promise<void> => {

@@ -4,7 +4,7 @@ import type { Call } from '../../src/cni/plugin'
 import type { Result } from '../../src/cni/result'
 import type { Undo } from '../../src/host/undo'
 import type { Addr } from '../../src/ip/addr'
-import { ifNftables } from '../../src/netfilter/nft/socket'
+import { ifNftablesMeanwhile } from '../../src/netfilter/nft/socket'
 import { NETLINK_NETFILTER, withNetlink } from '../../src/netlink/socket'
 import { claimPorts, ownerOf, releasePorts } from '../portmap/claims'
 import { type PortmapConf, readPortmapConf } from '../portmap/config'
@@ -46,10 +46,13 @@ const claimedPlaces = (claims: readonly string[]): Place[] =>
 /** What is known of an attachment that goes; without an address everything is looked through for it. */
 export type Known = { readonly addresses: readonly Addr[]; readonly claims: readonly string[] }
 
-/** Removes what has the attachment's comment from the ruleset. Answers how many elements that were. */
-export const eraseOfOwner = (owner: Owner, { addresses, claims }: Known): number => {
+/**
+ * Removes what has the attachment's comment from the ruleset: at once, but what nf_tables waits for then passes before the
+ * promise is kept. Answers how many elements that were.
+ */
+export const eraseOfOwner = async (owner: Owner, { addresses, claims }: Known): Promise<number> => {
   const comment = ownerComment(owner)
-  const erased = ifNftables(nl => {
+  const erased = await ifNftablesMeanwhile(nl => {
     if (addresses.length === 0) {
       const own = listElements(nl, owner.network).filter(({ element }) => element.comment === comment)
       return eraseElements(
@@ -69,8 +72,8 @@ const takeBack = async (owner: Owner, { mappings, addresses }: PortmapConf): Pro
   const record = ownerOf(owner)
   const known = record || mappings.length === 0 ? addresses.map(({ addr }) => addr) : []
   await runAll([
-    () => {
-      eraseOfOwner(owner, { addresses: known, claims: record?.claims ?? [] })
+    async () => {
+      await eraseOfOwner(owner, { addresses: known, claims: record?.claims ?? [] })
     },
     () => releasePorts(owner),
   ])
@@ -79,8 +82,8 @@ const takeBack = async (owner: Owner, { mappings, addresses }: PortmapConf): Pro
 /** Removes what is left of a dead owner of a port, whichever plugin opened it. */
 const bury = (owner: PortOwner): Promise<void> =>
   runAll([
-    () => {
-      eraseOfOwner(owner, { addresses: [], claims: owner.claims })
+    async () => {
+      await eraseOfOwner(owner, { addresses: [], claims: owner.claims })
     },
     // Only portmap notes what rules it made.
     () => (owner.rules ? buryPortmap(owner) : forgetFlowsOf(owner)),

@@ -83,12 +83,18 @@ const delPortmap = (call: Call): Promise<void> =>
 const isExpected = (conf: KubenetConf, { addresses, ports }: Found): boolean =>
   ports !== undefined || addresses.some(({ family }) => masquerades(conf, family))
 
-const removeRules = async (call: Call, conf: KubenetConf, found: Found): Promise<void> => {
-  const owner = ownerOfCall(call, conf)
-  const claims = found.ports?.claims ?? []
+/** Erases the attachment's elements. Answers how many there were. */
+const eraseElements = (call: Call, conf: KubenetConf, { addresses, ports }: Found): Promise<number> => {
   // Where the ports could not be recorded, nothing but looking through everything finds them.
-  const tellsAll = found.ports !== undefined || mappingsOf(call).length === 0
-  const erased = eraseOfOwner(owner, { addresses: tellsAll ? found.addresses : [], claims })
+  const tellsAll = ports !== undefined || mappingsOf(call).length === 0
+  return eraseOfOwner(ownerOfCall(call, conf), {
+    addresses: tellsAll ? addresses : [],
+    claims: ports?.claims ?? [],
+  })
+}
+
+/** Removes the rules that are not elements, and what else there is of ports, after `erased` elements have gone. */
+const removeRules = async (call: Call, conf: KubenetConf, found: Found, erased: number): Promise<void> => {
   const usesIptables = chooseBackend(conf) === 'iptables'
   // An earlier configuration may have had it in iptables. To ask costs more than all the rest, so only then.
   const mayBeThere = !usesIptables && erased === 0 && isExpected(conf, found)
@@ -96,7 +102,7 @@ const removeRules = async (call: Call, conf: KubenetConf, found: Found): Promise
     () => (usesIptables || mayBeThere ? delPortmap(call) : undefined),
     () => (mayBeThere ? delBridge(call, conf, { masquerade: true }) : undefined),
     () => forgetFlows(call, found),
-    () => releasePorts(owner),
+    () => releasePorts(ownerOfCall(call, conf)),
   ])
 }
 
@@ -110,17 +116,29 @@ export const del = async (call: Call): Promise<void> => {
   const usesIptables = chooseBackend(conf) === 'iptables'
   let addresses: PodAddress[] = []
   let isVethGone = false
+  let erased = 0
+  const found = (): Found => ({ addresses: addresses.map(({ addr }) => addr), ports })
   await runAll([
     // Before bridge, whose IPAM plugin gives the leases back.
     async () => {
       addresses = await addressesOf(call, conf)
     },
     async () => {
+      // What the kernel waits for after the one passes while it waits for the other.
+      const erasing = eraseElements(call, conf, found())
       // With iptables bridge asks the container's interface which rules there are.
-      isVethGone = await deleteShapedLinks(call, { withVeth: !usesIptables })
+      const deleting = deleteShapedLinks(call, { withVeth: !usesIptables })
+      await runAll([
+        async () => {
+          erased = await erasing
+        },
+        async () => {
+          isVethGone = await deleting
+        },
+      ])
     },
     () => delBridge(call, conf, { masquerade: usesIptables, isVethGone }),
-    () => removeRules(call, conf, { addresses: addresses.map(({ addr }) => addr), ports }),
+    () => removeRules(call, conf, found(), erased),
     async () => {
       if (addresses.some(address => !isOfRanges(conf, address))) await retireGateways(call, conf)
     },

@@ -27,5 +27,22 @@ export const ifNftables = <T>(work: (nl: NetlinkSocket) => T): T | undefined => 
   }
 }
 
+/**
+ * The same, but the socket is closed only when the caller waits for the promise, with `work` done at once: after a
+ * removal, closing waits until no processor can use what was removed (nft_rcv_nl_event in
+ * net/netfilter/nf_tables_api.c), 10 to 20 ms in which something else can be done that the kernel takes as long for.
+ */
+export const ifNftablesMeanwhile = async <T>(work: (nl: NetlinkSocket) => T): Promise<T | undefined> => {
+  const nl = unlessRefused(absent, open)
+  if (!nl) return undefined
+  try {
+    const answer = work(nl)
+    await undefined
+    return answer
+  } finally {
+    nl.close()
+  }
+}
+
 /** Does the kernel have nf_tables? Nothing is changed by asking. Throws if this process may not use them. */
 export const hasNftables = (): boolean => ifNftables(() => true) ?? false

@@ -1,9 +1,9 @@
 /** What code for Node.js finds in a program of QuickJS is what it finds in Node.js, to the words of the errors. */
 import { execFileSync, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, symlinkSync } from 'node:fs'
+import { mkdirSync, readFileSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
-import { buildSync } from 'esbuild'
+import { build, buildSync } from 'esbuild'
 import t, { type Test } from 'tap'
 
 const root = join(__dirname, '../../..')
@@ -46,6 +46,49 @@ t.test('the same program on Node.js and on QuickJS', async t => {
   t.ok(onNode.lines.length > 40, `${onNode.lines.length} lines`)
   for (const [index, line] of onNode.lines.entries()) t.equal(onQuickJs.lines[index], line)
   t.equal(onQuickJs.lines.length, onNode.lines.length)
+})
+
+/** What all typed arrays have too, though some of it with another meaning. */
+const inherited = [
+  'toString',
+  'indexOf',
+  'includes',
+  'lastIndexOf',
+  'slice',
+  'subarray',
+  'fill',
+  'toLocaleString',
+]
+/** Other classes' as well: those of the plugins have no other meaning in mind. */
+const common = ['toJSON']
+const methods = new Set(
+  Object.getOwnPropertyNames(Buffer.prototype).filter(name => ![...inherited, ...common].includes(name)),
+)
+
+/** How the definitions of what a text calls of a Buffer, or of what may be one, begin in buffer.ts. */
+const definitionsFor = (text: string): string[] => [
+  ...[...text.matchAll(/\.(\w+)\(/g)].flatMap(([, name = '']) => (methods.has(name) ? [`\n  ${name}(`] : [])),
+  ...[...text.matchAll(/\bBuffer\.(\w+)\(/g)].map(([, name]) => `\n  ${name}`),
+]
+
+t.test('QuickJS has all of Buffer that the plugins use', async t => {
+  const { bundleOptions } = await import(join(root, 'scripts/compilers/quickjs.mjs'))
+  const { metafile } = await build({
+    ...bundleOptions(process.arch),
+    absWorkingDir: root,
+    entryPoints: ['plugins/main.ts'],
+    external: ['*/kubenet/cli/process.js'],
+    outdir: t.testdir({}),
+    bundle: true,
+    metafile: true as const,
+    write: false,
+  })
+  const lean = readFileSync(join(root, 'src/platform/quickjs/buffer.ts'), 'utf8')
+  const used = Object.keys(metafile?.inputs ?? {}).flatMap(file =>
+    definitionsFor(readFileSync(join(root, file), 'utf8')).map(definition => ({ definition, file })),
+  )
+  t.ok(used.length > 50, `${used.length} calls`)
+  for (const { definition, file } of used) t.ok(lean.includes(definition), `${definition.trim()} in ${file}`)
 })
 
 const ends: readonly { what: string; shell?: string; status: number; output: RegExp }[] = [

@@ -15,10 +15,10 @@ const describe = (title: string, schema: v.GenericSchema) => ({
 
 /** The JSON Schemas of the plugins' configurations, by plugin: what editors check conflists with. */
 export const schemas = () => ({
-  bandwidth: describe('Configuration of the CNI plugin bandwidth', bandwidthSchema()),
-  bridge: describe('Configuration of the CNI plugin bridge', bridgeSchema()),
-  'host-local': describe('Configuration of the CNI plugin host-local', hostLocalSchema()),
-  kubenet: describe('Configuration of the CNI plugin kubenet', kubenetSchema()),
-  loopback: describe('Configuration of the CNI plugin loopback', v.object(commonEntries())),
-  portmap: describe('Configuration of the CNI plugin portmap', portmapSchema()),
+  bandwidth: describe('Configuration of the CNI plugin bandwidth', bandwidthSchema),
+  bridge: describe('Configuration of the CNI plugin bridge', bridgeSchema),
+  'host-local': describe('Configuration of the CNI plugin host-local', hostLocalSchema),
+  kubenet: describe('Configuration of the CNI plugin kubenet', kubenetSchema),
+  loopback: describe('Configuration of the CNI plugin loopback', v.object(commonEntries)),
+  portmap: describe('Configuration of the CNI plugin portmap', portmapSchema),
 })

@@ -22,21 +22,20 @@ const limitEntries = () => ({
 type Limits = v.InferOutput<v.ObjectSchema<ReturnType<typeof limitEntries>, undefined>>
 
 /** The configuration of the bandwidth plugin. */
-export const bandwidthSchema = () =>
-  v.object({
-    ...commonEntries(),
-    ...limitEntries(),
-    runtimeConfig: v.optional(
-      v.object({
-        bandwidth: v.optional(
-          v.pipe(
-            v.object(limitEntries()),
-            v.description('The limits of one container; ignored where the network itself has some'),
-          ),
+export const bandwidthSchema = v.object({
+  ...commonEntries,
+  ...limitEntries(),
+  runtimeConfig: v.optional(
+    v.object({
+      bandwidth: v.optional(
+        v.pipe(
+          v.object(limitEntries()),
+          v.description('The limits of one container; ignored where the network itself has some'),
         ),
-      }),
-    ),
-  })
+      ),
+    }),
+  ),
+})
 
 /** One direction's limit, in bits and bits a second, as it was configured. */
 export type RateLimit = { readonly rateBits: number; readonly burstBits: number }
@@ -70,7 +69,7 @@ const chosen = (
 
 /** Reads the bandwidth plugin's configuration; throws code 7 on anything not right. */
 export const readBandwidthConf = (call: Call): BandwidthConf => {
-  const conf = parseBySchema(bandwidthSchema(), call.raw, 'bandwidth')
+  const conf = parseBySchema(bandwidthSchema, call.raw, 'bandwidth')
   const { ingressRate, ingressBurst, egressRate, egressBurst } = chosen(conf)
   return {
     network: conf.name,

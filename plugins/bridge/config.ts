@@ -25,94 +25,87 @@ const macAddress = () =>
   v.optional(v.pipe(v.string(), v.description('MAC address of the container’s interface')))
 
 /** The configuration of the bridge plugin. */
-export const bridgeSchema = () =>
-  v.object({
-    ...commonEntries(),
-    ipam: v.optional(v.object({ type: v.optional(v.string()) })),
-    bridge: v.optional(
-      v.pipe(v.string(), v.description('Name of the bridge, made if missing; default cbr0')),
-    ),
-    mtu: v.optional(
-      v.pipe(
-        v.union([v.pipe(v.number(), v.integer()), v.literal('auto')]),
-        v.description(
-          'MTU of the veth pair and the bridge; 0 or absent: the least of the host’s interfaces; ' +
-            '"auto": of those that its default routes lead over',
-        ),
+export const bridgeSchema = v.object({
+  ...commonEntries,
+  ipam: v.optional(v.object({ type: v.optional(v.string()) })),
+  bridge: v.optional(v.pipe(v.string(), v.description('Name of the bridge, made if missing; default cbr0'))),
+  mtu: v.optional(
+    v.pipe(
+      v.union([v.pipe(v.number(), v.integer()), v.literal('auto')]),
+      v.description(
+        'MTU of the veth pair and the bridge; 0 or absent: the least of the host’s interfaces; ' +
+          '"auto": of those that its default routes lead over',
       ),
     ),
-    mtuOverhead: v.optional(
-      v.pipe(
-        integer(0, 1500),
-        v.description('Bytes that a tunnel needs: an MTU that is not given is less by them'),
+  ),
+  mtuOverhead: v.optional(
+    v.pipe(
+      integer(0, 1500),
+      v.description('Bytes that a tunnel needs: an MTU that is not given is less by them'),
+    ),
+  ),
+  mtuFallback: v.optional(
+    v.pipe(
+      integer(68, 65535),
+      v.description('MTU where the host has no interface to take it from; default 1500'),
+    ),
+  ),
+  isGateway: flag('Give the bridge the gateway addresses and turn forwarding on'),
+  isDefaultGateway: flag('As isGateway, and give the container default routes over them'),
+  forceAddress: flag('Replace another address of the bridge that is in the way'),
+  keepAddresses: v.optional(
+    v.pipe(
+      v.union([v.boolean(), v.literal('while-used')]),
+      v.description(
+        'Leave other addresses of the bridge beside the gateway addresses; "while-used": only while ' +
+          'the bridge has other containers, else replace them',
       ),
     ),
-    mtuFallback: v.optional(
-      v.pipe(
-        integer(68, 65535),
-        v.description('MTU where the host has no interface to take it from; default 1500'),
-      ),
+  ),
+  ipMasq: flag('Masquerade what leaves the container’s addresses for outside their subnets'),
+  dropInvalid: flag('With ipMasq: drop what would leave without being masqueraded, for want of a connection'),
+  ipMasqBackend: v.optional(
+    v.pipe(v.string(), v.description('"iptables" or "nftables"; default: iptables where it works')),
+  ),
+  nonMasqueradeCIDRs: v.optional(
+    v.pipe(v.array(cidr), v.description('Networks to which traffic is never masqueraded')),
+  ),
+  hairpinMode: v.optional(
+    v.pipe(
+      v.union([v.boolean(), v.picklist(hairpinModes)]),
+      v.description('Let a container reach itself over the bridge; or kubenet’s name of a mode'),
     ),
-    isGateway: flag('Give the bridge the gateway addresses and turn forwarding on'),
-    isDefaultGateway: flag('As isGateway, and give the container default routes over them'),
-    forceAddress: flag('Replace another address of the bridge that is in the way'),
-    keepAddresses: v.optional(
-      v.pipe(
-        v.union([v.boolean(), v.literal('while-used')]),
-        v.description(
-          'Leave other addresses of the bridge beside the gateway addresses; "while-used": only while ' +
-            'the bridge has other containers, else replace them',
-        ),
-      ),
+  ),
+  promiscMode: flag('Put the bridge into promiscuous mode'),
+  vlan: v.optional(v.pipe(v.number(), v.integer(), v.description('VLAN the port is in, untagged; 0: none'))),
+  vlanTrunk: v.optional(vlanTrunkSchema()),
+  preserveDefaultVlan: flag('Leave the port in VLAN 1 as well'),
+  uplinks: v.optional(
+    v.pipe(v.array(v.string()), v.description('Ports of the bridge that carry the VLANs too, tagged')),
+  ),
+  macspoofchk: flag('Drop frames from the container that do not have its MAC'),
+  enabledad: flag('Detect duplicates of the container’s IPv6 addresses'),
+  disableContainerInterface: flag('Leave the container’s interface down; not with ipam'),
+  prune: flag('Delete the bridge, if it was made with this key, when its last container goes'),
+  vethPrefix: v.optional(
+    v.pipe(v.string(), v.description('What the names of host veths begin with; default veth')),
+  ),
+  portIsolation: flag('Keep the container from the other isolated ports of the bridge'),
+  ipv6: v.optional(
+    v.pipe(
+      v.picklist(ipv6Modes),
+      v.description('IPv6 on the container’s interface; default auto: on if it gets an IPv6 address'),
     ),
-    ipMasq: flag('Masquerade what leaves the container’s addresses for outside their subnets'),
-    dropInvalid: flag(
-      'With ipMasq: drop what would leave without being masqueraded, for want of a connection',
+  ),
+  bridgeNetfilter: v.optional(
+    v.pipe(
+      v.picklist(bridgeNetfilterModes),
+      v.description('Have iptables see bridged traffic; default off: leave the host’s setting alone'),
     ),
-    ipMasqBackend: v.optional(
-      v.pipe(v.string(), v.description('"iptables" or "nftables"; default: iptables where it works')),
-    ),
-    nonMasqueradeCIDRs: v.optional(
-      v.pipe(v.array(cidr()), v.description('Networks to which traffic is never masqueraded')),
-    ),
-    hairpinMode: v.optional(
-      v.pipe(
-        v.union([v.boolean(), v.picklist(hairpinModes)]),
-        v.description('Let a container reach itself over the bridge; or kubenet’s name of a mode'),
-      ),
-    ),
-    promiscMode: flag('Put the bridge into promiscuous mode'),
-    vlan: v.optional(
-      v.pipe(v.number(), v.integer(), v.description('VLAN the port is in, untagged; 0: none')),
-    ),
-    vlanTrunk: v.optional(vlanTrunkSchema()),
-    preserveDefaultVlan: flag('Leave the port in VLAN 1 as well'),
-    uplinks: v.optional(
-      v.pipe(v.array(v.string()), v.description('Ports of the bridge that carry the VLANs too, tagged')),
-    ),
-    macspoofchk: flag('Drop frames from the container that do not have its MAC'),
-    enabledad: flag('Detect duplicates of the container’s IPv6 addresses'),
-    disableContainerInterface: flag('Leave the container’s interface down; not with ipam'),
-    prune: flag('Delete the bridge, if it was made with this key, when its last container goes'),
-    vethPrefix: v.optional(
-      v.pipe(v.string(), v.description('What the names of host veths begin with; default veth')),
-    ),
-    portIsolation: flag('Keep the container from the other isolated ports of the bridge'),
-    ipv6: v.optional(
-      v.pipe(
-        v.picklist(ipv6Modes),
-        v.description('IPv6 on the container’s interface; default auto: on if it gets an IPv6 address'),
-      ),
-    ),
-    bridgeNetfilter: v.optional(
-      v.pipe(
-        v.picklist(bridgeNetfilterModes),
-        v.description('Have iptables see bridged traffic; default off: leave the host’s setting alone'),
-      ),
-    ),
-    args: v.optional(v.object({ cni: v.optional(v.object({ mac: macAddress() })) })),
-    runtimeConfig: v.optional(v.object({ mac: macAddress() })),
-  })
+  ),
+  args: v.optional(v.object({ cni: v.optional(v.object({ mac: macAddress() })) })),
+  runtimeConfig: v.optional(v.object({ mac: macAddress() })),
+})
 
 /** A MAC that was asked for, unchecked, and where. */
 type RequestedMac = {
@@ -172,7 +165,7 @@ export type BridgeConf = {
   readonly dns: Dns | undefined
 }
 
-type RawConf = v.InferOutput<ReturnType<typeof bridgeSchema>>
+type RawConf = v.InferOutput<typeof bridgeSchema>
 
 const invalid = (message: string) => new CniError(ErrorCode.invalidNetworkConfig, message)
 
@@ -192,7 +185,7 @@ const isSet = (settings: Dns | undefined): settings is Dns =>
 
 /** Reads the bridge plugin's configuration and CNI_ARGS. Throws code 7, or 4 for CNI_ARGS, if that can't be done. */
 export const readBridgeConf = (call: Call): BridgeConf => {
-  const conf = parseBySchema(bridgeSchema(), call.raw, 'bridge')
+  const conf = parseBySchema(bridgeSchema, call.raw, 'bridge')
   const { vlan = 0 } = conf
   if (vlan < 0 || vlan > 4094) throw invalid(`invalid VLAN ID ${vlan} (must be between 0 and 4094)`)
   const trunk = trunkVlans(conf.vlanTrunk ?? [])

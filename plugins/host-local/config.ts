@@ -14,80 +14,75 @@ export const defaultDataDir = '/var/lib/cni/networks'
 
 const invalid = (message: string) => new CniError(ErrorCode.invalidNetworkConfig, message)
 
-const rangeEntries = () => ({
-  subnet: v.optional(
-    v.pipe(cidr(), v.description('The network the addresses are taken from: "10.1.2.0/24"')),
-  ),
+const rangeEntries = {
+  subnet: v.optional(v.pipe(cidr, v.description('The network the addresses are taken from: "10.1.2.0/24"'))),
   rangeStart: v.optional(
-    v.pipe(addr(), v.description('First address given out; default: the first of the subnet')),
+    v.pipe(addr, v.description('First address given out; default: the first of the subnet')),
   ),
   rangeEnd: v.optional(
     v.pipe(
-      addr(),
+      addr,
       v.description('Last address given out; default: the last, for IPv4 the one before the broadcast'),
     ),
   ),
-  gateway: v.optional(v.pipe(addr(), v.description('Never given out; default: the first of the subnet'))),
-})
+  gateway: v.optional(v.pipe(addr, v.description('Never given out; default: the first of the subnet'))),
+}
 
-const rangeSets = () => v.array(v.array(v.object(rangeEntries())))
+const rangeSets = v.array(v.array(v.object(rangeEntries)))
 
 /** The configuration of host-local: the network's, with an `ipam` object. */
-export const hostLocalSchema = () =>
-  v.object({
-    ...commonEntries(),
-    ipam: v.optional(
-      v.object({
-        type: v.optional(v.string()),
-        ...rangeEntries(),
-        ranges: v.optional(
-          v.pipe(rangeSets(), v.description('Range sets: the container gets one address from each')),
+export const hostLocalSchema = v.object({
+  ...commonEntries,
+  ipam: v.optional(
+    v.object({
+      type: v.optional(v.string()),
+      ...rangeEntries,
+      ranges: v.optional(
+        v.pipe(rangeSets, v.description('Range sets: the container gets one address from each')),
+      ),
+      routes: v.optional(v.pipe(v.array(route), v.description('Routes for the container'))),
+      dataDir: v.optional(
+        v.pipe(v.string(), v.description('Folder of the leases; default /var/lib/cni/networks')),
+      ),
+      resolvConf: v.optional(v.pipe(v.string(), v.description('File the "dns" of the result is read from'))),
+      exclude: v.optional(
+        v.pipe(
+          v.array(v.string()),
+          v.description('Never given out: addresses, networks or spans "10.1.2.3-10.1.2.9"'),
         ),
-        routes: v.optional(v.pipe(v.array(route()), v.description('Routes for the container'))),
-        dataDir: v.optional(
-          v.pipe(v.string(), v.description('Folder of the leases; default /var/lib/cni/networks')),
+      ),
+      staticRanges: v.optional(
+        v.pipe(
+          v.array(v.string()),
+          v.description('What of the ranges only those get who ask for an address; written like "exclude"'),
         ),
-        resolvConf: v.optional(
-          v.pipe(v.string(), v.description('File the "dns" of the result is read from')),
+      ),
+      sticky: v.optional(
+        v.pipe(
+          v.picklist(['pod']),
+          v.description('Give a pod of a name that was there before its address again, if that is free'),
         ),
-        exclude: v.optional(
-          v.pipe(
-            v.array(v.string()),
-            v.description('Never given out: addresses, networks or spans "10.1.2.3-10.1.2.9"'),
-          ),
+      ),
+      probe: v.optional(
+        v.pipe(
+          v.string(),
+          v.description('Interface on which is asked whether an address is in use before it is given out'),
         ),
-        staticRanges: v.optional(
-          v.pipe(
-            v.array(v.string()),
-            v.description('What of the ranges only those get who ask for an address; written like "exclude"'),
-          ),
+      ),
+      cooldownSeconds: v.optional(
+        v.pipe(
+          integer(0, 0x7fffffff),
+          v.description('How long an address that was given back rests while there are others; default 0'),
         ),
-        sticky: v.optional(
-          v.pipe(
-            v.picklist(['pod']),
-            v.description('Give a pod of a name that was there before its address again, if that is free'),
-          ),
-        ),
-        probe: v.optional(
-          v.pipe(
-            v.string(),
-            v.description('Interface on which is asked whether an address is in use before it is given out'),
-          ),
-        ),
-        cooldownSeconds: v.optional(
-          v.pipe(
-            integer(0, 0x7fffffff),
-            v.description('How long an address that was given back rests while there are others; default 0'),
-          ),
-          0,
-        ),
-      }),
-    ),
-    runtimeConfig: v.optional(
-      v.object({ ipRanges: v.optional(rangeSets()), ips: v.optional(v.array(v.string())) }),
-    ),
-    args: v.optional(v.object({ cni: v.optional(v.object({ ips: v.optional(v.array(v.string())) })) })),
-  })
+        0,
+      ),
+    }),
+  ),
+  runtimeConfig: v.optional(
+    v.object({ ipRanges: v.optional(rangeSets), ips: v.optional(v.array(v.string())) }),
+  ),
+  args: v.optional(v.object({ cni: v.optional(v.object({ ips: v.optional(v.array(v.string())) })) })),
+})
 
 /** What host-local goes by, checked and complete. */
 export type HostLocalConf = {
@@ -147,7 +142,7 @@ const unique = (addrs: readonly Addr[]): Addr[] => [
 
 /** Reads host-local's configuration and CNI_ARGS. Throws code 7, or 4 for CNI_ARGS, on anything not right. */
 export const readHostLocalConf = (call: Call): HostLocalConf => {
-  const conf = parseBySchema(hostLocalSchema(), call.raw, 'host-local')
+  const conf = parseBySchema(hostLocalSchema, call.raw, 'host-local')
   const { ipam } = conf
   if (!ipam) throw invalid("IPAM config missing 'ipam' key")
   const args = readArgs(call.env.args, ipam.sticky !== undefined)

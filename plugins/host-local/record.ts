@@ -14,23 +14,22 @@ import { errnoOf } from '../../src/cni/error'
 import { ensureFolder, readPlainFile, removeFile, rewriteFile } from './file'
 import type { Owner } from './lease'
 
-const recordSchema = () =>
-  v.object({
-    containerID: v.string(),
-    ifName: v.optional(v.string()),
-    /** Address → what tells its lease from others of the same address: LeaseStore.identity. */
-    leases: v.record(v.string(), v.string()),
-    /** The container's network namespace when the lease was made; absent if host-local was not shown one. */
-    netns: v.optional(v.object({ path: v.string(), dev: v.number(), ino: v.number() })),
-    /** The host's name, and its boot: /proc/sys/kernel/random/boot_id. */
-    host: v.string(),
-    bootID: v.string(),
-    /** When the record was made, in milliseconds since the epoch. */
-    time: v.number(),
-  })
+const recordSchema = v.object({
+  containerID: v.string(),
+  ifName: v.optional(v.string()),
+  /** Address → what tells its lease from others of the same address: LeaseStore.identity. */
+  leases: v.record(v.string(), v.string()),
+  /** The container's network namespace when the lease was made; absent if host-local was not shown one. */
+  netns: v.optional(v.object({ path: v.string(), dev: v.number(), ino: v.number() })),
+  /** The host's name, and its boot: /proc/sys/kernel/random/boot_id. */
+  host: v.string(),
+  bootID: v.string(),
+  /** When the record was made, in milliseconds since the epoch. */
+  time: v.number(),
+})
 
 /** The leases of an attachment, and what tells whether it is still alive. */
-export type AttachmentRecord = v.InferOutput<ReturnType<typeof recordSchema>>
+export type AttachmentRecord = v.InferOutput<typeof recordSchema>
 
 const keyDigits = 24
 
@@ -42,12 +41,9 @@ const isKey = (name: string): boolean => name.length === keyDigits && /^[0-9a-f]
 export const keyOf = ({ containerID, ifName = '' }: Owner): string =>
   platform.sha512Hex(`${containerID}\r\n${ifName}`).slice(0, keyDigits)
 
-let schema: ReturnType<typeof recordSchema> | undefined
-
 const parseRecord = (text: string): AttachmentRecord | undefined => {
   try {
-    schema ??= recordSchema()
-    const answer = v.safeParse(schema, JSON.parse(text))
+    const answer = v.safeParse(recordSchema, JSON.parse(text))
     return answer.success ? answer.output : undefined
   } catch {
     return undefined // a crash cut it off

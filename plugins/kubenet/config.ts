@@ -13,72 +13,66 @@ const hairpinModes = ['promiscuous-bridge', 'hairpin-veth', 'none'] as const
 
 const choices = ['auto', 'nftables', 'iptables'] as const
 
-const cidrs = () => v.array(cidr())
+const cidrs = () => v.array(cidr)
 
 /** The configuration of kubenet. */
-export const kubenetSchema = () =>
-  v.object({
-    ...commonEntries(),
-    podCIDR: v.optional(v.pipe(cidr(), v.description('The node’s pod range: "10.244.1.0/24"'))),
-    podCIDRs: v.optional(
-      v.pipe(cidrs(), v.description('The same for dual stack: at most one of each family')),
-    ),
-    nonMasqueradeCIDR: v.optional(
-      v.pipe(
-        cidr(),
-        v.description('Network to which nothing is masqueraded; 0.0.0.0/0 turns masquerading off'),
+export const kubenetSchema = v.object({
+  ...commonEntries,
+  podCIDR: v.optional(v.pipe(cidr, v.description('The node’s pod range: "10.244.1.0/24"'))),
+  podCIDRs: v.optional(v.pipe(cidrs(), v.description('The same for dual stack: at most one of each family'))),
+  nonMasqueradeCIDR: v.optional(
+    v.pipe(cidr, v.description('Network to which nothing is masqueraded; 0.0.0.0/0 turns masquerading off')),
+  ),
+  nonMasqueradeCIDRs: v.optional(
+    v.pipe(cidrs(), v.description('The same for several; default 10.0.0.0/8, fc00::/7')),
+  ),
+  mtu: v.optional(
+    v.pipe(
+      v.union([v.pipe(v.number(), v.integer()), v.literal('auto')]),
+      v.description(
+        'MTU of pods and bridge; default: the least of the host’s interfaces; "auto": of those that its ' +
+          'default routes lead over',
       ),
     ),
-    nonMasqueradeCIDRs: v.optional(
-      v.pipe(cidrs(), v.description('The same for several; default 10.0.0.0/8, fc00::/7')),
+  ),
+  mtuOverhead: v.optional(
+    v.pipe(
+      integer(0, 1500),
+      v.description('Bytes that a tunnel needs: an MTU that is not given is less by them'),
     ),
-    mtu: v.optional(
-      v.pipe(
-        v.union([v.pipe(v.number(), v.integer()), v.literal('auto')]),
-        v.description(
-          'MTU of pods and bridge; default: the least of the host’s interfaces; "auto": of those that its ' +
-            'default routes lead over',
+  ),
+  hairpinMode: v.optional(
+    v.pipe(
+      v.picklist(hairpinModes),
+      v.description('How a pod reaches itself by a service; default promiscuous-bridge'),
+    ),
+  ),
+  bridge: v.optional(v.pipe(v.string(), v.description('Name of the bridge; default cbr0'))),
+  dataDir: v.optional(
+    v.pipe(v.string(), v.description('Folder of the leases; default /var/lib/cni/networks')),
+  ),
+  backend: v.optional(
+    v.pipe(
+      v.picklist(choices),
+      v.description('Packet filter; default auto: nftables if the kernel has it, else iptables'),
+    ),
+  ),
+  runtimeConfig: v.optional(
+    v.object({
+      portMappings: v.optional(v.array(v.unknown())),
+      bandwidth: v.optional(v.unknown()),
+      ipRanges: v.optional(
+        v.pipe(
+          v.array(v.array(v.object({ subnet: cidr }))),
+          v.description('Ranges for this container, in place of the node’s'),
         ),
       ),
-    ),
-    mtuOverhead: v.optional(
-      v.pipe(
-        integer(0, 1500),
-        v.description('Bytes that a tunnel needs: an MTU that is not given is less by them'),
-      ),
-    ),
-    hairpinMode: v.optional(
-      v.pipe(
-        v.picklist(hairpinModes),
-        v.description('How a pod reaches itself by a service; default promiscuous-bridge'),
-      ),
-    ),
-    bridge: v.optional(v.pipe(v.string(), v.description('Name of the bridge; default cbr0'))),
-    dataDir: v.optional(
-      v.pipe(v.string(), v.description('Folder of the leases; default /var/lib/cni/networks')),
-    ),
-    backend: v.optional(
-      v.pipe(
-        v.picklist(choices),
-        v.description('Packet filter; default auto: nftables if the kernel has it, else iptables'),
-      ),
-    ),
-    runtimeConfig: v.optional(
-      v.object({
-        portMappings: v.optional(v.array(v.unknown())),
-        bandwidth: v.optional(v.unknown()),
-        ipRanges: v.optional(
-          v.pipe(
-            v.array(v.array(v.object({ subnet: cidr() }))),
-            v.description('Ranges for this container, in place of the node’s'),
-          ),
-        ),
-        ips: v.optional(v.array(v.string())),
-        mac: v.optional(mac()),
-      }),
-    ),
-    args: v.optional(v.unknown()),
-  })
+      ips: v.optional(v.array(v.string())),
+      mac: v.optional(mac),
+    }),
+  ),
+  args: v.optional(v.unknown()),
+})
 
 /** What kubenet goes by, checked and complete. */
 export type KubenetConf = {
@@ -125,7 +119,7 @@ const withoutNested = (networks: readonly Cidr[]): Cidr[] =>
 
 /** Reads kubenet's configuration; throws code 7 on anything not right. */
 export const readKubenetConf = (call: Call): KubenetConf => {
-  const conf = parseBySchema(kubenetSchema(), call.raw, 'kubenet')
+  const conf = parseBySchema(kubenetSchema, call.raw, 'kubenet')
   const podCIDRs = checkPodCIDRs([...(conf.podCIDRs ?? []), ...(conf.podCIDR ? [conf.podCIDR] : [])])
   const given = [
     ...(conf.nonMasqueradeCIDRs ?? []),

@@ -37,7 +37,7 @@ const portMapping = () =>
       v.pipe(v.string(), v.description('"tcp", "udp" or "sctp", in any case; default tcp')),
     ),
     hostIP: v.optional(
-      v.pipe(addr(), v.description('Only on this address of the host; 0.0.0.0 and ::: on all')),
+      v.pipe(addr, v.description('Only on this address of the host; 0.0.0.0 and ::: on all')),
     ),
   })
 
@@ -52,38 +52,37 @@ const conditions = (family: string) =>
   )
 
 /** The configuration of portmap. */
-export const portmapSchema = () =>
-  v.object({
-    ...commonEntries(),
-    backend: v.optional(
-      v.pipe(v.string(), v.description('"iptables" or "nftables"; default: iptables where it is installed')),
+export const portmapSchema = v.object({
+  ...commonEntries,
+  backend: v.optional(
+    v.pipe(v.string(), v.description('"iptables" or "nftables"; default: iptables where it is installed')),
+  ),
+  snat: v.optional(
+    v.pipe(
+      v.boolean(),
+      v.description('Masquerade connections from localhost and from the container itself; default true'),
     ),
-    snat: v.optional(
-      v.pipe(
-        v.boolean(),
-        v.description('Masquerade connections from localhost and from the container itself; default true'),
-      ),
+  ),
+  masqAll: v.optional(v.pipe(v.boolean(), v.description('Masquerade every connection to a host port'))),
+  markMasqBit: v.optional(
+    v.pipe(
+      wholeNumber(),
+      v.description('Bit of the packet mark that says "masquerade", 0 to 31; default 13'),
     ),
-    masqAll: v.optional(v.pipe(v.boolean(), v.description('Masquerade every connection to a host port'))),
-    markMasqBit: v.optional(
-      v.pipe(
-        wholeNumber(),
-        v.description('Bit of the packet mark that says "masquerade", 0 to 31; default 13'),
-      ),
+  ),
+  externalSetMarkChain: v.optional(
+    v.pipe(v.string(), v.description('iptables chain of somebody else that sets the mark')),
+  ),
+  conditionsV4: conditions('IPv4'),
+  conditionsV6: conditions('IPv6'),
+  hostListeners: v.optional(
+    v.pipe(
+      v.picklist(hostListeners),
+      v.description('What to do about programs of the host that listen on a host port; default warn'),
     ),
-    externalSetMarkChain: v.optional(
-      v.pipe(v.string(), v.description('iptables chain of somebody else that sets the mark')),
-    ),
-    conditionsV4: conditions('IPv4'),
-    conditionsV6: conditions('IPv6'),
-    hostListeners: v.optional(
-      v.pipe(
-        v.picklist(hostListeners),
-        v.description('What to do about programs of the host that listen on a host port; default warn'),
-      ),
-    ),
-    runtimeConfig: v.optional(v.object({ portMappings: v.optional(v.array(portMapping())) })),
-  })
+  ),
+  runtimeConfig: v.optional(v.object({ portMappings: v.optional(v.array(portMapping())) })),
+})
 
 /** One port of the host that leads to one port of the container. */
 export type PortMapping = {
@@ -115,7 +114,7 @@ export type PortmapConf = {
   readonly addresses: readonly Cidr[]
 }
 
-type RawConf = v.InferOutput<ReturnType<typeof portmapSchema>>
+type RawConf = v.InferOutput<typeof portmapSchema>
 type RawMapping = v.InferOutput<ReturnType<typeof portMapping>>
 
 const invalid = (message: string, details = '') =>
@@ -213,7 +212,7 @@ const readPrevResult = ({ conf, env, version }: Call): Result | undefined => {
 
 /** Reads portmap's configuration; throws code 7 on anything not right. */
 export const readPortmapConf = (call: Call): PortmapConf => {
-  const conf = parseBySchema(portmapSchema(), call.raw, 'portmap')
+  const conf = parseBySchema(portmapSchema, call.raw, 'portmap')
   const result = readPrevResult(call)
   const externalSetMarkChain = checkSetMarkChain(conf.externalSetMarkChain)
   const markBit = checkMarkBit(conf.markMasqBit, externalSetMarkChain)

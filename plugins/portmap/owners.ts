@@ -40,26 +40,25 @@ const installedRules = () =>
     v.object({ backend: v.literal('nftables'), handles: v.optional(v.array(ruleRef())) }),
   ])
 
-const ownerSchema = () =>
-  v.object({
-    network: v.string(),
-    containerID: v.string(),
-    ifName: v.string(),
-    /** The name Kubernetes has for it, for messages: "namespace/name". */
-    pod: v.optional(v.string()),
-    /** The container's namespace, which tells whether it still lives; absent if portmap was not shown one. */
-    netns: v.optional(v.object({ path: v.string(), dev: v.number(), ino: v.number() })),
-    /** "tcp-8080/any4" and so on: the ports, as the files of their claims are called. */
-    claims: v.array(v.string()),
-    /** The conditions its connections must meet; absent for none. */
-    conditions: v.optional(v.object({ 4: v.array(v.string()), 6: v.array(v.string()) })),
-    /** The container's addresses the ports lead to. */
-    addresses: v.optional(v.array(v.string())),
-    rules: v.optional(installedRules()),
-  })
+const ownerSchema = v.object({
+  network: v.string(),
+  containerID: v.string(),
+  ifName: v.string(),
+  /** The name Kubernetes has for it, for messages: "namespace/name". */
+  pod: v.optional(v.string()),
+  /** The container's namespace, which tells whether it still lives; absent if portmap was not shown one. */
+  netns: v.optional(v.object({ path: v.string(), dev: v.number(), ino: v.number() })),
+  /** "tcp-8080/any4" and so on: the ports, as the files of their claims are called. */
+  claims: v.array(v.string()),
+  /** The conditions its connections must meet; absent for none. */
+  conditions: v.optional(v.object({ 4: v.array(v.string()), 6: v.array(v.string()) })),
+  /** The container's addresses the ports lead to. */
+  addresses: v.optional(v.array(v.string())),
+  rules: v.optional(installedRules()),
+})
 
 /** An attachment with host ports. */
-export type PortOwner = v.InferOutput<ReturnType<typeof ownerSchema>>
+export type PortOwner = v.InferOutput<typeof ownerSchema>
 
 /** What ADD put into the packet filter. */
 export type InstalledRules = v.InferOutput<ReturnType<typeof installedRules>>
@@ -105,16 +104,13 @@ export const namesIn = (folder: string): string[] => {
   }
 }
 
-let schema: ReturnType<typeof ownerSchema> | undefined
-
 /** The owner of that key; undefined if there is no record, or none that can be read. */
 export const readOwner = (folder: string, key: string): PortOwner | undefined => {
   let fd: number | undefined
   try {
     // O_NONBLOCK: opening a pipe would wait for its writer.
     fd = openSync(ownerPath(folder, key), constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
-    schema ??= ownerSchema()
-    const parsed = v.safeParse(schema, JSON.parse(readFileSync(fd, 'utf8')))
+    const parsed = v.safeParse(ownerSchema, JSON.parse(readFileSync(fd, 'utf8')))
     // A record under a name that is not its own would have another's ports given back.
     return parsed.success && keyOf(parsed.output) === key ? parsed.output : undefined
   } catch {

@@ -6,9 +6,9 @@ import { commonEntries, isJsonObject, type JsonObject, parseBySchema } from './s
 export type Attachment = { readonly containerID: string; readonly ifName: string }
 
 /** The part of a network configuration that is the same for every plugin. */
-export type NetConf = v.InferOutput<ReturnType<typeof netConf>>
+export type NetConf = v.InferOutput<typeof netConf>
 
-const netConf = () => v.object(commonEntries())
+const netConf = v.object(commonEntries)
 
 /** SPEC.md, section 1: what a network's name and a container's ID look like. Both become file names. */
 export const validName = /^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/
@@ -40,7 +40,7 @@ export const parseNetConf = (raw: JsonObject): NetConf => {
   if (name === undefined || name === null || name === '') {
     throw new CniError(ErrorCode.invalidNetworkConfig, 'missing network name')
   }
-  const conf = parseBySchema(netConf(), raw, 'network configuration')
+  const conf = parseBySchema(netConf, raw, 'network configuration')
   if (!validName.test(conf.name)) {
     throw new CniError(ErrorCode.invalidNetworkConfig, 'invalid characters found in network name', {
       details: conf.name,

@@ -22,9 +22,9 @@ export type IpConfig = {
   gateway?: Addr | undefined
 }
 
-export type Route = v.InferOutput<ReturnType<typeof route>>
+export type Route = v.InferOutput<typeof route>
 
-export type Dns = v.InferOutput<ReturnType<typeof dns>>
+export type Dns = v.InferOutput<typeof dns>
 
 /** What ADD answers, in the terms of the newest specification: SPEC.md, "Success". */
 export type Result = {
@@ -34,42 +34,39 @@ export type Result = {
   dns: Dns
 }
 
-const resultSchema = () =>
-  v.object({
-    interfaces: v.optional(
-      v.array(
-        v.object({
-          name: v.string(),
-          mac: v.optional(v.string()),
-          mtu: v.optional(integer(0, 0xffffffff)),
-          sandbox: v.optional(v.string()),
-          socketPath: v.optional(v.string()),
-          pciID: v.optional(v.string()),
-        }),
-      ),
-      [],
+const resultSchema = v.object({
+  interfaces: v.optional(
+    v.array(
+      v.object({
+        name: v.string(),
+        mac: v.optional(v.string()),
+        mtu: v.optional(integer(0, 0xffffffff)),
+        sandbox: v.optional(v.string()),
+        socketPath: v.optional(v.string()),
+        pciID: v.optional(v.string()),
+      }),
     ),
-    ips: v.optional(
-      v.array(
-        v.object({
-          interface: v.optional(integer(0, 0xffff)),
-          address: cidr(),
-          gateway: v.optional(addr()),
-        }),
-      ),
-      [],
+    [],
+  ),
+  ips: v.optional(
+    v.array(
+      v.object({
+        interface: v.optional(integer(0, 0xffff)),
+        address: cidr,
+        gateway: v.optional(addr),
+      }),
     ),
-    routes: v.optional(v.array(route()), []),
-    dns: v.optional(dns(), {}),
-  })
+    [],
+  ),
+  routes: v.optional(v.array(route), []),
+  dns: v.optional(dns, {}),
+})
 
 /** The results of 0.1.0 and 0.2.0: one address a family, its routes beside it. */
 const oldResultSchema = () => {
   const ip = () =>
-    v.optional(
-      v.object({ ip: cidr(), gateway: v.optional(addr()), routes: v.optional(v.array(route()), []) }),
-    )
-  return v.object({ ip4: ip(), ip6: ip(), dns: v.optional(dns(), {}) })
+    v.optional(v.object({ ip: cidr, gateway: v.optional(addr), routes: v.optional(v.array(route), []) }))
+  return v.object({ ip4: ip(), ip6: ip(), dns: v.optional(dns, {}) })
 }
 
 /**
@@ -83,7 +80,7 @@ export const parseResult = (value: unknown, configured: SpecVersion, what: strin
     throw new CniError(ErrorCode.decodingFailure, `${what} has the unknown CNI version "${version}"`)
   }
   try {
-    if (atLeast(version, '0.3.0')) return parseBySchema(resultSchema(), value, what)
+    if (atLeast(version, '0.3.0')) return parseBySchema(resultSchema, value, what)
     const old = parseBySchema(oldResultSchema(), value, what)
     const both = [old.ip4, old.ip6].filter(ip => ip !== undefined)
     return {

@@ -1,6 +1,7 @@
 /**
  * Configurations are checked against a valibot schema, once, where they come in; build.mjs makes the JSON Schemas
- * for editors from the same objects. valibot because it costs under 0.3 ms to start; zod/mini costs 5 ms.
+ * for editors from the same objects. They are made where modules are evaluated, which a standalone plugin has behind it
+ * when it is called. valibot because it costs under 0.3 ms to start; zod/mini costs 5 ms.
  */
 import * as v from 'valibot'
 import { type Addr, parseAddr } from '../ip/addr'
@@ -35,10 +36,14 @@ export const foldKeys = (schema: AnySchema, value: unknown): unknown => {
   if (entries && Array.isArray(value)) return JSON.stringify(value)
   if (!entries || !isJsonObject(value)) return value
 
-  const spelling = new Map(Object.keys(entries).map(key => [key.toLowerCase(), key]))
+  let spelling: Map<string, string> | undefined
+  const spelt = (key: string): string | undefined => {
+    spelling ??= new Map(Object.keys(entries).map(known => [known.toLowerCase(), known]))
+    return spelling.get(key.toLowerCase())
+  }
   const folded = new Map<string, unknown>()
   for (const [key, found] of Object.entries(value)) {
-    const known = Object.hasOwn(entries, key) ? key : spelling.get(key.toLowerCase())
+    const known = Object.hasOwn(entries, key) ? key : spelt(key)
     if (known === undefined || found === null || found === '') continue
     if (known !== key && Object.hasOwn(value, known)) continue
     folded.set(known, foldKeys(entries[known] ?? v.unknown(), found))
@@ -72,13 +77,13 @@ const parsedText = <T>(parse: (text: string) => T | undefined, name: string) =>
   )
 
 /** An IP address, such as "10.1.2.3" or "fd00::3". */
-export const addr = () => parsedText<Addr>(parseAddr, 'an IP address')
+export const addr = parsedText<Addr>(parseAddr, 'an IP address')
 
 /** An address with its prefix length, such as "10.1.2.3/24". */
-export const cidr = () => parsedText<Cidr>(parseCidr, 'an address with a prefix length')
+export const cidr = parsedText<Cidr>(parseCidr, 'an address with a prefix length')
 
 /** An Ethernet address in canonical form. */
-export const mac = () => parsedText<string>(parseMac, 'a MAC address')
+export const mac = parsedText<string>(parseMac, 'a MAC address')
 
 /** A whole number from `least` to `most`. */
 export const integer = (least: number, most: number) =>
@@ -91,40 +96,38 @@ export const integer = (least: number, most: number) =>
   )
 
 /** The `dns` object of configurations and results: SPEC.md, "Success". */
-export const dns = () =>
-  v.object({
-    nameservers: v.optional(v.array(v.string())),
-    domain: v.optional(v.string()),
-    search: v.optional(v.array(v.string())),
-    options: v.optional(v.array(v.string())),
-  })
+export const dns = v.object({
+  nameservers: v.optional(v.array(v.string())),
+  domain: v.optional(v.string()),
+  search: v.optional(v.array(v.string())),
+  options: v.optional(v.array(v.string())),
+})
 
-const uint32 = () => integer(0, 0xffffffff)
+const uint32 = integer(0, 0xffffffff)
 
 /** One route of a configuration or result; `mtu`, `advmss`, `priority`, `table` and `scope` came with 1.1.0. */
-export const route = () =>
-  v.object({
-    dst: cidr(),
-    gw: v.optional(addr()),
-    mtu: v.optional(uint32()),
-    advmss: v.optional(uint32()),
-    priority: v.optional(uint32()),
-    table: v.optional(uint32()),
-    scope: v.optional(integer(0, 255)),
-  })
+export const route = v.object({
+  dst: cidr,
+  gw: v.optional(addr),
+  mtu: v.optional(uint32),
+  advmss: v.optional(uint32),
+  priority: v.optional(uint32),
+  table: v.optional(uint32),
+  scope: v.optional(integer(0, 255)),
+})
 
-const attachment = () => v.object({ containerID: v.string(), ifname: v.string() })
+const attachment = v.object({ containerID: v.string(), ifname: v.string() })
 
 /** What a runtime may put into every plugin's configuration; each plugin's schema has these and its own. */
-export const commonEntries = () => ({
+export const commonEntries = {
   cniVersion: v.optional(v.string(), '0.1.0'),
   name: v.string(),
   type: v.optional(v.string()),
   capabilities: v.optional(v.record(v.string(), v.boolean())),
-  dns: v.optional(dns()),
+  dns: v.optional(dns),
   prevResult: v.optional(v.unknown()),
-  'cni.dev/valid-attachments': v.optional(v.array(attachment())),
-  'cni.dev/attachments': v.optional(v.array(attachment())),
+  'cni.dev/valid-attachments': v.optional(v.array(attachment)),
+  'cni.dev/attachments': v.optional(v.array(attachment)),
   logFile: v.optional(v.string()),
   logLevel: v.optional(v.picklist(['error', 'info', 'debug'])),
-})
+}

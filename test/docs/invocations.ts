@@ -90,12 +90,12 @@ for (const page of pages) {
 }
 
 const schemas: Record<string, v.GenericSchema> = {
-  bandwidth: bandwidthSchema(),
-  bridge: bridgeSchema(),
-  'host-local': hostLocalSchema(),
-  kubenet: kubenetSchema(),
-  loopback: v.looseObject(commonEntries()),
-  portmap: portmapSchema(),
+  bandwidth: bandwidthSchema,
+  bridge: bridgeSchema,
+  'host-local': hostLocalSchema,
+  kubenet: kubenetSchema,
+  loopback: v.looseObject(commonEntries),
+  portmap: portmapSchema,
 }
 
 t.test('every configuration is one that its plugin takes', async t => {

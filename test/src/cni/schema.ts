@@ -37,8 +37,8 @@ t.test('foldKeys() is not led astray by __proto__ from JSON', async t => {
 t.test('parseBySchema() names the key that does not fit, with code 7', async t => {
   const conf = v.object({
     mtu: v.optional(integer(0, 65535)),
-    ranges: v.optional(v.array(v.array(v.object({ subnet: cidr(), gateway: v.optional(addr()) })))),
-    mac: v.optional(mac()),
+    ranges: v.optional(v.array(v.array(v.object({ subnet: cidr, gateway: v.optional(addr) })))),
+    mac: v.optional(mac),
   })
   const cases: [unknown, string][] = [
     [{ mtu: 'x' }, 'bridge: "mtu": expected number but received "x"'],
@@ -62,7 +62,7 @@ t.test('parseBySchema() names the key that does not fit, with code 7', async t =
 
 t.test('addresses come out of a schema as values, and MACs in one form', async t => {
   const conf = parseBySchema(
-    v.object({ net: cidr(), mac: mac() }),
+    v.object({ net: cidr, mac: mac }),
     { net: 'FD00::5/64', mac: '0A-0B-0C-0D-0E-0F' },
     'x',
   )

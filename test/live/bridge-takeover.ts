@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs'
 import t from 'tap'
 import { addressesOf, bridgeConf, linksOf, Pod } from '../fixtures/bridge'
+import { eventually } from '../fixtures/cluster/eventually'
 import { anyFlavour, binDir, peerDir } from '../fixtures/cni'
 import { PrivateHost } from '../fixtures/private-host'
 
@@ -17,6 +18,14 @@ const networks = {
 /** The host's state without the notes that host-local keeps beside its leases: the reference does not know them. */
 const stateOf = async (host: PrivateHost) =>
   (await host.snapshot()).replaceAll(/^\/var\/lib\/cni\/.*\/\..*\n/gm, '')
+
+/** Ends the namespace of c1: the kernel deletes its veth some time later, of which DEL and GC need not know. */
+const endNamespace = async (host: PrivateHost): Promise<void> => {
+  const veths = async () => [...(await linksOf(host)).keys()].filter(name => name.startsWith('veth')).length
+  const before = await veths()
+  await host.run('ip', 'netns', 'del', 'c1')
+  await eventually('the veth goes with its namespace', async () => (await veths()) < before)
+}
 
 for (const flavour of anyFlavour) {
   const ours = binDir(flavour)
@@ -74,7 +83,7 @@ for (const flavour of anyFlavour) {
       await our.call('DEL', networks.dual)
       const before = await stateOf(host)
       await theirs.add(networks.dual)
-      await host.run('ip', 'netns', 'del', 'c1')
+      await endNamespace(host)
       const options = { containerID: 'c1', netns: theirs.netns, path: binDir(flavour) }
       t.equal((await our.call('DEL', networks.dual, options)).code, 0)
       t.equal(await stateOf(host), before)
@@ -90,7 +99,7 @@ for (const flavour of anyFlavour) {
     const result = await our.add(networks.dual)
     const before = await stateOf(host)
     await theirs.add(networks.dual)
-    await host.run('ip', 'netns', 'del', 'c1')
+    await endNamespace(host)
     const valid = {
       'cni.dev/valid-attachments': [{ containerID: 'c2', ifname: 'eth0' }],
       cniVersion: '1.1.0',

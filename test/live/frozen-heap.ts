@@ -72,3 +72,15 @@ t.test('what asks the system while it is evaluated is not frozen', async t => {
   t.same([status, stdout], [1, ''])
   t.match(stderr, /a module that makes a system call when it is evaluated can't be frozen/)
 })
+
+t.test('random numbers are not frozen', async t => {
+  const program = join(t.testdir(), 'program')
+  const source = join(root, 'test/src/platform/fixtures/throws-dice.ts')
+  execFileSync(process.execPath, ['scripts/compilers/compile-one.mjs', source, program], { cwd: root })
+  const { freezeHeap } = await import(join(root, 'scripts/compilers/frozen.mjs'))
+  freezeHeap(program, process.arch)
+  const [one, other] = [1, 2].map(() => execFileSync(program, { encoding: 'utf8' }))
+  t.match(one, /^0\.\d+/)
+  t.match(other, /^0\.\d+/)
+  t.not(one, other)
+})

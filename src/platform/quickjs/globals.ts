@@ -9,6 +9,15 @@ export { Buffer }
 
 export const performance = { now: (): number => monotonicMs() - startedMs() }
 
+const word = new Uint32Array(1)
+const wordBytes = new Uint8Array(word.buffer)
+
+// The engine's own goes on from a state that is frozen with the heap, and would be the same in every process.
+Math.random = (): number => {
+  syscall('getrandom', wordBytes, wordBytes.length, 0)
+  return (word[0] ?? 0) / 2 ** 32
+}
+
 type Environment = Record<string, string | undefined>
 
 const environmentObject = (): Environment => {

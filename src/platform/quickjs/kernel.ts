@@ -10,6 +10,7 @@ type SyscallName =
   | 'ftruncate'
   | 'getdents64'
   | 'getpid'
+  | 'getrandom'
   | 'linkat'
   | 'lseek'
   | 'memfd_create'

@@ -6,7 +6,7 @@
  * Each file is a program that prints TAP, and `npx tap FILE` runs it too. But tap's command starts a TypeScript
  * compiler in every test's process, a second of processor time for each; here esbuild compiles all of them at once.
  */
-import { spawn } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { readdirSync, statSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { join, relative, resolve } from 'node:path'
@@ -18,10 +18,10 @@ const root = join(import.meta.dirname, '..')
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { jobs: { type: 'string' }, timeout: { type: 'string', default: '600' } },
+  options: { jobs: { type: 'string' }, timeout: { type: 'string', default: '300' } },
 })
 
-/** A file that has not ended by then is killed, with all that it started. */
+/** A file that has not ended by then is killed, with all that it started: several times what the slowest takes. */
 const fileTimeoutMs = Number(values.timeout) * 1000
 
 /** The tests spend half of their time waiting, for the kernel or for a deadline to pass. */
@@ -59,10 +59,31 @@ const explain = diag => {
     .join('\n')
 }
 
+/** The processes of a group, and what in the kernel each waits for: where a test that does not end has come to. */
+const processesOf = group => {
+  const columns = ['pid', 'ppid', 'stat', 'wchan:20', 'etimes', 'args'].flatMap(column => ['-o', column])
+  const { stdout, error } = spawnSync('ps', ['-e', '-o', 'pgid', ...columns], { encoding: 'utf8' })
+  return error
+    ? `${error}`
+    : stdout
+        .split('\n')
+        .filter(line => Number.parseInt(line, 10) === group)
+        .join('\n')
+}
+
+const killGroup = group => {
+  try {
+    process.kill(-group, 'SIGKILL')
+  } catch (error) {
+    if (error.code !== 'ESRCH') throw error
+  }
+}
+
 const runFile = ({ file, program }) =>
   new Promise(done => {
     const started = Date.now()
-    const child = spawn(process.execPath, ['--enable-source-maps', program], {
+    // Threads of V8's own may wait for each other for ever when a process is to end (github.com/nodejs/node/issues/54918).
+    const child = spawn(process.execPath, ['--single-threaded', '--enable-source-maps', program], {
       cwd: root,
       // Without the second, tap gives a file 30 s.
       env: { ...process.env, TAP: '1', TAP_TIMEOUT: String(fileTimeoutMs / 1000) },
@@ -86,9 +107,12 @@ const runFile = ({ file, program }) =>
     child.stdout.pipe(parser)
     child.stderr.on('data', chunk => errors.push(chunk))
     const kill = setTimeout(() => {
-      lines.push(`not ok: still running after ${fileTimeoutMs / 1000} s`)
-      process.kill(-child.pid, 'SIGKILL')
+      count.failed++
+      lines.push(`not ok: still running after ${fileTimeoutMs / 1000} s:`, indent(processesOf(child.pid)))
+      killGroup(child.pid)
     }, fileTimeoutMs)
+    // What a test has left running would keep these pipes open, and the machine busy.
+    child.on('exit', () => killGroup(child.pid))
     child.on('close', (code, signal) => {
       clearTimeout(kill)
       const ok = code === 0 && parser.ok

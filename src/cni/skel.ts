@@ -1,4 +1,5 @@
 import { readSync } from 'node:fs'
+import { platform } from '#platform'
 import { version as buildVersion } from '../build-info'
 import { watchForInterrupts } from '../host/interrupt'
 import { appendLog, endStep, type LogTarget, printSteps, takeSteps, warn } from '../host/log'
@@ -150,9 +151,9 @@ const finish = ({ stdout, stderr, exitCode }: Answer): never => {
     if (stdout) print(stdout)
   } catch (error) {
     warn(`${CniError.from(error).message}: ${stdout}`)
-    process.exit(1)
+    platform.exit(1)
   }
-  return process.exit(exitCode)
+  return platform.exit(exitCode)
 }
 
 /** Runs a plugin as this process: reads the call, prints the answer, exits. */

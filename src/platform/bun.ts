@@ -83,4 +83,5 @@ export const platform: Platform = {
   sha512Hex: text => new Bun.CryptoHasher('sha512').update(text).digest('hex'),
   run,
   onStart: program => program(),
+  exit: code => process.exit(code),
 }

@@ -46,6 +46,8 @@ export type Platform = {
    * process that goes on from there. Before, a module must not ask for anything of the process or the system.
    */
   onStart(program: () => void): void
+  /** Ends the process, and nothing else: what is to be written has been. */
+  exit(code: number): never
   /** Runs a program to its end. Rejects only if it can't be started, with an error whose `code` is the errno's name. */
   run(argv: readonly [string, ...string[]], options: RunOptions): Promise<ProgramResult>
 }

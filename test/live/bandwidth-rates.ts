@@ -3,11 +3,11 @@
  * measured with one burst, the lower rates at the same time; KUBENET_TEST_RATES=all measures each with a burst that
  * makes sense and with the two that Kubernetes' runtimes send with every limit, 1 Gbit/s one direction at a time.
  */
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
+import { startInBackground } from '../fixtures/background'
 import { anyFlavour, binDir, type Json } from '../fixtures/cni'
+import { node } from '../fixtures/node'
 import { PrivateHost } from '../fixtures/private-host'
 import { bothWays, type Limits, ShapedPod } from '../plugins/bandwidth/fixtures/shaped-pod'
 
@@ -47,13 +47,7 @@ const fast = 1000 * Mbit
 
 /** Starts a program in a container that says a line when it is ready, and ends with its standard input. */
 const serve = async (t: Test, pod: ShapedPod, ...argv: string[]): Promise<void> => {
-  const [program = '', ...args] = [...pod.host.enter, 'ip', 'netns', 'exec', pod.containerID, ...argv]
-  const server = spawn(program, args, { stdio: ['pipe', 'pipe', 'inherit'] })
-  t.teardown(async () => {
-    server.stdin.end()
-    if (server.exitCode === null) await once(server, 'exit')
-  })
-  await once(server.stdout, 'data')
+  await startInBackground(t, [...pod.host.enter, 'ip', 'netns', 'exec', pod.containerID, ...argv])
 }
 
 /** An iperf3 server that ends with the test: iperf3 itself would not. */
@@ -167,9 +161,9 @@ t.test(
     ): Promise<{ ms: number; heard: number }> => {
       const pod = await ShapedPod.create(host, `p${subnet}`, { subnet })
       await add(t, pod, limits)
-      await serve(t, pod, process.execPath, echo, 'server', '5000')
+      await serve(t, pod, ...node, echo, 'server', '5000')
       const client = ['client', `10.9.${subnet}.2`, '5000', String(bytes), String(patience)]
-      return JSON.parse(await host.run(process.execPath, echo, ...client))
+      return JSON.parse(await host.run(...node, echo, ...client))
     }
     const [free, inOneBurst, ...limited] = await Promise.all([
       time(0, {}),

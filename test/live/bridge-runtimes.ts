@@ -1,34 +1,15 @@
 /** Calls as containerd, ctr, cnitool and podman were seen to make them. */
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import t, { type Test } from 'tap'
+import { startInBackground } from '../fixtures/background'
 import { bridgeConf, hostWithPods, layer2Conf, linksOf } from '../fixtures/bridge'
 import { binDir, flavours, type Json } from '../fixtures/cni'
 import type { PrivateHost } from '../fixtures/private-host'
 
 /** A process in a namespace of the host, as a container's first one is; answers its PID and how to end it. */
 const processIn = async (t: Test, host: PrivateHost, netns: string) => {
-  const [program = '', ...args] = [
-    ...host.enter,
-    'ip',
-    'netns',
-    'exec',
-    netns,
-    'sh',
-    '-c',
-    'echo $$; exec cat',
-  ]
-  const child = spawn(program, args, {
-    stdio: ['pipe', 'pipe', 'inherit'],
-    env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' },
-  })
-  const pid = Number(String((await once(child.stdout, 'data'))[0]))
-  const end = async () => {
-    child.stdin.end()
-    if (child.exitCode === null) await once(child, 'exit')
-  }
-  t.teardown(end)
-  return { pid, end }
+  const argv = [...host.enter, 'ip', 'netns', 'exec', netns, 'sh', '-c', 'echo $$; exec cat']
+  const { greeting, end } = await startInBackground(t, argv, { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' })
+  return { pid: Number(greeting), end }
 }
 
 for (const flavour of flavours) {

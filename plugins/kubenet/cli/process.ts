@@ -53,5 +53,5 @@ const processIo = (builtIns: BuiltIns): CliIo => {
 /** Runs the command line as this process, which ends with it; `builtIns` are the plugins that this program is. */
 export const commandMain = async (builtIns: BuiltIns): Promise<never> => {
   watchForInterrupts()
-  process.exit(await cliMain(process.argv.slice(2), processIo(builtIns)))
+  platform.exit(await cliMain(process.argv.slice(2), processIo(builtIns)))
 }

@@ -21,6 +21,14 @@ export const platform: Platform = {
   programPath: __filename,
   sha512Hex,
   onStart: program => program(),
+  // Node.js joins its own threads first, which takes time, and now and then has no end (github.com/nodejs/node/issues/54918).
+  exit: code => {
+    try {
+      call('exit_group', code)
+    } finally {
+      process.exit(code)
+    }
+  },
   run: (argv, options) => {
     const { run } = require('./run-program') as typeof import('./run-program')
     return run(argv, options)

@@ -112,4 +112,5 @@ export const platform: Platform = {
   sha512Hex: sha512,
   run,
   onStart,
+  exit: code => process.exit(code),
 }

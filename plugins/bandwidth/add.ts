@@ -1,6 +1,6 @@
 import { type Call, requireNetns } from '../../src/cni/plugin'
 import type { Result } from '../../src/cni/result'
-import { endStep } from '../../src/host/log'
+import { endStep } from '../../src/host/steps'
 import type { Undo } from '../../src/host/undo'
 import { NETLINK_ROUTE, withNetlink } from '../../src/netlink/socket'
 import { readBandwidthConf, requirePrevResult } from './config'

@@ -3,9 +3,10 @@ import { CniError, ErrorCode, runAll } from '../../src/cni/error'
 import { type Call, requireNetns } from '../../src/cni/plugin'
 import type { Interface, Result } from '../../src/cni/result'
 import { throwIfInterrupted } from '../../src/host/interrupt'
-import { endStep } from '../../src/host/log'
+import { endStep } from '../../src/host/steps'
 import type { Undo } from '../../src/host/undo'
 import type { Cidr } from '../../src/ip/cidr'
+import { EventSocket } from '../../src/netlink/event-socket'
 import { type Link, linkByName } from '../../src/netlink/link'
 import { RTNLGRP_LINK, waitUntilOperational } from '../../src/netlink/link-events'
 import { NETLINK_ROUTE, NetlinkSocket } from '../../src/netlink/socket'
@@ -31,7 +32,7 @@ type Adding = {
   readonly call: Call
   readonly conf: BridgeConf
   readonly nl: NetlinkSocket
-  readonly events: NetlinkSocket
+  readonly events: EventSocket
   readonly undo: Undo
 }
 
@@ -223,7 +224,7 @@ export const add = async (call: Call, undo: Undo): Promise<Result> => {
   ensureBridgeNetfilter(conf)
   endStep('config')
   const nl = NetlinkSocket.open(NETLINK_ROUTE)
-  const events = NetlinkSocket.openEvents(NETLINK_ROUTE, [RTNLGRP_LINK])
+  const events = EventSocket.open(NETLINK_ROUTE, [RTNLGRP_LINK])
   try {
     endStep('sockets')
     return await connect({ call, conf, nl, events, undo })

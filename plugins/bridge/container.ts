@@ -4,6 +4,7 @@ import { ensureSysctl, trySysctl } from '../../src/host/sysctl'
 import { type Addr, type Family, formatAddr } from '../../src/ip/addr'
 import type { Mac } from '../../src/ip/mac'
 import { addrAdd, RTNLGRP_IPV6_IFADDR, waitUntilSettled } from '../../src/netlink/addr'
+import { EventSocket } from '../../src/netlink/event-socket'
 import { type Link, linkByName, linkSet } from '../../src/netlink/link'
 import { RTNLGRP_LINK, waitUntilOperational } from '../../src/netlink/link-events'
 import { routeAdd } from '../../src/netlink/route'
@@ -29,10 +30,10 @@ const requireLink = (nl: NetlinkSocket, netns: Netns, ifName: string): Link => {
 export class ContainerEnd {
   readonly link: Link
   readonly #nl: NetlinkSocket
-  readonly #events: NetlinkSocket
+  readonly #events: EventSocket
   readonly #netns: Netns
 
-  private constructor(netns: Netns, sockets: { nl: NetlinkSocket; events: NetlinkSocket }, link: Link) {
+  private constructor(netns: Netns, sockets: { nl: NetlinkSocket; events: EventSocket }, link: Link) {
     this.#netns = netns
     this.#nl = sockets.nl
     this.#events = sockets.events
@@ -44,7 +45,7 @@ export class ContainerEnd {
     const sockets = insideNetns(netns, () => {
       setSysctls()
       const nl = NetlinkSocket.open(NETLINK_ROUTE)
-      const events = NetlinkSocket.openEvents(NETLINK_ROUTE, [RTNLGRP_LINK, RTNLGRP_IPV6_IFADDR])
+      const events = EventSocket.open(NETLINK_ROUTE, [RTNLGRP_LINK, RTNLGRP_IPV6_IFADDR])
       return { nl, events }
     })
     try {

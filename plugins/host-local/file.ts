@@ -13,6 +13,7 @@ import {
   writeSync,
 } from 'node:fs'
 import { CniError, ErrorCode, errnoOf } from '../../src/cni/error'
+import { timed } from '../../src/host/steps'
 
 /** Removes a file; one that is not there is no failure. */
 export const removeFile = (path: string): void => {
@@ -104,7 +105,7 @@ const openOwnFile = (path: string): number => {
 export const syncFolder = (path: string): void => {
   const fd = openSync(path, constants.O_RDONLY | constants.O_DIRECTORY)
   try {
-    fsyncSync(fd)
+    timed('disk', path, () => fsyncSync(fd))
   } finally {
     closeSync(fd)
   }

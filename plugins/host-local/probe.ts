@@ -2,13 +2,15 @@
  * "probe": an address is given out only if nobody answers for it on the interface named: devices on the same wire,
  * containers of other networks, or what an administrator gave out by hand. Only loaded where the key is set.
  */
+
 import { CniError, ErrorCode } from '../../src/cni/error'
 import { warn } from '../../src/host/log'
 import { type Addr, formatAddr } from '../../src/ip/addr'
 import type { Mac } from '../../src/ip/mac'
+import { EventSocket } from '../../src/netlink/event-socket'
 import { IF_OPER_UP, linkByName } from '../../src/netlink/link'
 import { neighDel, neighUse, RTNLGRP_NEIGH, waitForNeighs } from '../../src/netlink/neigh'
-import { NETLINK_ROUTE, NetlinkSocket, withNetlink } from '../../src/netlink/socket'
+import { NETLINK_ROUTE, withNetlink } from '../../src/netlink/socket'
 import type { Allocation } from './allocator'
 import type { Span } from './span'
 
@@ -23,7 +25,7 @@ const whoHas = (ifName: string, addrs: readonly Addr[]): { addr: Addr; mac: Mac 
   withNetlink(NETLINK_ROUTE, nl => {
     const link = linkByName(nl, ifName)
     if (link?.operState !== IF_OPER_UP) return []
-    const events = NetlinkSocket.openEvents(NETLINK_ROUTE, [RTNLGRP_NEIGH])
+    const events = EventSocket.open(NETLINK_ROUTE, [RTNLGRP_NEIGH])
     try {
       // What is known may be of a holder that is gone.
       for (const addr of addrs) neighDel(nl, link, addr)

@@ -10,6 +10,7 @@
 import { linkSync, lstatSync, readdirSync, renameSync, statSync } from 'node:fs'
 import { CniError, ErrorCode, errnoOf } from '../../src/cni/error'
 import { LockError, withLock } from '../../src/host/lock'
+import { timed } from '../../src/host/steps'
 import { type Addr, parseAddr } from '../../src/ip/addr'
 import {
   ensureFolder,
@@ -92,6 +93,10 @@ export class LeaseStore {
 
   /** Leases an address; `sync` makes it durable. False, and nothing changed, if the name is taken. */
   reserve(address: string, owner: Owner): boolean {
+    return timed('lease', address, () => this.#reserve(address, owner))
+  }
+
+  #reserve(address: string, owner: Owner): boolean {
     writeNewFile(this.#newFile, formatLease(owner))
     let leased = false
     try {

@@ -1,6 +1,6 @@
 import type { Call } from '../../src/cni/plugin'
 import type { Result } from '../../src/cni/result'
-import { endStep } from '../../src/host/log'
+import { endStep } from '../../src/host/steps'
 import type { Undo } from '../../src/host/undo'
 import { bridgePortSet, linkByName } from '../../src/netlink/link'
 import { NETLINK_ROUTE, withNetlink } from '../../src/netlink/socket'

@@ -1,5 +1,5 @@
 import type { Call } from '../../src/cni/plugin'
-import { endStep } from '../../src/host/log'
+import { endStep } from '../../src/host/steps'
 import { NetlinkError } from '../../src/netlink/error'
 import { type Link, linkDelTogether } from '../../src/netlink/link'
 import { NETLINK_ROUTE, NetlinkSocket } from '../../src/netlink/socket'

@@ -1,7 +1,7 @@
 import { CniError, ErrorCode } from '../../src/cni/error'
 import type { Call } from '../../src/cni/plugin'
 import type { Result } from '../../src/cni/result'
-import { endStep } from '../../src/host/log'
+import { endStep } from '../../src/host/steps'
 import type { Undo } from '../../src/host/undo'
 import { type Addr, addrEquals } from '../../src/ip/addr'
 import { forBackend } from './backend'

@@ -1,5 +1,6 @@
 import { platform } from '#platform'
 import { warn } from '../host/log'
+import { beginPart, endPart } from '../host/steps'
 import type { ProgramResult } from '../platform/platform'
 import { CniError, ErrorCode } from './error'
 import { isJsonObject } from './schema'
@@ -22,7 +23,9 @@ export const execPlugin = async (
   { path, env, stdin }: PluginExecution,
   exec: PluginExec = startPlugin,
 ): Promise<string> => {
+  const began = beginPart()
   const { exitCode, stdout, stderr } = await exec(path, env, stdin)
+  endPart('program', path, began)
   if (exitCode === 0) {
     if (stderr) warn(stderr.trimEnd())
     return stdout

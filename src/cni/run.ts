@@ -1,4 +1,4 @@
-import { endStep } from '../host/log'
+import { endStep } from '../host/steps'
 import { undoOnFailure } from '../host/undo'
 import type { Command } from './args'
 import type { Call, Plugin } from './plugin'
@@ -16,8 +16,12 @@ export const runCommand = async (
 ): Promise<void> => {
   switch (command) {
     case 'ADD':
-      await undoOnFailure(async undo => deliver(await plugin.add(call, undo)))
-      break
+      await undoOnFailure(async undo => {
+        const result = await plugin.add(call, undo)
+        endStep(`${plugin.name} ADD`)
+        deliver(result)
+      })
+      return
     case 'CHECK':
       await plugin.check(call)
       break

@@ -2,7 +2,8 @@ import { readSync } from 'node:fs'
 import { platform } from '#platform'
 import { version as buildVersion } from '../build-info'
 import { watchForInterrupts } from '../host/interrupt'
-import { appendLog, endStep, type LogTarget, printSteps, takeSteps, warn } from '../host/log'
+import { appendLog, type LogTarget, warn } from '../host/log'
+import { endStep, printTrace, startTrace, takeSteps } from '../host/steps'
 import { closeNetns } from '../netns/netns'
 import { readCniEnv } from './args'
 import { maxConfBytes, type NetConf, parseJsonObject, parseNetConf } from './conf'
@@ -81,6 +82,7 @@ export const answerCall = async (
   if (!env.CNI_COMMAND) return { stdout: '', stderr: about(plugin), exitCode: 0 }
   let conf: NetConf | undefined
   let version = currentVersion
+  if (env.CNI_TRACE === '1') startTrace()
   const started = performance.now()
   let failure: CniError | undefined
   let stdout = ''
@@ -100,8 +102,12 @@ export const answerCall = async (
       const call = { env: cniEnv, stdin: text, raw, conf, version, netns, builtIns }
       await runCommand(plugin, command, call, result => {
         const text = formatResult(result, call.version)
-        if (deliver) deliver(text)
-        else stdout = text
+        if (!deliver) {
+          stdout = text
+          return
+        }
+        deliver(text)
+        endStep('output')
       })
     } finally {
       if (netns) closeNetns(netns)
@@ -111,7 +117,7 @@ export const answerCall = async (
     stdout = formatError(failure, version)
   }
   const steps = takeSteps()
-  if (env.CNI_TRACE === '1') printSteps(steps)
+  printTrace()
   const target = logTarget(env, conf)
   if (target && (failure || target.level !== 'error')) {
     appendLog(target, {

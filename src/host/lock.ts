@@ -7,6 +7,7 @@ import { platform } from '#platform'
 import { errnoName } from './errno'
 import { throwIfInterrupted } from './interrupt'
 import { explainHolders, holdersOf } from './lock-holder'
+import { beginPart, endPart } from './steps'
 
 /** <sys/file.h> */
 const LOCK_EX = 2
@@ -80,6 +81,7 @@ export const withLock = async <T>(
   work: () => T | Promise<T>,
   timeoutMs: number = lockTimeoutMs,
 ): Promise<T> => {
+  const began = beginPart()
   const fd = openLockFile(path)
   try {
     let waiting: ReturnType<typeof patience> | undefined
@@ -95,6 +97,7 @@ export const withLock = async <T>(
       await pause(wait * (0.5 + Math.random()))
       throwIfInterrupted(`waiting for the lock "${path}"`)
     }
+    endPart('lock', path, began)
     return await work()
   } finally {
     closeSync(fd)

@@ -10,33 +10,6 @@ export const warn = (text: string): void => {
   }
 }
 
-/** One step of a call and the milliseconds it took. */
-export type Step = { readonly name: string; readonly ms: number }
-
-let steps: Step[] = []
-// performance.now() counts from the start of the process.
-let last = 0
-
-/** Notes that a step has ended: its time is what passed since the step before. */
-export const endStep = (name: string): void => {
-  const now = performance.now()
-  steps.push({ name, ms: Math.round((now - last) * 1000) / 1000 })
-  last = now
-}
-
-/** Prints the steps on stderr, one a line: what CNI_TRACE=1 asks for. */
-export const printSteps = (noted: readonly Step[]): void => {
-  const lines = noted.map(({ name, ms }) => `${ms.toFixed(3).padStart(9)} ms  ${name}`)
-  warn(lines.join('\n'))
-}
-
-/** The steps noted so far, which are then forgotten. */
-export const takeSteps = (): Step[] => {
-  const taken = steps
-  steps = []
-  return taken
-}
-
 /** Where calls are logged, and whether those that succeed are: "error" writes only the failed ones. */
 export type LogTarget = { readonly file: string; readonly level: 'error' | 'info' | 'debug' }
 

@@ -1,6 +1,7 @@
 import { addrBytes, addressFamily, addrFromBytes } from '../ip/addr'
 import { type Cidr, formatCidr, lastAddr } from '../ip/cidr'
 import { NetlinkError, unlessRefused } from './error'
+import type { EventSocket } from './event-socket'
 import type { Link } from './link'
 import { type NetlinkSocket, NLM_F_CREATE, NLM_F_EXCL } from './socket'
 import { messageBody, putU32, readAttributes, readIndexAt, readNumber } from './wire/attributes'
@@ -138,7 +139,7 @@ export type UnsettledAddr = { readonly cidr: Cidr; readonly failed: boolean }
  */
 export const waitUntilSettled = (
   nl: NetlinkSocket,
-  events: NetlinkSocket,
+  events: EventSocket,
   index: number,
   seconds: number,
 ): UnsettledAddr | undefined => {
@@ -152,7 +153,7 @@ export const waitUntilSettled = (
     const left = (deadline - performance.now()) / 1000
     if (left <= 0) return { cidr: tentative.cidr, failed: false }
     try {
-      events.nextEvents('wait for the addresses', left)
+      events.next('wait for the addresses', left)
     } catch (error) {
       // More was announced than the socket holds: the addresses are read again in any case.
       if (!(error instanceof NetlinkError) || error.code !== 'ENOBUFS') throw error

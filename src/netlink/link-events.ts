@@ -1,5 +1,7 @@
 /** Waiting for what the kernel announces of links. */
+
 import { NetlinkError } from './error'
+import type { EventSocket } from './event-socket'
 import { linkByIndex } from './link'
 import type { NetlinkSocket } from './socket'
 import * as w from './wire/link'
@@ -13,7 +15,7 @@ export { RTNLGRP_LINK } from './wire/link'
  */
 export const waitUntilOperational = (
   nl: NetlinkSocket,
-  events: NetlinkSocket,
+  events: EventSocket,
   index: number,
   seconds: number,
 ): boolean => {
@@ -29,9 +31,9 @@ export const waitUntilOperational = (
 }
 
 /** Was the link announced as changed within `seconds`? */
-const hasChanged = (events: NetlinkSocket, index: number, seconds: number): boolean => {
+const hasChanged = (events: EventSocket, index: number, seconds: number): boolean => {
   try {
-    const heard = events.nextEvents('wait for the link', seconds)
+    const heard = events.next('wait for the link', seconds)
     return heard.some(({ type, data }) => type === w.RTM_NEWLINK && w.readIfIndex(data) === index)
   } catch (error) {
     // On a busy node more is announced than the socket holds: what was lost may have been about this link.

@@ -1,6 +1,7 @@
 import { type Addr, addrBytes, addressFamily, formatAddr } from '../ip/addr'
 import { formatMac, type Mac } from '../ip/mac'
 import { NetlinkError, unlessRefused } from './error'
+import type { EventSocket } from './event-socket'
 import { type NetlinkSocket, NLM_F_CREATE } from './socket'
 import { messageBody, readAttributes } from './wire/attributes'
 
@@ -75,7 +76,7 @@ export const neighGet = (nl: NetlinkSocket, link: Place, addr: Addr): Mac | unde
  */
 export const waitForNeighs = (
   nl: NetlinkSocket,
-  events: NetlinkSocket,
+  events: EventSocket,
   link: Place,
   { addrs, seconds }: { addrs: readonly Addr[]; seconds: number },
 ): { addr: Addr; mac: Mac }[] => {
@@ -88,7 +89,7 @@ export const waitForNeighs = (
     const left = (deadline - performance.now()) / 1000
     if (found.length > 0 || left <= 0) return found
     try {
-      events.nextEvents('wait for neighbours', left)
+      events.next('wait for neighbours', left)
     } catch (error) {
       // More was announced than the socket holds: the neighbours are looked up again in any case.
       if (!(error instanceof NetlinkError) || error.code !== 'ENOBUFS') throw error

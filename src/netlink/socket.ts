@@ -7,9 +7,12 @@ import { closeSync } from 'node:fs'
 import { countLength, formatMessage, getPadding } from 'netlink/dist/structs'
 import { platform } from '#platform'
 import { errnoName } from '../host/errno'
+import { timed } from '../host/steps'
 import { NetlinkError } from './error'
+import { MSG_DONTWAIT, messagesOf, readDatagram } from './receive'
+import * as o from './sockopt'
 import { extendedAck } from './wire/extended-ack'
-import { type EntryFilter, NLM_F_DUMP_INTR, NLM_F_MULTI, type Reply, readMessages } from './wire/message'
+import { type EntryFilter, NLM_F_DUMP_INTR, NLM_F_MULTI, type Reply } from './wire/message'
 
 export type { Reply } from './wire/message'
 
@@ -26,24 +29,6 @@ const NLM_F_DUMP = 0x300
 const NLMSG_ERROR = 0x2
 const NLMSG_DONE = 0x3
 
-const AF_NETLINK = 16
-const SOCK_RAW = 3
-const SOCK_CLOEXEC = 0o2000000
-const SOL_SOCKET = 1
-const SO_SNDBUF = 7
-const SO_RCVBUF = 8
-const SO_RCVTIMEO = 20
-const SO_SNDBUFFORCE = 32
-const SO_RCVBUFFORCE = 33
-const SOL_NETLINK = 270
-const NETLINK_CAP_ACK = 10
-const NETLINK_EXT_ACK = 11
-const NETLINK_GET_STRICT_CHK = 12
-const MSG_TRUNC = 0x20
-const MSG_DONTWAIT = 0x40
-
-// The kernel fills at most 32 KiB a datagram of a dump (net/netlink/af_netlink.c, netlink_dump).
-const receiveBufferBytes = 64 * 1024
 // What the kernel reckons for an answer with a sentence in it; so many of them fit by default (net.core.rmem_default).
 const answerBytes = 1024
 const answersThatFit = 100
@@ -54,32 +39,6 @@ const dumpSeconds = 5
 
 /** One message to send: its type, its flags beyond NLM_F_REQUEST, and its body as buffers in order. */
 export type Request = { type: number; flags?: number; body: readonly Uint8Array[] }
-
-const int32 = (value: number): Buffer => {
-  const buffer = Buffer.alloc(4)
-  buffer.writeInt32LE(value)
-  return buffer
-}
-
-const timeval = (seconds: number): Buffer => {
-  const buffer = Buffer.alloc(16)
-  buffer.writeBigInt64LE(BigInt(Math.floor(seconds)), 0)
-  buffer.writeBigInt64LE(BigInt(Math.round((seconds % 1) * 1e6)), 8)
-  return buffer
-}
-
-/** struct sockaddr_nl (linux/netlink.h): port ID 0 has the kernel choose one, and each group is a bit. */
-const sockaddr = (groups: readonly number[]): Buffer => {
-  const address = Buffer.alloc(12)
-  address.writeUInt16LE(AF_NETLINK)
-  address.writeInt32LE(
-    groups.reduce((bits, group) => bits | (1 << (group - 1)), 0),
-    8,
-  )
-  return address
-}
-
-let receiveBuffer: Buffer | undefined
 
 export class NetlinkSocket {
   readonly #fd: number
@@ -92,35 +51,23 @@ export class NetlinkSocket {
   /** Opens a socket in the network namespace the calling thread is in now, where it stays. */
   static open(protocol: number): NetlinkSocket {
     const { libc } = platform
-    const fd = libc.socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol)
+    const fd = libc.socket(o.AF_NETLINK, o.SOCK_RAW | o.SOCK_CLOEXEC, protocol)
     if (fd < 0) throw new NetlinkError('open a netlink socket', errnoName(fd))
     const socket = new NetlinkSocket(fd)
     // Old kernels lack some of these; requests work without, with fewer words in errors and unfiltered dumps.
-    for (const option of [NETLINK_EXT_ACK, NETLINK_CAP_ACK, NETLINK_GET_STRICT_CHK]) {
-      libc.setsockopt(fd, SOL_NETLINK, option, int32(1))
+    for (const option of [o.NETLINK_EXT_ACK, o.NETLINK_CAP_ACK, o.NETLINK_GET_STRICT_CHK]) {
+      libc.setsockopt(fd, o.SOL_NETLINK, option, o.int32(1))
     }
-    libc.setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, timeval(receiveTimeoutSeconds))
+    libc.setsockopt(fd, o.SOL_SOCKET, o.SO_RCVTIMEO, o.timeval(receiveTimeoutSeconds))
     return socket
-  }
-
-  /**
-   * Opens a socket in the calling thread's namespace that hears in `nextEvents` what the kernel announces in these
-   * multicast groups, below 32. It must be bound: a socket without a port ID of its own counts as the kernel's, which
-   * announces nothing to itself (do_one_broadcast in net/netlink/af_netlink.c).
-   */
-  static openEvents(protocol: number, groups: readonly number[]): NetlinkSocket {
-    const { libc } = platform
-    const op = 'listen for announcements of the kernel'
-    const fd = libc.socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol)
-    if (fd < 0) throw new NetlinkError(op, errnoName(fd))
-    const answer = libc.bind(fd, sockaddr(groups))
-    if (answer >= 0) return new NetlinkSocket(fd)
-    closeSync(fd)
-    throw new NetlinkError(op, errnoName(answer))
   }
 
   /** Sends one request and waits for its acknowledgement. Throws a NetlinkError that says `op` if it is refused. */
   request(op: string, request: Request): Reply[] {
+    return timed('netlink', op, () => this.#request(op, request))
+  }
+
+  #request(op: string, request: Request): Reply[] {
     const seq = this.#send(op, request, NLM_F_REQUEST | NLM_F_ACK)
     const replies: Reply[] = []
     for (;;) {
@@ -142,7 +89,7 @@ export class NetlinkSocket {
   dump(op: string, request: Request, filter?: EntryFilter): Reply[] {
     const deadline = performance.now() + dumpSeconds * 1000
     for (let readings = 1; ; readings++) {
-      const messages = this.#dumpOnce(op, request, filter)
+      const messages = timed('netlink', op, () => this.#dumpOnce(op, request, filter))
       if (messages) return messages
       if (performance.now() > deadline)
         throw new NetlinkError(op, 'EINTR', `the table changed during each of ${readings} readings`)
@@ -176,6 +123,10 @@ export class NetlinkSocket {
    * sequence number the returned `first` plus n.
    */
   exchange(op: string, requests: readonly Request[]): { first: number; replies: Reply[] } {
+    return timed('netlink', op, () => this.#exchange(op, requests))
+  }
+
+  #exchange(op: string, requests: readonly Request[]): { first: number; replies: Reply[] } {
     const first = this.#seq
     const datagram: Uint8Array[] = []
     const awaited = new Set<number>()
@@ -187,7 +138,7 @@ export class NetlinkSocket {
     }
     // Each request may be refused, and all answers come before the first can be read.
     if (requests.length > answersThatFit) {
-      this.#widen(SO_RCVBUFFORCE, SO_RCVBUF, requests.length * answerBytes)
+      this.#widen(o.SO_RCVBUFFORCE, o.SO_RCVBUF, requests.length * answerBytes)
     }
     this.#sendBytes(op, Buffer.concat(datagram))
     const replies: Reply[] = []
@@ -202,17 +153,6 @@ export class NetlinkSocket {
       }
     }
     return { first, replies }
-  }
-
-  /** The next announcements of the socket's groups, or none if `seconds` pass without. Blocks the process. */
-  nextEvents(op: string, seconds: number): Reply[] {
-    platform.libc.setsockopt(this.#fd, SOL_SOCKET, SO_RCVTIMEO, timeval(Math.max(seconds, 1e-6)))
-    try {
-      return this.#receive(op)
-    } catch (error) {
-      if (error instanceof NetlinkError && error.code === 'EAGAIN') return []
-      throw error
-    }
   }
 
   close(): void {
@@ -236,7 +176,7 @@ export class NetlinkSocket {
     let answer = platform.libc.send(this.#fd, bytes, 0)
     if (answer < 0 && errnoName(answer) === 'EMSGSIZE') {
       // A datagram must fit as a whole: by default 208 KiB (net.core.wmem_default).
-      this.#widen(SO_SNDBUFFORCE, SO_SNDBUF, bytes.length)
+      this.#widen(o.SO_SNDBUFFORCE, o.SO_SNDBUF, bytes.length)
       answer = platform.libc.send(this.#fd, bytes, 0)
     }
     if (answer < 0) throw new NetlinkError(op, errnoName(answer))
@@ -245,8 +185,8 @@ export class NetlinkSocket {
   /** Widens a buffer of the socket: beyond the limits of net.core only with CAP_NET_ADMIN, else up to them. */
   #widen(force: number, otherwise: number, bytes: number): void {
     const { libc } = platform
-    if (libc.setsockopt(this.#fd, SOL_SOCKET, force, int32(bytes)) >= 0) return
-    libc.setsockopt(this.#fd, SOL_SOCKET, otherwise, int32(bytes))
+    if (libc.setsockopt(this.#fd, o.SOL_SOCKET, force, o.int32(bytes)) >= 0) return
+    libc.setsockopt(this.#fd, o.SOL_SOCKET, otherwise, o.int32(bytes))
   }
 
   /**
@@ -254,38 +194,14 @@ export class NetlinkSocket {
    * that a datagram was lost, which need not be this one.
    */
   #receiveAnswer(op: string): Reply[] {
-    const length = this.#read()
-    if (length >= 0 || errnoName(length) !== 'ENOBUFS') return this.#messages(op, length)
-    const second = this.#read(MSG_DONTWAIT)
-    return this.#messages(op, second < 0 ? length : second)
+    const length = readDatagram(this.#fd)
+    if (length >= 0 || errnoName(length) !== 'ENOBUFS') return messagesOf(op, length)
+    const second = readDatagram(this.#fd, MSG_DONTWAIT)
+    return messagesOf(op, second < 0 ? length : second)
   }
 
   #receive(op: string, filter?: EntryFilter): Reply[] {
-    return this.#messages(op, this.#read(), filter)
-  }
-
-  /** Fills the buffer: how long the datagram is, or a negative errno. */
-  #read(flags = 0): number {
-    receiveBuffer ??= Buffer.allocUnsafeSlow(receiveBufferBytes)
-    for (;;) {
-      const length = platform.libc.recv(this.#fd, receiveBuffer, MSG_TRUNC | flags)
-      // A socket with a timeout says EINTR to a process that was stopped and goes on (signal(7)).
-      if (length >= 0 || errnoName(length) !== 'EINTR') return length
-    }
-  }
-
-  /** What is in the buffer, after `length` bytes were read. */
-  #messages(op: string, length: number, filter?: EntryFilter): Reply[] {
-    if (length < 0 || !receiveBuffer) throw new NetlinkError(op, errnoName(length))
-    if (length > receiveBuffer.length) {
-      throw new NetlinkError(op, 'EMSGSIZE', `the kernel's answer of ${length} bytes does not fit`)
-    }
-    try {
-      // A copy: the buffer is filled again while these messages are still in use.
-      return readMessages(Buffer.from(receiveBuffer.subarray(0, length)), filter)
-    } catch (error) {
-      throw new NetlinkError(op, 'EBADMSG', error instanceof Error ? error.message : '')
-    }
+    return messagesOf(op, readDatagram(this.#fd), filter)
   }
 }
 

@@ -12,6 +12,7 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { errnoOf } from '../cni/error'
+import { timed } from '../host/steps'
 
 /** Reads a regular file, but not through a symbolic link; undefined for anything that is none or can't be read. */
 export const readPlainFile = (path: string): string | undefined => {
@@ -43,7 +44,7 @@ export const removeFile = (path: string): void => {
 const syncFolder = (folder: string): void => {
   const fd = openSync(folder, constants.O_RDONLY | constants.O_DIRECTORY)
   try {
-    fsyncSync(fd)
+    timed('disk', folder, () => fsyncSync(fd))
   } finally {
     closeSync(fd)
   }
@@ -73,7 +74,7 @@ export const writeDurably = (folder: string, name: string, content: string): voi
   try {
     try {
       writeFileSync(fd, content)
-      fsyncSync(fd)
+      timed('disk', `${folder}/${name}`, () => fsyncSync(fd))
     } finally {
       closeSync(fd)
     }

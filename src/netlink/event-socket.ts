@@ -1,0 +1,55 @@
+/** Announcements of the kernel over a netlink socket. */
+import { closeSync } from 'node:fs'
+import { platform } from '#platform'
+import { errnoName } from '../host/errno'
+import { timed } from '../host/steps'
+import { NetlinkError } from './error'
+import { messagesOf, readDatagram } from './receive'
+import { AF_NETLINK, SO_RCVTIMEO, SOCK_CLOEXEC, SOCK_RAW, SOL_SOCKET, timeval } from './sockopt'
+import type { Reply } from './wire/message'
+
+/** struct sockaddr_nl (linux/netlink.h): port ID 0 has the kernel choose one, and each group is a bit. */
+const sockaddr = (groups: readonly number[]): Buffer => {
+  const address = Buffer.alloc(12)
+  address.writeUInt16LE(AF_NETLINK)
+  address.writeInt32LE(
+    groups.reduce((bits, group) => bits | (1 << (group - 1)), 0),
+    8,
+  )
+  return address
+}
+
+export class EventSocket {
+  readonly #fd: number
+
+  private constructor(fd: number) {
+    this.#fd = fd
+  }
+
+  /**
+   * Opens a socket in the calling thread's namespace that hears what the kernel announces in these multicast groups,
+   * below 32. It must be bound: a socket without a port ID of its own counts as the kernel's, which announces nothing to
+   * itself (do_one_broadcast in net/netlink/af_netlink.c).
+   */
+  static open(protocol: number, groups: readonly number[]): EventSocket {
+    const { libc } = platform
+    const op = 'listen for announcements of the kernel'
+    const fd = libc.socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol)
+    if (fd < 0) throw new NetlinkError(op, errnoName(fd))
+    const answer = libc.bind(fd, sockaddr(groups))
+    if (answer >= 0) return new EventSocket(fd)
+    closeSync(fd)
+    throw new NetlinkError(op, errnoName(answer))
+  }
+
+  /** The next announcements, or none if `seconds` pass without. Blocks the process. */
+  next(op: string, seconds: number): Reply[] {
+    platform.libc.setsockopt(this.#fd, SOL_SOCKET, SO_RCVTIMEO, timeval(Math.max(seconds, 1e-6)))
+    const length = timed('netlink', op, () => readDatagram(this.#fd))
+    return length < 0 && errnoName(length) === 'EAGAIN' ? [] : messagesOf(op, length)
+  }
+
+  close(): void {
+    closeSync(this.#fd)
+  }
+}

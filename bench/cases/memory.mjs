@@ -4,8 +4,8 @@ import { supported } from '../measure.mjs'
 
 const time = '/usr/bin/time'
 const pod = 0
-const width = 8
-const count = 24
+const width = 100
+const count = 100
 
 /** The largest resident set of any process of a call, in MB, as wait4(2) tells it to a parent that is small itself. */
 const peakOf = async ({ host, setup, bins }, command) => {

@@ -3,7 +3,7 @@ import { median } from './stats.mjs'
 /** The steps in what CNI_TRACE=1 printed: "    1.234 ms  veth", one a line. */
 export const parseTrace = text =>
   text.split('\n').flatMap(line => {
-    const step = /^ *(\d+\.\d+) ms {2}(.+)$/.exec(line)
+    const step = /^ *(\d+\.\d+) ms {2}(\S.*)$/.exec(line)
     return step ? [{ name: step[2], ms: Number(step[1]) }] : []
   })
 

@@ -25,7 +25,9 @@ export const int32 = (value: number): Buffer => {
 /** struct timeval */
 export const timeval = (seconds: number): Buffer => {
   const buffer = Buffer.alloc(16)
-  buffer.writeBigInt64LE(BigInt(Math.floor(seconds)), 0)
-  buffer.writeBigInt64LE(BigInt(Math.round((seconds % 1) * 1e6)), 8)
+  // As one number first: the kernel refuses a second in microseconds beside the seconds.
+  const usec = Math.ceil(seconds * 1e6)
+  buffer.writeBigInt64LE(BigInt(Math.floor(usec / 1e6)), 0)
+  buffer.writeBigInt64LE(BigInt(usec % 1e6), 8)
   return buffer
 }

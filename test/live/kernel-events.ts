@@ -23,6 +23,7 @@ t.test('what the kernel announces ends a wait', async t => {
     [
       ['link', true],
       ['addresses', undefined],
+      ['nothing', []],
       ['neighbours', ['02:00:00:00:00:b0']],
     ],
   )

@@ -212,7 +212,8 @@ const compare = (a: Uint8Array, b: Uint8Array): number => {
 const from = (value: string | ArrayLike<number>, encoding = 'utf8'): Bytes =>
   typeof value === 'string' ? bytesOfText(value, encoding) : new Bytes(value)
 
-const alloc = (length: number): Bytes => new Bytes(length)
+const alloc = (length: number, fill = 0): Bytes =>
+  fill === 0 ? new Bytes(length) : new Bytes(length).fill(fill)
 
 const concat = (list: readonly Uint8Array[]): Bytes => {
   let length = 0

@@ -17,12 +17,18 @@ const freezeCommand = (program, arch) =>
     ? { file: program, args: [], argv0: 'freeze' }
     : { file: emulators[arch], args: ['-0', 'freeze', program] }
 
+/**
+ * Of some functions, as that of Math.floor, glibc has a version for newer processors, and chooses when a program starts.
+ * With this it does as if the processor were an old one.
+ */
+const oldProcessor = { GLIBC_TUNABLES: 'glibc.cpu.hwcaps=-SSE4_1,-AVX,-AVX2,-FMA,-FMA4' }
+
 /** A heap as the program writes it: where in memory the program lay, and the stack, and the words of the heap. */
-const takeHeap = (program, arch) => {
+const takeHeap = (program, arch, env = {}) => {
   const { file, args, argv0 } = freezeCommand(program, arch)
   const bytes = execFileSync(file, args, {
     argv0,
-    env: {},
+    env,
     maxBuffer: 1 << 28,
     stdio: ['ignore', 'pipe', 'inherit'],
   })
@@ -44,11 +50,12 @@ const normalise = ({ start, end, stackStart, stackEnd, words }) => {
 }
 
 /**
- * Freezes the heap of `program`, which is for `arch`. It is taken twice, from processes that lie elsewhere: a heap in which
- * anything else differs than pointers would not be right in a third. Throws if it does.
+ * Freezes the heap of `program`, which is for `arch`. It is taken twice, from processes that lie elsewhere and take the
+ * processor for another: a heap in which anything else differs than pointers would not be right in a third. Throws if it
+ * does.
  */
 export const freezeHeap = (program, arch) => {
-  const [heap, other] = [takeHeap(program, arch), takeHeap(program, arch)]
+  const [heap, other] = [takeHeap(program, arch), takeHeap(program, arch, oldProcessor)]
   const pointers = normalise(heap)
   normalise(other)
   const differs = heap.words.findIndex((word, at) => word !== other.words[at])

@@ -73,6 +73,20 @@ t.test('what asks the system while it is evaluated is not frozen', async t => {
   t.match(stderr, /a module that makes a system call when it is evaluated can't be frozen/)
 })
 
+const hasVersions = process.arch === 'x64' && readFileSync('/proc/cpuinfo', 'utf8').includes(' sse4_1 ')
+
+t.test(
+  'what is another function on each processor is not frozen',
+  hasVersions ? {} : { skip: 'needs a processor that glibc has versions for' },
+  async t => {
+    const program = join(t.testdir(), 'program')
+    const source = join(root, 'test/src/platform/fixtures/rounds-at-once.ts')
+    execFileSync(process.execPath, ['scripts/compilers/compile-one.mjs', source, program], { cwd: root })
+    const { freezeHeap } = await import(join(root, 'scripts/compilers/frozen.mjs'))
+    t.throws(() => freezeHeap(program, process.arch), /the heap is another one in each process/)
+  },
+)
+
 t.test('random numbers are not frozen', async t => {
   const program = join(t.testdir(), 'program')
   const source = join(root, 'test/src/platform/fixtures/throws-dice.ts')

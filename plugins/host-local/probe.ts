@@ -2,7 +2,6 @@
  * "probe": an address is given out only if nobody answers for it on the interface named: devices on the same wire,
  * containers of other networks, or what an administrator gave out by hand. Only loaded where the key is set.
  */
-
 import { CniError, ErrorCode } from '../../src/cni/error'
 import { warn } from '../../src/host/log'
 import { type Addr, formatAddr } from '../../src/ip/addr'

@@ -1,6 +1,6 @@
 import { platform } from '#platform'
 import { warn } from '../host/log'
-import { beginPart, endPart } from '../host/steps'
+import { timedAsync } from '../host/steps'
 import type { ProgramResult } from '../platform/platform'
 import { CniError, ErrorCode } from './error'
 import { isJsonObject } from './schema'
@@ -23,9 +23,7 @@ export const execPlugin = async (
   { path, env, stdin }: PluginExecution,
   exec: PluginExec = startPlugin,
 ): Promise<string> => {
-  const began = beginPart()
-  const { exitCode, stdout, stderr } = await exec(path, env, stdin)
-  endPart('program', path, began)
+  const { exitCode, stdout, stderr } = await timedAsync('program', path, () => exec(path, env, stdin))
   if (exitCode === 0) {
     if (stderr) warn(stderr.trimEnd())
     return stdout

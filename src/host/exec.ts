@@ -1,7 +1,7 @@
 import { statSync } from 'node:fs'
 import { platform } from '#platform'
 import { throwIfInterrupted } from './interrupt'
-import { beginPart, endPart } from './steps'
+import { timedAsync } from './steps'
 
 /** Where programs are looked for when the runtime gave no PATH, as it does for loopback. */
 const defaultPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
@@ -45,12 +45,10 @@ export const findProgram = (
 
 /** Runs a program, by its whole path, and answers what it printed. Throws an ExecError unless it exits with 0. */
 export const exec = async (argv: readonly [string, ...string[]], stdin?: string): Promise<string> => {
-  const began = beginPart()
-  const result = await platform.run(argv, {
-    env: { PATH: process.env.PATH || defaultPath, LC_ALL: 'C' },
-    ...(stdin !== undefined && { stdin }),
-  })
-  endPart('program', argv.join(' '), began)
+  const env = { PATH: process.env.PATH || defaultPath, LC_ALL: 'C' }
+  const result = await timedAsync('program', argv.join(' '), () =>
+    platform.run(argv, { env, ...(stdin !== undefined && { stdin }) }),
+  )
   throwIfInterrupted(`running ${argv[0]}`)
   if (result.exitCode !== 0) throw new ExecError(argv, result.exitCode, result.stderr)
   return result.stdout

@@ -7,7 +7,7 @@ import { platform } from '#platform'
 import { errnoName } from './errno'
 import { throwIfInterrupted } from './interrupt'
 import { explainHolders, holdersOf } from './lock-holder'
-import { beginPart, endPart } from './steps'
+import { timedAsync } from './steps'
 
 /** <sys/file.h> */
 const LOCK_EX = 2
@@ -71,6 +71,21 @@ const patience = (fd: number, timeoutMs: number): { isOver(now: number): boolean
   }
 }
 
+const take = async (fd: number, path: string, timeoutMs: number): Promise<void> => {
+  let waiting: ReturnType<typeof patience> | undefined
+  for (let wait = pollMs.first; ; wait = Math.min(wait * 2, pollMs.longest)) {
+    const answer = platform.libc.flock(fd, LOCK_EX | LOCK_NB)
+    if (answer >= 0) return
+    const code = errnoName(answer)
+    if (code !== 'EAGAIN' && code !== 'EINTR') throw new LockError(path, code, '')
+    waiting ??= patience(fd, timeoutMs)
+    if (waiting.isOver(performance.now())) throw new LockError(path, 'EAGAIN', explainHolders(fstatSync(fd)))
+    // Waiters that all come back at once would find the lock taken again.
+    await pause(wait * (0.5 + Math.random()))
+    throwIfInterrupted(`waiting for the lock "${path}"`)
+  }
+}
+
 /**
  * Runs `work` while holding the lock on `path`, a file that is made if missing. Throws a LockError with code EAGAIN
  * when one process has kept it for `timeoutMs`, or many in turn for six times as long. The lock ends with the process,
@@ -81,23 +96,9 @@ export const withLock = async <T>(
   work: () => T | Promise<T>,
   timeoutMs: number = lockTimeoutMs,
 ): Promise<T> => {
-  const began = beginPart()
   const fd = openLockFile(path)
   try {
-    let waiting: ReturnType<typeof patience> | undefined
-    for (let wait = pollMs.first; ; wait = Math.min(wait * 2, pollMs.longest)) {
-      const answer = platform.libc.flock(fd, LOCK_EX | LOCK_NB)
-      if (answer >= 0) break
-      const code = errnoName(answer)
-      if (code !== 'EAGAIN' && code !== 'EINTR') throw new LockError(path, code, '')
-      waiting ??= patience(fd, timeoutMs)
-      if (waiting.isOver(performance.now()))
-        throw new LockError(path, 'EAGAIN', explainHolders(fstatSync(fd)))
-      // Waiters that all come back at once would find the lock taken again.
-      await pause(wait * (0.5 + Math.random()))
-      throwIfInterrupted(`waiting for the lock "${path}"`)
-    }
-    endPart('lock', path, began)
+    await timedAsync('lock', path, () => take(fd, path, timeoutMs))
     return await work()
   } finally {
     closeSync(fd)

@@ -14,7 +14,7 @@ let last = 0
 /** The trace so far, and the parts of the step that goes on; undefined where nobody has asked for them. */
 let trace: { readonly lines: string[]; parts: string[] } | undefined
 
-const millisecondsSince = (before: number): number => Math.round((performance.now() - before) * 1000) / 1000
+const milliseconds = (from: number, to: number): number => Math.round((to - from) * 1000) / 1000
 
 const lineOf = (ms: number, indent: string, name: string): string =>
   `${ms.toFixed(3).padStart(9)} ms${indent}${name}`
@@ -26,27 +26,36 @@ export const startTrace = (): void => {
 
 /** Notes that a step has ended: its time is what passed since the step before. */
 export const endStep = (name: string): void => {
-  const ms = millisecondsSince(last)
-  last = performance.now()
+  const now = performance.now()
+  const ms = milliseconds(last, now)
+  last = now
   steps.push({ name, ms })
   if (!trace) return
   trace.lines.push(lineOf(ms, '  ', name), ...trace.parts)
   trace.parts = []
 }
 
-/** When a part begins: what `endPart` is to be given. */
-export const beginPart = (): number => (trace ? performance.now() : 0)
+const beginPart = (): number => (trace ? performance.now() : 0)
 
-/** Notes that a part has ended, `what` being the kernel's task, or whose lock, program or file it was. */
-export const endPart = (kind: PartKind, what: string, began: number): void => {
-  trace?.parts.push(lineOf(millisecondsSince(began), '      ', `${kind}  ${what}`))
+const endPart = (kind: PartKind, what: string, began: number): void => {
+  trace?.parts.push(lineOf(milliseconds(began, performance.now()), '      ', `${kind}  ${what}`))
 }
 
-/** Runs a part, which may fail. */
+/** Runs a part, which may fail; `what` is the kernel's task, or the lock, program or file. */
 export const timed = <T>(kind: PartKind, what: string, work: () => T): T => {
   const began = beginPart()
   try {
     return work()
+  } finally {
+    endPart(kind, what, began)
+  }
+}
+
+/** Runs a part that others may go on beside: it stands in the trace where it ends. */
+export const timedAsync = async <T>(kind: PartKind, what: string, work: () => Promise<T>): Promise<T> => {
+  const began = beginPart()
+  try {
+    return await work()
   } finally {
     endPart(kind, what, began)
   }

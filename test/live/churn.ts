@@ -96,7 +96,7 @@ const script = (folders: { ours: string; theirs: string }) => `
 const churn = `
   for worker in {1..${atOnce}}; do
     (
-      for (( n = worker; n <= ${rounds} && EPOCHSECONDS < ${Math.floor(endsAt / 1000)}; n += ${atOnce} )); do
+      for (( n = worker; n <= ${rounds} && EPOCHSECONDS < ${Math.ceil(endsAt / 1000)}; n += ${atOnce} )); do
         space=$(( worker + ${atOnce} * (n / ${atOnce} % ${Math.floor(namespaces / atOnce)}) ))
         round $n $space
         echo >> rounds

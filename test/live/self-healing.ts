@@ -42,7 +42,7 @@ t.test(`${lost} pods of which no DEL comes, in a /29`, async t => {
   t.equal(await host.sh('ls /run/pods/held'), '10.1.2.2\n10.1.2.3\n', 'two of five live on')
   await run(`
     for worker in 1 2; do
-      (for (( n = worker; n <= ${lost} && EPOCHSECONDS < ${Math.floor(endsAt / 1000)}; n += 2 )); do
+      (for (( n = worker; n <= ${lost} && EPOCHSECONDS < ${Math.ceil(endsAt / 1000)}; n += 2 )); do
         live p$n; echo >> lived
       done) &
     done

@@ -16,13 +16,14 @@ export const NETLINK_CAP_ACK = 10
 export const NETLINK_EXT_ACK = 11
 export const NETLINK_GET_STRICT_CHK = 12
 
+/** An int in host order: little-endian, as all machines are that there are programs for. */
 export const int32 = (value: number): Buffer => {
   const buffer = Buffer.alloc(4)
   buffer.writeInt32LE(value)
   return buffer
 }
 
-/** struct timeval */
+/** struct timeval, whole microseconds, rounded up. */
 export const timeval = (seconds: number): Buffer => {
   const buffer = Buffer.alloc(16)
   // As one number first: the kernel refuses a second in microseconds beside the seconds.

@@ -26,6 +26,7 @@ export const platform: Platform = {
     try {
       call('exit_group', code)
     } finally {
+      // Where no folder can hold the addon.
       process.exit(code)
     }
   },

@@ -82,8 +82,7 @@ const killGroup = group => {
 const runFile = ({ file, program }) =>
   new Promise(done => {
     const started = Date.now()
-    // Threads of V8's own may wait for each other for ever when a process is to end (github.com/nodejs/node/issues/54918).
-    const child = spawn(process.execPath, ['--single-threaded', '--enable-source-maps', program], {
+    const child = spawn(process.execPath, ['--enable-source-maps', program], {
       cwd: root,
       // Without the second, tap gives a file 30 s.
       env: { ...process.env, TAP: '1', TAP_TIMEOUT: String(fileTimeoutMs / 1000) },

@@ -7,7 +7,6 @@ import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { startInBackground } from '../fixtures/background'
 import { anyFlavour, binDir, type Json } from '../fixtures/cni'
-import { node } from '../fixtures/node'
 import { PrivateHost } from '../fixtures/private-host'
 import { bothWays, type Limits, ShapedPod } from '../plugins/bandwidth/fixtures/shaped-pod'
 
@@ -161,9 +160,9 @@ t.test(
     ): Promise<{ ms: number; heard: number }> => {
       const pod = await ShapedPod.create(host, `p${subnet}`, { subnet })
       await add(t, pod, limits)
-      await serve(t, pod, ...node, echo, 'server', '5000')
+      await serve(t, pod, process.execPath, echo, 'server', '5000')
       const client = ['client', `10.9.${subnet}.2`, '5000', String(bytes), String(patience)]
-      return JSON.parse(await host.run(...node, echo, ...client))
+      return JSON.parse(await host.run(process.execPath, echo, ...client))
     }
     const [free, inOneBurst, ...limited] = await Promise.all([
       time(0, {}),

@@ -22,11 +22,12 @@ const heardAs = async (host: PrivateHost, netns: string, to: string): Promise<st
 const addOutside = async (host: PrivateHost): Promise<void> => {
   // Nothing is sent over an uplink whose link-local address is still being checked.
   await host.sh('sysctl -qw net.ipv6.conf.all.accept_dad=0 net.ipv6.conf.default.accept_dad=0')
+  // Without nodad, an address may not be bound to at once, not even one of lo.
   await host.uplink('out', '203.0.113.1/24')
   await host.sh(`
     ip addr add 2001:db8:1::1/64 dev out nodad
     ip -n out addr add 203.0.113.2/24 dev eth0; ip -n out addr add 2001:db8:1::2/64 dev eth0 nodad
-    ip -n out link set lo up; ip -n out addr add 192.0.2.2/32 dev lo; ip -n out addr add 2001:db8:2::2/128 dev lo
+    ip -n out link set lo up; ip -n out addr add 192.0.2.2/32 dev lo; ip -n out addr add 2001:db8:2::2/128 dev lo nodad
     ip -n out route add 10.1.2.0/24 via 203.0.113.1; ip -n out route add fd00:2::/64 via 2001:db8:1::1
     ip route add 192.0.2.0/24 via 203.0.113.2; ip route add 2001:db8:2::/64 via 2001:db8:1::2
   `)

@@ -86,7 +86,11 @@ const measured = async (side, pod, samples, bench) => {
  * ADD and DEL of one pod on every side, `runs` times in turns, each round beginning with another side. Answers the
  * times by side: Map of name → { add, del, both, phases }, the first three lists of { ms, cpuMs }.
  */
-export const alternate = async (bench, sides, { runs = bench.options.runs, warmUp = 2 } = {}) => {
+export const alternate = async (
+  bench,
+  sides,
+  { runs = bench.options.runs, warmUp = bench.options.warmUp } = {},
+) => {
   const samples = new Map(sides.map(({ name }) => [name, emptySamples()]))
   await rounds(bench, { runs, warmUp }, async round => {
     for (const side of rotated(sides, Math.max(0, round))) {
@@ -98,7 +102,11 @@ export const alternate = async (bench, sides, { runs = bench.options.runs, warmU
 }
 
 /** Runs programs in turns: Map of name → times. A program is a function that answers { ms, cpuMs }. */
-export const alternatePrograms = async (bench, programs, { runs = bench.options.runs, warmUp = 2 } = {}) => {
+export const alternatePrograms = async (
+  bench,
+  programs,
+  { runs = bench.options.runs, warmUp = bench.options.warmUp } = {},
+) => {
   const samples = new Map(programs.map(([name]) => [name, []]))
   await rounds(bench, { runs, warmUp }, async round => {
     for (const [name, program] of rotated(programs, Math.max(0, round))) {

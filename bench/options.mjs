@@ -65,6 +65,8 @@ export const readOptions = argv => {
     runs: number(filled, 'runs', 3),
     pods: number(filled, 'pods', 10),
     seconds: number(filled, 'seconds', 1),
+    /** Rounds before the first that counts. */
+    warmUp: quick ? 1 : 2,
     burst: quick ? 8 : 100,
     /** How many pods what looks at the whole node is measured with. */
     crowd: quick ? number(filled, 'pods', 10) : Math.max(1000, number(filled, 'pods', 10)),

@@ -20,7 +20,7 @@ const compare = async (bench, { setup, id, title, store, targets, floor = false 
 
 export const bridge = {
   name: 'bridge',
-  ticks: ({ runs, quick }) => (quick ? 1 : 2) * (runs + 2),
+  ticks: ({ runs, warmUp, quick }) => (quick ? 1 : 2) * (runs + warmUp),
   async run(bench) {
     const common = { setup: 'bridge', title: 'bridge + host-local' }
     const add = { standalone: { ratio: 0.8 } }
@@ -33,7 +33,7 @@ export const bridge = {
 
 export const masquerade = {
   name: 'masquerade',
-  ticks: ({ runs }) => runs + 2,
+  ticks: ({ runs, warmUp }) => runs + warmUp,
   async run(bench) {
     const targets = {
       add: { standalone: { ratio: 0.45 }, node: { ratio: 1.5 } },

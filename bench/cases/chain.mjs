@@ -6,7 +6,7 @@ const kinds = ['add', 'del', 'both']
 
 export const chain = {
   name: 'chain',
-  ticks: ({ runs }) => runs + 2,
+  ticks: ({ runs, warmUp }) => runs + warmUp,
   async run(bench) {
     const [peer, ours, nftables] = [await bench.host(), await bench.host(), await bench.host()]
     const sides = [
@@ -28,7 +28,7 @@ export const chain = {
 
 export const kubenet = {
   name: 'kubenet',
-  ticks: ({ runs }) => runs + 2,
+  ticks: ({ runs, warmUp }) => runs + warmUp,
   async run(bench) {
     const [peer, ours, floor] = [await bench.host(), await bench.host(), await bench.host()]
     const sides = [

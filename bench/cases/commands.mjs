@@ -16,7 +16,7 @@ const commands = {
 }
 
 /** How full the node is at each point of the curves. */
-const sharesOf = ({ quick }) => (quick ? [0, 1] : [0, 0.1, 0.5, 1])
+const sharesOf = ({ quick }) => (quick ? [1] : [0, 0.1, 0.5, 1])
 
 const batch = 50
 const width = 8

@@ -24,7 +24,7 @@ const noteCurve = (bench, points, kind) => {
 
 export const hostLocal = {
   name: 'host-local',
-  ticks: options => (runsOf(options) + 2) * options.leases.length,
+  ticks: options => (runsOf(options) + options.warmUp) * options.leases.length,
   async run(bench) {
     const [peer, ours] = [await bench.host(), await bench.host()]
     const sides = await supported(bench, [
@@ -38,7 +38,7 @@ export const hostLocal = {
       bench.progress.label(`host-local: ${count} leases`)
       if (count > 0) for (const host of [peer, ours]) await host.request('leases', { count, from: there })
       there = count
-      const samples = await alternate(bench, sides, { runs: runsOf(bench.options), warmUp: 2 })
+      const samples = await alternate(bench, sides, { runs: runsOf(bench.options) })
       points.push({ count, samples })
       const targets = count === judged ? { both: { standalone: { ratio: 0.2 } } } : {}
       const title = `host-local alone beside ${count} leases`

@@ -33,7 +33,7 @@ const sidesOf = async bench => {
 
 export const hostPorts = {
   name: 'host-ports',
-  ticks: ({ runs }) => runs + 2,
+  ticks: ({ runs, warmUp }) => runs + warmUp,
   async run(bench) {
     const sides = await supported(bench, await sidesOf(bench))
     const samples = await alternate(bench, sides)

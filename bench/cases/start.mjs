@@ -65,7 +65,7 @@ const cold = async (bench, host) => {
 
 export const start = {
   name: 'start',
-  ticks: ({ runs }) => 2 * runs + 2,
+  ticks: ({ runs, warmUp }) => 2 * runs + warmUp,
   async run(bench) {
     const host = await bench.host('disk')
     await warm(bench, host)

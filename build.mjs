@@ -113,14 +113,14 @@ const runtimeUrl = {
 /** What only the agent needs: packed once more inside of the command line, whose other subcommands never unpack it. */
 const packLibraries = pack('agent-libraries', {
   filter: /^\.{1,2}\/libraries$/,
-  entry: 'plugins/kubenet/agent/libraries.ts',
+  entry: 'agent/libraries.ts',
   plugins: [runtimeUrl],
 })
 
 const packCommandLine = conditions =>
   pack('command-line', {
-    filter: /\/kubenet\/cli\/process\.js$/,
-    entry: 'plugins/kubenet/cli/process.ts',
+    filter: /\/cli\/process\.js$/,
+    entry: 'cli/process.ts',
     conditions,
     plugins: [packLibraries],
   })
@@ -168,7 +168,7 @@ const compiler = () => bunFor(process.arch, hostLibc)
 const commandLineBeside = path => ({
   name: 'command-line-beside',
   setup({ onResolve }) {
-    onResolve({ filter: /\/kubenet\/cli\/process\.js$/ }, () => ({ path: join(root, path) }))
+    onResolve({ filter: /\/cli\/process\.js$/ }, () => ({ path: join(root, path) }))
   },
 })
 

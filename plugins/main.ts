@@ -22,7 +22,7 @@ const commandName = 'kubenet'
 const main = async (): Promise<void> => {
   const name = platform.invokedAs.startsWith(commandName) ? commandName : platform.invokedAs
   if (name === commandName && !process.env.CNI_COMMAND) {
-    const { commandMain } = await import('./kubenet/cli/process.js')
+    const { commandMain } = await import('../cli/process.js')
     await commandMain(builtIns)
   }
   const load = builtIns.get(name)

@@ -77,7 +77,7 @@ t.test('QuickJS has all of Buffer that the plugins use', async t => {
     ...bundleOptions(process.arch),
     absWorkingDir: root,
     entryPoints: ['plugins/main.ts'],
-    external: ['*/kubenet/cli/process.js'],
+    external: ['*/cli/process.js'],
     outdir: t.testdir({}),
     bundle: true,
     metafile: true as const,

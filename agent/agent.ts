@@ -1,0 +1,123 @@
+/** The agent of one node: what it watches, what it keeps in line, and what it tells about itself. */
+import { type Cidr, formatCidr } from '../src/ip/cidr'
+import { type CredentialSource, describeSource } from './api/credentials'
+import { type ClusterNode, isSameNetwork } from './cluster-node'
+import { addressOf, listen, type Questions, type Verdict } from './http'
+import type { ListenAddress } from './listen-address'
+import type { Log } from './log'
+import { addSources, createMetrics } from './metrics'
+import { NodeNetwork, type NodeNetworkOptions } from './node-network'
+import { Reflector } from './reflector'
+import { RouteKeeper } from './routes/route-keeper'
+import { RouteTable } from './routes/route-table'
+import { wait } from './wait'
+
+export type AgentOptions = Omit<NodeNetworkOptions, 'log' | 'metrics'> & {
+  readonly nodeName: string
+  readonly credentials: CredentialSource
+  readonly listenAddress: ListenAddress | undefined
+  readonly nodeRoutes: boolean
+  /** Ranges outside of them get no route; none given: any. */
+  readonly clusterCIDRs: readonly Cidr[]
+  readonly resyncSeconds: number
+  readonly idleSeconds: number
+  readonly removeOnExit: boolean
+  readonly log: Log
+}
+
+/** How many problems one look tells of. */
+const mostProblems = 20
+
+type Parts = ReturnType<typeof assemble>
+
+const assemble = (options: AgentOptions) => {
+  const { log, nodeName, nodeRoutes } = options
+  const metrics = createMetrics()
+  const network = new NodeNetwork({ ...options, metrics })
+  const table = new RouteTable(nodeName, options.clusterCIDRs)
+  const isOwn = (node: ClusterNode | undefined) => node?.name === nodeName
+  const reflector: Reflector = new Reflector({
+    credentials: options.credentials,
+    name: nodeRoutes ? undefined : nodeName,
+    idleSeconds: options.idleSeconds,
+    log,
+    metrics,
+    listener: {
+      onList: () => {
+        network.apply(reflector.store.get(nodeName))
+        if (!nodeRoutes) return
+        table.replace(reflector.store.all())
+        keeper.reconcile()
+      },
+      onChange: (before, after) => {
+        if (before && after && isSameNetwork(before, after)) return
+        if (isOwn(before ?? after)) network.apply(after)
+        if (nodeRoutes) keeper.touch(table.change(before, after))
+      },
+    },
+  })
+  const mayRemove = () => reflector.store.get(nodeName) !== undefined
+  const keeper = new RouteKeeper({ table, mayRemove, log, metrics })
+  return { metrics, network, table, reflector, keeper }
+}
+
+const readiness = ({ network, keeper }: Parts, { nodeRoutes }: AgentOptions): Verdict => {
+  if (network.state !== 'ready') return { ok: false, reason: `${network.state}: ${network.reason}` }
+  if (nodeRoutes && !keeper.hasReconciled) return { ok: false, reason: 'the routes are not set up yet' }
+  return { ok: true, reason: 'ok' }
+}
+
+const questionsOf = (parts: Parts, options: AgentOptions): Questions => {
+  const { metrics, network, reflector, keeper } = parts
+  const { registry } = metrics
+  addSources(registry, {
+    connected: () => reflector.isConnected,
+    silentSeconds: () => reflector.silentSeconds,
+    nodes: () => reflector.store.size,
+    ready: () => readiness(parts, options).ok,
+    networkState: () => network.state,
+    routes: () => keeper.counts(),
+  })
+  return {
+    // That it answers at all is the sign of life; a cluster that is not to be had is no reason to be started again.
+    health: () => ({ ok: true, reason: 'ok' }),
+    readiness: () => readiness(parts, options),
+    metrics: async () => ({ contentType: registry.contentType, text: await registry.metrics() }),
+  }
+}
+
+/** Looks at file and routes again and again: others may change them, and a refusal's reason may have gone. */
+const keepInLine = async (parts: Parts, options: AgentOptions, signal: AbortSignal): Promise<void> => {
+  const { network, reflector, keeper, table } = parts
+  while (!signal.aborted) {
+    await wait(options.resyncSeconds * 1000 * (0.9 + Math.random() / 5), signal)
+    if (signal.aborted || !reflector.hasListed) continue
+    network.apply(reflector.store.get(options.nodeName))
+    if (!options.nodeRoutes) continue
+    keeper.reconcile()
+    for (const { node, dst, reason } of table.problems().slice(0, mostProblems)) {
+      options.log.debug('no route', { node, dst: formatCidr(dst), reason })
+    }
+  }
+}
+
+/** Runs until `signal` is aborted; rejects only if it can't start, or can't remove what it was told to remove. */
+export const runUntil = async (signal: AbortSignal, options: AgentOptions): Promise<void> => {
+  const { log, nodeName, credentials, listenAddress, nodeRoutes, removeOnExit } = options
+  const cluster = describeSource(credentials)
+  const parts = assemble(options)
+  const server = listenAddress && (await listen(listenAddress, questionsOf(parts, options)))
+  log.info('started', { node: nodeName, cluster, nodeRoutes, listen: server && addressOf(server) })
+  try {
+    await Promise.all([parts.reflector.run(signal), keepInLine(parts, options, signal)])
+    await parts.keeper.settled()
+    if (removeOnExit) {
+      if (nodeRoutes) parts.keeper.removeAll()
+      parts.network.remove()
+    }
+  } finally {
+    server?.closeAllConnections()
+    server?.close()
+    log.info('stopped')
+  }
+}

@@ -1,0 +1,141 @@
+/**
+ * GET requests whose answers are read as they come. @kubernetes/client-node brings the credentials, but neither list nor
+ * watch (1.4.0): its Watch can't be ended before the server has answered, has no limit on silence, drops lines that it
+ * can't parse as if nothing had been said, and hides why a request was refused; its lists are whole objects in memory.
+ */
+import { request as requestHttp } from 'node:http'
+import { type RequestOptions, request as requestHttps } from 'node:https'
+import type { Readable } from 'node:stream'
+import { pipeline } from 'node:stream'
+import { createGunzip } from 'node:zlib'
+import { version } from '../../src/build-info'
+import type { Access } from './credentials'
+import { apiErrorOf, HttpStatus } from './error'
+
+/** How long each part of a request may take, in milliseconds. */
+export type Patience = {
+  /** Until the answer's headers are there. */
+  readonly answerMs: number
+  /** Between any two parts of the answer's body. */
+  readonly idleMs: number
+  /** For all of it; undefined for a watch, which has no end. */
+  readonly totalMs: number | undefined
+}
+
+/** The server took longer than it may. */
+export class TimeoutError extends Error {
+  override readonly name = 'TimeoutError'
+}
+
+export type GetRequest = {
+  readonly access: Access
+  /** Path and query. */
+  readonly path: string
+  readonly patience: Patience
+  readonly signal: AbortSignal
+  /** Gets every part of the body of an answer with status 200; may throw, which ends the request. */
+  onData(chunk: Buffer): void
+  /** Is called when the server has answered with status 200. */
+  onAnswer?(): void
+}
+
+const maxFailureBytes = 64 * 1024
+
+/** A body in the form it had before it was compressed. */
+const plain = (answer: Readable, encoding: string | undefined): Readable =>
+  // Failures of either stream end the other and are told to whoever reads the last one.
+  encoding === 'gzip' ? pipeline(answer, createGunzip(), () => {}) : answer
+
+const parseFailure = (text: string): unknown => {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return text.trim()
+  }
+}
+
+/** A timer that can be started again and again, and calls `onEnd` unless it is. */
+const countdown = (onEnd: (error: Error) => void) => {
+  let timer: NodeJS.Timeout | undefined
+  return {
+    start: (ms: number, what: string) => {
+      clearTimeout(timer)
+      timer = setTimeout(() => onEnd(new TimeoutError(`${what} for ${ms / 1000} s`)), ms)
+    },
+    stop: () => clearTimeout(timer),
+  }
+}
+
+const optionsOf = ({ access: { server, options }, path }: GetRequest): RequestOptions => ({
+  ...options,
+  protocol: server.protocol,
+  host: server.hostname.replace(/^\[(.*)\]$/, '$1'),
+  port: server.port || (server.protocol === 'http:' ? 80 : 443),
+  path: `${server.pathname.replace(/\/$/, '')}${path}`,
+  method: 'GET',
+  headers: {
+    ...options.headers,
+    accept: 'application/json',
+    'accept-encoding': 'gzip',
+    'user-agent': `kubenet-agent/${version}`,
+  },
+})
+
+/**
+ * Makes one GET request and hands over the body as it comes. Resolves when the server has ended it in order. Rejects
+ * with an ApiError when it answers anything but 200, with a TimeoutError when it is too slow, and with what the
+ * connection failed of. Aborting `signal` ends it at once, in order.
+ */
+export const get = (call: GetRequest): Promise<void> =>
+  new Promise((resolve, reject) => {
+    const { patience, signal } = call
+    const options = optionsOf(call)
+    const request = (options.protocol === 'http:' ? requestHttp : requestHttps)(options)
+    const idle = countdown(end)
+    const total = countdown(end)
+    const aborted = () => end()
+    let isOver = false
+
+    function end(error?: unknown): void {
+      if (isOver) return
+      isOver = true
+      idle.stop()
+      total.stop()
+      signal.removeEventListener('abort', aborted)
+      request.destroy()
+      if (error === undefined) resolve()
+      else reject(error)
+    }
+
+    if (signal.aborted) return end()
+    signal.addEventListener('abort', aborted)
+    idle.start(patience.answerMs, 'no answer')
+    if (patience.totalMs !== undefined) total.start(patience.totalMs, 'not done')
+    request.on('error', end)
+    request.on('response', answer => {
+      const body = plain(answer, answer.headers['content-encoding'])
+      const isOk = answer.statusCode === HttpStatus.ok
+      let failure = ''
+      const restart = () => idle.start(patience.idleMs, 'nothing was heard')
+      restart()
+      if (isOk) call.onAnswer?.()
+      body.on('error', end)
+      // A connection that breaks closes the body without its end. Of a compressed one, the answer closes long before that.
+      body.on('close', () => setImmediate(() => end(new Error('the connection was closed in the middle'))))
+      body.on('data', (chunk: Buffer) => {
+        if (isOver) return
+        restart()
+        try {
+          if (isOk) call.onData(chunk)
+          else if (failure.length < maxFailureBytes) failure += chunk.toString('utf8')
+        } catch (error) {
+          end(error)
+        }
+      })
+      body.on('end', () => {
+        if (isOk) end()
+        else end(apiErrorOf(`GET ${call.path}`, answer.statusCode ?? 0, parseFailure(failure)))
+      })
+    })
+    request.end()
+  })

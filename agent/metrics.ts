@@ -1,0 +1,118 @@
+/** What Prometheus is told: docs/cluster.md lists it. */
+
+import { commit, version } from '../src/build-info'
+import { Counter, Gauge, Histogram, Registry } from './libraries'
+
+const prefix = 'kubenet_agent_'
+
+/** What the gauges ask when they are read. */
+export type MetricSources = {
+  readonly connected: () => boolean
+  readonly silentSeconds: () => number
+  readonly nodes: () => number
+  readonly ready: () => boolean
+  readonly networkState: () => string
+  readonly routes: () => ReadonlyMap<string, number>
+}
+
+/** The states a node's network can be in: one of them is 1, the others 0. */
+export const networkStates = ['waiting', 'invalid', 'refused', 'failed', 'ready'] as const
+
+const counters = (registry: Registry) => {
+  const counter = <L extends string>(name: string, help: string, labelNames: readonly L[] = []) =>
+    new Counter({ name: `${prefix}${name}`, help, labelNames, registers: [registry] })
+  return {
+    requests: counter('api_requests_total', 'Requests made to the API server', ['verb']),
+    events: counter('watch_events_total', 'Events received', ['type']),
+    watchEnds: counter('watch_ends_total', 'Lists and watches that ended, by why they did', ['reason']),
+    badObjects: counter('objects_ignored_total', 'Objects passed over, by why they were', ['kind']),
+    conflistWrites: counter('conflist_writes_total', 'How often the network configuration was written'),
+    routeChanges: counter('route_changes_total', 'Routes added and removed, and failures to', ['change']),
+    netlinkRequests: counter('netlink_requests_total', 'Requests made to the kernel'),
+  }
+}
+
+const values = (registry: Registry) => ({
+  listSeconds: new Gauge({
+    name: `${prefix}list_seconds`,
+    help: 'How long the last full list took',
+    registers: [registry],
+  }),
+  reconcileSeconds: new Histogram({
+    name: `${prefix}reconcile_seconds`,
+    help: 'How long it took to bring the routes into line',
+    buckets: [0.001, 0.01, 0.1, 1, 10],
+    registers: [registry],
+  }),
+})
+
+/** The metrics that the agent counts by itself. */
+export type AgentMetrics = ReturnType<typeof counters> & ReturnType<typeof values>
+
+/** The registry and its counters. */
+export const createMetrics = (): AgentMetrics & { readonly registry: Registry } => {
+  const registry = new Registry()
+  return { registry, ...counters(registry), ...values(registry) }
+}
+
+const flag = (value: boolean): number => (value ? 1 : 0)
+
+const addProcessMetrics = (registry: Registry): void => {
+  const gauge = (name: string, help: string, read: () => number) =>
+    new Gauge({
+      name,
+      help,
+      registers: [registry],
+      collect() {
+        this.set(read())
+      },
+    })
+  gauge('process_resident_memory_bytes', 'Resident memory', () => process.memoryUsage.rss())
+  gauge('process_uptime_seconds', 'Time since the process started', () => performance.now() / 1000)
+  gauge('process_cpu_seconds_total', 'User and system CPU time', () => {
+    const { user, system } = process.cpuUsage()
+    return (user + system) / 1e6
+  })
+}
+
+/** Adds the gauges that are asked when somebody reads them. */
+export const addSources = (registry: Registry, sources: MetricSources): void => {
+  const gauge = (name: string, help: string, read: () => number) =>
+    new Gauge({
+      name: `${prefix}${name}`,
+      help,
+      registers: [registry],
+      collect() {
+        this.set(read())
+      },
+    })
+  gauge('watch_connected', 'Is there a watch?', () => flag(sources.connected()))
+  gauge('api_silent_seconds', 'Time since the API server last sent anything', sources.silentSeconds)
+  gauge('nodes', 'Nodes known', sources.nodes)
+  gauge('ready', 'What /readyz answers', () => flag(sources.ready()))
+  new Gauge({
+    name: `${prefix}network_state`,
+    help: "The state of the node's network: 1 for the one it is in",
+    labelNames: ['state'],
+    registers: [registry],
+    collect() {
+      for (const state of networkStates) this.set({ state }, flag(state === sources.networkState()))
+    },
+  })
+  new Gauge({
+    name: `${prefix}routes`,
+    help: 'Routes to other nodes, by state',
+    labelNames: ['state'],
+    registers: [registry],
+    collect() {
+      for (const [state, count] of sources.routes()) this.set({ state }, count)
+    },
+  })
+  new Gauge({
+    name: `${prefix}build_info`,
+    help: 'Version and commit',
+    labelNames: ['version', 'commit'],
+    registers: [registry],
+  }).set({ version, commit }, 1)
+  addProcessMetrics(registry)
+}

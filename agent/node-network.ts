@@ -1,0 +1,174 @@
+/**
+ * The network configuration of this node, as its Node object says. It is written when the ranges come or change, and
+ * again when somebody has changed or removed the file. It is never taken away because something is missing: pods that
+ * run keep their network while the cluster is not to be had, or has forgotten the node.
+ */
+import { dirname } from 'node:path'
+import { removeLeftovers } from '../cli/install/plan'
+import { conflistOf, formatConflist } from '../node/conflist/conflist'
+import { confDirNotes, conflistName, stageConflist } from '../node/conflist/conflist-file'
+import { checkMtu, hasRoomForPods, type NetworkValues } from '../node/conflist/kubelet-flags'
+import { commitAll, syncFolder } from '../node/conflist/staged-file'
+import { isJsonObject, type JsonObject } from '../src/cni/schema'
+import { type Cidr, cidrContains, cidrEquals, formatCidr, parseCidr } from '../src/ip/cidr'
+import { readPlainFile, removeFile } from '../src/runtime/durable-file'
+import { type ClusterNode, formatRanges } from './cluster-node'
+import { type Log, messageOf } from './log'
+import type { AgentMetrics, networkStates } from './metrics'
+import { type Held, strandedBy } from './stranded'
+
+export type NetworkState = (typeof networkStates)[number]
+
+export type NodeNetworkOptions = {
+  readonly confDir: string
+  readonly dataDir: string
+  readonly cacheDir: string
+  /** All that the Node object does not say. */
+  readonly values: Omit<NetworkValues, 'podCidr'>
+  /** May a change leave pods behind? */
+  readonly allowCidrChange: boolean
+  readonly log: Log
+  readonly metrics: AgentMetrics
+}
+
+/** How many containers a refusal names. */
+const mostNamed = 5
+
+const listOf = (value: unknown): readonly unknown[] => (Array.isArray(value) ? value : [])
+
+/** The ranges as kubenet has them in its configuration, or bridge in that of its IPAM plugin. */
+const rangeTexts = (plugin: JsonObject): readonly unknown[] => {
+  if (plugin.type === 'kubenet') return listOf(plugin.podCIDRs)
+  const ranges = isJsonObject(plugin.ipam) ? listOf(plugin.ipam.ranges) : []
+  return ranges.flatMap(listOf).map(range => (isJsonObject(range) ? range.subnet : undefined))
+}
+
+/** The ranges in a configuration that this agent, or `kubenet config`, wrote; undefined if there are none. */
+const rangesIn = (text: string | undefined): Cidr[] | undefined => {
+  try {
+    const list: unknown = JSON.parse(text ?? '')
+    const texts = listOf(isJsonObject(list) ? list.plugins : undefined)
+      .filter(isJsonObject)
+      .flatMap(rangeTexts)
+    return texts.length === 0
+      ? undefined
+      : texts.flatMap(range => (typeof range === 'string' ? (parseCidr(range) ?? []) : []))
+  } catch {
+    return undefined // it is not there, or somebody is writing it by hand
+  }
+}
+
+/** Is each of the old ranges still there, or inside of a new one? Then nobody can be left behind. */
+const keepsAll = (before: readonly Cidr[], after: readonly Cidr[]): boolean =>
+  before.every(old =>
+    after.some(
+      range => cidrEquals(old, range) || (range.prefix < old.prefix && cidrContains(range, old.addr)),
+    ),
+  )
+
+const describeHeld = (stranded: readonly Held[]): string[] =>
+  stranded.slice(0, mostNamed).map(({ containerID, address }) => `${address} of ${containerID}`)
+
+export class NodeNetwork {
+  readonly path: string
+  readonly #options: NodeNetworkOptions
+  #state: NetworkState = 'waiting'
+  #reason = 'nothing is known of this node yet'
+  #noted: readonly string[] = []
+
+  constructor(options: NodeNetworkOptions) {
+    this.#options = options
+    this.path = `${options.confDir}/${conflistName}`
+  }
+
+  get state(): NetworkState {
+    return this.#state
+  }
+
+  /** Why the state is what it is. */
+  get reason(): string {
+    return this.#reason
+  }
+
+  /** Brings the file into line with the Node object, as far as that can be done. Never throws. */
+  apply(node: ClusterNode | undefined): void {
+    try {
+      if (!node) this.#enter('waiting', 'the cluster has no such node')
+      else if (node.rangeProblem) this.#enter('invalid', node.rangeProblem)
+      else if (node.podCIDRs.length === 0) this.#enter('waiting', 'the node has no pod range yet')
+      else this.#applyIfUsable(node.podCIDRs)
+    } catch (error) {
+      this.#enter('failed', messageOf(error))
+    }
+  }
+
+  /** Removes the file, for good. */
+  remove(): void {
+    removeFile(this.path)
+    syncFolder(this.#options.confDir)
+    this.#options.log.info('network configuration removed', { file: this.path })
+  }
+
+  #applyIfUsable(ranges: readonly Cidr[]): void {
+    checkMtu(this.#options.values.networkPluginMtu, ranges)
+    const small = ranges.find(range => !hasRoomForPods(range))
+    if (small) this.#enter('invalid', `pod range ${formatCidr(small)} has no room for pods`)
+    else this.#applyRanges(ranges)
+  }
+
+  #applyRanges(ranges: readonly Cidr[]): void {
+    const { values, confDir, metrics, log } = this.#options
+    const found = readPlainFile(this.path)
+    const before = rangesIn(found)
+    const stranded = before && !keepsAll(before, ranges) ? this.#stranded(ranges) : []
+    if (stranded.length > 0 && !this.#options.allowCidrChange) {
+      this.#refuse(formatRanges(before ?? []), formatRanges(ranges), stranded)
+      return
+    }
+    const text = formatConflist(conflistOf({ ...values, podCidr: ranges }))
+    const { staged } = stageConflist({ confDir, text, create: true })
+    if (staged !== 'unchanged') {
+      commitAll([staged], [dirname(this.path)])
+      removeLeftovers(confDir)
+      metrics.conflistWrites.inc()
+      log.info('network configuration written', {
+        file: this.path,
+        podCIDRs: ranges.map(formatCidr),
+        ...(before && { before: before.map(formatCidr) }),
+        ...(stranded.length > 0 && { leftBehind: stranded.length }),
+      })
+    }
+    this.#noteOthers()
+    this.#enter('ready', `pods get addresses of ${formatRanges(ranges)}`)
+  }
+
+  #stranded(ranges: readonly Cidr[]): Held[] {
+    const { values, dataDir, cacheDir } = this.#options
+    return strandedBy(ranges, { network: values.name, dataDir, cacheDir })
+  }
+
+  #refuse(before: string, after: string, stranded: readonly Held[]): void {
+    const some = describeHeld(stranded).join(', ')
+    this.#enter(
+      'refused',
+      `the ranges change from ${before} to ${after}, which leaves ${stranded.length} addresses of running pods ` +
+        `behind (${some}); drain the node, or use --allow-cidr-change`,
+    )
+  }
+
+  /** Says, once, what else in the folder is in the way. */
+  #noteOthers(): void {
+    const notes = confDirNotes(this.#options.confDir, this.#options.values.name)
+    for (const note of notes) if (!this.#noted.includes(note)) this.#options.log.warn(note)
+    this.#noted = notes
+  }
+
+  #enter(state: NetworkState, reason: string): void {
+    if (state === this.#state && reason === this.#reason) return
+    this.#state = state
+    this.#reason = reason
+    const { log } = this.#options
+    const level = state === 'ready' ? 'info' : state === 'failed' ? 'error' : 'warn'
+    log[level]('the network of this node', { state, reason })
+  }
+}

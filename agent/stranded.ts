@@ -1,0 +1,65 @@
+/** Which containers a change of the node's pod ranges would leave behind. */
+
+import { type Lease, readLeases } from '../node/survey/leases'
+import { parseResult } from '../src/cni/result'
+import { currentVersion } from '../src/cni/version'
+import { readBootID } from '../src/host/boot'
+import { readSysctl } from '../src/host/sysctl'
+import { type Addr, formatAddr, parseAddr } from '../src/ip/addr'
+import { type Cidr, cidrContains } from '../src/ip/cidr'
+import type { CacheEntry } from '../src/runtime/cache-entry'
+import { listCacheEntries } from '../src/runtime/result-cache'
+
+/** Where leases and cached results are, and of which network. */
+export type Attachments = { readonly network: string; readonly dataDir: string; readonly cacheDir: string }
+
+/** An address that a container has. */
+export type Held = { readonly containerID: string; readonly address: string }
+
+/**
+ * Is the lease of an earlier boot of this host? Whether a container's namespace is still there can't be told from
+ * inside of the agent's own container, so that every other lease counts as one of a living container.
+ */
+const isOfEarlierBoot = ({ record }: Lease): boolean =>
+  record !== undefined && record.host === readSysctl('kernel/hostname') && record.bootID !== readBootID()
+
+const cachedAddresses = ({ result }: CacheEntry): Addr[] => {
+  try {
+    return parseResult(result, currentVersion, 'a cached result').ips.map(({ address }) => address.addr)
+  } catch {
+    return [] // what can't be read holds no address
+  }
+}
+
+const leased = ({ network, dataDir }: Attachments): { held: Held[]; ended: Set<string> } => {
+  const { leases } = readLeases([dataDir])
+  const own = leases.filter(lease => lease.network === network)
+  const ended = own.filter(isOfEarlierBoot)
+  const held = own.flatMap(lease =>
+    lease.containerID === undefined || ended.includes(lease)
+      ? []
+      : [{ containerID: lease.containerID, address: lease.address }],
+  )
+  return { held, ended: new Set(ended.flatMap(({ containerID }) => containerID ?? [])) }
+}
+
+const isOutside = (address: string, ranges: readonly Cidr[]): boolean => {
+  const addr = parseAddr(address)
+  return addr !== undefined && !ranges.some(range => cidrContains(range, addr))
+}
+
+/** The containers with an address outside of `ranges`, by host-local's leases and by the runtime's cached results. */
+export const strandedBy = (ranges: readonly Cidr[], attachments: Attachments): Held[] => {
+  const { held, ended } = leased(attachments)
+  const cached = listCacheEntries(attachments.cacheDir)
+    .filter(({ networkName, containerID }) => networkName === attachments.network && !ended.has(containerID))
+    .flatMap(entry => cachedAddresses(entry).map(addr => ({ entry, addr })))
+  const found = new Map<string, Held>()
+  for (const one of held) if (isOutside(one.address, ranges)) found.set(one.address, one)
+  for (const { entry, addr } of cached) {
+    if (ranges.some(range => cidrContains(range, addr))) continue
+    found.set(formatAddr(addr), { containerID: entry.containerID, address: formatAddr(addr) })
+  }
+  // In an order of their own, not the folder's: who tells of them must not seem to have news.
+  return [...found.values()].toSorted((a, b) => (a.address < b.address ? -1 : 1))
+}

@@ -1,0 +1,48 @@
+import { addNetworkList } from '../../src/runtime/add'
+import { command } from '../frame/command'
+import { requireNetworkAdmin } from '../frame/permission'
+import { networkNamed, placeOptions, placesOf, requirePlugins, runtimeOptions } from '../frame/places'
+import { attachmentArgs, attachmentOf, attachmentOptions, requireNetnsPath } from './attachment'
+
+/** As cnitool indents the results it prints. */
+const resultIndent = 4
+
+export const add = command({
+  name: 'add',
+  group: 'Attach containers',
+  summary: 'attach a network namespace to a network and print the result',
+  about: [
+    "Calls ADD of the network's plugins and remembers the result where cnitool and containerd do, so that each can " +
+      'check and delete what the other added. If a plugin fails, what the ones before it did is taken back.',
+  ],
+  args: attachmentArgs,
+  options: { ...attachmentOptions, ...placeOptions },
+  examples: [
+    {
+      line: 'ip netns add blue && kubenet add pods /run/netns/blue',
+      does: 'an interface eth0 in a namespace',
+    },
+    {
+      line: `CAP_ARGS='{"portMappings":[{"hostPort":8080,"containerPort":80,"protocol":"tcp"}]}' kubenet add pods /run/netns/blue`,
+      does: 'with a port of the host',
+    },
+    { line: 'kubenet add pods /run/netns/blue -i net1', does: 'a second interface' },
+  ],
+  run: async ({ args, options, io }) => {
+    const places = placesOf(options, io)
+    const network = networkNamed(args.network, places, io)
+    const attachment = attachmentOf(args.netns, options, io)
+    requireNetnsPath(attachment)
+    requirePlugins(network, places)
+    requireNetworkAdmin()
+    const result = await addNetworkList(network, attachment, {
+      ...runtimeOptions(places, io),
+      onFailure: 'delete',
+    })
+    const { containerID, ifName, netns } = attachment
+    return {
+      json: { network: network.name, containerID, ifName, netns, result },
+      text: () => `${JSON.stringify(result, null, resultIndent)}\n`,
+    }
+  },
+})

@@ -1,0 +1,35 @@
+import { delNetworkList } from '../../src/runtime/del'
+import { command } from '../frame/command'
+import { requireNetworkAdmin } from '../frame/permission'
+import { networkNamed, placeOptions, placesOf, requirePlugins, runtimeOptions } from '../frame/places'
+import { attachmentArgs, attachmentOf, attachmentOptions, describeAttachment } from './attachment'
+
+export const del = command({
+  name: 'del',
+  group: 'Attach containers',
+  summary: 'detach a network namespace from a network',
+  about: [
+    'Calls DEL of every plugin of the network, also when one fails, and also when the namespace is gone. What was ' +
+      'never added is deleted without complaint. With a plugin missing nothing is deleted, as an address would be free ' +
+      'again while rules of the missing one still lead to it.',
+  ],
+  args: attachmentArgs,
+  options: { ...attachmentOptions, ...placeOptions },
+  examples: [
+    { line: 'kubenet del pods /run/netns/blue', does: 'gives interface, address, rules and ports back' },
+    { line: 'kubenet del pods "" --container-id 4f2a', does: 'a container that another runtime left' },
+  ],
+  run: async ({ args, options, io }) => {
+    const places = placesOf(options, io)
+    const network = networkNamed(args.network, places, io)
+    const attachment = attachmentOf(args.netns, options, io)
+    requirePlugins(network, places)
+    requireNetworkAdmin()
+    await delNetworkList(network, attachment, runtimeOptions(places, io))
+    const { containerID, ifName, netns } = attachment
+    return {
+      json: { network: network.name, containerID, ifName, netns },
+      text: () => `${network.name}: ${describeAttachment(attachment)} is detached\n`,
+    }
+  },
+})

@@ -1,0 +1,47 @@
+import { agent } from './agent'
+import { add } from './attachment/add'
+import { check } from './attachment/check'
+import { del } from './attachment/del'
+import { completionCommand } from './completion/completion'
+import { config } from './config'
+import { doctor } from './doctor/doctor'
+import type { Command } from './frame/command'
+import { gc } from './gc/gc'
+import { init } from './init'
+import { inspect } from './inspect/inspect'
+import { install } from './install/install'
+import { helpCommand } from './manual/help-command'
+import { manCommand } from './manual/man-command'
+import { networks } from './networks'
+import { plugins } from './plugins/plugins'
+import { status } from './status'
+import { sync } from './sync'
+import { trace } from './trace/trace'
+import { version } from './version'
+import { why } from './why/why'
+
+const tree = (): readonly Command[] => commands
+
+/** All subcommands, in the order the help has them within their groups. */
+export const commands: readonly Command[] = [
+  install,
+  config,
+  init,
+  agent,
+  add,
+  check,
+  del,
+  gc,
+  sync,
+  networks,
+  status,
+  plugins,
+  inspect,
+  doctor,
+  why,
+  trace,
+  version,
+  helpCommand(tree),
+  completionCommand(tree),
+  manCommand(tree),
+]

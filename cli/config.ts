@@ -1,0 +1,151 @@
+import { dirname } from 'node:path'
+import { conflistOf, formatConflist, referenceNotes } from '../node/conflist/conflist'
+import { confDirNotes, conflistName, stageConflist } from '../node/conflist/conflist-file'
+import { checkNetworkValues, networkOptions } from '../node/conflist/kubelet-flags'
+import { commitAll } from '../node/conflist/staged-file'
+import { bridgeIptables } from '../node/sysctls/node-sysctls'
+import { applySysctls, dottedKey, planSysctls } from '../node/sysctls/sysctl-plan'
+import { type NetworkConfigList, parseConfList } from '../src/runtime/conf-list'
+import { validateNetworkList } from '../src/runtime/probe'
+import { type Answer, type CliCall, command } from './frame/command'
+import { CliError, ExitCode, failureOf, formatFailure, usageError } from './frame/failure'
+import type { CliIo } from './frame/io'
+import { denial, flag, value, withDefault } from './frame/option'
+import { missingTypes, networksOf, type Places, placeOptions, placesOf, runtimeOptions } from './frame/places'
+import { ensureModule } from './init'
+
+/** The network plugins that kubelet knew, in the order it named them. */
+const kubeletPlugins = ['cni', 'kubenet', 'noop'] as const
+
+type KubeletPlugin = (typeof kubeletPlugins)[number]
+
+/** kubelet's own name of the plugin that does nothing, and none at all, which meant it. */
+const noopNames = ['', 'kubernetes.io/no-op']
+
+const parsePlugin = (name: string): KubeletPlugin => {
+  const found = kubeletPlugins.find(known => known === name)
+  if (found) return found
+  if (noopNames.includes(name)) return 'noop'
+  const probed = kubeletPlugins.map(known => JSON.stringify(known)).join(', ')
+  throw usageError(`network plugin ${JSON.stringify(name)} not found`, `the plugins probed are ${probed}`)
+}
+
+const options = {
+  networkPlugin: {
+    ...withDefault(value('plugin', "kubelet's network plugin", parsePlugin), 'kubenet'),
+    completes: kubeletPlugins,
+  },
+  ...networkOptions,
+  ...placeOptions,
+  write: flag('write it into the folder of the networks, or set the sysctl'),
+  create: denial('do not make the folder if it is missing'),
+}
+
+type Call = CliCall<typeof options>
+
+const writeConflist = (call: Call, confDir: string, conflistText: string): Answer => {
+  const { path, staged } = stageConflist({ confDir, text: conflistText, create: call.options.create })
+  if (staged !== 'unchanged') commitAll([staged], [dirname(path)])
+  const written = staged !== 'unchanged'
+  return {
+    json: { written, file: path },
+    text: () => `${path} ${written ? 'is written' : 'is as it should be already'}\n`,
+  }
+}
+
+/** What the node still lacks for the network to work. */
+const missingNotes = (conflistText: string, { places, file }: { places: Places; file: string }): string[] =>
+  missingTypes(parseConfList(conflistText, file), places).map(
+    type => `plugin "${type}" is not in ${places.binDirs.join(':')}; "kubenet install" puts ours in place`,
+  )
+
+const configKubenet = (call: Call): Answer => {
+  const values = call.options
+  checkNetworkValues(values)
+  const places = placesOf(values, call.io)
+  const conflist = conflistOf(values)
+  const conflistText = formatConflist(conflist)
+  const about = { networkPlugin: values.networkPlugin, config: conflist }
+  const notes = referenceNotes(values)
+  if (!values.write) return { json: { ...about, written: false }, text: () => conflistText, notes }
+  const { json, text } = writeConflist(call, places.confDir, conflistText)
+  const file = `${places.confDir}/${conflistName}`
+  notes.push(...confDirNotes(places.confDir, conflist.name), ...missingNotes(conflistText, { places, file }))
+  return { json: { ...about, ...json }, text, notes }
+}
+
+/** The first network whose plugins are there and speak its version; `notes` hear of those before it. */
+const firstValid = async (places: Places, io: CliIo, notes: string[]): Promise<NetworkConfigList> => {
+  for (const network of networksOf(places, io)) {
+    try {
+      await validateNetworkList(network, runtimeOptions(places, io))
+      return network
+    } catch (error) {
+      notes.push(`${network.file} is passed over: ${formatFailure(failureOf(error))}`)
+    }
+  }
+  throw new CliError(
+    ExitCode.notFound,
+    [`no valid network in ${places.confDir}`, ...notes].join('; '),
+    '"kubenet config --network-plugin kubenet --write" makes one',
+  )
+}
+
+/** kubelet's "cni": the default network is the first of the folder that is valid. */
+const configCni = async ({ options: values, io }: Call): Promise<Answer> => {
+  if (values.write)
+    throw usageError('--network-plugin cni uses what is in the folder: there is nothing to write')
+  const notes: string[] = []
+  const { name, file, cniVersion, text } = await firstValid(placesOf(values, io), io, notes)
+  const config: unknown = JSON.parse(text)
+  return {
+    json: { networkPlugin: 'cni', network: name, file, cniVersion, config },
+    text: () => `${JSON.stringify(config, null, 2)}\n`,
+    notes: [...notes, `the default network is "${name}", of ${file}`],
+  }
+}
+
+/** kubelet's "noop": bridged packets pass iptables, and nothing else. */
+const configNoop = async ({ options: values, io }: Call): Promise<Answer> => {
+  const module = await ensureModule(!values.write, io)
+  const plan = planSysctls([bridgeIptables])
+  if (values.write) applySysctls(plan)
+  const [{ found, action } = { found: undefined, action: 'absent' }] = plan
+  const key = dottedKey(bridgeIptables.key)
+  const written = values.write && action === 'change'
+  const state = action === 'keep' ? 'as it was' : `${written ? 'it was' : 'it is'} ${found ?? 'not there'}`
+  return {
+    json: { networkPlugin: 'noop', sysctl: key, value: bridgeIptables.value, found, written, module },
+    text: () => `${key} = ${bridgeIptables.value} (${state})\n`,
+    notes: values.write || action === 'keep' ? [] : ['nothing was changed; --write sets it'],
+  }
+}
+
+const configurers: Record<KubeletPlugin, (call: Call) => Answer | Promise<Answer>> = {
+  cni: configCni,
+  kubenet: configKubenet,
+  noop: configNoop,
+}
+
+export const config = command({
+  name: 'config',
+  group: 'Set up a node',
+  summary: "the network that kubelet's flags meant, printed or written",
+  about: [
+    'Takes kubelet\'s network flags, which ended with Kubernetes 1.24. For "kubenet" it prints the configuration of ' +
+      'that network, and with --write puts it into the folder of the networks as 10-kubenet.conflist, whole or not at ' +
+      'all. For "cni" it prints the default network of the folder, the first in lexical order that is valid. "noop" ' +
+      'is one sysctl.',
+  ],
+  options,
+  examples: [
+    { line: 'kubenet config --pod-cidr 10.244.1.0/24', does: 'what kubelet --network-plugin=kubenet did' },
+    {
+      line: 'kubenet config --pod-cidr 10.244.1.0/24,fd00:244:1::/64 --hairpin-mode hairpin-veth --write',
+      does: 'dual stack, put into /etc/cni/net.d',
+    },
+    { line: 'kubenet config --reference --pod-cidr 10.244.1.0/24', does: "for the reference's plugins" },
+    { line: 'kubenet config --network-plugin cni', does: 'which network do pods get?' },
+  ],
+  run: call => configurers[call.options.networkPlugin](call),
+})

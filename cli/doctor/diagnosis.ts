@@ -1,0 +1,53 @@
+/** What the doctor says of a node, line by line. */
+import type { Finding, Repair } from '../../node/survey/finding'
+import type { Survey } from '../../node/survey/survey'
+import type { CliIo } from '../frame/io'
+import type { Places } from '../frame/places'
+
+/** "unknown": it could not be looked at. */
+export type Status = 'ok' | 'warn' | 'fail' | 'unknown'
+
+/** One line. */
+export type Diagnosis = {
+  readonly status: Status
+  /** What was looked at, in a word or two: "forwarding". Scripts go by it. */
+  readonly check: string
+  readonly says: string
+  /** What to do about it; "" where there is nothing to do. */
+  readonly remedy: string
+  /** How --fix puts it right; undefined where it would not do that unasked. */
+  readonly repair: Repair | undefined
+  /** The mismatches it tells of, where they are the survey's. */
+  readonly findings?: readonly Finding[]
+}
+
+/** What the checks have to go by. */
+export type Patient = { readonly survey: Survey; readonly places: Places; readonly io: CliIo }
+
+/** One check: it looks at one thing and says at least one line of it. */
+export type Check = (patient: Patient) => Diagnosis[] | Promise<Diagnosis[]>
+
+export const ok = (check: string, says: string): Diagnosis => ({
+  status: 'ok',
+  check,
+  says,
+  remedy: '',
+  repair: undefined,
+})
+
+type Trouble = { readonly says: string; readonly remedy: string; readonly repair?: Repair | undefined }
+
+const trouble =
+  (status: Status) =>
+  (check: string, { says, remedy, repair }: Trouble): Diagnosis => ({ status, check, says, remedy, repair })
+
+export const warning = trouble('warn')
+export const failure = trouble('fail')
+
+/** Something that could not be looked at. */
+export const notSeen = (check: string, why: string): Diagnosis =>
+  trouble('unknown')(check, { says: `not looked at: ${why}`, remedy: 'run it as root' })
+
+/** The lines of a check, or one that all is well. */
+export const orOk = (found: readonly Diagnosis[], check: string, says: string): Diagnosis[] =>
+  found.length > 0 ? [...found] : [ok(check, says)]

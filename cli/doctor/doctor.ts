@@ -1,0 +1,100 @@
+import { type Answer, command } from '../frame/command'
+import { failureOf, formatFailure } from '../frame/failure'
+import type { CliIo } from '../frame/io'
+import { flag } from '../frame/option'
+import { requireNetworkAdmin } from '../frame/permission'
+import { type Places, placeOptions, placesOf } from '../frame/places'
+import { Progress, withProgress } from '../frame/progress'
+import { readSurvey } from '../frame/read-survey'
+import type { Check, Diagnosis, Patient } from './diagnosis'
+import { filterChecks } from './filter'
+import { findingChecks } from './findings'
+import { hostChecks, surveyChecks } from './host'
+import { kernelChecks } from './kernel'
+import { networkChecks } from './networks'
+import { rangeChecks } from './ranges'
+import { carryOut, describeRepair, distinctRepairs } from './repair'
+import { type Fixed, reportAnswer } from './report'
+import { sysctlChecks } from './sysctls'
+
+/** All checks, in the order their lines are printed. */
+const checks: readonly Check[] = [
+  ...surveyChecks,
+  ...kernelChecks,
+  ...sysctlChecks,
+  ...filterChecks,
+  ...networkChecks,
+  ...rangeChecks,
+  ...hostChecks,
+  ...findingChecks,
+]
+
+const examine = (patient: Patient): Promise<Diagnosis[]> =>
+  withProgress(patient.io, 'examining the node', async tell => {
+    const lines: Diagnosis[] = []
+    for (const [at, check] of checks.entries()) {
+      tell(`examining the node: check ${at + 1} of ${checks.length}`)
+      lines.push(...(await check(patient)))
+    }
+    return lines
+  })
+
+const patientAt = async (places: Places, io: CliIo): Promise<Patient> => ({
+  survey: await readSurvey(places, io),
+  places,
+  io,
+})
+
+/** Carries out every repair that the lines have; one that fails does not keep the others from being tried. */
+const fix = async (lines: readonly Diagnosis[], patient: Patient): Promise<Fixed[]> => {
+  const repairs = distinctRepairs(lines.flatMap(({ repair }) => repair ?? []))
+  const progress = new Progress(patient.io)
+  const fixed: Fixed[] = []
+  for (const repair of repairs) {
+    progress.tick(() => `putting things right: ${fixed.length} of ${repairs.length}`)
+    const text = describeRepair(repair)
+    try {
+      await carryOut(repair, patient)
+      fixed.push({ text, failed: '' })
+    } catch (error) {
+      fixed.push({ text, failed: formatFailure(failureOf(error)) })
+    }
+  }
+  return fixed
+}
+
+export const doctor = command({
+  name: 'doctor',
+  group: 'Look at a node',
+  summary: 'what is wrong with this node, and what to do about it',
+  about: [
+    'Looks at the kernel, at sysctls, at packet filters and at the networks, and compares leases, namespaces, ' +
+      'interfaces, rules, host ports and rates with each other. Each line is ok, warn or fail, with the remedy. ' +
+      'Without --fix nothing is changed.',
+    '--fix does what takes nothing from anybody alive: it sets sysctls, sets veths of living containers up again, and ' +
+      'deletes what is left of containers that are proven to be gone, by DEL of their network. Then it looks again.',
+    'It exits with 1 if a line is fail, and with 4 if none is and something could not be looked at.',
+  ],
+  options: {
+    fix: flag('put right what takes nothing from anybody alive'),
+    ...placeOptions,
+  },
+  examples: [
+    { line: 'kubenet doctor', does: 'is this node healthy?' },
+    {
+      line: 'kubenet doctor --json | jq -r ".lines[] | select(.status == \\"fail\\") | .says"',
+      does: 'failures alone',
+    },
+    { line: 'kubenet doctor --fix', does: 'clean up after a crash' },
+  ],
+  run: async ({ options, io }): Promise<Answer> => {
+    const places = placesOf(options, io)
+    if (options.fix) requireNetworkAdmin()
+    const patient = await patientAt(places, io)
+    const lines = await examine(patient)
+    if (!options.fix) return reportAnswer({ lines, fixed: [] })
+    const fixed = await fix(lines, patient)
+    const after = fixed.length > 0 ? await examine(await patientAt(places, io)) : lines
+    return reportAnswer({ lines: after, fixed })
+  },
+})

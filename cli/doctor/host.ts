@@ -1,0 +1,111 @@
+/** What containers have to do with the host's own interfaces and programs: the way out, and ports. */
+import { readFileSync } from 'node:fs'
+import { isSettled } from '../../node/survey/finding'
+import { isUp } from '../../node/survey/links'
+import type { Survey } from '../../node/survey/survey'
+import { count } from '../frame/units'
+import { type Check, orOk, warning } from './diagnosis'
+
+/** The least MTU of the interfaces that default routes leave by; undefined without any. */
+const uplinkOf = ({ readings }: Survey): { name: string; mtu: number } | undefined => {
+  const indexes = new Set(readings.routes.filter(({ dst }) => dst.prefix === 0).map(({ index }) => index))
+  const [least] = readings.links
+    .filter(link => indexes.has(link.index) && isUp(link))
+    .sort((a, b) => a.mtu - b.mtu)
+  return least
+}
+
+const uplinkMtu: Check = ({ survey }) => {
+  const uplink = uplinkOf(survey)
+  if (!uplink) return []
+  const bridges = new Set(survey.readings.networks.map(({ bridge }) => bridge))
+  const wide = survey.readings.links.filter(({ name, mtu }) => bridges.has(name) && mtu > uplink.mtu)
+  return orOk(
+    wide.map(({ name, mtu }) =>
+      warning('mtu', {
+        says: `"${name}" has MTU ${mtu}, and "${uplink.name}", by which its containers reach others, ${uplink.mtu}: their large packets depend on ICMP coming back`,
+        remedy: `set "mtu": ${uplink.mtu} in the network's configuration, or leave it out; it holds for containers added then`,
+      }),
+    ),
+    'mtu',
+    `no bridge has a larger one than "${uplink.name}" with ${uplink.mtu}`,
+  )
+}
+
+// "  sl  local_address rem_address   st …" in hex, the port behind the last colon: proc_net_tcp.rst.
+const stateListen = '0A'
+const stateUdpUnconnected = '07'
+
+const listeningIn = (file: string, state: string): Set<number> => {
+  try {
+    const lines = readFileSync(`/proc/thread-self/net/${file}`, 'utf8').split('\n').slice(1)
+    const words = lines.map(line => line.trim().split(/\s+/)).filter(([, , , found]) => found === state)
+    return new Set(
+      words.map(([, local = '']) => Number.parseInt(local.slice(local.lastIndexOf(':') + 1), 16)),
+    )
+  } catch {
+    return new Set() // a kernel without that protocol
+  }
+}
+
+/** The ports that programs of the host listen on, by protocol. */
+export const listeningPorts = (): Record<string, ReadonlySet<number>> => ({
+  tcp: new Set([...listeningIn('tcp', stateListen), ...listeningIn('tcp6', stateListen)]),
+  udp: new Set([...listeningIn('udp', stateUdpUnconnected), ...listeningIn('udp6', stateUdpUnconnected)]),
+})
+
+const listeners: Check = ({ survey }) => {
+  const listening = listeningPorts()
+  const ports = survey.attachments
+    .filter(({ state }) => state === 'running')
+    .flatMap(attachment => attachment.ports)
+  const keys = new Set(ports.map(({ protocol, hostPort }) => `${hostPort}/${protocol}`))
+  const taken = [...keys].filter(key => {
+    const [port, protocol = ''] = key.split('/')
+    return listening[protocol]?.has(Number(port))
+  })
+  return orOk(
+    taken.map(key =>
+      warning('host ports', {
+        says: `a program of the host listens on ${key} too: from outside, the container is reached instead of it`,
+        remedy: 'give one of them another port',
+      }),
+    ),
+    'host ports',
+    keys.size > 0 ? 'no program of the host listens on a port that leads to a container' : 'none is open',
+  )
+}
+
+/** What the survey could not read: the checks that go by it say less than they might. */
+const unread: Check = ({ survey: { readings } }) =>
+  readings.unread.map(({ what, why }) => ({
+    status: 'unknown' as const,
+    check: 'survey',
+    says: `${what} could not be read: ${why}`,
+    remedy: 'run it as root',
+    repair: undefined,
+  }))
+
+/** Of whom it is not said what they lack, so that no line that says "ok" is taken to speak of them. */
+const unsettledText = ({ attachments, readings }: Survey): string => {
+  const unsettled = attachments.filter(
+    attachment => attachment.state === 'running' && !isSettled(attachment, readings.host.now),
+  )
+  return unsettled.length > 0
+    ? `; the ADD of ${unsettled.length} may not be over: what is missing there is not told yet`
+    : ''
+}
+
+/** How much was looked at. */
+const scope: Check = ({ survey }) => [
+  {
+    status: 'ok',
+    check: 'survey',
+    says: `${count(survey.attachments.length, 'container interface')} on ${count(survey.readings.networks.length, 'network')}, read in ${survey.ms} ms${unsettledText(survey)}`,
+    remedy: '',
+    repair: undefined,
+  },
+]
+
+export const hostChecks: readonly Check[] = [uplinkMtu, listeners]
+export const surveyChecks: readonly Check[] = [scope, unread]

@@ -1,0 +1,149 @@
+/** What the kernel has to have. Asking makes it load modules at most; nothing is left behind. */
+import { readFileSync } from 'node:fs'
+import { gunzipSync } from 'node:zlib'
+import { CniError } from '../../src/cni/error'
+import { readSysctl } from '../../src/host/sysctl'
+import { nftGeneration } from '../../src/netfilter/nft/read'
+import { NftTransaction } from '../../src/netfilter/nft/transaction'
+import type { BaseChain } from '../../src/netfilter/nft/wire/chain'
+import type { NftFamily } from '../../src/netfilter/nft/wire/nfnetlink'
+import { NetlinkError } from '../../src/netlink/error'
+import { NETLINK_NETFILTER, NETLINK_ROUTE, type NetlinkSocket, withNetlink } from '../../src/netlink/socket'
+import { hasActionKind, hasLinkKind, hasQdiscKind } from '../../src/netlink/tc-probe'
+import { type Check, type Diagnosis, failure, notSeen, ok, type Patient, warning } from './diagnosis'
+
+const check = 'kernel'
+
+/** A part of the kernel: its module, and how to ask for it. */
+type Part = { readonly module: string; readonly has: (nl: NetlinkSocket) => boolean }
+
+const linkParts: readonly Part[] = [
+  { module: 'bridge', has: nl => hasLinkKind(nl, 'bridge') },
+  { module: 'veth', has: nl => hasLinkKind(nl, 'veth') },
+]
+
+const limitParts: readonly Part[] = [
+  { module: 'ifb', has: nl => hasLinkKind(nl, 'ifb') },
+  { module: 'sch_tbf', has: nl => hasQdiscKind(nl, 'tbf') },
+  { module: 'sch_ingress', has: nl => hasQdiscKind(nl, 'ingress') },
+  { module: 'act_mirred', has: nl => hasActionKind(nl, 'mirred') },
+  { module: 'cls_u32', has: () => hasFilterKind('u32') !== false },
+]
+
+const readText = (path: string): string | undefined => {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch {
+    return undefined
+  }
+}
+
+const readConfig = (): string | undefined => {
+  try {
+    return gunzipSync(readFileSync('/proc/config.gz')).toString()
+  } catch {
+    return readText(`/boot/config-${readSysctl('kernel/osrelease')}`)
+  }
+}
+
+/**
+ * A kernel looks for a filter's kind only where it may be put, and to make such a place would change the host; so
+ * what it was built with has to tell. Undefined where that is not to be found.
+ */
+const hasFilterKind = (kind: string): boolean | undefined => {
+  const modules = `/lib/modules/${readSysctl('kernel/osrelease')}`
+  const lists = ['/proc/modules', `${modules}/modules.builtin`, `${modules}/modules.dep`].map(readText)
+  if (lists.some(list => list?.includes(`cls_${kind}`))) return true
+  const config = readConfig()
+  if (config !== undefined) return new RegExp(`^CONFIG_NET_CLS_${kind.toUpperCase()}=[ym]`, 'm').test(config)
+  return lists[1] === undefined ? undefined : false
+}
+
+const reasonOf = (error: unknown): string => {
+  const { message, details } = CniError.from(error)
+  return [message, details].filter(Boolean).join(': ')
+}
+
+const absentParts = (parts: readonly Part[]): string[] =>
+  withNetlink(NETLINK_ROUTE, nl => parts.filter(({ has }) => !has(nl)).map(({ module }) => module))
+
+const load = (modules: readonly string[]): string => `modprobe ${modules.join(' ')}, or another kernel`
+
+/** bandwidth and kubenet limit rates; without them, nobody misses what that takes. */
+const needsLimits = ({ survey }: Patient): boolean =>
+  survey.readings.networks.some(({ types }) => types.includes('bandwidth') || types.includes('kubenet'))
+
+const linksAndRates: Check = patient => {
+  try {
+    const links = absentParts(linkParts)
+    const limits = absentParts(limitParts)
+    const found = [...linkParts, ...limitParts].map(({ module }) => module)
+    const lines: Diagnosis[] = []
+    if (links.length > 0)
+      lines.push(failure(check, { says: `it has no ${links.join(', ')}`, remedy: load(links) }))
+    if (limits.length > 0) {
+      const says = `it has no ${limits.join(', ')}: rates can not be limited`
+      lines.push((needsLimits(patient) ? failure : warning)(check, { says, remedy: load(limits) }))
+    }
+    const there = found.filter(module => !links.includes(module) && !limits.includes(module))
+    return [...lines, ok(check, `it has ${there.join(', ')}`)]
+  } catch (error) {
+    return [notSeen(check, reasonOf(error))]
+  }
+}
+
+// What a kernel without nf_tables answers to a request for it.
+const unknownSubsystem = ['EINVAL', 'EOPNOTSUPP', 'EPROTONOSUPPORT', 'EAFNOSUPPORT']
+
+const probeTable = 'kubenet-doctor'
+const nobody = 'nobody'
+
+/** A batch of which the last change can't be done: the kernel looks up what the others need, and undoes them. */
+const hasChainType = (nl: NetlinkSocket, family: NftFamily, { type, hook, priority }: BaseChain): boolean => {
+  const table = { family, name: probeTable }
+  const tx = new NftTransaction()
+    .addTable(table)
+    .addChain(table, { name: 'probe', type, hook, priority })
+    .deleteChain(table, nobody)
+  try {
+    tx.commit(nl)
+  } catch (error) {
+    if (!(error instanceof NetlinkError)) throw error
+    if (error.code === 'EPERM') throw error
+    return error.op.includes(`"${nobody}"`)
+  }
+  return true
+}
+
+const nat: BaseChain = { name: '', type: 'nat', hook: 'postrouting', priority: 100 }
+const filter: BaseChain = { name: '', type: 'filter', hook: 'forward', priority: 0 }
+
+const chainTypes: readonly (readonly [family: NftFamily, chain: BaseChain])[] = [
+  ['inet', nat],
+  ['inet', filter],
+  ['ip', nat],
+  ['ip6', nat],
+  ['bridge', filter],
+]
+
+const nftables: Check = ({ survey }) => {
+  const isNeeded = survey.readings.networks.some(({ masquerade }) => masquerade?.by === 'kubenet')
+  try {
+    withNetlink(NETLINK_NETFILTER, nftGeneration)
+    const absent = withNetlink(NETLINK_NETFILTER, nl =>
+      chainTypes.filter(([family, chain]) => !hasChainType(nl, family, chain)),
+    ).map(([family, { type }]) => `${type} in family ${family}`)
+    if (absent.length === 0) return [ok(check, 'it has nf_tables, of the families ip, ip6, inet and bridge')]
+    const says = `its nf_tables has no chains of type ${absent.join(', ')}`
+    return [(isNeeded ? failure : warning)(check, { says, remedy: load(['nf_tables', 'nft_chain_nat']) })]
+  } catch (error) {
+    if (error instanceof NetlinkError && unknownSubsystem.includes(error.code)) {
+      const says = 'it has no nf_tables'
+      const remedy = `${load(['nf_tables'])}; networks work with iptables meanwhile`
+      return [(isNeeded ? failure : warning)(check, { says, remedy })]
+    }
+    return [notSeen(check, reasonOf(error))]
+  }
+}
+
+export const kernelChecks: readonly Check[] = [linksAndRates, nftables]

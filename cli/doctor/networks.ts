@@ -1,0 +1,70 @@
+/** The networks' configurations, their plugins and their addresses. */
+import type { Network } from '../../node/survey/networks'
+import type { Pool } from '../../node/survey/pools'
+import { missingTypes } from '../frame/places'
+import { count } from '../frame/units'
+import { type Check, type Diagnosis, failure, notSeen, orOk, warning } from './diagnosis'
+
+const configured = (network: Network): boolean => network.file !== undefined
+
+const problemsOf = ({ name, file, problems }: Network): Diagnosis[] =>
+  problems.map(problem =>
+    failure('networks', {
+      says: `network "${name}": ${problem}`,
+      remedy: `correct it in ${file ?? 'its file'}`,
+    }),
+  )
+
+const files: Check = ({ survey, places }) => {
+  const { networks, brokenFiles, lists, unread } = survey.readings
+  const denied = unread.find(({ what }) => what === 'the networks')
+  if (denied) return [notSeen('networks', denied.why)]
+  const lines = [
+    ...brokenFiles.map(why =>
+      warning('networks', { says: `a file is skipped: ${why}`, remedy: 'correct it, or move it away' }),
+    ),
+    ...networks.filter(configured).flatMap(problemsOf),
+  ]
+  if (lists.length === 0) {
+    const remedy = '"kubenet config --pod-cidr … --write" makes one'
+    lines.push(warning('networks', { says: `there is no network in ${places.confDir}`, remedy }))
+  }
+  const names = lists.map(({ name }) => `"${name}"`).join(', ')
+  return orOk(lines, 'networks', `${count(lists.length, 'network')}, ${names}: read without complaint`)
+}
+
+const plugins: Check = ({ survey, places }) => {
+  const { lists } = survey.readings
+  const lines = lists.flatMap(list =>
+    missingTypes(list, places).map(type =>
+      failure('plugins', {
+        says: `network "${list.name}" needs plugin "${type}", not found in ${places.binDirs.join(':')}`,
+        remedy: '"kubenet install" puts ours in place, "kubenet plugins" shows what is there',
+      }),
+    ),
+  )
+  return orOk(lines, 'plugins', `the plugins of all networks are in ${places.binDirs.join(':')}`)
+}
+
+/** From this part of a pool on, the doctor speaks of it. */
+const scarce = 0.9
+
+const poolLine = ({ network, ranges, total, used, leaked, free }: Pool): Diagnosis[] => {
+  if (total === 0 || used < total * scarce) return []
+  const lost = leaked > 0 ? `, ${leaked} of them by nobody alive` : ''
+  const says = `network "${network}": ${used} of ${total} addresses in ${ranges} are used${lost}, ${free} free`
+  const remedy =
+    leaked > 0
+      ? `"kubenet gc ${network}" gives leaked ones back`
+      : 'give the network a larger or a second range'
+  return [(free === 0 && leaked === 0 ? failure : warning)('addresses', { says, remedy })]
+}
+
+const pools: Check = ({ survey }) => {
+  const least = Math.min(...survey.pools.map(({ free }) => free))
+  const well =
+    survey.pools.length === 0 ? 'no network gives out any' : `there is room for ${least} more containers`
+  return orOk(survey.pools.flatMap(poolLine), 'addresses', well)
+}
+
+export const networkChecks: readonly Check[] = [files, plugins, pools]

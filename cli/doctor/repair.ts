@@ -1,0 +1,178 @@
+/**
+ * What --fix does. Time has passed since the survey: each repair looks again, at the very object, whether it is still
+ * to be done, under the lock or in the batch that keeps others out.
+ */
+
+import type { LinkRepair, Repair } from '../../node/survey/finding'
+import type { RulesetElement } from '../../node/survey/ruleset'
+import { isUsed } from '../../plugins/bandwidth/redirects'
+import { changeLeases, roomsOf } from '../../plugins/host-local/network'
+import { findAbandoned } from '../../plugins/host-local/reclaim'
+import { placeOfClaim } from '../../plugins/kubenet/elements'
+import { podsSet } from '../../plugins/kubenet/ruleset'
+import { eraseElements } from '../../plugins/kubenet/state'
+import { dropClaim } from '../../plugins/portmap/claim-files'
+import { releasePorts } from '../../plugins/portmap/claims'
+import { hostportsFolder, isAlive, keyOf, readOwner } from '../../plugins/portmap/owners'
+import { withLock } from '../../src/host/lock'
+import { writeSysctl } from '../../src/host/sysctl'
+import { parseAddr } from '../../src/ip/addr'
+import { type Link, linkByIndex, linkByName, linkDel, linkSet } from '../../src/netlink/link'
+import { NETLINK_NETFILTER, NETLINK_ROUTE, NetlinkSocket, withNetlink } from '../../src/netlink/socket'
+import { closeNetns, insideNetns, openNetns } from '../../src/netns/netns'
+import { delNetworkList } from '../../src/runtime/del'
+import { CliError, ExitCode } from '../frame/failure'
+import { runtimeOptions } from '../frame/places'
+import type { Patient } from './diagnosis'
+
+type RepairOf<K extends Repair['do']> = Extract<Repair, { readonly do: K }>
+
+const detach = async ({ owner }: RepairOf<'detach'>, { survey, places, io }: Patient): Promise<void> => {
+  const { network, containerID, ifName } = owner
+  const list = survey.readings.lists.find(({ name }) => name === network)
+  if (!list) throw new CliError(ExitCode.notFound, `network "${network}" is not configured any more`)
+  // Without the namespace, which is gone, or another container's by now: plugins delete all they can.
+  await delNetworkList(list, { containerID, ifName, netns: '' }, runtimeOptions(places, io))
+}
+
+const nobody = { containerID: '', netns: undefined }
+
+const releaseLease = (
+  { dataDir, network, address }: RepairOf<'release-lease'>,
+  { survey }: Patient,
+): Promise<void> => {
+  const configured = survey.readings.networks.find(({ name }) => name === network)?.ipam
+  const cooldownSeconds = configured?.cooldownSeconds ?? 0
+  const rooms = roomsOf({ dataDir, network, cooldownSeconds })
+  return changeLeases(rooms, leases => {
+    const { torn, ended } = findAbandoned(leases, nobody, leased => leased === address)
+    for (const leased of torn) leases.releaseAddress(leased)
+    for (const holding of ended) leases.release(holding)
+  })
+}
+
+const releaseOwner = async ({ owner }: RepairOf<'release-ports'>): Promise<void> => {
+  const found = readOwner(hostportsFolder, keyOf(owner))
+  if (found && !isAlive(found)) await releasePorts(owner)
+}
+
+const dropStrayClaim = ({ claim, holder }: RepairOf<'drop-claim'>): Promise<void> =>
+  withLock(`${hostportsFolder}/lock`, () => {
+    if (!readOwner(hostportsFolder, holder)) dropClaim(hostportsFolder, claim, holder)
+  })
+
+const placeOf = (element: RulesetElement) => {
+  if (element.kind === 'port') return placeOfClaim(element.claim)
+  const addr = parseAddr(element.address)
+  return addr && { set: podsSet(element.network, addr.family), key: [addr] }
+}
+
+const eraseElement = ({ element }: RepairOf<'erase-element'>): void => {
+  const place = placeOf(element)
+  if (place) withNetlink(NETLINK_NETFILTER, nl => eraseElements(nl, [place], element.comment))
+}
+
+const deleteIfb = ({ name, index }: RepairOf<'delete-ifb'>): void =>
+  withNetlink(NETLINK_ROUTE, nl => {
+    const link = linkByIndex(nl, index)
+    if (link?.kind === 'ifb' && link.name === name && !isUsed(nl, link)) linkDel(nl, link)
+  })
+
+/** The host's end as it was when it was looked at; undefined if it is gone or somebody else's by now. */
+const sameVeth = (nl: NetlinkSocket, { name, index, alias }: LinkRepair): Link | undefined => {
+  const link = linkByIndex(nl, index)
+  return link?.name === name && link.alias === alias ? link : undefined
+}
+
+const setMtuInside = ({ inside, mtu }: LinkRepair): void => {
+  if (!inside || mtu === undefined) return
+  const netns = openNetns(inside.netns)
+  try {
+    if (netns.ino !== inside.ino) return
+    const nl = insideNetns(netns, () => NetlinkSocket.open(NETLINK_ROUTE))
+    try {
+      const link = linkByName(nl, inside.name)
+      if (link) linkSet(nl, link, { mtu })
+    } finally {
+      nl.close()
+    }
+  } finally {
+    closeNetns(netns)
+  }
+}
+
+const setLink = ({ link: wanted }: RepairOf<'set-link'>): void =>
+  withNetlink(NETLINK_ROUTE, nl => {
+    const veth = sameVeth(nl, wanted)
+    if (!veth) return
+    const { bridge, mtu, up } = wanted
+    const master = bridge === undefined ? undefined : linkByName(nl, bridge)?.index
+    linkSet(nl, veth, {
+      ...(master !== undefined && { master }),
+      ...(mtu !== undefined && { mtu }),
+      ...(up && { up }),
+    })
+    setMtuInside(wanted)
+  })
+
+/** Puts one thing right, if it still is as it was. Throws what fails. */
+export const carryOut = async (repair: Repair, patient: Patient): Promise<void> => {
+  switch (repair.do) {
+    case 'detach':
+      return detach(repair, patient)
+    case 'release-lease':
+      return releaseLease(repair, patient)
+    case 'release-ports':
+      return releaseOwner(repair)
+    case 'drop-claim':
+      return dropStrayClaim(repair)
+    case 'erase-element':
+      return eraseElement(repair)
+    case 'delete-ifb':
+      return deleteIfb(repair)
+    case 'set-sysctl':
+      return writeSysctl(repair.key, repair.value)
+    case 'set-link':
+      return setLink(repair)
+  }
+}
+
+/** The order they are carried out in: ports are given back after all that leads by them is gone. */
+const order: readonly Repair['do'][] = [
+  'set-sysctl',
+  'set-link',
+  'detach',
+  'erase-element',
+  'release-lease',
+  'delete-ifb',
+  'release-ports',
+  'drop-claim',
+]
+
+/** Each repair once, in their order: what is left of one container has several lines and one repair. */
+export const distinctRepairs = (repairs: readonly Repair[]): Repair[] =>
+  [...new Map(repairs.map(repair => [JSON.stringify(repair), repair])).values()].sort(
+    (a, b) => order.indexOf(a.do) - order.indexOf(b.do),
+  )
+
+/** A repair in words. */
+export const describeRepair = (repair: Repair): string => {
+  switch (repair.do) {
+    case 'detach':
+      return `deleted what was left of container ${repair.owner.containerID}, interface ${repair.owner.ifName}, on network "${repair.owner.network}"`
+    case 'release-lease':
+      return `gave back ${repair.address} of network "${repair.network}"`
+    case 'release-ports':
+      return `gave back the host ports of container ${repair.owner.containerID}`
+    case 'drop-claim':
+      return `removed the claim ${repair.claim}`
+    case 'erase-element':
+      return `removed the element of ${repair.element.address} from ${repair.element.set}`
+    case 'delete-ifb':
+      return `deleted ifb ${repair.name}`
+    case 'set-sysctl':
+      return `set ${repair.key.replaceAll('/', '.')} to ${repair.value}`
+    case 'set-link':
+      return `set up veth ${repair.link.name}`
+  }
+}

@@ -1,0 +1,195 @@
+/** Sysctls without which containers have no network, or others have too much of it. */
+
+import type { Network } from '../../node/survey/networks'
+import type { Survey } from '../../node/survey/survey'
+import { dottedKey } from '../../node/sysctls/sysctl-plan'
+import { forwardingKey } from '../../plugins/bridge/forwarding'
+import { readSysctl } from '../../src/host/sysctl'
+import { type Family, formatAddr } from '../../src/ip/addr'
+import { cidrContains, firstHost, networkOf, parseCidr } from '../../src/ip/cidr'
+import { RTPROT_RA } from '../../src/netlink/route'
+import { type Check, type Diagnosis, failure, ok, orOk, warning } from './diagnosis'
+
+const families: readonly Family[] = [4, 6]
+
+/** The families that networks give addresses of. */
+export const familiesOf = (networks: readonly Network[]): Family[] =>
+  families.filter(family =>
+    networks.some(({ ipam }) => ipam?.rangeSets.some(({ ranges }) => ranges[0].start.family === family)),
+  )
+
+const setting = (key: string, value: string) => ({
+  remedy: `sysctl -w ${dottedKey(key)}=${value}, and in /etc/sysctl.d so that it stays`,
+  repair: { do: 'set-sysctl', key, value } as const,
+})
+
+const forwarding: Check = ({ survey }) => {
+  const routing = survey.readings.networks.filter(({ isGateway }) => isGateway)
+  const needed = familiesOf(routing)
+  const off = needed.filter(family => readSysctl(forwardingKey[family]) !== '1')
+  return orOk(
+    off.map(family =>
+      failure('forwarding', {
+        says: `the host does not forward IPv${family}: containers reach only each other`,
+        ...setting(forwardingKey[family], '1'),
+      }),
+    ),
+    'forwarding',
+    needed.length > 0
+      ? `the host forwards ${needed.map(family => `IPv${family}`).join(' and ')}`
+      : 'no network needs it',
+  )
+}
+
+/** The interfaces that have routes of IPv6 router advertisements. */
+const advertised = ({ readings }: Survey): string[] => {
+  const indexes = new Set(
+    readings.routes.filter(({ protocol }) => protocol === RTPROT_RA).map(({ index }) => index),
+  )
+  return readings.links.filter(({ index }) => indexes.has(index)).map(({ name }) => name)
+}
+
+const advertisements: Check = ({ survey }) => {
+  const names = advertised(survey)
+  const keys = names.map(name => ({ name, key: `net/ipv6/conf/${name}/accept_ra` }))
+  const isForwarding = readSysctl(forwardingKey[6]) === '1'
+  return orOk(
+    keys
+      .filter(({ key }) => isForwarding && readSysctl(key) !== '2')
+      .map(({ name, key }) =>
+        failure('accept_ra', {
+          says: `"${name}" has its IPv6 routes from router advertisements, and a host that forwards ignores those`,
+          ...setting(key, '2'),
+        }),
+      ),
+    'accept_ra',
+    names.length > 0
+      ? `advertised routes of ${names.join(', ')} are kept`
+      : 'no route is from a router advertisement',
+  )
+}
+
+/** The larger of the two counts: Documentation/networking/ip-sysctl.rst. */
+const isStrict = (name: string): boolean =>
+  Math.max(...['all', name].map(conf => Number(readSysctl(`net/ipv4/conf/${conf}/rp_filter`) ?? 0))) === 1
+
+const gateways = ({ ipam }: Network): string[] =>
+  (ipam?.rangeSets ?? [])
+    .map(({ ranges }) => ranges[0])
+    .filter(({ start }) => start.family === 4)
+    .map(({ subnet }) => formatAddr(firstHost(subnet)))
+
+/** The interface by which packets to an address would leave, by the longest prefix. */
+const interfaceTo = ({ readings }: Survey, address: string): string | undefined => {
+  const parsed = parseCidr(`${address}/32`)
+  if (!parsed) return undefined
+  const [route] = readings.routes
+    .filter(({ dst }) => cidrContains(networkOf(dst), parsed.addr))
+    .sort((a, b) => b.dst.prefix - a.dst.prefix)
+  return readings.links.find(({ index }) => index === route?.index)?.name
+}
+
+const reversePath: Check = ({ survey }) => {
+  const { networks, links, routes } = survey.readings
+  const bridges = networks.filter(({ bridge }) => links.some(({ name }) => name === bridge))
+  const lines: Diagnosis[] = bridges.flatMap(network => {
+    const { bridge = '' } = network
+    const astray = gateways(network).filter(address => interfaceTo(survey, address) !== bridge)
+    if (!isStrict(bridge) || astray.length === 0) return []
+    const says = `"${bridge}" drops what its containers send: rp_filter is strict, and the way back to them is not by it`
+    return [failure('rp_filter', { says, ...setting(`net/ipv4/conf/${bridge}/rp_filter`, '2') })]
+  })
+  const defaults = new Set(
+    routes.filter(({ dst }) => dst.prefix === 0 && dst.addr.family === 4).map(({ index }) => index),
+  )
+  const uplinks = links.filter(({ index, name }) => defaults.has(index) && isStrict(name))
+  if (defaults.size > 1) {
+    for (const { name } of uplinks) {
+      const says = `"${name}" is one of several default routes and drops what comes back by another`
+      lines.push(
+        warning('rp_filter', { says, remedy: setting(`net/ipv4/conf/${name}/rp_filter`, '2').remedy }),
+      )
+    }
+  }
+  return orOk(lines, 'rp_filter', 'no answer to a container is dropped for the way it takes')
+}
+
+const bridgeKeys = ['net/bridge/bridge-nf-call-iptables', 'net/bridge/bridge-nf-call-ip6tables'] as const
+
+/** kube-proxy's chains: services are made by rules that bridged packets have to pass. */
+const hasServices = ({ readings }: Survey): boolean =>
+  (readings.iptables ?? []).some(({ tables }) => tables.get('nat')?.policies.has('KUBE-SERVICES')) ||
+  (readings.ruleset?.tables ?? []).some(name => /^ip6? kube-proxy$/.test(name))
+
+const bridgeNetfilter: Check = ({ survey }) => {
+  const isNeeded = hasServices(survey)
+  const values = bridgeKeys.map(key => ({ key, value: readSysctl(key) }))
+  const missing = values.filter(({ value }) => value === undefined)
+  if (missing.length > 0) {
+    if (!isNeeded) return [ok('br_netfilter', 'it is not loaded; only services of Kubernetes need it')]
+    const says = 'br_netfilter is not loaded: services that lead to a container of the same node do not work'
+    return [failure('br_netfilter', { says, remedy: 'modprobe br_netfilter, or "kubenet init"' })]
+  }
+  const off = values.filter(({ value }) => value !== '1')
+  return orOk(
+    isNeeded
+      ? off.map(({ key, value }) =>
+          failure('br_netfilter', {
+            says: `${dottedKey(key)} is ${value}: services that lead to a container of the same node do not work`,
+            ...setting(key, '1'),
+          }),
+        )
+      : [],
+    'br_netfilter',
+    off.length > 0
+      ? 'bridged packets do not pass iptables; only services of Kubernetes need that'
+      : 'bridged packets pass iptables',
+  )
+}
+
+/** Where rules keep neighbours from 127.0.0.0/8, one of which is enough. */
+const hasGuard = ({ readings }: Survey): boolean => {
+  const tables = readings.ruleset?.tables ?? []
+  const chains = (readings.iptables ?? []).some(({ family, tables: found }) => {
+    const rules = found.get('filter')?.rules ?? []
+    return (
+      family === 4 && rules.some(rule => rule.startsWith('-A INPUT') && rule.includes('CNI-HOSTPORT-LOCAL'))
+    )
+  })
+  return chains || readings.framed.size > 0 || tables.includes('ip cni_hostport')
+}
+
+const localnet: Check = ({ survey }) => {
+  const { links, networks, ruleset, iptables } = survey.readings
+  const open = links.filter(
+    ({ name }) =>
+      networks.some(({ bridge }) => bridge === name) &&
+      Math.max(
+        ...['all', name].map(conf => Number(readSysctl(`net/ipv4/conf/${conf}/route_localnet`) ?? 0)),
+      ) === 1,
+  )
+  if (open.length === 0)
+    return [ok('route_localnet', 'no bridge lets containers reach 127.0.0.0/8 of the host')]
+  if (!ruleset || !iptables || hasGuard(survey)) {
+    return [
+      ok(
+        'route_localnet',
+        `it is on for ${open.map(({ name }) => name).join(', ')}, and rules guard 127.0.0.0/8`,
+      ),
+    ]
+  }
+  return open.map(({ name }) =>
+    failure('route_localnet', {
+      says: `containers on "${name}" reach what listens on 127.0.0.1 of the host: route_localnet is on, and no rule guards it`,
+      remedy: `sysctl -w net.ipv4.conf.${name}.route_localnet=0; the next container with a host port sets both up`,
+    }),
+  )
+}
+
+export const sysctlChecks: readonly Check[] = [
+  forwarding,
+  advertisements,
+  reversePath,
+  bridgeNetfilter,
+  localnet,
+]

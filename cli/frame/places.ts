@@ -1,0 +1,139 @@
+/** Where a node's networks, plugins and cached results are: the environment of cnitool, the flags of kubelet. */
+import { statSync } from 'node:fs'
+import { resolve } from 'node:path'
+import { CniError, ErrorCode } from '../../src/cni/error'
+import type { PluginExec } from '../../src/cni/exec-plugin'
+import { findConfList, readConfDir } from '../../src/runtime/conf-dir'
+import type { NetworkConfigList } from '../../src/runtime/conf-list'
+import { findPlugin } from '../../src/runtime/plugin-path'
+import { type RuntimeOptions, startUnlessBusy } from '../../src/runtime/run-plugin'
+import { CliError, ExitCode, failureOf } from './failure'
+import type { CliIo } from './io'
+import { listOfTexts, text, withDefault } from './option'
+import { withProgress } from './progress'
+
+export const defaultBinDir = '/opt/cni/bin'
+export const defaultConfDir = '/etc/cni/net.d'
+export const defaultCacheDir = '/var/lib/cni'
+
+const folder = { completes: 'folder' } as const
+
+/** The options of every subcommand that has to do with networks. */
+export const placeOptions = {
+  cniConfDir: text('folder', `folder of the networks (default: NETCONFPATH, else ${defaultConfDir})`, folder),
+  cniBinDir: listOfTexts(
+    'folder',
+    `folders of plugins, after those of CNI_PATH, else ${defaultBinDir}`,
+    folder,
+  ),
+  cniCacheDir: withDefault(
+    text('folder', 'folder whose results/ has the cached results', folder),
+    defaultCacheDir,
+  ),
+}
+
+export type Places = {
+  readonly confDir: string
+  readonly binDirs: readonly string[]
+  readonly cacheDir: string
+}
+
+export type PlaceValues = {
+  readonly cniConfDir: string | undefined
+  readonly cniBinDir: readonly string[]
+  readonly cniCacheDir: string
+}
+
+/** The places that options and environment name, as absolute paths. */
+export const placesOf = (
+  { cniConfDir, cniBinDir, cniCacheDir }: PlaceValues,
+  { env, cwd }: CliIo,
+): Places => {
+  const searched = env.CNI_PATH ? env.CNI_PATH.split(':').filter(Boolean) : [defaultBinDir]
+  const binDirs = [...searched, ...cniBinDir].map(path => resolve(cwd, path))
+  return {
+    confDir: resolve(cwd, cniConfDir ?? (env.NETCONFPATH || defaultConfDir)),
+    binDirs: [...new Set(binDirs)],
+    cacheDir: resolve(cwd, cniCacheDir),
+  }
+}
+
+/** Says what a plugin is at, when it takes long. */
+const patientExec =
+  (io: CliIo): PluginExec =>
+  (path, env, stdin) =>
+    withProgress(io, `waiting for ${path} (${env.CNI_COMMAND})`, () => startUnlessBusy(path, env, stdin))
+
+/** What the library of src/runtime works with. */
+export const runtimeOptions = (
+  { binDirs, cacheDir }: Places,
+  io: CliIo,
+  exec: PluginExec = patientExec(io),
+): RuntimeOptions => ({ binDirs, cacheDir, env: io.env, exec })
+
+/** Broken files are told of on standard error. One that may not be read is no broken one: it throws. */
+const tellOfBroken =
+  (io: CliIo) =>
+  (failure: CniError): void => {
+    const { exitCode } = failureOf(failure)
+    if (exitCode === ExitCode.notPermitted) throw failure
+    io.stderr(`kubenet: ${failure.message}; the file is skipped\n`)
+  }
+
+/** The networks of the node. */
+export const networksOf = (places: Places, io: CliIo): NetworkConfigList[] => {
+  if (!statSync(places.confDir, { throwIfNoEntry: false })) {
+    throw new CliError(
+      ExitCode.notFound,
+      `there is no folder ${places.confDir}`,
+      'name the folder of the networks with --cni-conf-dir, or make one with "kubenet config --write"',
+    )
+  }
+  return readConfDir({ confDir: places.confDir, onBroken: tellOfBroken(io) })
+}
+
+/** The network of that name. */
+export const networkNamed = (name: string, places: Places, io: CliIo): NetworkConfigList => {
+  const networks = networksOf(places, io)
+  // A second reading, which must not tell of the broken files again.
+  if (networks.some(network => network.name === name))
+    return findConfList({ confDir: places.confDir, onBroken: () => {} }, name)
+  const names = networks.map(network => JSON.stringify(network.name))
+  const hint = names.length > 0 ? `the networks there are ${names.join(', ')}` : 'there is no network at all'
+  throw new CliError(ExitCode.notFound, `no network "${name}" in ${places.confDir}`, hint)
+}
+
+/** The types a network needs in the plugin folders: its plugins and those they ask for addresses. */
+export const requiredTypes = ({ plugins }: NetworkConfigList): string[] => {
+  const ipamTypes = plugins.flatMap(({ raw }) => {
+    const ipam: unknown = raw.ipam
+    const type = typeof ipam === 'object' && ipam !== null && 'type' in ipam ? ipam.type : undefined
+    return typeof type === 'string' && type !== '' ? [type] : []
+  })
+  return [...new Set([...plugins.map(({ type }) => type), ...ipamTypes])]
+}
+
+const isThere = (type: string, { binDirs }: Places): boolean => {
+  try {
+    findPlugin(type, binDirs)
+    return true
+  } catch (error) {
+    if (error instanceof CniError && error.code === ErrorCode.invalidNetworkConfig) return false
+    throw error
+  }
+}
+
+/** The types a network needs and the plugin folders have not. */
+export const missingTypes = (network: NetworkConfigList, places: Places): string[] =>
+  requiredTypes(network).filter(type => !isThere(type, places))
+
+/** Throws, before anything is done, if a plugin of the network is not there. */
+export const requirePlugins = (network: NetworkConfigList, places: Places): void => {
+  const missing = missingTypes(network, places).map(type => `plugin "${type}"`)
+  if (missing.length === 0) return
+  throw new CliError(
+    ExitCode.notFound,
+    `network "${network.name}" needs ${missing.join(' and ')}, not found in ${places.binDirs.join(':')}`,
+    '"kubenet plugins" shows what is there, "kubenet install" puts ours in place',
+  )
+}

@@ -1,0 +1,122 @@
+import {
+  acceptAdvertisements,
+  bridgeIp6tables,
+  bridgeIptables,
+  forwarding4,
+  forwarding6,
+  hasBridgeNetfilter,
+  modprobe,
+} from '../node/sysctls/node-sysctls'
+import { applySysctls, dottedKey, type PlannedSysctl, planSysctls } from '../node/sysctls/sysctl-plan'
+import { ExecError, exec } from '../src/host/exec'
+import type { Answer } from './frame/command'
+import { command } from './frame/command'
+import { CliError, ExitCode } from './frame/failure'
+import type { CliIo } from './frame/io'
+import { flag } from './frame/option'
+import { withProgress } from './frame/progress'
+import type { Style } from './frame/style'
+import { formatTable } from './frame/table'
+
+/** What is, or would be, done about the module. */
+type ModuleAction = 'loaded' | 'load' | 'keep'
+
+const moduleName = 'br_netfilter'
+
+const withoutModule = (why: string): CliError =>
+  new CliError(
+    ExitCode.failed,
+    `the kernel's ${moduleName} is not there and ${why}`,
+    `load it on the node itself ("modprobe ${moduleName}"), or boot a kernel that has it`,
+  )
+
+/** Loads br_netfilter where the kernel does not have it. Throws if it can't be loaded. */
+export const ensureModule = async (isDry: boolean, io: CliIo): Promise<ModuleAction> => {
+  if (hasBridgeNetfilter()) return 'keep'
+  const program = modprobe(io.env.PATH)
+  if (!program) throw withoutModule('there is no modprobe to load it with')
+  if (isDry) return 'load'
+  try {
+    await withProgress(io, `loading ${moduleName}`, () => exec([program, moduleName]))
+  } catch (error) {
+    if (!(error instanceof ExecError)) throw error
+    throw withoutModule(`can not be loaded: ${error.details || error.message}`)
+  }
+  if (!hasBridgeNetfilter()) throw withoutModule('loading it changed nothing')
+  return 'loaded'
+}
+
+const wanted = () => [bridgeIptables, bridgeIp6tables, forwarding4, ...acceptAdvertisements(), forwarding6]
+
+const actionText = ({ action, found }: PlannedSysctl, isDry: boolean, style: Style): string => {
+  if (action === 'absent') return style.dim('not there')
+  if (action === 'keep') return style.green('as it was')
+  return style.yellow(isDry ? `would change, is ${found}` : `changed, was ${found}`)
+}
+
+const moduleText: Record<ModuleAction, string> = {
+  loaded: 'loaded',
+  load: 'would be loaded',
+  keep: 'as it was',
+}
+
+const absentReasons: Record<string, string> = {
+  [forwarding6.key]: 'this kernel has no IPv6',
+}
+
+const report = (plan: readonly PlannedSysctl[], module: ModuleAction, isDry: boolean): Answer => ({
+  json: {
+    dryRun: isDry,
+    module: { name: moduleName, action: module },
+    sysctls: plan.map(({ key, value, found, action }) => ({
+      key: dottedKey(key),
+      value,
+      ...(found !== undefined && { found }),
+      action: action === 'change' && !isDry ? 'changed' : action,
+    })),
+  },
+  text: style =>
+    formatTable(
+      [{ title: 'SETTING' }, { title: 'VALUE', align: 'right' }, { title: 'STATE' }, { title: 'FOR' }],
+      [
+        [moduleName, '-', moduleText[module], 'iptables sees what a bridge forwards'],
+        ...plan.map(entry => [
+          dottedKey(entry.key),
+          entry.value,
+          actionText(entry, isDry, style),
+          entry.action === 'absent' ? (absentReasons[entry.key] ?? '') : entry.why,
+        ]),
+      ],
+      style,
+    ),
+})
+
+/** What stays away until the module is loaded is not absent for good. */
+const expectBridgeKeys = (plan: readonly PlannedSysctl[], module: ModuleAction): PlannedSysctl[] =>
+  plan.map(entry =>
+    module === 'load' && entry.key.startsWith('net/bridge/')
+      ? { ...entry, found: 'not there yet', action: 'change' }
+      : entry,
+  )
+
+export const init = command({
+  name: 'init',
+  group: 'Set up a node',
+  summary: 'load br_netfilter and set the sysctls that pods need',
+  about: [
+    'Does what kubelet did for kubenet when it started: bridged traffic passes iptables, the node forwards for both ' +
+      'families. Interfaces that learn their routes from router advertisements keep doing so. Says what it changed. ' +
+      'Settings do not outlive a reboot: run it at every boot, before the runtime starts.',
+  ],
+  options: { dryRun: flag('only say what would be changed') },
+  examples: [
+    { line: 'kubenet init', does: 'prepare this node' },
+    { line: 'kubenet init --dry-run --json', does: 'what is missing, for a program' },
+  ],
+  run: async ({ options: { dryRun }, io }) => {
+    const module = await ensureModule(dryRun, io)
+    const plan = expectBridgeKeys(planSysctls(wanted()), module)
+    if (!dryRun) applySysctls(plan)
+    return report(plan, module, dryRun)
+  },
+})

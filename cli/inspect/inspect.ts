@@ -1,0 +1,114 @@
+import { writeFileSync } from 'node:fs'
+import { resolve } from 'node:path'
+import type { Survey } from '../../node/survey/survey'
+import { type Answer, command, optional } from '../frame/command'
+import { CliError, ExitCode, usageError } from '../frame/failure'
+import type { CliIo } from '../frame/io'
+import { flag, listOfTexts, text } from '../frame/option'
+import { placeOptions, placesOf } from '../frame/places'
+import { readSurvey } from '../frame/read-survey'
+import { readLog } from '../trace/log'
+import { logFiles } from '../trace/trace'
+import { inspectionJson } from './json'
+import { formatMermaid } from './mermaid'
+import { formatMetrics, writeMetrics } from './metrics'
+import { sceneOf } from './scene'
+import { formatSvg } from './svg'
+import { formatInspection } from './table'
+
+/** What could not be read, a line each. */
+export const unreadNotes = ({ readings }: Survey): string[] =>
+  readings.unread.map(({ what, why }) => `${what} could not be read: ${why}`)
+
+/** The survey with one network in it. */
+const only = (whole: Survey, name: string): Survey => {
+  const { readings, attachments, pools, findings } = whole
+  const networks = readings.networks.filter(network => network.name === name)
+  if (networks.length === 0) {
+    const names = readings.networks.map(network => JSON.stringify(network.name)).join(', ')
+    throw new CliError(ExitCode.notFound, `no network "${name}"`, names && `the networks there are ${names}`)
+  }
+  return {
+    ...whole,
+    readings: { ...readings, networks },
+    attachments: attachments.filter(({ network }) => network === name),
+    pools: pools.filter(({ network }) => network === name),
+    findings: findings.filter(({ network }) => network === undefined || network === name),
+  }
+}
+
+type Given = {
+  readonly mermaid: boolean
+  readonly svg: boolean
+  readonly file: string | undefined
+}
+
+/** The answer in the form that was asked for. */
+const answerIn = ({ mermaid, svg, file }: Given, seen: Survey, io: CliIo): Answer => {
+  const notes = unreadNotes(seen)
+  const json = inspectionJson(seen)
+  if (!mermaid && !svg) return { json, text: style => formatInspection(seen, style), notes }
+  const scene = sceneOf(seen)
+  const picture = svg ? formatSvg(scene) : formatMermaid(scene)
+  if (file === undefined) return { json, text: () => picture, notes }
+  const path = resolve(io.cwd, file)
+  writeFileSync(path, picture)
+  return { json, text: () => `${path} is written\n`, notes }
+}
+
+export const inspect = command({
+  name: 'inspect',
+  group: 'Look at a node',
+  summary: 'the containers on the node’s networks, and what was left behind',
+  about: [
+    'Reads leases, records, cached results, network namespaces, interfaces, nftables, iptables, host ports and rates, ' +
+      'and puts together what belongs together. Nothing is changed. RX and TX are what the container received and ' +
+      'sent. What is left of containers that are gone is red; "kubenet doctor" explains it.',
+    'Without root it shows what it may see, and says what it may not.',
+  ],
+  args: { file: optional('file that --svg or --mermaid writes to instead of standard output', 'file') },
+  options: {
+    mermaid: flag('a flowchart for Mermaid instead of the table'),
+    svg: flag('a picture instead of the table'),
+    network: text('name', 'only this network', { completes: 'network' }),
+    metricsFile: text('file', 'write metrics for node_exporter’s textfile collector besides', {
+      completes: 'file',
+    }),
+    logFile: listOfTexts(
+      'file',
+      'logs of calls for the metrics (default: CNI_LOG_FILE, else the networks’)',
+      {
+        completes: 'file',
+      },
+    ),
+    ...placeOptions,
+  },
+  examples: [
+    { line: 'kubenet inspect', does: 'who is on the node, with which address' },
+    { line: 'kubenet inspect --svg node.svg', does: 'a picture of the node' },
+    {
+      line: 'kubenet inspect --json | jq ".containers[] | select(.state == \\"gone\\")"',
+      does: 'what is left behind',
+    },
+    {
+      line: 'kubenet inspect --metrics-file /var/lib/node_exporter/kubenet.prom >/dev/null',
+      does: 'metrics, from a timer',
+    },
+  ],
+  run: async ({ args, options, io }) => {
+    const { mermaid, svg, network, metricsFile } = options
+    if (mermaid && svg) throw usageError('--mermaid and --svg exclude each other')
+    if (args.file !== undefined && !mermaid && !svg) throw usageError('a file is for --svg or --mermaid')
+    const places = placesOf(options, io)
+    const whole = await readSurvey(places, io)
+    if (metricsFile !== undefined) {
+      const calls = logFiles(options.logFile, places, io).flatMap(file => readLog(file))
+      writeMetrics(resolve(io.cwd, metricsFile), formatMetrics(whole, calls))
+    }
+    return answerIn(
+      { mermaid, svg, file: args.file },
+      network === undefined ? whole : only(whole, network),
+      io,
+    )
+  },
+})

@@ -1,0 +1,158 @@
+import { dirname, resolve } from 'node:path'
+import { conflistOf, formatConflist, referenceNotes } from '../../node/conflist/conflist'
+import { confDirNotes, type StagedConflist, stageConflist } from '../../node/conflist/conflist-file'
+import { checkNetworkValues, networkOptions } from '../../node/conflist/kubelet-flags'
+import {
+  commitAll,
+  linkOrCopy,
+  type Staged,
+  stageFile,
+  stageName,
+  syncFolder,
+} from '../../node/conflist/staged-file'
+import { removeFile } from '../../src/runtime/durable-file'
+import { type Answer, type CliCall, command } from '../frame/command'
+import { CliError, ExitCode, usageError } from '../frame/failure'
+import { ensureFolder } from '../frame/folder'
+import { denial, flag, text, withDefault } from '../frame/option'
+import { defaultBinDir, defaultConfDir } from '../frame/places'
+import { copyProgram } from './copy-program'
+import {
+  commandName,
+  isInstalled,
+  type Place,
+  type Program,
+  programsOf,
+  removeLeftovers,
+  surveyNames,
+} from './plan'
+import { type InstallAction, type InstalledName, installAnswer } from './report'
+
+const folder = { completes: 'folder' } as const
+
+const options = {
+  binDir: withDefault(text('folder', 'where the plugins go', folder), defaultBinDir),
+  confDir: withDefault(text('folder', 'folder of the networks, for --pod-cidr', folder), defaultConfDir),
+  create: denial('do not make a folder that is missing'),
+  keepForeign: flag('leave what others have put under one of our names'),
+  uninstall: flag("remove our plugins from the folder, and nobody else's"),
+  ...networkOptions,
+}
+
+type Call = CliCall<typeof options>
+
+const isForeign = ({ occupant }: Place): boolean => occupant === 'foreign' || occupant === 'link'
+
+/** A file of ours and the places it has to be put in. */
+type Change = { readonly source: string; readonly places: readonly Place[] }
+
+/** Copies a program beside its places, gives the copy all names, and answers the files to be put in place. */
+const stageProgram = async ({ source, places }: Change, { io }: Call): Promise<Staged[]> => {
+  const staged: Staged[] = []
+  const copy = stageName(places[0]?.path ?? '', 'new')
+  try {
+    await copyProgram(source, copy, io)
+    for (const { path, name } of places) {
+      const temporary = stageName(path, `new-${name}`)
+      linkOrCopy(copy, temporary)
+      staged.push(stageFile(path, temporary))
+    }
+    return staged
+  } catch (error) {
+    for (const file of staged) file.discard()
+    throw error
+  } finally {
+    removeFile(copy)
+  }
+}
+
+const stageNetwork = ({ options: values, io }: Call): StagedConflist | undefined => {
+  if (values.podCidr.length === 0) return undefined
+  const confDir = resolve(io.cwd, values.confDir)
+  return stageConflist({ confDir, text: formatConflist(conflistOf(values)), create: values.create })
+}
+
+/** Puts programs and network in place, all of it or nothing. */
+const putInPlace = async (
+  call: Call,
+  binDir: string,
+  changes: readonly Change[],
+): Promise<StagedConflist | undefined> => {
+  const removeFolder = ensureFolder(binDir, call.options)
+  const staged: Staged[] = []
+  try {
+    removeLeftovers(binDir)
+    const network = stageNetwork(call)
+    if (network && network.staged !== 'unchanged') staged.push(network.staged)
+    for (const change of changes) staged.push(...(await stageProgram(change, call)))
+    commitAll(staged, [binDir, ...(network ? [dirname(network.path)] : [])])
+    return network
+  } catch (error) {
+    for (const file of staged) file.discard()
+    removeFolder()
+    throw error
+  }
+}
+
+/** What of a program is not in place yet: all of its names, or none. */
+const changeOf = ({ source, names }: Program, places: readonly Place[]): Change[] => {
+  const own = places.filter(({ name }) => names.includes(name))
+  return own.length === 0 || isInstalled(own, source) ? [] : [{ source, places: own }]
+}
+
+const actionOf = (place: Place, changes: readonly Change[]): InstallAction => {
+  if (!changes.some(({ places }) => places.includes(place))) return isForeign(place) ? 'kept' : 'unchanged'
+  return place.occupant === 'nothing' ? 'installed' : 'replaced'
+}
+
+const putAll = async (call: Call): Promise<Answer> => {
+  const { options: values, io } = call
+  if (values.podCidr.length > 0) checkNetworkValues(values)
+  const binDir = resolve(io.cwd, values.binDir)
+  const programs = programsOf(io)
+  const places = surveyNames(binDir, programs.flatMap(({ names }) => names).sort())
+  const ours = places.filter(place => !(values.keepForeign && isForeign(place)))
+  const changes = programs.flatMap(program => changeOf(program, ours))
+  const network = await putInPlace(call, binDir, changes)
+  const names = places.map((place): InstalledName => ({ place, action: actionOf(place, changes) }))
+  const confDir = network && dirname(network.path)
+  const notes = network ? [...referenceNotes(values), ...confDirNotes(confDir ?? '', values.name)] : []
+  return installAnswer({ binDir, names, network, notes })
+}
+
+const uninstall = ({ options: values, io }: Call): Answer => {
+  if (values.podCidr.length > 0) throw usageError('--uninstall and --pod-cidr exclude each other')
+  const binDir = resolve(io.cwd, values.binDir)
+  const ownNames = [...io.programs, commandName].sort()
+  const names = surveyNames(binDir, ownNames).flatMap((place): InstalledName[] => {
+    if (place.occupant === 'nothing') return []
+    return [{ place, action: place.occupant === 'ours' ? 'removed' : 'kept' }]
+  })
+  if (names.length === 0) throw new CliError(ExitCode.notFound, `there is none of our plugins in ${binDir}`)
+  for (const { place, action } of names) if (action === 'removed') removeFile(place.path)
+  syncFolder(binDir)
+  return installAnswer({ binDir, names, network: undefined, notes: [] })
+}
+
+export const install = command({
+  name: 'install',
+  group: 'Set up a node',
+  summary: 'put the plugins in place, and with --pod-cidr the network too',
+  about: [
+    'Copies this program into the folder of the plugins, once, under the names of all plugins, and beside them the ' +
+      'command line, which is a program of its own (kubenet-cli). Each name is the old ' +
+      'file or the new one at any moment, also while plugins run, and if anything fails all of it is as it was.',
+    'With --pod-cidr it also writes 10-kubenet.conflist, as "kubenet config --write" does; the options are the same.',
+  ],
+  options,
+  examples: [
+    { line: 'kubenet install', does: 'the plugins, into /opt/cni/bin' },
+    { line: 'kubenet install --pod-cidr 10.244.1.0/24', does: 'and a network of this range' },
+    {
+      line: 'kubenet install --bin-dir /usr/lib/cni --keep-foreign',
+      does: 'only what is not there from others',
+    },
+    { line: 'kubenet install --uninstall', does: 'remove ours' },
+  ],
+  run: call => (call.options.uninstall ? uninstall(call) : putAll(call)),
+})

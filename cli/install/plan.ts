@@ -1,0 +1,89 @@
+/** What is in the folder of the plugins under our names, and what becomes of it. */
+import { lstatSync, readdirSync, readlinkSync, type Stats } from 'node:fs'
+import { stagePrefix } from '../../node/conflist/staged-file'
+import { errnoOf } from '../../src/cni/error'
+import { removeFile } from '../../src/runtime/durable-file'
+import { CliError, ExitCode } from '../frame/failure'
+import type { CliIo } from '../frame/io'
+import { isOurs } from '../frame/program-file'
+import { isSameContent } from './copy-program'
+
+/** What is under a name: nothing, ours of any version, another's file, or a symbolic link. */
+export type Occupant = 'nothing' | 'ours' | 'foreign' | 'link'
+
+/** What the command line, a program of its own, is called. */
+export const commandName = 'kubenet-cli'
+
+/** One file of ours, and the names it goes by in the folder. */
+export type Program = { readonly source: string; readonly names: readonly string[] }
+
+/** All there is to install: the plugins, one file, and the command line, another. */
+export const programsOf = ({ programs, programPath, commandPath }: CliIo): Program[] => [
+  { source: programPath, names: programs },
+  { source: commandPath, names: [commandName] },
+]
+
+/** One of our names in the folder. */
+export type Place = {
+  readonly name: string
+  readonly path: string
+  readonly occupant: Occupant
+  /** Where a link leads. */
+  readonly target: string | undefined
+}
+
+const occupantOf = (path: string, stat: Stats | undefined, known: Map<number, boolean>): Occupant => {
+  if (!stat) return 'nothing'
+  if (stat.isDirectory())
+    throw new CliError(ExitCode.failed, `"${path}" is a folder, not a plugin`, 'remove it')
+  if (stat.isSymbolicLink()) return 'link'
+  // All names of one installation are one file, which is read once.
+  const ours = known.get(stat.ino) ?? isOurs(path)
+  known.set(stat.ino, ours)
+  return ours ? 'ours' : 'foreign'
+}
+
+/** What is at a path; undefined for nothing, also where its folder is none. */
+const statOf = (path: string): Stats | undefined => {
+  try {
+    return lstatSync(path, { throwIfNoEntry: false })
+  } catch (error) {
+    if (errnoOf(error) === 'ENOTDIR') return undefined
+    throw error
+  }
+}
+
+/** Looks at our names in the folder; throws if one of them is a folder. */
+export const surveyNames = (binDir: string, names: readonly string[]): Place[] => {
+  const known = new Map<number, boolean>()
+  return names.map(name => {
+    const path = `${binDir}/${name}`
+    const occupant = occupantOf(path, statOf(path), known)
+    return { name, path, occupant, target: occupant === 'link' ? readlinkSync(path) : undefined }
+  })
+}
+
+const executableByAll = 0o555
+
+/** Are all places one executable file with the bytes of `source`? */
+export const isInstalled = (places: readonly Place[], source: string): boolean => {
+  const [first] = places
+  if (!first || places.some(({ occupant }) => occupant !== 'ours')) return false
+  const stats = places.map(({ path }) => lstatSync(path))
+  if (stats.some(({ ino, mode }) => ino !== stats[0]?.ino || (mode & executableByAll) !== executableByAll))
+    return false
+  return isSameContent(first.path, source)
+}
+
+const abandonedMs = 60 * 60 * 1000
+
+/** Removes what installations left that were killed, if it is over an hour old. */
+export const removeLeftovers = (folder: string): void => {
+  for (const name of readdirSync(folder)) {
+    if (!name.startsWith(stagePrefix)) continue
+    const path = `${folder}/${name}`
+    const stat = lstatSync(path, { throwIfNoEntry: false })
+    // The change time: a second name for an old program has that program's time of writing.
+    if (stat?.isFile() && Date.now() - stat.ctimeMs > abandonedMs) removeFile(path)
+  }
+}

@@ -1,0 +1,49 @@
+import { readConfDir } from '../src/runtime/conf-dir'
+import { command } from './frame/command'
+import { ExitCode } from './frame/failure'
+import { flag } from './frame/option'
+import { networksOf, placeOptions, placesOf } from './frame/places'
+import { formatTable } from './frame/table'
+
+export const networks = command({
+  name: 'networks',
+  group: 'Look at a node',
+  summary: 'the networks of the node; the first is the default',
+  about: ['Files that are no network configuration are told of on standard error and passed over.'],
+  options: { names: flag('only the names, a line each'), ...placeOptions },
+  examples: [
+    { line: 'kubenet networks', does: 'which networks are there, of which plugins?' },
+    { line: 'kubenet networks --names', does: 'for a shell' },
+  ],
+  run: ({ options, io }) => {
+    const places = placesOf(options, io)
+    // A shell that completes a word wants no complaints.
+    if (options.names) {
+      const names = readConfDir({ confDir: places.confDir, onBroken: () => {} }).map(({ name }) => name)
+      return { json: { names }, text: () => names.map(name => `${name}\n`).join('') }
+    }
+    const found = networksOf(places, io).map(({ name, file, cniVersion, plugins }, i) => ({
+      name,
+      file,
+      cniVersion,
+      plugins: plugins.map(({ type }) => type),
+      default: i === 0,
+    }))
+    const rows = found.map(({ name, file, cniVersion, plugins, default: isDefault }) => [
+      name,
+      isDefault ? 'yes' : '-',
+      cniVersion,
+      plugins.join(','),
+      file,
+    ])
+    const titles = ['NETWORK', 'DEFAULT', 'CNI', 'PLUGINS', 'FILE'].map(title => ({ title }))
+    return {
+      json: { confDir: places.confDir, networks: found },
+      text: style => formatTable(titles, rows, style),
+      ...(found.length === 0 && {
+        notes: [`there is no network in ${places.confDir}`],
+        exitCode: ExitCode.notFound,
+      }),
+    }
+  },
+})

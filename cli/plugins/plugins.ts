@@ -1,0 +1,115 @@
+import { existsSync } from 'node:fs'
+import { dirname } from 'node:path'
+import type { NetworkConfigList } from '../../src/runtime/conf-list'
+import { listPlugins } from '../../src/runtime/plugin-path'
+import { command } from '../frame/command'
+import { ExitCode } from '../frame/failure'
+import type { CliIo } from '../frame/io'
+import { networksOf, placeOptions, placesOf, requiredTypes, runtimeOptions } from '../frame/places'
+import { withProgress } from '../frame/progress'
+import type { Style } from '../frame/style'
+import { formatTable } from '../frame/table'
+import { limitedExec } from './limited-exec'
+import { formatVersions, mapSome, type PluginKind, type ProbedPlugin, probe } from './probe'
+
+/** A plugin answers VERSION in milliseconds. */
+const limitMs = 2000
+
+/** A plugin that networks name and no folder has. */
+type Missing = { readonly name: string; readonly networks: readonly string[] }
+
+const missingOf = (networks: readonly NetworkConfigList[], found: readonly ProbedPlugin[]): Missing[] => {
+  const present = new Set(found.filter(({ kind }) => kind !== 'none').map(({ name }) => name))
+  const types = [...new Set(networks.flatMap(requiredTypes))].filter(type => !present.has(type))
+  return types.map(name => ({
+    name,
+    networks: networks.filter(network => requiredTypes(network).includes(name)).map(network => network.name),
+  }))
+}
+
+const isOurKind = (kind: PluginKind): boolean => kind === 'standalone' || kind === 'node'
+
+/** What is wrong with the set of ours in a folder: some of it is missing, or of another version. */
+const setNotes = (found: readonly ProbedPlugin[], { programs }: CliIo): string[] => {
+  const ours = found.filter(({ kind }) => isOurKind(kind))
+  const folders = [...new Set(ours.map(({ path }) => dirname(path)))]
+  return folders.flatMap(folder => {
+    const absent = programs.filter(name => !existsSync(`${folder}/${name}`))
+    const own = ours.filter(({ path }) => dirname(path) === folder)
+    const versions = [...new Set(own.map(({ version, kind }) => `${version} (${kind})`))]
+    const install = `"kubenet install --bin-dir ${folder}" makes it whole`
+    return [
+      ...(absent.length > 0
+        ? [`${folder} has only a part of ours: ${absent.join(', ')} missing; ${install}`]
+        : []),
+      ...(versions.length > 1
+        ? [`${folder} has ours in several versions: ${versions.join(', ')}; ${install}`]
+        : []),
+    ]
+  })
+}
+
+const kindText = (kind: PluginKind, style: Style): string => {
+  if (isOurKind(kind)) return style.green(`kubenet-cni, ${kind}`)
+  return kind === 'none' ? style.dim('no plugin') : kind
+}
+
+const formatPlugins = (found: readonly ProbedPlugin[], missing: readonly Missing[], style: Style): string =>
+  formatTable(
+    [{ title: 'NAME' }, { title: 'KIND' }, { title: 'VERSION' }, { title: 'CNI' }, { title: 'PATH' }],
+    [
+      ...found.map(({ name, kind, version, cniVersions, path, failure }) => [
+        name,
+        kindText(kind, style),
+        version || '-',
+        formatVersions(cniVersions) || '-',
+        failure ? `${path}: ${failure}` : path,
+      ]),
+      ...missing.map(({ name, networks }) => [
+        name,
+        style.red('missing'),
+        '-',
+        '-',
+        `needed by ${networks.join(', ')}`,
+      ]),
+    ],
+    style,
+  )
+
+export const plugins = command({
+  name: 'plugins',
+  group: 'Look at a node',
+  summary: 'the plugins of the node, and those its networks miss',
+  about: [
+    'Calls every executable of the plugin folders with VERSION, as runtimes do, for at most two seconds each. Of a ' +
+      'name that several folders have, the first counts. Then looks at the networks: a plugin that one of them needs ' +
+      'and no folder has is missing, and the exit code is 3.',
+  ],
+  options: placeOptions,
+  examples: [
+    { line: 'kubenet plugins', does: 'what is installed, and whose' },
+    { line: 'kubenet plugins --json | jq -r .missing[].name', does: 'what is to be installed' },
+  ],
+  run: async ({ options, io }) => {
+    const places = placesOf(options, io)
+    const context = { options: runtimeOptions(places, io), exec: limitedExec(limitMs) }
+    const paths = listPlugins(places.binDirs)
+    const found = await withProgress(io, `asking ${paths.length} executables`, () =>
+      mapSome(paths, plugin => probe(plugin, context)),
+    )
+    const missing = missingOf(existsSync(places.confDir) ? networksOf(places, io) : [], found)
+    const notes = setNotes(found, io)
+    if (found.length === 0) notes.push(`there is no executable in ${places.binDirs.join(':')}`)
+    for (const { name, networks } of missing) {
+      notes.push(
+        `plugin "${name}" is missing, which ${networks.map(network => `"${network}"`).join(', ')} needs`,
+      )
+    }
+    return {
+      json: { binDirs: places.binDirs, plugins: found, missing, notes },
+      text: style => formatPlugins(found, missing, style),
+      notes,
+      exitCode: missing.length > 0 ? ExitCode.notFound : ExitCode.done,
+    }
+  },
+})

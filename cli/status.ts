@@ -1,0 +1,87 @@
+import { atLeast } from '../src/cni/version'
+import type { NetworkConfigList } from '../src/runtime/conf-list'
+import { validateNetworkList } from '../src/runtime/probe'
+import type { RuntimeOptions } from '../src/runtime/run-plugin'
+import { statusNetworkList } from '../src/runtime/status'
+import { command, optional } from './frame/command'
+import { CliError, ExitCode, failureOf, formatFailure } from './frame/failure'
+import { networkNamed, networksOf, placeOptions, placesOf, runtimeOptions } from './frame/places'
+import type { Style } from './frame/style'
+import { formatTable } from './frame/table'
+
+type Readiness = {
+  readonly network: string
+  readonly file: string
+  readonly cniVersion: string
+  readonly ready: boolean
+  /** Why it is not; empty if it is. */
+  readonly reason: string
+  /** Were the plugins asked? Before CNI 1.1.0 there is no STATUS. */
+  readonly asked: boolean
+}
+
+const readinessOf = async (network: NetworkConfigList, options: RuntimeOptions): Promise<Readiness> => {
+  const { name, file, cniVersion } = network
+  const asked = atLeast(cniVersion, '1.1.0')
+  const base = { network: name, file, cniVersion, asked }
+  try {
+    await validateNetworkList(network, options)
+    await statusNetworkList(network, options)
+    return { ...base, ready: true, reason: '' }
+  } catch (error) {
+    return { ...base, ready: false, reason: formatFailure(failureOf(error)) }
+  }
+}
+
+const formatReadiness = (rows: readonly Readiness[], style: Style): string => {
+  const says = ({ asked, reason }: Readiness) =>
+    reason || (asked ? '' : 'plugins are there; no STATUS before 1.1.0')
+  return formatTable(
+    [{ title: 'NETWORK' }, { title: 'CNI' }, { title: 'READY' }, { title: 'DETAILS' }],
+    rows.map(row => [
+      row.network,
+      row.cniVersion,
+      row.ready ? style.green('yes') : style.red('no'),
+      says(row),
+    ]),
+    style,
+  )
+}
+
+export const status = command({
+  name: 'status',
+  group: 'Look at a node',
+  summary: 'can containers be attached now?',
+  about: [
+    'Asks every plugin of a network, or of all networks, for VERSION and, from CNI 1.1.0 on, for STATUS: is the ' +
+      "plugin there, does it speak the network's version, has it addresses left, can it use the packet filter?",
+  ],
+  args: {
+    network: optional('name of the network; all of them if left out', 'network'),
+    netns: optional('not used; cnitool wants it', 'netns'),
+  },
+  options: placeOptions,
+  examples: [
+    { line: 'kubenet status', does: 'all networks of the node' },
+    { line: 'kubenet status pods --json | jq .networks[0].reason', does: 'why one is not ready' },
+  ],
+  run: async ({ args, options, io }) => {
+    const places = placesOf(options, io)
+    const networks =
+      args.network === undefined ? networksOf(places, io) : [networkNamed(args.network, places, io)]
+    if (networks.length === 0) {
+      throw new CliError(
+        ExitCode.notFound,
+        `no network in ${places.confDir}`,
+        '"kubenet config --write" makes one',
+      )
+    }
+    const rows: Readiness[] = []
+    for (const network of networks) rows.push(await readinessOf(network, runtimeOptions(places, io)))
+    return {
+      json: { confDir: places.confDir, networks: rows },
+      text: style => formatReadiness(rows, style),
+      exitCode: rows.every(({ ready }) => ready) ? ExitCode.done : ExitCode.failed,
+    }
+  },
+})

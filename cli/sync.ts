@@ -1,0 +1,80 @@
+import { readRecords } from '../node/sync/records'
+import { type SyncedAttachment, syncAttachment } from '../node/sync/sync'
+import type { CacheEntry } from '../src/runtime/cache-entry'
+import { type Answer, command, optional } from './frame/command'
+import { ExitCode, failureOf, formatFailure } from './frame/failure'
+import { flag } from './frame/option'
+import { requireNetworkAdmin } from './frame/permission'
+import { networkNamed, networksOf, placeOptions, placesOf } from './frame/places'
+import { Progress } from './frame/progress'
+import type { Style } from './frame/style'
+
+const broken = ({ networkName, containerID, ifName }: CacheEntry, error: unknown): SyncedAttachment => ({
+  network: networkName,
+  containerID,
+  ifName,
+  state: 'failed',
+  changes: [],
+  failures: [formatFailure(failureOf(error))],
+})
+
+const states = (isDry: boolean, style: Style): Record<SyncedAttachment['state'], string> => ({
+  whole: style.green('as it was'),
+  rebuilt: style.yellow(isDry ? 'would be rebuilt' : 'rebuilt'),
+  gone: style.dim('gone; "kubenet gc" shows what is left'),
+  failed: style.red('failed'),
+})
+
+const describe = (attachment: SyncedAttachment, isDry: boolean, style: Style): string[] => [
+  `${attachment.network} ${attachment.containerID} ${attachment.ifName}: ${states(isDry, style)[attachment.state]}`,
+  ...attachment.changes.map(({ text }) => `  ${text}`),
+  ...attachment.failures.map(text => `  ${style.red('failed:')} ${text}`),
+]
+
+const answerOf = (attachments: readonly SyncedAttachment[], isDry: boolean): Answer => {
+  const failed = attachments.filter(({ state }) => state === 'failed').length
+  return {
+    json: { dryRun: isDry, attachments },
+    text: style => {
+      if (attachments.length === 0) return 'no attachment is recorded\n'
+      const lines = attachments.flatMap(attachment => describe(attachment, isDry, style))
+      return lines.map(line => `${line}\n`).join('')
+    },
+    ...(failed > 0 && { exitCode: ExitCode.failed }),
+  }
+}
+
+export const sync = command({
+  name: 'sync',
+  group: 'Look at a node',
+  summary: 'rebuild rules, host ports, addresses and bridge ports from the records',
+  about: [
+    'For after "nft flush ruleset", "firewall-cmd --reload", or a network manager that took a port or an address off ' +
+      'the bridge. Goes through the cached results of the runtimes, in the order of their ADDs, and rebuilds what ' +
+      'kubenet, bridge, portmap and bandwidth made for containers that still run. What is there is left alone, so a ' +
+      'second sync changes nothing. Nothing is removed: that is what "kubenet gc" does.',
+  ],
+  args: { network: optional('name of a network (default: all)', 'network') },
+  options: { dryRun: flag('only say what would be rebuilt'), ...placeOptions },
+  examples: [
+    { line: 'kubenet sync', does: 'bring back what a firewall reload took' },
+    { line: 'kubenet sync pods --dry-run', does: 'what is missing of network "pods"?' },
+  ],
+  run: async ({ args: { network }, options, io }) => {
+    const places = placesOf(options, io)
+    const lists = network === undefined ? networksOf(places, io) : [networkNamed(network, places, io)]
+    requireNetworkAdmin()
+    const attachments: SyncedAttachment[] = []
+    const isWanted = (name: string) => network === undefined || name === network
+    const records = readRecords(places.cacheDir, lists, (entry, error) => {
+      if (isWanted(entry.networkName)) attachments.push(broken(entry, error))
+    })
+    const wanted = records.filter(({ entry }) => isWanted(entry.networkName))
+    const progress = new Progress(io)
+    for (const [index, record] of wanted.entries()) {
+      progress.tick(() => `rebuilding container ${index + 1} of ${wanted.length}`)
+      attachments.push(await syncAttachment(record, options.dryRun))
+    }
+    return answerOf(attachments, options.dryRun)
+  },
+})

@@ -1,0 +1,52 @@
+/** What the plugins wrote about their calls: the log of CNI_LOG_FILE or "logFile", and the old one beside it. */
+import { readFileSync } from 'node:fs'
+import * as v from 'valibot'
+import { errnoOf } from '../../src/cni/error'
+import { oldLogOf } from '../../src/host/log'
+
+const entrySchema = () =>
+  v.object({
+    time: v.string(),
+    plugin: v.string(),
+    command: v.string(),
+    network: v.optional(v.string(), ''),
+    containerID: v.optional(v.string(), ''),
+    ifName: v.optional(v.string(), ''),
+    ms: v.number(),
+    /** Only with "logLevel": "debug". */
+    steps: v.optional(v.array(v.object({ name: v.string(), ms: v.number() }))),
+    /** The CNI specification's code, of a call that failed. */
+    code: v.optional(v.number()),
+    error: v.optional(v.string()),
+    details: v.optional(v.string()),
+  })
+
+/** One call of one plugin. */
+export type LogEntry = v.InferOutput<ReturnType<typeof entrySchema>>
+
+const parseEntry = (line: string): LogEntry | undefined => {
+  try {
+    const answer = v.safeParse(entrySchema(), JSON.parse(line))
+    return answer.success ? answer.output : undefined
+  } catch {
+    return undefined // cut off by a full disk, or somebody else's line
+  }
+}
+
+const linesOf = (file: string): string[] => {
+  try {
+    return readFileSync(file, 'utf8').split('\n')
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return []
+    throw error
+  }
+}
+
+/**
+ * The calls in a log, oldest first. With `containing`, only lines that have this text are looked at. Lines that are
+ * none of ours are passed over; no file has no calls. Throws what node:fs throws otherwise.
+ */
+export const readLog = (file: string, containing = ''): LogEntry[] =>
+  [...linesOf(oldLogOf(file)), ...linesOf(file)]
+    .filter(line => line !== '' && line.includes(containing))
+    .flatMap(line => parseEntry(line) ?? [])

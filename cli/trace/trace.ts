@@ -1,0 +1,92 @@
+import { resolve } from 'node:path'
+import { readNetworks } from '../../node/survey/networks'
+import { listCacheEntries } from '../../src/runtime/result-cache'
+import { command, required } from '../frame/command'
+import { CliError, ExitCode } from '../frame/failure'
+import type { CliIo } from '../frame/io'
+import { listOfTexts } from '../frame/option'
+import { type Places, placeOptions, placesOf } from '../frame/places'
+import { count } from '../frame/units'
+import { type LogEntry, readLog } from './log'
+import { formatTrace } from './story'
+
+const logFileOption = {
+  logFile: listOfTexts(
+    'file',
+    'log of the plugins’ calls (default: CNI_LOG_FILE, else "logFile" of the networks)',
+    { completes: 'file' },
+  ),
+}
+
+/** The logs there are: those named, that of the environment, those of the networks. */
+export const logFiles = (named: readonly string[], places: Places, { env, cwd }: CliIo): string[] => {
+  if (named.length > 0) return named.map(file => resolve(cwd, file))
+  if (env.CNI_LOG_FILE) return [resolve(cwd, env.CNI_LOG_FILE)]
+  const configured = readNetworks(places.confDir).networks.flatMap(({ logFile }) => logFile ?? [])
+  return [...new Set(configured)]
+}
+
+const noLog = (): CliError =>
+  new CliError(
+    ExitCode.notFound,
+    'no network has a log',
+    'set "logFile": "/var/log/kubenet.log" in its configuration, with "logLevel": "debug" for the steps of each call',
+  )
+
+/** The containers that a pod's name stands for, as the cached results know it. */
+const containersOfPod = (pod: string, { cacheDir }: Places): string[] => {
+  if (!pod.includes('/')) return []
+  return listCacheEntries(cacheDir)
+    .filter(({ args }) => {
+      const values = new Map(args)
+      return `${values.get('K8S_POD_NAMESPACE')}/${values.get('K8S_POD_NAME')}` === pod
+    })
+    .map(({ containerID }) => containerID)
+}
+
+const byTime = (a: LogEntry, b: LogEntry): number => (a.time < b.time ? -1 : a.time > b.time ? 1 : 0)
+
+const callsOf = (container: string, files: readonly string[], places: Places): LogEntry[] => {
+  const wanted = containersOfPod(container, places)
+  const texts = wanted.length > 0 ? wanted : [container]
+  const entries = files.flatMap(file =>
+    texts.flatMap(text => readLog(file, text).filter(({ containerID }) => containerID.startsWith(text))),
+  )
+  return entries.sort(byTime)
+}
+
+const otherContainers = (files: readonly string[]): string => {
+  const known = [
+    ...new Set(files.flatMap(file => readLog(file)).map(({ containerID }) => containerID)),
+  ].filter(Boolean)
+  return known.length > 0
+    ? `${count(known.length, 'container')} are in it, the last one is ${known.at(-1)}`
+    : 'no call is in it yet'
+}
+
+export const trace = command({
+  name: 'trace',
+  group: 'Look at a node',
+  summary: 'the story of a container: every call of the plugins, its steps and failures',
+  about: [
+    'Reads the log that the plugins append to, if CNI_LOG_FILE is set or their network has a "logFile", and the old ' +
+      'one beside it. How long each step of a call took is there only with "logLevel": "debug".',
+  ],
+  args: { container: required('container ID, its first digits, or namespace/name of a pod') },
+  options: { ...logFileOption, ...placeOptions },
+  examples: [
+    { line: 'kubenet trace 4f2a', does: 'what was done for a container, and how long it took' },
+    { line: 'kubenet trace default/web --json | jq .calls[-1]', does: 'the last call for a pod' },
+  ],
+  run: ({ args, options, io }) => {
+    const places = placesOf(options, io)
+    const files = logFiles(options.logFile, places, io)
+    if (files.length === 0) throw noLog()
+    const calls = callsOf(args.container, files, places)
+    if (calls.length === 0) {
+      const text = `no call for container "${args.container}" in ${files.join(', ')}`
+      throw new CliError(ExitCode.notFound, text, otherContainers(files))
+    }
+    return { json: { files, calls }, text: style => formatTrace(calls, style) }
+  },
+})

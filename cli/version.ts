@@ -1,0 +1,38 @@
+import { version as buildVersion, commit } from '../src/build-info'
+import { specVersions } from '../src/cni/version'
+import { command } from './frame/command'
+import { flavourOf } from './frame/program-file'
+
+/** The JavaScript runtimes inside: only told, nothing depends on it. */
+const runtimeText = (): string => {
+  const { bun, node } = process.versions
+  return bun ? `QuickJS; command line: Bun ${bun}` : `Node.js ${node}`
+}
+
+export const version = command({
+  name: 'version',
+  group: 'This program',
+  summary: 'version, build and the CNI versions it speaks',
+  examples: [
+    { line: 'kubenet version', does: 'which version is this?' },
+    { line: 'kubenet version --json | jq -r .commit', does: 'the commit it was built from' },
+  ],
+  run: ({ io }) => {
+    const flavour = flavourOf(io.programPath) ?? 'node'
+    const json = {
+      version: buildVersion,
+      commit,
+      flavour,
+      runtime: runtimeText(),
+      program: io.programPath,
+      cniVersions: specVersions,
+    }
+    const rows = [
+      `kubenet ${buildVersion} (commit ${commit})`,
+      `kind     ${flavour}, ${json.runtime}`,
+      `program  ${io.programPath}`,
+      `CNI      ${specVersions.join(', ')}`,
+    ]
+    return { json, text: () => rows.map(row => `${row}\n`).join('') }
+  },
+})

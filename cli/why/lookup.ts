@@ -1,0 +1,108 @@
+/** Finds what an address, a port or a name of a node stands for. */
+
+import type { HostPort, NodeAttachment } from '../../node/survey/attachments'
+import type { Survey } from '../../node/survey/survey'
+import { rangeOf } from '../../plugins/host-local/range'
+import { type Addr, formatAddr, parseAddr } from '../../src/ip/addr'
+import { cidrContains, networkOf } from '../../src/ip/cidr'
+import { listeningPorts } from '../doctor/host'
+
+/** What was found: whose it is, or in a sentence what it is otherwise. */
+export type Found = {
+  readonly kind: 'address' | 'host port' | 'container'
+  readonly attachments: readonly NodeAttachment[]
+  /** What else there is to say of it; a whole sentence each, without its full stop. */
+  readonly says: readonly string[]
+  /** Is it anything at all on this node? */
+  readonly isKnown: boolean
+}
+
+const ofNetworks = (addr: Addr, { readings }: Survey): string[] =>
+  readings.networks.flatMap(({ name, ipam, bridge }) =>
+    (ipam?.rangeSets ?? []).flatMap(set => {
+      const text = formatAddr(addr)
+      const gateway = set.ranges.find(range => formatAddr(range.gateway) === text)
+      if (gateway) return [`${text} is the gateway of network "${name}", on ${bridge ?? 'no bridge'}`]
+      if (rangeOf(set, addr)) return [`${text} is free: network "${name}" may give it to the next container`]
+      const inside = set.ranges.some(({ subnet }) => cidrContains(subnet, addr))
+      return inside ? [`${text} is of the subnet of network "${name}", which does not give it out`] : []
+    }),
+  )
+
+const ofHost = (addr: Addr, { readings }: Survey): string[] => {
+  const text = formatAddr(addr)
+  const own = readings.addrs.filter(({ cidr }) => formatAddr(cidr.addr) === text)
+  const nameOf = (index: number) =>
+    readings.links.find(link => link.index === index)?.name ?? `interface ${index}`
+  if (own.length > 0)
+    return own.map(({ index }) => `${text} is an address of the host itself, on "${nameOf(index)}"`)
+  const [route] = readings.routes
+    .filter(({ dst }) => cidrContains(networkOf(dst), addr))
+    .sort((a, b) => b.dst.prefix - a.dst.prefix)
+  return route ? [`${text} is not of this node; the way there is by "${nameOf(route.index)}"`] : []
+}
+
+const lookUpAddress = (addr: Addr, survey: Survey): Found => {
+  const text = formatAddr(addr)
+  const attachments = survey.attachments.filter(({ addresses }) => addresses.includes(text))
+  const networks = ofNetworks(addr, survey)
+  const isGateway = networks.some(line => line.includes('is the gateway'))
+  const host = isGateway ? [] : ofHost(addr, survey)
+  const isHosts = host.some(line => line.includes('of the host itself'))
+  const says = attachments.length > 0 ? [] : networks.length > 0 && !isHosts ? networks : host
+  return { kind: 'address', attachments, says, isKnown: attachments.length + networks.length > 0 || isHosts }
+}
+
+type Port = {
+  readonly port: number
+  readonly protocol: string | undefined
+  readonly hostIP: string | undefined
+}
+
+/** "8080", "8080/udp", ":8080", "192.0.2.1:8080", "[2001:db8::1]:8080/tcp". */
+const parsePort = (text: string): Port | undefined => {
+  const [, v6, v4, digits = '', protocol] =
+    /^(?:\[([0-9a-f:.]+)\]:|([0-9.]*):)?(\d{1,5})(?:\/(tcp|udp|sctp))?$/i.exec(text) ?? []
+  const port = Number(digits)
+  return digits !== '' && port >= 1 && port <= 65_535
+    ? { port, protocol: protocol?.toLowerCase(), hostIP: v6 || v4 || undefined }
+    : undefined
+}
+
+const fits = ({ port, protocol, hostIP }: Port, found: HostPort): boolean =>
+  found.hostPort === port &&
+  (protocol === undefined || found.protocol === protocol) &&
+  (hostIP === undefined || found.hostIP === undefined || found.hostIP === hostIP)
+
+const lookUpPort = (wanted: Port, survey: Survey): Found => {
+  const attachments = survey.attachments.filter(({ ports }) => ports.some(port => fits(wanted, port)))
+  const listening = Object.entries(listeningPorts()).filter(
+    ([protocol, ports]) => (wanted.protocol ?? protocol) === protocol && ports.has(wanted.port),
+  )
+  const says = listening.map(([protocol]) => `a program of the host listens on ${wanted.port}/${protocol}`)
+  return { kind: 'host port', attachments, says, isKnown: attachments.length + says.length > 0 }
+}
+
+const lookUpName = (name: string, { attachments }: Survey): Found => {
+  const exact = attachments.filter(
+    ({ pod, veth, containerID, ifbs }) =>
+      [pod, veth?.name, containerID].includes(name) || ifbs.some(ifb => ifb.name === name),
+  )
+  const found =
+    exact.length > 0 ? exact : attachments.filter(({ containerID }) => containerID.startsWith(name))
+  return { kind: 'container', attachments: found, says: [], isKnown: found.length > 0 }
+}
+
+/**
+ * Looks for an address, a port of the host, and a container by ID, by the first digits of it, by pod name or by
+ * interface. Digits alone are a port, unless no port of that number is known and a container's ID begins so.
+ */
+export const lookUp = (text: string, survey: Survey): Found => {
+  const addr = parseAddr(text)
+  if (addr) return lookUpAddress(addr, survey)
+  const port = parsePort(text)
+  const byPort = port && lookUpPort(port, survey)
+  if (byPort?.isKnown) return byPort
+  const byName = lookUpName(text, survey)
+  return byPort && !byName.isKnown ? byPort : byName
+}

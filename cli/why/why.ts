@@ -1,0 +1,84 @@
+import { type Finding, isAbout } from '../../node/survey/finding'
+import type { Survey } from '../../node/survey/survey'
+import { type Answer, command, required } from '../frame/command'
+import { CliError, ExitCode } from '../frame/failure'
+import { placeOptions, placesOf } from '../frame/places'
+import { readSurvey } from '../frame/read-survey'
+import type { Style } from '../frame/style'
+import { unreadNotes } from '../inspect/inspect'
+import { containerJson, findingJson } from '../inspect/json'
+import { type Found, lookUp } from './lookup'
+import { storyOf, whoText } from './story'
+
+const partWidth = 12
+
+const findingsOn = (found: Found, { findings }: Survey): Finding[] =>
+  findings.filter(finding => found.attachments.some(attachment => isAbout(finding, attachment)))
+
+const nothingFound = (asked: string, { kind, says }: Found): CliError => {
+  if (kind === 'host port') {
+    const text = `host port ${asked} leads nowhere: no container has it, and no program of the host listens on it`
+    return new CliError(ExitCode.notFound, text, '"kubenet inspect" shows the ports that are open')
+  }
+  const text = says[0] ?? `nothing on this node is, or has, ${JSON.stringify(asked)}`
+  const remedy = '"kubenet inspect" shows the containers, "kubenet networks" the networks'
+  return new CliError(ExitCode.notFound, text, remedy)
+}
+
+const formatStories = (asked: string, found: Found, survey: Survey, style: Style): string => {
+  const stories = found.attachments.map(attachment => {
+    const head = style.bold(`${asked} is of ${whoText(attachment)}`)
+    const lines = storyOf(attachment, survey).map(({ part, says }) => `  ${part.padEnd(partWidth)}${says}\n`)
+    const faults = survey.findings
+      .filter(finding => isAbout(finding, attachment))
+      .map(
+        ({ object, cause, remedy }) =>
+          `  ${style.red('wrong'.padEnd(partWidth))}${object}: ${cause}; ${remedy}\n`,
+      )
+    return `${head}\n${lines.join('')}${faults.join('')}`
+  })
+  return [...stories, ...found.says.map(line => `${line}\n`)].join('\n')
+}
+
+export const why = command({
+  name: 'why',
+  group: 'Look at a node',
+  summary: 'what an address, a host port or a container is, and all that belongs to it',
+  about: [
+    'Looks an address, a port of the host, a pod, a container, a veth or an ifb up and tells the whole way: lease, ' +
+      'namespace, interface, bridge, masquerading, host ports, rates, and whatever of it is wrong.',
+    'Digits alone are a host port. It exits with 1 if something is wrong with what was found, and with 3 if nothing was.',
+  ],
+  args: {
+    what: required(
+      '10.244.1.2, 8080, 8080/udp, 192.0.2.1:8080, default/web, a container ID or its first digits, veth1a2b',
+    ),
+  },
+  options: placeOptions,
+  examples: [
+    { line: 'kubenet why 10.244.1.7', does: 'who has this address?' },
+    { line: 'kubenet why 8080', does: 'where does port 8080 of the host lead?' },
+    { line: 'kubenet why default/web', does: 'all that a pod has' },
+  ],
+  run: async ({ args: { what }, options, io }): Promise<Answer> => {
+    const survey = await readSurvey(placesOf(options, io), io)
+    const found = lookUp(what, survey)
+    if (!found.isKnown) throw nothingFound(what, found)
+    const findings = findingsOn(found, survey)
+    return {
+      json: {
+        asked: what,
+        kind: found.kind,
+        says: found.says,
+        containers: found.attachments.map(attachment => ({
+          ...containerJson(attachment),
+          story: storyOf(attachment, survey),
+        })),
+        findings: findings.map(findingJson),
+      },
+      text: style => formatStories(what, found, survey, style),
+      notes: unreadNotes(survey),
+      exitCode: findings.length > 0 ? ExitCode.failed : ExitCode.done,
+    }
+  },
+})

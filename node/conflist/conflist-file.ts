@@ -1,0 +1,42 @@
+import { ensureFolder } from '../../cli/frame/folder'
+import { readConfDir } from '../../src/runtime/conf-dir'
+import { readPlainFile } from '../../src/runtime/durable-file'
+import { type Staged, stageText } from './staged-file'
+
+/** The file of kubenet's network, early in the lexical order that makes the first one the default. */
+export const conflistName = '10-kubenet.conflist'
+
+export type ConflistWriting = {
+  readonly confDir: string
+  readonly text: string
+  /** May the folder be made? */
+  readonly create: boolean
+}
+
+/** A conflist beside its place, to be put there. "unchanged" if it is there already. */
+export type StagedConflist = { readonly path: string; readonly staged: Staged | 'unchanged' }
+
+/** Writes the conflist beside its place, so that only a rename can still fail. */
+export const stageConflist = ({ confDir, text, create }: ConflistWriting): StagedConflist => {
+  const path = `${confDir}/${conflistName}`
+  if (readPlainFile(path) === text) return { path, staged: 'unchanged' }
+  ensureFolder(confDir, { create })
+  return { path, staged: stageText(path, text) }
+}
+
+/** What else in the folder keeps a network from being the default, or from being found by its name. */
+export const confDirNotes = (confDir: string, name: string): string[] => {
+  const notes: string[] = []
+  const others = readConfDir({ confDir, onBroken: () => {} }).filter(
+    ({ file }) => file !== `${confDir}/${conflistName}`,
+  )
+  const earlier = others.find(({ file }) => file < `${confDir}/${conflistName}`)
+  if (earlier) {
+    notes.push(
+      `${earlier.file} comes first, so that "${earlier.name}" stays the default network; remove it to use this one`,
+    )
+  }
+  const twin = others.find(other => other.name === name)
+  if (twin) notes.push(`${twin.file} has a network "${name}" too; runtimes may take either`)
+  return notes
+}

@@ -1,0 +1,77 @@
+/** The network configurations that kubelet's flags meant. */
+import { formatCidr } from '../../src/ip/cidr'
+import { exemptNetworks, isMasqueraded, type NetworkValues } from './kubelet-flags'
+
+const defaultBridge = 'cbr0'
+
+/** One plugin, kubenet, that does it all. */
+const kubenetPlugin = ({
+  podCidr,
+  nonMasqueradeCidr,
+  networkPluginMtu,
+  hairpinMode,
+  bridge,
+}: NetworkValues) => ({
+  type: 'kubenet',
+  podCIDRs: podCidr.map(formatCidr),
+  nonMasqueradeCIDRs: exemptNetworks(nonMasqueradeCidr, podCidr).map(formatCidr),
+  ...(networkPluginMtu > 0 && { mtu: networkPluginMtu }),
+  hairpinMode,
+  ...(bridge !== undefined && { bridge }),
+  capabilities: { portMappings: true, bandwidth: true },
+})
+
+/** The reference's bridge with the keys that kubenet gave it, and the one of ours that it knows nothing of. */
+const bridgePlugin = (values: NetworkValues) => {
+  const { podCidr, nonMasqueradeCidr, networkPluginMtu, hairpinMode, bridge } = values
+  const exempt = exemptNetworks(nonMasqueradeCidr, podCidr)
+  const ipMasq = isMasqueraded(exempt, podCidr)
+  return {
+    type: 'bridge',
+    bridge: bridge ?? defaultBridge,
+    ...(networkPluginMtu > 0 && { mtu: networkPluginMtu }),
+    isGateway: true,
+    ipMasq,
+    ...(ipMasq && { nonMasqueradeCIDRs: exempt.map(formatCidr) }),
+    ...(hairpinMode === 'hairpin-veth' && { hairpinMode: true }),
+    ...(hairpinMode === 'promiscuous-bridge' && { promiscMode: true }),
+    ipam: {
+      type: 'host-local',
+      ranges: podCidr.map(range => [{ subnet: formatCidr(range) }]),
+      routes: podCidr.map(({ addr }) => ({ dst: addr.family === 4 ? '0.0.0.0/0' : '::/0' })),
+    },
+  }
+}
+
+/** A network configuration, as it stands in a .conflist. */
+export type Conflist = {
+  readonly cniVersion: string
+  readonly name: string
+  readonly plugins: readonly { readonly type: string }[]
+}
+
+/** The network that the flags mean: kubenet in one plugin, or as a chain of the reference's. */
+export const conflistOf = (values: NetworkValues): Conflist => {
+  const { cniVersion, name, reference } = values
+  if (!reference) return { cniVersion, name, plugins: [kubenetPlugin(values)] }
+  return {
+    cniVersion,
+    name,
+    plugins: [
+      bridgePlugin(values),
+      { type: 'portmap', capabilities: { portMappings: true } },
+      { type: 'bandwidth', capabilities: { bandwidth: true } },
+    ] as Conflist['plugins'],
+  }
+}
+
+/** What of the flags a chain of the reference's plugins can't do. */
+export const referenceNotes = ({ reference, nonMasqueradeCidr, podCidr }: NetworkValues): string[] =>
+  reference && isMasqueraded(exemptNetworks(nonMasqueradeCidr, podCidr), podCidr)
+    ? [
+        "the reference's bridge does not know nonMasqueradeCIDRs: it masquerades all that leaves the pod's range",
+      ]
+    : []
+
+/** The text of a network configuration. */
+export const formatConflist = (conflist: Conflist): string => `${JSON.stringify(conflist, null, 2)}\n`

@@ -1,0 +1,176 @@
+/** kubelet's network flags, up to 1.23, with its defaults. */
+
+import { usageError } from '../../cli/frame/failure'
+import { choice, flag, list, value, withDefault } from '../../cli/frame/option'
+import { checkIfName } from '../../src/cni/args'
+import { validName } from '../../src/cni/conf'
+import { CniError } from '../../src/cni/error'
+import { type SpecVersion, specVersions } from '../../src/cni/version'
+import { type Family, widthOf } from '../../src/ip/addr'
+import {
+  type Cidr,
+  cidrOverlaps,
+  everywhere,
+  formatCidr,
+  isNetwork,
+  networkOf,
+  parseCidr,
+} from '../../src/ip/cidr'
+
+export const hairpinModes = ['promiscuous-bridge', 'hairpin-veth', 'none'] as const
+
+export type HairpinMode = (typeof hairpinModes)[number]
+
+/** Reads a network: an address with a prefix length, no host bits. */
+export const parseNetwork = (given: string): Cidr => {
+  const cidr = parseCidr(given)
+  const shown = JSON.stringify(given)
+  if (!cidr) {
+    const hint = given.includes('/') ? '' : ': it has no prefix length, as 10.244.1.0/24 has'
+    throw usageError(`${shown} is not a network${hint}`)
+  }
+  if (!isNetwork(cidr))
+    throw usageError(`${shown} has host bits set; its network is ${formatCidr(networkOf(cidr))}`)
+  return cidr
+}
+
+/** The fewest host bits that leave addresses for pods beside network, gateway and broadcast: as host-local has it. */
+const leastHostBits = 2
+
+/** Has a range addresses for pods? */
+export const hasRoomForPods = ({ addr, prefix }: Cidr): boolean =>
+  widthOf(addr.family) - prefix >= leastHostBits
+
+const parsePodCidr = (given: string): Cidr => {
+  const cidr = parseNetwork(given)
+  if (hasRoomForPods(cidr)) return cidr
+  throw usageError(
+    `${JSON.stringify(given)} has no room for pods: the longest prefix is /${widthOf(cidr.addr.family) - leastHostBits}`,
+  )
+}
+
+/** Throws unless there is one network, or one of each family. */
+export const checkPodCidrs = (cidrs: readonly Cidr[]): void => {
+  for (const family of [4, 6] as const) {
+    const same = cidrs.filter(({ addr }) => addr.family === family)
+    if (same.length > 1) {
+      throw usageError(
+        `--pod-cidr: ${same.map(formatCidr).join(' and ')} are both IPv${family}; dual stack is one of each`,
+      )
+    }
+  }
+}
+
+const maxMtu = 65_535
+const leastMtu = { 4: 68, 6: 1280 } as const
+
+const parseMtu = (given: string): number => {
+  const mtu = Number(given)
+  if (/^\d+$/.test(given) && (mtu === 0 || (mtu >= leastMtu[4] && mtu <= maxMtu))) return mtu
+  throw usageError(
+    `${JSON.stringify(given)} is not an MTU: 0 for the node's own, or ${leastMtu[4]} to ${maxMtu}`,
+  )
+}
+
+/** Throws if pods with IPv6 would get an MTU that IPv6 does not work with. */
+export const checkMtu = (mtu: number, cidrs: readonly Cidr[]): void => {
+  if (mtu === 0 || mtu >= leastMtu[6] || !cidrs.some(({ addr }) => addr.family === 6)) return
+  throw usageError(`--network-plugin-mtu: ${mtu} is too small for IPv6, which needs ${leastMtu[6]}`)
+}
+
+const parseNetworkName = (given: string): string => {
+  if (validName.test(given)) return given
+  throw usageError(
+    `${JSON.stringify(given)} is no network name: letters, digits, "_", "." and "-", the first a letter or digit`,
+  )
+}
+
+const parseBridge = (given: string): string => {
+  try {
+    if (given === '') throw new CniError(0, 'interface name is empty', { details: '' })
+    checkIfName(given)
+    return given
+  } catch (error) {
+    const { message, details } = CniError.from(error)
+    throw usageError([message, details].filter(Boolean).join(': '))
+  }
+}
+
+const versions = specVersions.filter(version => version >= '0.3.0')
+
+/** The flags that say what kubenet's network is like. */
+export const networkOptions = {
+  podCidr: list('cidr', "the node's range of pod addresses, one of each family at most", parsePodCidr),
+  nonMasqueradeCidr: list(
+    'cidr',
+    'networks that see pods by their own addresses; 0.0.0.0/0: all do (default: 10.0.0.0/8, for IPv6 fc00::/7)',
+    parseNetwork,
+  ),
+  networkPluginMtu: withDefault(
+    value('mtu', "MTU of pods and bridge; 0 is the least of the node's", parseMtu),
+    '0',
+  ),
+  hairpinMode: withDefault(
+    choice('mode', 'how a pod reaches itself by a service', hairpinModes),
+    'promiscuous-bridge',
+  ),
+  name: withDefault(value('name', 'name of the network', parseNetworkName), 'kubenet'),
+  bridge: value('name', 'name of the bridge (default: cbr0)', parseBridge),
+  cniVersion: withDefault(
+    choice<SpecVersion>('version', 'version of the CNI specification; GC and STATUS need 1.1.0', versions),
+    '1.0.0',
+  ),
+  reference: flag('the plugins bridge, portmap and bandwidth, which may be those of others'),
+}
+
+/** What the flags say. */
+export type NetworkValues = {
+  readonly podCidr: readonly Cidr[]
+  readonly nonMasqueradeCidr: readonly Cidr[]
+  readonly networkPluginMtu: number
+  readonly hairpinMode: HairpinMode
+  readonly name: string
+  readonly bridge: string | undefined
+  readonly cniVersion: SpecVersion
+  readonly reference: boolean
+}
+
+const must = (text: string): Cidr => {
+  const cidr = parseCidr(text)
+  if (!cidr) throw new Error(`${text} is no network`)
+  return cidr
+}
+
+/** kubelet's --non-masquerade-cidr, and what corresponds to it in IPv6, which kubelet never masqueraded. */
+const defaultExempt: Record<Family, Cidr> = { 4: must('10.0.0.0/8'), 6: must('fc00::/7') }
+
+const isEverywhere = ({ prefix }: Cidr): boolean => prefix === 0
+
+/**
+ * The networks that see pods by their own addresses: those given, and for a family that none was given of, the
+ * default. As with kubelet, 0.0.0.0/0 turns masquerading off, so that it speaks for the other family too.
+ */
+export const exemptNetworks = (given: readonly Cidr[], podCidrs: readonly Cidr[]): Cidr[] => {
+  const isOff = given.length > 0 && given.every(isEverywhere)
+  const families = new Set(podCidrs.map(({ addr }) => addr.family))
+  const missing = [...families].filter(family => !given.some(({ addr }) => addr.family === family))
+  return [...given, ...missing.map(family => (isOff ? everywhere(family) : defaultExempt[family]))]
+}
+
+/** Is anything of the pods masqueraded at all? */
+export const isMasqueraded = (exempt: readonly Cidr[], podCidrs: readonly Cidr[]): boolean =>
+  podCidrs.some(
+    ({ addr }) => !exempt.some(cidr => isEverywhere(cidr) && cidrOverlaps(cidr, { addr, prefix: 0 })),
+  )
+
+/** Throws a usage error for flags that are right each by itself and wrong together, or if the range is missing. */
+export const checkNetworkValues = ({ podCidr, networkPluginMtu }: NetworkValues): void => {
+  if (podCidr.length === 0) {
+    throw usageError(
+      "--pod-cidr is missing: the range of this node's pods",
+      'a cluster says it: kubectl get node NAME -o jsonpath={.spec.podCIDRs}',
+    )
+  }
+  checkPodCidrs(podCidr)
+  checkMtu(networkPluginMtu, podCidr)
+}

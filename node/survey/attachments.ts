@@ -1,0 +1,132 @@
+/** The attachments of a node: one interface of one container on one network, with all that belongs to it. */
+
+import { familyOf, isEveryAddress, parseClaim } from '../../plugins/portmap/claim-files'
+import { isJsonObject } from '../../src/cni/schema'
+import type { Draft } from './draft'
+import { type Judgement, judge } from './liveness'
+import type { PortRule } from './port-rules'
+import type { CachedAttachment, Readings } from './readings'
+
+/** A port of the host that leads, or should lead, to a container. */
+export type HostPort = {
+  readonly protocol: string
+  readonly hostPort: number
+  /** Undefined: on every address of the host. */
+  readonly hostIP: string | undefined
+  /** Where it leads to; undefined for a port that is claimed and has no rule. */
+  readonly target: { readonly address: string; readonly containerPort: number } | undefined
+  /** Whose ruleset it is in. */
+  readonly by: 'kubenet' | PortRule['by'] | undefined
+}
+
+/** An attachment. */
+export type NodeAttachment = Omit<Draft, 'elements'> &
+  Judgement & {
+    /** The name that Kubernetes has for it: "namespace/name". */
+    readonly pod: string | undefined
+    /** Milliseconds since the epoch; undefined where nothing tells. */
+    readonly since: number | undefined
+    /** Without prefix lengths, each once, IPv4 first: those leased, then others that its interface or its result has. */
+    readonly addresses: readonly string[]
+    readonly bridge: string | undefined
+    readonly ports: readonly HostPort[]
+    /** Bits a second into the container and out of it; undefined: no limit. */
+    readonly ingressBits: number | undefined
+    readonly egressBits: number | undefined
+    readonly elements: Draft['elements']
+  }
+
+const unique = <T>(values: readonly T[]): T[] => [...new Set(values)]
+
+const bare = (cidr: string): string => cidr.split('/')[0] ?? cidr
+
+/** The addresses in a cached result of any version. */
+export const resultAddresses = ({ result }: Pick<CachedAttachment, 'result'>): string[] => {
+  const ips = Array.isArray(result?.ips) ? result.ips : []
+  const old = [result?.ip4, result?.ip6].map(ip => (isJsonObject(ip) ? ip.ip : undefined))
+  return [...ips.map(ip => (isJsonObject(ip) ? ip.address : undefined)), ...old]
+    .filter(address => typeof address === 'string')
+    .map(bare)
+}
+
+const podName = ({ cached, portOwner }: Draft): string | undefined => {
+  const args = new Map(cached?.args ?? [])
+  const name = args.get('K8S_POD_NAME')
+  if (!name) return portOwner?.pod
+  return [args.get('K8S_POD_NAMESPACE'), name].filter(Boolean).join('/')
+}
+
+const hostIPOf = (claim: string): string | undefined => {
+  const { where } = parseClaim(claim)
+  return isEveryAddress(where) ? undefined : where
+}
+
+const portKey = ({ protocol, hostPort, hostIP, target }: HostPort): string =>
+  [protocol, hostPort, hostIP, target?.address].join(' ')
+
+/** The ports that rules lead to an attachment, and those it claims without a rule. */
+const portsOf = ({ elements, portRules, portOwner }: Draft): HostPort[] => {
+  const ports = new Map<string, HostPort>()
+  const add = (port: HostPort) => ports.set(portKey(port), port)
+  for (const element of elements) {
+    if (element.kind !== 'port') continue
+    const { protocol, hostPort } = parseClaim(element.claim)
+    const { address, containerPort } = element
+    add({
+      protocol,
+      hostPort,
+      hostIP: hostIPOf(element.claim),
+      target: { address, containerPort },
+      by: 'kubenet',
+    })
+  }
+  for (const { dnat, by } of portRules) {
+    if (!dnat) continue
+    const { address, containerPort, ...port } = dnat
+    add({ ...port, target: { address, containerPort }, by })
+  }
+  const open = [...ports.values()]
+  for (const claim of portOwner?.claims ?? []) {
+    const { protocol, hostPort, where } = parseClaim(claim)
+    const isOpen = open.some(
+      port =>
+        port.protocol === protocol &&
+        port.hostPort === hostPort &&
+        familyOf(port.target?.address ?? '') === familyOf(where),
+    )
+    if (!isOpen) add({ protocol, hostPort, hostIP: hostIPOf(claim), target: undefined, by: undefined })
+  }
+  return [...ports.values()].sort((a, b) => a.hostPort - b.hostPort)
+}
+
+const sinceOf = ({ leases, cached }: Draft): number | undefined => {
+  const times = [...leases.map(({ madeAt }) => madeAt), cached?.madeAt].filter(time => time)
+  return times.length > 0 ? Math.min(...times.filter(time => time !== undefined)) : undefined
+}
+
+const complete = (draft: Draft, readings: Readings, names: ReadonlyMap<number, string>): NodeAttachment => {
+  const { veth, cached, container, leases } = draft
+  const { shaping } = readings
+  const ifb = veth && shaping?.redirects.get(veth.index)
+  return {
+    ...draft,
+    ...judge(draft, readings),
+    pod: podName(draft),
+    since: sinceOf(draft),
+    addresses: unique([
+      ...leases.map(({ address }) => address),
+      ...(container?.addresses ?? []).map(bare),
+      ...(cached ? resultAddresses(cached) : []),
+    ]).sort((a, b) => Number(a.includes(':')) - Number(b.includes(':'))),
+    bridge: veth && names.get(veth.master),
+    ports: portsOf(draft),
+    ingressBits: veth && shaping?.rates.get(veth.index),
+    egressBits: ifb === undefined ? undefined : shaping?.rates.get(ifb),
+  }
+}
+
+/** Completes drafts: the state of each, and what follows from what it has. */
+export const completeAttachments = (drafts: readonly Draft[], readings: Readings): NodeAttachment[] => {
+  const names = new Map(readings.links.map(({ index, name }) => [index, name]))
+  return drafts.map(draft => complete(draft, readings, names))
+}

@@ -1,0 +1,104 @@
+/** Attachments while a survey puts them together: each object of the node goes to the one it says it belongs to. */
+
+import { type Owner, ownerComment } from '../../plugins/kubenet/owner'
+import type { PortOwner } from '../../plugins/portmap/owners'
+import type { Lease } from './leases'
+import type { HostLink } from './links'
+import type { ContainerInterface } from './namespaces'
+import type { PortRule } from './port-rules'
+import type { CachedAttachment } from './readings'
+import type { MasqueradeRule, RulesetElement, SpoofCheck } from './ruleset'
+
+/** All that was found of one attachment so far. */
+export type Draft = {
+  /** "" where nothing tells. */
+  readonly network: string
+  readonly containerID: string
+  /** "" where only the container is named. */
+  readonly ifName: string
+  readonly leases: Lease[]
+  cached: CachedAttachment | undefined
+  portOwner: PortOwner | undefined
+  /** The host's end of its veth pair, and the container's. */
+  veth: HostLink | undefined
+  container: ContainerInterface | undefined
+  readonly elements: RulesetElement[]
+  readonly masquerades: MasqueradeRule[]
+  readonly portRules: PortRule[]
+  readonly spoofChecks: SpoofCheck[]
+  readonly ifbs: HostLink[]
+}
+
+/** An owner as objects name it: some of them not the interface, some not even the network. */
+export type Named = {
+  readonly network: string | undefined
+  readonly containerID: string
+  readonly ifName: string | undefined
+}
+
+const keyOf = ({ network, containerID, ifName }: Owner): string => `${network}\n${containerID}\n${ifName}`
+
+const emptyDraft = ({ network, containerID, ifName }: Owner): Draft => ({
+  network,
+  containerID,
+  ifName,
+  leases: [],
+  cached: undefined,
+  portOwner: undefined,
+  veth: undefined,
+  container: undefined,
+  elements: [],
+  masquerades: [],
+  portRules: [],
+  spoofChecks: [],
+  ifbs: [],
+})
+
+/** The attachments found so far, by what objects call them. */
+export class Drafts {
+  readonly #byKey = new Map<string, Draft>()
+  readonly #byContainer = new Map<string, Draft[]>()
+  #byComment: Map<string, Draft> | undefined
+
+  /** All of them, in the order they were found. */
+  get all(): Draft[] {
+    return [...this.#byKey.values()]
+  }
+
+  /** The attachment of that very name, which is made if nothing named it before. */
+  of(owner: Owner): Draft {
+    const found = this.#byKey.get(keyOf(owner))
+    if (found) return found
+    const made = emptyDraft(owner)
+    this.#byKey.set(keyOf(owner), made)
+    this.#byComment = undefined
+    const others = this.#byContainer.get(owner.containerID)
+    if (others) others.push(made)
+    else this.#byContainer.set(owner.containerID, [made])
+    return made
+  }
+
+  /** The attachments of a container, on one network or on all. */
+  ofContainer({ network, containerID }: Named): Draft[] {
+    const drafts = this.#byContainer.get(containerID) ?? []
+    return network === undefined ? drafts : drafts.filter(draft => draft.network === network)
+  }
+
+  /**
+   * The attachment that an object belongs to which names less than all of it: of the container's, the one with that
+   * address if there is one. It is made if there is none.
+   */
+  likely(named: Named, address?: string): Draft {
+    const { network = '', containerID, ifName } = named
+    if (ifName !== undefined) return this.of({ network, containerID, ifName })
+    const candidates = this.ofContainer(named)
+    const fitting = candidates.find(({ leases }) => leases.some(lease => lease.address === address))
+    return fitting ?? candidates[0] ?? this.of({ network, containerID, ifName: '' })
+  }
+
+  /** The attachment whose elements have this comment, which may be a hash; undefined if none of those known has. */
+  byComment(comment: string): Draft | undefined {
+    this.#byComment ??= new Map(this.all.map(draft => [ownerComment(draft), draft]))
+    return this.#byComment.get(comment)
+  }
+}

@@ -1,0 +1,147 @@
+/** Claims of host ports, ifbs and cached results without a container; limits and ports that are not as asked for. */
+
+import { keyOf } from '../../plugins/portmap/owners'
+import { isJsonObject } from '../../src/cni/schema'
+import type { NodeAttachment } from './attachments'
+import {
+  type Finding,
+  type FindingKind,
+  findingOn,
+  findingOnNobody,
+  isSettled,
+  leftover,
+  type Repair,
+} from './finding'
+import type { HostLink } from './links'
+import type { ClaimFile, Readings } from './readings'
+
+const portOf = (claim: string): string => claim.replace(/\/.*/, '').replace(/^(\w+)-(\d+)$/, '$2/$1')
+
+const ofDead = (attachment: NodeAttachment, readings: Readings): Finding[] => {
+  if (attachment.state !== 'gone') return []
+  const { portOwner, portRules, cached, ifbs, why: cause } = attachment
+  const on = (what: FindingKind, object: string, repair?: Repair) =>
+    findingOn(attachment, readings.host.now, {
+      severity: 'warn',
+      what,
+      object,
+      cause,
+      ...leftover(attachment, readings, repair),
+    })
+  // Ports whose rules are still there must stay taken: whoever got one next would get none of its connections.
+  const release: Repair | undefined =
+    portOwner && portRules.length === 0 ? { do: 'release-ports', owner: idOf(portOwner) } : undefined
+  return [
+    ...(portOwner?.claims ?? []).map(claim =>
+      on('claim-without-pod', `claim of host port ${portOf(claim)}`, release),
+    ),
+    ...ifbs.map(ifb => on('ifb-without-pod', `ifb ${ifb.name}`, ifbRepair(ifb, readings.shaping))),
+    ...(cached ? [on('cache-without-pod', 'cached result')] : []),
+  ]
+}
+
+const idOf = ({ network, containerID, ifName }: NodeAttachment['portOwner'] & object) => ({
+  network,
+  containerID,
+  ifName,
+})
+
+/** An ifb that nothing is sent to does nothing: it may go. */
+const ifbRepair = ({ name, index }: HostLink, shaping: Readings['shaping']): Finding['repair'] =>
+  shaping && !shaping.used.has(index) ? { do: 'delete-ifb', name, index } : undefined
+
+const ifbsOfNobody = (ifbs: readonly HostLink[], { shaping }: Readings): Finding[] =>
+  ifbs.map(ifb => {
+    const repair = ifbRepair(ifb, shaping)
+    return findingOnNobody({
+      severity: 'warn',
+      what: 'ifb-without-pod',
+      object: `ifb ${ifb.name}`,
+      cause: repair ? 'nothing tells whose it is, and nothing is sent to it' : 'nothing tells whose it is',
+      remedy: repair ? '"kubenet doctor --fix" removes it' : `ip link del ${ifb.name}, if nobody needs it`,
+      repair,
+    })
+  })
+
+/** Claims whose owner has no record: a crash, or somebody's hand. */
+const claimsOfNobody = (claims: readonly ClaimFile[], { portOwners }: Readings): Finding[] => {
+  const keys = new Set(portOwners.map(keyOf))
+  return claims
+    .filter(({ holder }) => !keys.has(holder))
+    .map(({ claim, holder }) =>
+      findingOnNobody({
+        severity: 'warn',
+        what: 'claim-without-pod',
+        object: `claim of host port ${portOf(claim)}`,
+        cause: 'there is no record of its owner',
+        remedy: '"kubenet doctor --fix" removes it',
+        repair: { do: 'drop-claim', claim, holder },
+      }),
+    )
+}
+
+/** Limits that the runtime asked for and that are not there. */
+const missingLimits = (attachment: NodeAttachment, { host, shaping }: Readings): Finding[] => {
+  const asked = attachment.cached?.capabilityArgs?.bandwidth
+  if (!isJsonObject(asked) || !shaping || !attachment.veth || !isSettled(attachment, host.now)) return []
+  const rate = (key: string): number => {
+    const found = Object.entries(asked).find(([name]) => name.toLowerCase() === key.toLowerCase())?.[1]
+    return typeof found === 'number' ? found : 0
+  }
+  const missing = [
+    ...(rate('ingressRate') > 0 && attachment.ingressBits === undefined ? ['into'] : []),
+    ...(rate('egressRate') > 0 && attachment.egressBits === undefined ? ['out of'] : []),
+  ]
+  return missing.map(way =>
+    findingOn(attachment, host.now, {
+      severity: 'warn',
+      what: 'limit-missing',
+      object: `limit of what comes ${way} the container`,
+      cause: 'its runtime asked for one, and there is none',
+      remedy: 'delete the container and start it again',
+    }),
+  )
+}
+
+const placeKey = (protocol: string, hostPort: number, hostIP: string | undefined, address: string): string =>
+  [protocol, hostPort, hostIP ?? 'any', address.includes(':') ? 6 : 4].join(' ')
+
+/** Ports that rules lead to several containers: the first rule wins, the others get nothing. */
+const portConflicts = (attachments: readonly NodeAttachment[], now: number): Finding[] => {
+  const first = new Map<string, NodeAttachment>()
+  return attachments
+    .filter(({ state }) => state === 'running')
+    .flatMap(attachment =>
+      attachment.ports.flatMap(({ protocol, hostPort, hostIP, target }) => {
+        if (!target) return []
+        const key = placeKey(protocol, hostPort, hostIP, target.address)
+        const other = first.get(key)
+        first.set(key, other ?? attachment)
+        if (!other || other.containerID === attachment.containerID) return []
+        return [
+          findingOn(attachment, now, {
+            severity: 'fail',
+            what: 'port-conflict',
+            object: `host port ${hostPort}/${protocol}`,
+            cause: `container ${other.containerID} has it too; only one of them is reached`,
+            remedy: 'delete one of the containers, or give it another host port',
+          }),
+        ]
+      }),
+    )
+}
+
+/** Finds what is left of containers that are gone, and what those that live lack; `ifbs` are of nobody. */
+export const findLeftovers = (
+  attachments: readonly NodeAttachment[],
+  ifbs: readonly HostLink[],
+  readings: Readings,
+): Finding[] => [
+  ...portConflicts(attachments, readings.host.now),
+  ...attachments.flatMap(attachment => [
+    ...missingLimits(attachment, readings),
+    ...ofDead(attachment, readings),
+  ]),
+  ...ifbsOfNobody(ifbs, readings),
+  ...claimsOfNobody(readings.claims, readings),
+]

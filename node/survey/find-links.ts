@@ -1,0 +1,168 @@
+/** Interfaces that are not as their attachments need them. */
+import { halfMadeGroup } from '../../plugins/bridge/veth'
+import type { NodeAttachment } from './attachments'
+import { type Finding, findingOn, findingOnNobody, isSettled, type LinkRepair } from './finding'
+import { type HostLink, isUp } from './links'
+import { namespacePath } from './namespaces'
+import type { Network } from './networks'
+import type { Readings } from './readings'
+
+/** What puts the attachment's veth right; only one that says whose it is may be changed. */
+const repairOf = (
+  { veth, container }: NodeAttachment,
+  change: Partial<Pick<LinkRepair, 'bridge' | 'mtu' | 'up'>>,
+): Finding['repair'] => {
+  if (!veth?.alias) return undefined
+  const { name, index, alias } = veth
+  const inside = container && {
+    netns: namespacePath(container.netns),
+    ino: container.netns.ino,
+    name: container.name,
+  }
+  return {
+    do: 'set-link',
+    link: { name, index, alias, bridge: undefined, mtu: undefined, up: false, inside, ...change },
+  }
+}
+
+const offBridge = (attachment: NodeAttachment, bridge: HostLink, now: number): Finding[] => {
+  const { veth } = attachment
+  if (!veth || veth.master === bridge.index) return []
+  const where = attachment.bridge ? `a port of "${attachment.bridge}"` : 'no port of any bridge'
+  return [
+    findingOn(attachment, now, {
+      severity: 'fail',
+      what: 'veth-off-bridge',
+      object: `veth ${veth.name}`,
+      cause: `it is ${where}, and should be one of "${bridge.name}": the container reaches nobody`,
+      remedy: `ip link set ${veth.name} master ${bridge.name}`,
+      repair: veth.master === 0 ? repairOf(attachment, { bridge: bridge.name }) : undefined,
+    }),
+  ]
+}
+
+const mtuMismatch = (attachment: NodeAttachment, bridge: HostLink, now: number): Finding[] => {
+  const { veth, container } = attachment
+  const ends = [veth?.mtu, container?.mtu].filter(mtu => mtu !== undefined)
+  if (!veth || ends.every(mtu => mtu === bridge.mtu)) return []
+  const inside = container ? `, in the container ${container.mtu}` : ''
+  return [
+    findingOn(attachment, now, {
+      severity: 'fail',
+      what: 'mtu-mismatch',
+      object: `veth ${veth.name}`,
+      cause: `its MTU is ${veth.mtu}${inside}, that of "${bridge.name}" is ${bridge.mtu}: large packets vanish`,
+      remedy: `ip link set ${veth.name} mtu ${bridge.mtu}, and the same for "${attachment.ifName}" in the container`,
+      repair: repairOf(attachment, { mtu: bridge.mtu }),
+    }),
+  ]
+}
+
+const down = (attachment: NodeAttachment, now: number): Finding[] => {
+  const { veth, container, ifName } = attachment
+  if (!veth || (isUp(veth) && container?.up !== false)) return []
+  const hostEnd = !isUp(veth)
+  return [
+    findingOn(attachment, now, {
+      severity: 'fail',
+      what: 'interface-down',
+      object: hostEnd ? `veth ${veth.name}` : `interface ${ifName} in the container`,
+      cause: 'it is down: the container reaches nobody',
+      remedy: hostEnd ? `ip link set ${veth.name} up` : `ip link set ${ifName} up, in the container`,
+      repair: hostEnd ? repairOf(attachment, { up: true }) : undefined,
+    }),
+  ]
+}
+
+const unfinished = (attachment: NodeAttachment, now: number): Finding[] => {
+  const { veth } = attachment
+  return veth?.group === halfMadeGroup
+    ? [
+        findingOn(attachment, now, {
+          severity: 'warn',
+          what: 'veth-half-made',
+          object: `veth ${veth.name}`,
+          cause: 'its ADD was killed before it came to its end',
+          remedy: `"kubenet gc ${attachment.network}" removes it, or the next ADD of the container`,
+        }),
+      ]
+    : []
+}
+
+const withoutHairpin = (attachment: NodeAttachment, network: Network, now: number): Finding[] => {
+  const { veth } = attachment
+  if (!network.hairpin || !veth || veth.hairpin) return []
+  return [
+    findingOn(attachment, now, {
+      severity: 'warn',
+      what: 'hairpin-off',
+      object: `veth ${veth.name}`,
+      cause:
+        'the network has hairpin mode, the port has not: the container does not reach itself by a service',
+      remedy: `bridge link set dev ${veth.name} hairpin on`,
+    }),
+  ]
+}
+
+const withoutInterface = (attachment: NodeAttachment, { insides, host }: Readings): Finding[] => {
+  // Whose veth has no alias is told by its other end, which has to be in sight.
+  const certain = insides?.closed === 0 && attachment.state === 'running'
+  if (!certain || attachment.veth || attachment.leases.length === 0) return []
+  return [
+    findingOn(attachment, host.now, {
+      severity: 'fail',
+      what: 'pod-without-interface',
+      object: `interface ${attachment.ifName} of network "${attachment.network}"`,
+      cause: `${attachment.why}, and no veth pair leads there`,
+      remedy: 'delete the container and start it again',
+    }),
+  ]
+}
+
+const onAttachment = (
+  attachment: NodeAttachment,
+  bridges: ReadonlyMap<string, HostLink>,
+  readings: Readings,
+): Finding[] => {
+  const { host, networks } = readings
+  const network = networks.find(({ name }) => name === attachment.network)
+  const bridge = bridges.get(network?.bridge ?? '')
+  if (!isSettled(attachment, host.now) || !network?.bridge) return []
+  const now = host.now
+  return [
+    ...withoutInterface(attachment, readings),
+    ...unfinished(attachment, now),
+    ...down(attachment, now),
+    ...withoutHairpin(attachment, network, now),
+    ...(bridge ? [...offBridge(attachment, bridge, now), ...mtuMismatch(attachment, bridge, now)] : []),
+  ]
+}
+
+const strangersOn = (strangers: readonly HostLink[], { links }: Readings): Finding[] => {
+  const names = new Map(links.map(({ index, name }) => [index, name]))
+  return strangers.map(veth => {
+    const bridge = names.get(veth.master)
+    return findingOnNobody({
+      severity: 'warn',
+      what: 'veth-of-nobody',
+      object: `veth ${veth.name}`,
+      cause: `it is a port of "${bridge}", and no lease, result or alias tells whose`,
+      remedy: `look at what is behind it; "ip link del ${veth.name}" if nobody needs it`,
+    })
+  })
+}
+
+/** Compares interfaces with attachments; `strangers` are ports whose owner nothing tells. */
+export const findLinkFaults = (
+  attachments: readonly NodeAttachment[],
+  strangers: readonly HostLink[],
+  readings: Readings,
+): Finding[] => {
+  const bridges = new Map(
+    readings.links.filter(({ kind }) => kind === 'bridge').map(link => [link.name, link]),
+  )
+  return [
+    ...attachments.flatMap(attachment => onAttachment(attachment, bridges, readings)),
+    ...strangersOn(strangers, readings),
+  ]
+}

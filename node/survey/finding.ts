@@ -1,0 +1,152 @@
+/** What of a node does not fit together. */
+import type { OwnerID } from '../../plugins/portmap/owners'
+import type { NodeAttachment } from './attachments'
+import type { Readings } from './readings'
+import type { RulesetElement } from './ruleset'
+
+/** "fail": something does not work, or soon won't. "warn": something is in the way. */
+export type Severity = 'warn' | 'fail'
+
+/** The kinds of findings: short names that never change, for scripts. */
+export type FindingKind =
+  | 'address-missing'
+  | 'bridge-down'
+  | 'bridge-missing'
+  | 'bridge-without-gateway'
+  | 'cache-without-pod'
+  | 'claim-without-pod'
+  | 'duplicate-address'
+  | 'element-astray'
+  | 'element-missing'
+  | 'element-without-pod'
+  | 'hairpin-off'
+  | 'ifb-without-pod'
+  | 'interface-down'
+  | 'lease-torn'
+  | 'lease-without-pod'
+  | 'limit-missing'
+  | 'mtu-mismatch'
+  | 'pod-without-interface'
+  | 'pod-without-lease'
+  | 'port-conflict'
+  | 'port-without-rule'
+  | 'rule-missing'
+  | 'rule-without-pod'
+  | 'ruleset-missing'
+  | 'veth-half-made'
+  | 'veth-of-nobody'
+  | 'veth-off-bridge'
+
+/** A change that takes nothing from anybody alive: what "kubenet doctor --fix" does. */
+export type Repair =
+  /** DEL by the plugins of its network: all that is left of a container that is gone, at once. */
+  | { readonly do: 'detach'; readonly owner: OwnerID }
+  | {
+      readonly do: 'release-lease'
+      readonly dataDir: string
+      readonly network: string
+      readonly address: string
+    }
+  | { readonly do: 'release-ports'; readonly owner: OwnerID }
+  | { readonly do: 'drop-claim'; readonly claim: string; readonly holder: string }
+  | { readonly do: 'erase-element'; readonly element: RulesetElement }
+  | { readonly do: 'delete-ifb'; readonly name: string; readonly index: number }
+  | { readonly do: 'set-sysctl'; readonly key: string; readonly value: string }
+  | { readonly do: 'set-link'; readonly link: LinkRepair }
+
+/** A host's veth that is to be as its attachment needs it; what is undefined stays. */
+export type LinkRepair = {
+  readonly name: string
+  readonly index: number
+  /** Whose it must still be: its alias when it was looked at. */
+  readonly alias: string
+  readonly bridge: string | undefined
+  readonly mtu: number | undefined
+  readonly up: boolean
+  /** The container's end, for its MTU; undefined where it can't be reached. */
+  readonly inside: { readonly netns: string; readonly ino: number; readonly name: string } | undefined
+}
+
+/** Whose an object is, as far as it says so: without an interface where it names the container alone. */
+export type FindingOwner = Pick<NodeAttachment, 'containerID' | 'ifName' | 'pod'>
+
+/** One thing that does not fit. */
+export type Finding = {
+  readonly severity: Severity
+  readonly what: FindingKind
+  /** "lease 10.244.1.7 of network "pods"". */
+  readonly object: string
+  readonly network: string | undefined
+  /** The attachment it belongs to; undefined where nothing tells. */
+  readonly owner: FindingOwner | undefined
+  /** How old the object is, in milliseconds; undefined where nothing tells. */
+  readonly age: number | undefined
+  readonly cause: string
+  readonly remedy: string
+  /** How it is put right without asking; undefined where that could hurt somebody. */
+  readonly repair: Repair | undefined
+}
+
+/** What a finding says beyond the attachment it is about. */
+export type About = Pick<Finding, 'severity' | 'what' | 'object' | 'cause' | 'remedy'> & {
+  readonly repair?: Repair | undefined
+}
+
+/** What an ADD takes from its first step to its last, with much to spare. */
+const settlingMs = 2000
+
+/** Does the container live, and is its ADD over? Before that, something is always missing. */
+export const isSettled = ({ state, since = 0 }: NodeAttachment, now: number): boolean =>
+  state === 'running' && now - since >= settlingMs
+
+/** "container 4f2a, interface eth0, pod default/web" */
+export const describeOwner = ({ containerID, ifName, pod }: FindingOwner): string =>
+  [`container ${containerID}`, ifName && `interface ${ifName}`, pod && `pod ${pod}`]
+    .filter(Boolean)
+    .join(', ')
+
+/** A finding about an attachment, at the time `now`. */
+export const findingOn = (attachment: NodeAttachment, now: number, about: About): Finding => {
+  const { network, containerID, ifName, pod, since } = attachment
+  return {
+    ...about,
+    repair: about.repair,
+    network: network || undefined,
+    owner: { containerID, ifName, pod },
+    age: since === undefined ? undefined : Math.max(0, now - since),
+  }
+}
+
+/** Is the finding about this attachment? */
+export const isAbout = ({ owner, network }: Finding, attachment: NodeAttachment): boolean =>
+  owner?.containerID === attachment.containerID &&
+  owner.ifName === attachment.ifName &&
+  network === (attachment.network || undefined)
+
+/** A finding about something that has no owner. */
+export const findingOnNobody = (about: About & { readonly network?: string | undefined }): Finding => ({
+  ...about,
+  repair: about.repair,
+  network: about.network,
+  owner: undefined,
+  age: undefined,
+})
+
+/**
+ * What to do about something left of an attachment that is gone: DEL where its network is still configured, else the
+ * object's own repair if it has one. Only what is proven is repaired without asking.
+ */
+export const leftover = (
+  { network, containerID, ifName, proven }: NodeAttachment,
+  { lists }: Pick<Readings, 'lists'>,
+  ofObject?: Repair,
+): Pick<About, 'remedy' | 'repair'> => {
+  const isConfigured = lists.some(({ name }) => name === network)
+  const detach: Repair = { do: 'detach', owner: { network, containerID, ifName } }
+  const repair = proven ? (isConfigured && ifName !== '' ? detach : ofObject) : undefined
+  if (repair) return { remedy: '"kubenet doctor --fix" removes it', repair }
+  const remedy = isConfigured
+    ? `"kubenet gc ${network}" shows all that is left, with --yes it removes it`
+    : 'its network is not configured any more: remove it by hand if nobody needs it'
+  return { remedy, repair }
+}

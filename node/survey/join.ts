@@ -1,0 +1,152 @@
+/** Puts what was read of a node together: what belongs to which attachment, and what to none. */
+
+import { formatAlias, referenceName } from '../../plugins/bandwidth/ifb'
+import { parseOwner } from '../../plugins/kubenet/owner'
+import { ifbPrefix } from '../../src/netlink/ifb-prefix'
+import { parseAlias } from '../../src/netlink/veth-alias'
+import { type Draft, Drafts } from './draft'
+import { masqueradesIn, rulesIn } from './iptables'
+import type { HostLink } from './links'
+import type { ContainerInterface } from './namespaces'
+import { type PortRule, readPortLines } from './port-rules'
+import type { Readings } from './readings'
+import type { MasqueradeRule, RulesetElement } from './ruleset'
+
+/** What a node has, by whose it is. */
+export type Joined = {
+  readonly drafts: readonly Draft[]
+  /** Ports of bridges whose owner nothing tells. */
+  readonly strangers: readonly HostLink[]
+  /** Elements with a comment that names nobody known. */
+  readonly elements: readonly RulesetElement[]
+  readonly ifbs: readonly HostLink[]
+}
+
+/** A veth of the host, and the container's end of it. */
+type Pair = { readonly veth: HostLink; readonly inside: ContainerInterface }
+
+/** The pairs of which both ends could be seen. */
+const pairsOf = ({ links, insides }: Readings): Pair[] =>
+  links
+    .filter(({ kind }) => kind === 'veth')
+    .flatMap(veth => {
+      const ends = veth.peerNsid === undefined ? undefined : insides?.byNsid.get(veth.peerNsid)
+      const inside = ends?.find(({ index, peer }) => index === veth.peer && peer === veth.index)
+      return inside ? [{ veth, inside }] : []
+    })
+
+const bare = (cidr: string): string => cidr.slice(0, cidr.indexOf('/'))
+
+/** Gives each veth to the attachment its alias names; of the rest, to the one that namespace or address tells. */
+const joinVeths = (drafts: Drafts, readings: Readings): HostLink[] => {
+  const pairs = pairsOf(readings)
+  const byVeth = new Map(pairs.map(pair => [pair.veth.index, pair]))
+  const unnamed: HostLink[] = []
+  for (const veth of readings.links.filter(({ kind }) => kind === 'veth')) {
+    const owner = parseAlias(veth.alias)
+    if (!owner) unnamed.push(veth)
+    else setVeth(drafts.of(owner), veth, byVeth.get(veth.index)?.inside)
+  }
+  const byPlace = new Map<string, Draft>()
+  const byAddress = new Map<string, Draft>()
+  for (const draft of drafts.all.filter(({ veth }) => !veth)) {
+    const { cached, ifName } = draft
+    const recorded = draft.leases.find(({ record }) => record?.netns)?.record?.netns ?? draft.portOwner?.netns
+    if (recorded) byPlace.set(`${recorded.ino} ${ifName}`, draft)
+    if (cached?.netns) byPlace.set(`${cached.netns} ${ifName}`, draft)
+    for (const { address } of draft.leases) byAddress.set(address, draft)
+  }
+  return unnamed.filter(veth => {
+    const inside = byVeth.get(veth.index)?.inside
+    if (!inside) return true
+    const { netns, name, addresses } = inside
+    const places = [netns.ino, ...netns.paths].map(place => byPlace.get(`${place} ${name}`))
+    const draft = [...places, ...addresses.map(cidr => byAddress.get(bare(cidr)))].find(known => known)
+    if (!draft || draft.veth) return true
+    setVeth(draft, veth, inside)
+    return false
+  })
+}
+
+const setVeth = (draft: Draft, veth: HostLink, inside: ContainerInterface | undefined): void => {
+  draft.veth = veth
+  draft.container = inside
+}
+
+const joinFiles = (drafts: Drafts, { leases, cached, portOwners }: Readings): void => {
+  for (const entry of cached) drafts.of({ ...entry, network: entry.networkName }).cached = entry
+  for (const owner of portOwners) drafts.of(owner).portOwner = owner
+  for (const lease of leases) {
+    const { network, containerID, ifName } = lease
+    if (containerID === undefined) continue
+    drafts.likely({ network, containerID, ifName }).leases.push(lease)
+  }
+}
+
+const joinElements = (drafts: Drafts, elements: readonly RulesetElement[]): RulesetElement[] =>
+  elements.filter(element => {
+    const owner = parseOwner(element.comment)
+    // To look for a comment that is a hash, all attachments known are hashed again after each new one.
+    const draft = owner ? drafts.of(owner) : drafts.byComment(element.comment)
+    draft?.elements.push(element)
+    return !draft
+  })
+
+const families = [4, 6] as const
+
+/** The rules of both backends. */
+const rulesOf = ({ ruleset, iptables }: Readings): { masquerades: MasqueradeRule[]; ports: PortRule[] } => {
+  const lines = families.map(family => ({ family, rules: rulesIn(iptables ?? [], family, 'nat') }))
+  return {
+    masquerades: [
+      ...(ruleset?.masquerades ?? []),
+      ...lines.flatMap(({ family, rules }) => masqueradesIn(family, rules)),
+    ],
+    ports: [...(ruleset?.ports ?? []), ...lines.flatMap(({ family, rules }) => readPortLines(family, rules))],
+  }
+}
+
+const joinRules = (drafts: Drafts, readings: Readings): void => {
+  const { masquerades, ports } = rulesOf(readings)
+  for (const rule of masquerades) drafts.likely(rule, rule.address).masquerades.push(rule)
+  for (const rule of ports) {
+    drafts.likely({ ...rule, ifName: undefined }, rule.dnat?.address).portRules.push(rule)
+  }
+  const byRef = new Map(drafts.all.map(draft => [`${draft.containerID}-${draft.ifName}`, draft]))
+  for (const check of readings.ruleset?.spoofChecks ?? []) byRef.get(check.ref)?.spoofChecks.push(check)
+}
+
+/** Gives each ifb to the attachment its alias names, whose veth leads there, or whose name the reference gave it. */
+const joinIfbs = (drafts: Drafts, { links, shaping }: Readings): HostLink[] => {
+  const ifbs = links.filter(({ kind, name }) => kind === 'ifb' && name.startsWith(ifbPrefix))
+  if (ifbs.length === 0) return []
+  const byAlias = new Map(drafts.all.map(draft => [formatAlias(draft), draft]))
+  const byVeth = new Map(drafts.all.map(draft => [draft.veth?.index, draft]))
+  const byName = new Map(drafts.all.map(draft => [referenceName(draft), draft]))
+  const leading = new Map([...(shaping?.redirects ?? [])].map(([from, to]) => [to, from]))
+  return ifbs.filter(ifb => {
+    const named = parseAlias(ifb.alias)
+    const known = byAlias.get(ifb.alias) ?? (named && drafts.of(named))
+    const from = leading.get(ifb.index)
+    const draft = known ?? (from === undefined ? undefined : byVeth.get(from)) ?? byName.get(ifb.name)
+    draft?.ifbs.push(ifb)
+    return !draft
+  })
+}
+
+/** A port between a bridge and an interface of the host itself, as VLANs have: nobody's and no leftover. */
+const isInternal = (veth: HostLink): boolean => veth.peer !== 0 && veth.peerNsid === undefined
+
+/** Joins everything. */
+export const join = (readings: Readings): Joined => {
+  const drafts = new Drafts()
+  joinFiles(drafts, readings)
+  const unnamed = joinVeths(drafts, readings)
+  const elements = joinElements(drafts, readings.ruleset?.elements ?? [])
+  joinRules(drafts, readings)
+  const ifbs = joinIfbs(drafts, readings)
+  const bridges = new Set(readings.networks.map(({ bridge }) => bridge).filter(name => name !== undefined))
+  const masters = new Set(readings.links.filter(({ name }) => bridges.has(name)).map(({ index }) => index))
+  const strangers = unnamed.filter(veth => masters.has(veth.master) && !isInternal(veth))
+  return { drafts: drafts.all, strangers, elements, ifbs }
+}

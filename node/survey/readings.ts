@@ -1,0 +1,197 @@
+/** Everything a survey reads, one thing after the other; what can't be read is noted and left out. */
+import { lstatSync } from 'node:fs'
+import { defaultDataDir } from '../../plugins/host-local/config'
+import { frameIsThere } from '../../plugins/kubenet/state'
+import { hostportsFolder, listOwners, namesIn, type PortOwner } from '../../plugins/portmap/owners'
+import { CniError } from '../../src/cni/error'
+import { ifNftables } from '../../src/netfilter/nft/socket'
+import { addrList, type LinkAddr } from '../../src/netlink/addr'
+import { type KernelRoute, routeList } from '../../src/netlink/route'
+import { NETLINK_ROUTE, type NetlinkSocket, withNetlink } from '../../src/netlink/socket'
+import type { CacheEntry } from '../../src/runtime/cache-entry'
+import { type NetworkConfigList, parseConfList } from '../../src/runtime/conf-list'
+import { cachePath, listCacheEntries } from '../../src/runtime/result-cache'
+import { type DroppingChain, readDroppingChains } from './forward-chains'
+import { type Host, readHost } from './host'
+import { type Iptables, readIptables } from './iptables'
+import { type Lease, readLeases } from './leases'
+import { type HostLink, hostLinkList } from './links'
+import { findNamespaces, type Insides, type Namespaces, readInsides } from './namespaces'
+import { leftNetwork, type Network, readNetwork, readNetworks } from './networks'
+import { type Ruleset, readRuleset } from './ruleset'
+import { readShaping, type Shaping } from './shaping'
+
+/** What a runtime remembers of an attachment, and since when. */
+export type CachedAttachment = CacheEntry & { readonly madeAt: number }
+
+/** A claim of a host port: "tcp-8080/any4", and the key of the record of its holder. */
+export type ClaimFile = { readonly claim: string; readonly holder: string }
+
+/** A part of the node that could not be read, and why. */
+export type Unread = { readonly what: string; readonly why: string }
+
+export type HostRoute = ReturnType<typeof routeList>[number] & Pick<KernelRoute, 'dst'>
+
+/** A node as it was read. What is undefined is not known; nothing may be concluded from its absence. */
+export type Readings = {
+  readonly host: Host
+  readonly networks: readonly Network[]
+  /** As the folder has them: without those that only leases or cached results tell of. */
+  readonly lists: readonly NetworkConfigList[]
+  readonly brokenFiles: readonly string[]
+  readonly leases: readonly Lease[]
+  readonly cached: readonly CachedAttachment[]
+  readonly portOwners: readonly PortOwner[]
+  readonly claims: readonly ClaimFile[]
+  readonly namespaces: Namespaces
+  readonly insides: Insides | undefined
+  readonly links: readonly HostLink[]
+  readonly addrs: readonly LinkAddr[]
+  readonly routes: readonly HostRoute[]
+  readonly shaping: Shaping | undefined
+  readonly ruleset: Ruleset | undefined
+  /** The networks whose rules kubenet has in its table, all of them and as configured. */
+  readonly framed: ReadonlySet<string>
+  readonly iptables: readonly Iptables[] | undefined
+  /** Chains of nftables beside those of iptables. */
+  readonly droppingChains: readonly DroppingChain[]
+  readonly unread: readonly Unread[]
+}
+
+/** Where a node keeps what a survey reads from files. */
+export type SurveyPlaces = { readonly confDir: string; readonly cacheDir: string }
+
+/** Is told what is read next: "the leases", "network namespace 7 of 300". */
+export type Tell = (what: string) => void
+
+type Attempt = <T>(what: string, read: () => T, otherwise: T) => T
+
+const reasonOf = (error: unknown): string => {
+  const { message, details } = CniError.from(error)
+  return [message, details].filter(Boolean).join(': ')
+}
+
+const attempting =
+  (unread: Unread[], tell: Tell): Attempt =>
+  (what, read, otherwise) => {
+    tell(what)
+    try {
+      return read()
+    } catch (error) {
+      unread.push({ what, why: reasonOf(error) })
+      return otherwise
+    }
+  }
+
+const readCached = (cacheDir: string): CachedAttachment[] =>
+  listCacheEntries(cacheDir).map(entry => ({
+    ...entry,
+    madeAt: lstatSync(cachePath(cacheDir, entry), { throwIfNoEntry: false })?.mtimeMs ?? 0,
+  }))
+
+const claimsFolder = `${hostportsFolder}/claims`
+
+const readClaims = (): ClaimFile[] =>
+  namesIn(claimsFolder).flatMap(port =>
+    namesIn(`${claimsFolder}/${port}`).map(name => {
+      const [where = '', holder = ''] = name.split('@')
+      return { claim: `${port}/${where}`, holder }
+    }),
+  )
+
+/** A network whose file is gone, as it was when a container was last attached. */
+const cachedNetwork = ({ networkName, config }: CachedAttachment): Network => {
+  try {
+    return { ...readNetwork(parseConfList(config, networkName), false), file: undefined }
+  } catch {
+    return leftNetwork(networkName)
+  }
+}
+
+/** The networks of the folder, and those that only attachments tell of. */
+const allNetworks = (known: readonly Network[], cached: readonly CachedAttachment[]): Network[] => {
+  const found = new Map(known.map(network => [network.name, network]))
+  for (const entry of cached) {
+    if (!found.has(entry.networkName)) found.set(entry.networkName, cachedNetwork(entry))
+  }
+  return [...found.values()]
+}
+
+const readFiles = (attempt: Attempt, { confDir, cacheDir }: SurveyPlaces, tell: Tell) => {
+  const conf = attempt('the networks', () => readNetworks(confDir), { lists: [], networks: [], broken: [] })
+  const cached = attempt('the cached results', () => readCached(cacheDir), [])
+  const networks = allNetworks(conf.networks, cached)
+  const dataDirs = new Set([defaultDataDir, ...networks.flatMap(({ ipam }) => ipam?.dataDir ?? [])])
+  const { leases, unreadable } = attempt('the leases', () => readLeases([...dataDirs], tell), {
+    leases: [],
+    unreadable: 0,
+  })
+  for (const { network } of leases) {
+    if (!networks.some(({ name }) => name === network)) networks.push(leftNetwork(network))
+  }
+  const portOwners = attempt('the owners of host ports', listOwners, [])
+  const claims = attempt('the claims of host ports', readClaims, [])
+  return { conf, cached, networks, leases, unreadable, portOwners, claims }
+}
+
+const readLinks = (attempt: Attempt, nl: NetlinkSocket, namespaces: Namespaces, tell: Tell) => ({
+  links: attempt('the interfaces', () => hostLinkList(nl), []),
+  addrs: attempt('the addresses', () => addrList(nl), []),
+  routes: attempt('the routes', () => [...routeList(nl, 4), ...routeList(nl, 6)], []),
+  shaping: attempt('the rates', () => readShaping(nl), undefined),
+  insides: attempt('the network namespaces', () => readInsides(nl, namespaces, tell), undefined),
+})
+
+/** The networks whose part of kubenet's ruleset is whole. */
+const readFrames = (networks: readonly Network[]): Set<string> => {
+  const confs = networks.map(({ kubenet }) => kubenet).filter(conf => conf !== undefined)
+  if (confs.length === 0) return new Set()
+  const whole = ifNftables(nl => confs.filter(conf => frameIsThere(nl, conf)))
+  return new Set((whole ?? []).map(({ network }) => network))
+}
+
+/** Those of iptables are read by its own program, if it is there. */
+const readDropping = (ruleset: Ruleset | undefined, iptables: readonly Iptables[] = []): DroppingChain[] => {
+  const families = iptables.filter(({ variant }) => variant === 'nf_tables').map(({ family }) => family)
+  const known: string[] = families.map(family => (family === 4 ? 'ip filter' : 'ip6 filter'))
+  const others = (ruleset?.tables ?? []).filter(name => !known.includes(name))
+  return others.length === 0 ? [] : (ifNftables(nl => readDroppingChains(nl, others)) ?? [])
+}
+
+const noRuleset: Ruleset = { tables: [], elements: [], masquerades: [], ports: [], spoofChecks: [] }
+
+const tooFew = (count: number, what: string): Unread[] =>
+  count === 0 ? [] : [{ what: `${count} ${what}`, why: 'permission denied' }]
+
+/** Reads the node. Never throws for what it may not read; starts nothing but iptables-save, where there are rules. */
+export const readNode = async (places: SurveyPlaces, tell: Tell = () => {}): Promise<Readings> => {
+  const unread: Unread[] = []
+  const attempt = attempting(unread, tell)
+  const ruleset = attempt('nftables', () => ifNftables(readRuleset) ?? noRuleset, undefined)
+  tell('iptables')
+  const iptables = await readIptables(ruleset?.tables ?? []).catch(error => {
+    unread.push({ what: 'iptables', why: reasonOf(error) })
+    return undefined
+  })
+  tell('the processes')
+  const namespaces = findNamespaces()
+  const kernel = withNetlink(NETLINK_ROUTE, nl => readLinks(attempt, nl, namespaces, tell))
+  const { conf, unreadable, ...files } = readFiles(attempt, places, tell)
+  unread.push(...tooFew(unreadable, 'leases'), ...tooFew(kernel.insides?.closed ?? 0, 'network namespaces'))
+  const framed = ruleset
+    ? attempt('nftables', () => readFrames(files.networks), new Set<string>())
+    : new Set<string>()
+  return {
+    host: readHost(),
+    ...files,
+    framed,
+    droppingChains: attempt('chains of nftables', () => readDropping(ruleset, iptables), []),
+    lists: conf.lists,
+    brokenFiles: conf.broken,
+    namespaces,
+    ...kernel,
+    ruleset,
+    iptables,
+    unread,
+  }
+}

@@ -1,0 +1,125 @@
+/** The packet filter's rules, host ports and rates of an attachment: what "nft flush ruleset" and others take away. */
+
+import { readBandwidthConf } from '../../plugins/bandwidth/config'
+import { missingOfAttachment, portsOfCall, writeAttachment } from '../../plugins/kubenet/attachment'
+import { chooseBackend } from '../../plugins/kubenet/backend'
+import { type KubenetConf, readKubenetConf } from '../../plugins/kubenet/config'
+import { dedupIsThere } from '../../plugins/kubenet/dedup'
+import { formatPlaced } from '../../plugins/kubenet/elements'
+import { readBridge, settleDedup } from '../../plugins/kubenet/gateways'
+import { bridgeConf, callOf, parts } from '../../plugins/kubenet/parts'
+import { frameIsThere, rebuildFrame } from '../../plugins/kubenet/state'
+import { forgetFlows } from '../../plugins/portmap/add'
+import { readPortmapConf } from '../../plugins/portmap/config'
+import { ensureLocalnetRouting } from '../../plugins/portmap/localnet'
+import type { Call, Plugin } from '../../src/cni/plugin'
+import type { Result } from '../../src/cni/result'
+import { readSysctl } from '../../src/host/sysctl'
+import { Undo, undoOnFailure } from '../../src/host/undo'
+import { linkByIndex } from '../../src/netlink/link'
+import { routeGet } from '../../src/netlink/route'
+import { NETLINK_NETFILTER, NETLINK_ROUTE, withNetlink } from '../../src/netlink/socket'
+import { bridgeComparisons } from './bridge'
+import type { Change, ChangeKind, Comparison } from './change'
+
+/** Does CHECK of a part find nothing amiss? What it says else is why the part is rebuilt. */
+const complaint = async (part: Plugin, call: Call): Promise<string | undefined> => {
+  try {
+    await part.check(call)
+    return undefined
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error)
+  }
+}
+
+const rebuildPart = async (part: Plugin, call: Call): Promise<void> => {
+  await undoOnFailure(undo => part.add(call, undo))
+}
+
+const comparePart = async (part: Plugin, call: Call, what: ChangeKind): Promise<Change[]> => {
+  const said = await complaint(part, call)
+  if (said === undefined) return []
+  return [{ what, text: `${what}: rebuild them (${said})`, apply: () => rebuildPart(part, call) }]
+}
+
+/** Host ports of portmap, with whichever backend; its ADD puts rules in place of those that are there. */
+export const portmapComparisons = (call: Call): Comparison[] => {
+  const { mappings } = readPortmapConf(call)
+  if (mappings.length === 0) return []
+  return [() => comparePart(parts.portmap, call, 'host-ports'), () => compareLocalnet(call)]
+}
+
+/** Rates of bandwidth. What is left of a half that is gone has to go first. */
+export const bandwidthComparisons = (call: Call): Comparison[] => {
+  const { ingress, egress } = readBandwidthConf(call)
+  if (!ingress && !egress) return []
+  const compare = async (): Promise<Change[]> => {
+    const changes = await comparePart(parts.bandwidth, call, 'rates')
+    return changes.map(change => ({
+      ...change,
+      apply: async () => {
+        await parts.bandwidth.del(call)
+        await change.apply()
+      },
+    }))
+  }
+  return [compare]
+}
+
+/** 127.0.0.1 must lead on to the pod, which a bridge made anew forgets. */
+const compareLocalnet = (call: Call): Change[] => {
+  const pod = readPortmapConf(call).addresses.find(({ addr }) => addr.family === 4)?.addr
+  if (!pod) return []
+  const name = withNetlink(NETLINK_ROUTE, nl => {
+    const index = routeGet(nl, pod)
+    return index === undefined ? undefined : linkByIndex(nl, index)?.name
+  })
+  if (name === undefined || readSysctl(`net/ipv4/conf/${name}/route_localnet`) !== '0') return []
+  const apply = () => ensureLocalnetRouting(pod, new Undo())
+  return [{ what: 'forwarding', text: `net.ipv4.conf.${name}.route_localnet: set it to 1`, apply }]
+}
+
+const compareFrame = (conf: KubenetConf): Change[] => {
+  if (withNetlink(NETLINK_NETFILTER, nl => frameIsThere(nl, conf))) return []
+  const apply = () => withNetlink(NETLINK_NETFILTER, nl => rebuildFrame(nl, conf))
+  return [{ what: 'rules', text: `table "inet kubenet": rebuild the rules of "${conf.network}"`, apply }]
+}
+
+const compareDedup = (conf: KubenetConf): Change[] => {
+  if (conf.hairpinMode !== 'promiscuous-bridge') return []
+  const state = withNetlink(NETLINK_ROUTE, nl => readBridge(nl, conf))
+  if (!state) return []
+  const wanted = { mac: state.bridge.mac, gateways: state.gateways }
+  if (withNetlink(NETLINK_NETFILTER, nl => dedupIsThere(nl, conf.network, wanted))) return []
+  const text = `table "bridge kubenet": rebuild the rules of "${conf.network}"`
+  return [{ what: 'rules', text, apply: () => settleDedup(conf) }]
+}
+
+const compareElements = (call: Call, conf: KubenetConf, result: Result): Change[] => {
+  const missing = missingOfAttachment(call, conf, result)
+  if (missing.length === 0) return []
+  const apply = async () => {
+    await undoOnFailure(undo => writeAttachment(call, conf, result, undo))
+    forgetFlows(portsOfCall(call, result))
+  }
+  return [{ what: 'rules', text: `table "inet kubenet": add ${missing.map(formatPlaced).join(', ')}`, apply }]
+}
+
+/** All that kubenet made for an attachment; `veth` is the name of its host end. */
+export const kubenetComparisons = (call: Call, result: Result, veth: string): Comparison[] => {
+  const conf = readKubenetConf(call)
+  const backend = chooseBackend(conf)
+  const masquerade = backend === 'iptables'
+  const ports = callOf(call, { type: 'portmap', backend })
+  return [
+    ...bridgeComparisons(callOf(call, bridgeConf(conf, { masquerade })), result, {
+      veth,
+      hairpin: conf.hairpinMode === 'promiscuous-bridge',
+    }),
+    ...(masquerade
+      ? portmapComparisons(ports)
+      : [() => compareFrame(conf), () => compareElements(call, conf, result), () => compareLocalnet(ports)]),
+    () => compareDedup(conf),
+    ...bandwidthComparisons(callOf(call, { type: 'bandwidth' })),
+  ]
+}

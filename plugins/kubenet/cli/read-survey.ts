@@ -1,8 +1,0 @@
-import { type Survey, takeSurvey } from '../survey/survey'
-import type { CliIo } from './io'
-import type { Places } from './places'
-import { withProgress } from './progress'
-
-/** Takes a survey, saying so if that takes long. */
-export const readSurvey = (places: Places, io: CliIo): Promise<Survey> =>
-  withProgress(io, 'reading the node', tell => takeSurvey(places, what => tell(`reading the node: ${what}`)))

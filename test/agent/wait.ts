@@ -1,0 +1,28 @@
+import t from 'tap'
+import { wait, within } from '../../agent/wait'
+
+const never = new Promise<string>(() => {})
+
+t.test('wait() ends when its signal is aborted, also when that was before', async t => {
+  const stop = new AbortController()
+  const waiting = wait(3_600_000, stop.signal)
+  stop.abort()
+  await waiting
+  t.equal(await wait(3_600_000, stop.signal), undefined)
+})
+
+t.test('within() answers what the work does, and fails as it does', async t => {
+  const limits = { ms: 3_600_000, signal: new AbortController().signal, what: 'answer' }
+  t.equal(await within(limits, Promise.resolve('it')), 'it')
+  await t.rejects(within(limits, Promise.reject(new Error('of its own'))), { message: 'of its own' })
+})
+
+t.test('within() fails when the time is over, or somebody stops', async t => {
+  const stop = new AbortController()
+  await t.rejects(within({ ms: 1, signal: stop.signal, what: 'answer' }, never), {
+    message: 'no answer for 0.001 s',
+  })
+  const working = within({ ms: 3_600_000, signal: stop.signal, what: 'answer' }, never)
+  stop.abort()
+  await t.rejects(working, { message: 'stopped' })
+})

@@ -1,0 +1,26 @@
+/** docs/cli.md: what it says of a command is what the command's help says. */
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import t from 'tap'
+import { commands } from '../../../cli/commands'
+import { exitCodes, variables } from '../../../cli/frame/help'
+import { formatCommandMarkdown } from '../../../cli/manual/markdown'
+
+const root = [process.cwd(), join(__dirname, '../../..')].find(folder => {
+  try {
+    return readFileSync(join(folder, 'docs/cli.md'))
+  } catch {
+    return undefined
+  }
+})
+const doc = readFileSync(join(root ?? '.', 'docs/cli.md'), 'utf8')
+
+t.test('every command is there, as "kubenet man --markdown" prints it', async t => {
+  for (const command of commands.filter(({ hidden }) => !hidden))
+    t.ok(doc.includes(formatCommandMarkdown(command)), `${command.name}: write its part of docs/cli.md again`)
+})
+
+t.test('every exit code and every variable is there', async t => {
+  for (const [code] of exitCodes) t.ok(doc.includes(`| ${code} |`), `exit code ${code}`)
+  for (const [name] of variables) t.ok(doc.includes(`| \`${name}\` |`), name)
+})

@@ -1,27 +1,30 @@
 /** The long forms of the tests, part by part, and a table of what was seen: scripts/soak calls this and says how. */
 import { spawn } from 'node:child_process'
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 
 const root = join(import.meta.dirname, '..')
 
-const live = name =>
-  readdirSync(join(root, 'test/live'))
-    .filter(file => file.startsWith(name))
-    .map(file => `test/live/${file}`)
+/** The test of this name, or all tests of the folder of this name. */
+const live = name => {
+  const path = `test/live/${name}`
+  return existsSync(join(root, path))
+    ? readdirSync(join(root, path)).map(file => `${path}/${file}`)
+    : [`${path}.ts`]
+}
 
 /** What is promised, the programs that can break it, and how they are told to try only that. */
 const parts = {
   kills: {
     promise: 'killed before any system call that changes something: DEL or GC cleans up, the next ADD works',
-    files: live('faults-'),
+    files: live('faults'),
     env: { KUBENET_FAULTS: 'kills' },
   },
   errors: {
     promise: 'any system call failing, or SIGTERM there: an error object and nothing left, or success',
-    files: live('faults-'),
+    files: live('faults'),
     env: { KUBENET_FAULTS: 'errors' },
   },
   churn: {

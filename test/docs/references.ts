@@ -13,7 +13,7 @@ const documents = [
 ]
 
 /** `test/live/gc.ts`, `scripts/audit`, `plugins/bridge`: in backquotes; NAME stands for any. */
-const named = /`((?:test|scripts|src|plugins|bench|deploy)\/[\w./*-]+)`/g
+const named = /`((?:test|scripts|src|plugins|node|cli|agent|bench|deploy)\/[\w./*-]+)`/g
 
 /** Does a name fit the last part of a path that has stars in it? */
 const matches = (path: string, name: string): boolean => {

@@ -1,0 +1,189 @@
+/** deploy/: what a cluster runs the agent by, as far as it can be shown without a cluster and without Docker. */
+import { execFileSync } from 'node:child_process'
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import t from 'tap'
+import { AgentProcess } from '../../fixtures/cluster/agent-process'
+import { KubernetesApi } from '../../fixtures/cluster/api-server'
+import { kubeconfigOf } from '../../fixtures/cluster/kubeconfig'
+import { deployPath, manifestsOf, typeProblems } from '../../fixtures/cluster/manifests'
+import { binDir, type Json } from '../../fixtures/cni'
+import { PrivateHost } from '../../fixtures/private-host'
+
+const root = join(__dirname, '../../..')
+const kubenet = `${binDir('standalone')}/kubenet`
+const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
+
+const [daemonSet] = manifestsOf('daemonset.yaml')
+const [account, role, binding] = manifestsOf('rbac.yaml')
+const pod = daemonSet.spec.template.spec
+const [agent] = pod.containers
+const [install] = pod.initContainers
+
+const mountOf = (container: Json, path: string): Json => {
+  const mount = container.volumeMounts.find(({ mountPath }: Json) => mountPath === path)
+  const volume = pod.volumes.find(({ name }: Json) => name === mount?.name)
+  return { path: volume?.hostPath.path, readOnly: mount?.readOnly ?? false }
+}
+
+t.test('the objects are what Kubernetes takes', async t => {
+  const misspelt = structuredClone(daemonSet)
+  misspelt.spec.template.spec.hostnetwork = true
+  // The last one shows that the others have been looked at.
+  const problems = typeProblems([daemonSet, account, role, binding, misspelt], t.testdir({}))
+  t.match(problems, [/'"hostnetwork"' does not exist in type 'V1PodSpec'/])
+  t.equal(problems.length, 1)
+})
+
+t.test('the service account may list and watch nodes, and nothing else', async t => {
+  t.same(role.rules, [{ apiGroups: [''], resources: ['nodes'], verbs: ['list', 'watch'] }])
+  t.same(binding.roleRef, {
+    apiGroup: 'rbac.authorization.k8s.io',
+    kind: 'ClusterRole',
+    name: role.metadata.name,
+  })
+  const { name, namespace } = account.metadata
+  t.same(binding.subjects, [{ kind: 'ServiceAccount', name, namespace }])
+  t.equal(pod.serviceAccountName, name)
+  t.equal(daemonSet.metadata.namespace, namespace)
+})
+
+t.test('the pods come before a node is ready, on the host network, with the least privileges', async t => {
+  t.equal(pod.hostNetwork, true)
+  t.same(pod.tolerations, [{ operator: 'Exists' }])
+  t.equal(pod.priorityClassName, 'system-node-critical')
+  t.same([pod.hostPID, pod.hostIPC], [undefined, undefined])
+  t.same(daemonSet.spec.selector.matchLabels, daemonSet.spec.template.metadata.labels)
+  const context = { allowPrivilegeEscalation: false, readOnlyRootFilesystem: true }
+  t.same(agent.securityContext, {
+    ...context,
+    capabilities: { drop: ['ALL'], add: ['NET_ADMIN', 'DAC_OVERRIDE'] },
+  })
+  t.same(install.securityContext, { ...context, capabilities: { drop: ['ALL'], add: ['DAC_OVERRIDE'] } })
+})
+
+t.test('paths, ports and options are those of the program', async t => {
+  t.same(mountOf(agent, '/etc/cni/net.d'), { path: '/etc/cni/net.d', readOnly: false })
+  t.same(mountOf(agent, '/var/lib/cni'), { path: '/var/lib/cni', readOnly: true })
+  t.same(mountOf(install, '/host/opt/cni/bin'), { path: '/opt/cni/bin', readOnly: false })
+  t.same(install.args, ['install', '--bin-dir', '/host/opt/cni/bin'])
+  t.same(agent.args, ['agent', '--listen=127.0.0.1:10107'])
+  for (const [probe, path] of [
+    ['livenessProbe', '/healthz'],
+    ['readinessProbe', '/readyz'],
+  ] as const) {
+    t.same(agent[probe].httpGet, { host: '127.0.0.1', path, port: 10107 }, probe)
+  }
+  t.same(agent.env, [{ name: 'NODE_NAME', valueFrom: { fieldRef: { fieldPath: 'spec.nodeName' } } }])
+  for (const { args } of [agent, install]) {
+    const [verb = '', ...rest] = args
+    const help = execFileSync(kubenet, [verb, '--help'], { encoding: 'utf8' })
+    for (const option of rest.flatMap((word: string) => word.match(/^--[a-z-]+/) ?? []))
+      t.match(help, `  ${option} `)
+  }
+  const help = execFileSync(kubenet, ['agent', '--help'], { encoding: 'utf8' }).replaceAll(/\s+/g, ' ')
+  for (const text of [
+    'default: NETCONFPATH, else /etc/cni/net.d',
+    'default: /var/lib/cni/networks',
+    'NODE_NAME',
+  ]) {
+    t.ok(help.includes(text), text)
+  }
+})
+
+t.test('the kustomization names the files there are, and the image that the pods run', async t => {
+  const [kustomization] = manifestsOf('kustomization.yaml')
+  for (const file of kustomization.resources) t.ok(existsSync(deployPath(file)), file)
+  t.same(kustomization.resources.toSorted(), ['daemonset.yaml', 'rbac.yaml'])
+  t.same(kustomization.images, [{ name: 'kubenet-cni', newTag: version }])
+  for (const { image } of [agent, install]) t.equal(image, `kubenet-cni:${version}`)
+})
+
+t.test('the template for containerd means what the agent would write', async t => {
+  const template = readFileSync(deployPath('containerd-template.conflist'), 'utf8')
+  const loop = '{{range $i, $range := .PodCIDRRanges}}{{if $i}}, {{end}}"{{$range}}"{{end}}'
+  t.equal(template.split(loop).length, 2, 'there is one place for the ranges')
+  for (const ranges of [['10.244.1.0/24'], ['10.244.1.0/24', 'fd00:244:1::/64']]) {
+    const filled = JSON.parse(template.replace(loop, ranges.map(range => JSON.stringify(range)).join(', ')))
+    const config = ['config', '--pod-cidr', ranges.join(',')]
+    const written = JSON.parse(execFileSync(kubenet, config, { encoding: 'utf8' }))
+    // The plugin's own defaults, which the template leaves to it.
+    t.same(written.plugins[0].nonMasqueradeCIDRs, ['10.0.0.0/8', 'fc00::/7'].slice(0, ranges.length))
+    delete written.plugins[0].nonMasqueradeCIDRs
+    t.same(filled, written)
+  }
+})
+
+t.test('what the Dockerfile puts into the image is enough for the program to run', async t => {
+  const dockerfile = readFileSync(deployPath('Dockerfile'), 'utf8').replaceAll('\\\n', ' ')
+  const steps = dockerfile.split('\n').filter(line => /^[A-Z]/.test(line))
+  const words = (name: string) =>
+    steps.filter(step => step.startsWith(`${name} `)).map(step => step.slice(name.length + 1))
+  t.same(words('FROM'), ['debian:12-slim AS libc', 'scratch'])
+  t.same(words('COPY'), ['--from=libc /root-fs/ /', 'dist/standalone/kubenet dist/standalone/kubenet-cli /'])
+  t.same(words('ENTRYPOINT'), ['["/kubenet"]'])
+  t.same(words('CMD'), ['["agent"]'])
+  const host = await PrivateHost.create(t)
+  const [run = ''] = words('RUN')
+  // This machine's libraries stand in for those of the first stage.
+  await host.sh(run.replaceAll('/root-fs', '/run/image'))
+  // What every container has besides its image.
+  await host.sh(`
+    mkdir /run/image/proc /run/image/dev; mount -t proc proc /run/image/proc; mount --rbind /dev /run/image/dev
+    for name in kubenet kubenet-cli; do
+      touch /run/image/$name; mount --bind ${binDir('standalone')}/$name /run/image/$name
+    done`)
+  const { code, stdout, stderr } = await host.exec(
+    ['/usr/sbin/chroot', '/run/image', '/kubenet', 'version'],
+    {
+      env: {},
+    },
+  )
+  t.same([code, stderr], [0, ''])
+  t.match(stdout, version)
+  await host.sh('mkdir -p /run/image/host/opt/cni/bin')
+  const installed = await host.exec(['/usr/sbin/chroot', '/run/image', '/kubenet', ...install.args], {
+    env: {},
+  })
+  t.equal(installed.code, 0, installed.stderr)
+  t.equal(
+    await host.sh('ls /run/image/host/opt/cni/bin'),
+    'bandwidth\nbridge\nhost-local\nkubenet\nkubenet-cli\nloopback\nportmap\n',
+  )
+})
+
+t.test('the capabilities that the DaemonSet leaves are enough', async t => {
+  const host = await PrivateHost.create(t)
+  await host.sh(
+    'ip link add eth0 type bridge; ip addr add 192.0.2.1/24 dev eth0; ip link set eth0 up; mkdir /run/net.d',
+  )
+  const api = new KubernetesApi({ on: host, port: 6443 })
+  api.nodes.put({ name: 'n1', podCIDRs: ['10.244.1.0/24'], addresses: ['192.0.2.1'] })
+  api.nodes.put({ name: 'n2', podCIDRs: ['10.244.2.0/24'], addresses: ['192.0.2.2'] })
+  await api.up()
+  t.teardown(() => api.down())
+  const folder = t.testdir({})
+  mkdirSync(`${folder}/net.d`)
+  writeFileSync(`${folder}/kubeconfig`, kubeconfigOf({ server: api.url }))
+  const kept = agent.securityContext.capabilities.add
+    .map((name: string) => `,+${name.toLowerCase()}`)
+    .join('')
+  const started = new AgentProcess({
+    enter: [
+      ...host.enter,
+      'setpriv',
+      '--no-new-privs',
+      `--inh-caps=-all${kept}`,
+      `--bounding-set=-all${kept}`,
+    ],
+    program: kubenet,
+    env: { NODE_NAME: 'n1', NETCONFPATH: '/run/net.d', KUBECONFIG: `${folder}/kubeconfig` },
+    args: [...agent.args.slice(1), '--node-routes', '--log-level', 'debug'],
+  })
+  t.teardown(() => started.stop('SIGKILL'))
+  await started.said('network configuration written')
+  await started.said('route added', { dst: '10.244.2.0/24' })
+  t.equal(await started.stop(), 0)
+  const status = started.log.filter(({ level }) => level === 'error')
+  t.same(status, [])
+})

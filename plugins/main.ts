@@ -2,6 +2,7 @@ import { platform } from '#platform'
 import { CniError, ErrorCode } from '../src/cni/error'
 import type { BuiltIns } from '../src/cni/plugin'
 import { failMain, pluginMain } from '../src/cni/skel'
+import { pluginsNamed } from './program-name'
 
 /**
  * Every program of the project is this one, under another name. On Node.js a plugin's modules are
@@ -16,20 +17,42 @@ const builtIns: BuiltIns = new Map([
   ['portmap', async () => (await import('./portmap/main.js')).plugin],
 ])
 
-/** The program that is a command too where no runtime calls it; whatever follows its name is not looked at. */
+/** The program that is a command too where no runtime calls it. */
 const commandName = 'kubenet'
 
+const baseName = (path: string): string => path.slice(path.lastIndexOf('/') + 1)
+
+/** The plugins this program may be by its names. Where a symbolic link tells nothing, the file it leads to may. */
+const candidates = (): readonly string[] => {
+  const plugins = [...builtIns.keys()]
+  const called = pluginsNamed(platform.invokedAs, plugins)
+  return called.length > 0 ? called : pluginsNamed(baseName(platform.programPath), plugins)
+}
+
+const unknownProgram = (found: readonly string[]): CniError => {
+  const known = [...builtIns.keys()].join(', ')
+  const { invokedAs } = platform
+  if (found.length === 0)
+    return new CniError(ErrorCode.invalidNetworkConfig, `no plugin of kubenet-cni is called "${invokedAs}"`, {
+      details:
+        `one file is all plugins of kubenet-cni, and its name says which one: ${known}; ` +
+        'a copy must have that name in its own, as "my-bridge" or "bridge-1.0"',
+    })
+  return new CniError(
+    ErrorCode.invalidNetworkConfig,
+    `"${invokedAs}" may be more than one plugin of kubenet-cni: ${found.join(', ')}`,
+    { details: 'its name says which plugin the program is; install it under a name that has only one in it' },
+  )
+}
+
 const main = async (): Promise<void> => {
-  const name = platform.invokedAs.startsWith(commandName) ? commandName : platform.invokedAs
+  const found = candidates()
+  const [name] = found
+  const load = name === undefined || found.length > 1 ? undefined : builtIns.get(name)
+  if (!load) throw unknownProgram(found)
   if (name === commandName && !process.env.CNI_COMMAND) {
     const { commandMain } = await import('../cli/process.js')
     await commandMain(builtIns)
-  }
-  const load = builtIns.get(name)
-  if (!load) {
-    throw new CniError(ErrorCode.invalidNetworkConfig, `no plugin of kubenet-cni is called "${name}"`, {
-      details: `a program of kubenet-cni is what its file is called: ${[...builtIns.keys()].join(', ')}`,
-    })
   }
   await pluginMain(await load(), builtIns)
 }

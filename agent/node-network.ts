@@ -4,11 +4,10 @@
  * run keep their network while the cluster is not to be had, or has forgotten the node.
  */
 import { dirname } from 'node:path'
-import { removeLeftovers } from '../cli/install/plan'
 import { conflistOf, formatConflist } from '../node/conflist/conflist'
 import { confDirNotes, conflistName, stageConflist } from '../node/conflist/conflist-file'
 import { checkMtu, hasRoomForPods, type NetworkValues } from '../node/conflist/kubelet-flags'
-import { commitAll, syncFolder } from '../node/conflist/staged-file'
+import { commitAll, removeLeftovers, syncFolder } from '../node/conflist/staged-file'
 import { isJsonObject, type JsonObject } from '../src/cni/schema'
 import { type Cidr, cidrContains, cidrEquals, formatCidr, parseCidr } from '../src/ip/cidr'
 import { readPlainFile, removeFile } from '../src/runtime/durable-file'

@@ -1,11 +1,11 @@
 import { resolve } from 'node:path'
 import { type ListenAddress, parseListenAddress } from '../agent/listen-address'
 import { logLevels } from '../agent/log'
+import { command } from '../node/command/command'
+import { usageError } from '../node/command/failure'
+import { choice, flag, list, text, value, withDefault } from '../node/command/option'
+import { placeOptions, placesOf } from '../node/command/places'
 import { networkOptions, parseNetwork } from '../node/conflist/kubelet-flags'
-import { command } from './frame/command'
-import { usageError } from './frame/failure'
-import { choice, flag, list, text, value, withDefault } from './frame/option'
-import { placeOptions, placesOf } from './frame/places'
 
 const { podCidr: _saidByTheNode, ...networkValues } = networkOptions
 const { cniBinDir: _notNeeded, ...places } = placeOptions

@@ -1,3 +1,9 @@
+import type { Answer } from '../node/command/command'
+import { command } from '../node/command/command'
+import { CliError, ExitCode } from '../node/command/failure'
+import type { CliIo } from '../node/command/io'
+import { flag } from '../node/command/option'
+import type { Style } from '../node/command/style'
 import {
   acceptAdvertisements,
   bridgeIp6tables,
@@ -9,13 +15,7 @@ import {
 } from '../node/sysctls/node-sysctls'
 import { applySysctls, dottedKey, type PlannedSysctl, planSysctls } from '../node/sysctls/sysctl-plan'
 import { ExecError, exec } from '../src/host/exec'
-import type { Answer } from './frame/command'
-import { command } from './frame/command'
-import { CliError, ExitCode } from './frame/failure'
-import type { CliIo } from './frame/io'
-import { flag } from './frame/option'
 import { withProgress } from './frame/progress'
-import type { Style } from './frame/style'
 import { formatTable } from './frame/table'
 
 /** What is, or would be, done about the module. */

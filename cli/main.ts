@@ -7,13 +7,13 @@
  * called as a plugin.
  */
 
+import type { Answer, Command, Given } from '../node/command/command'
+import { ExitCode, failureOf, formatFailure } from '../node/command/failure'
+import { formatCommandHelp, formatHelp } from '../node/command/help'
+import type { CliIo } from '../node/command/io'
+import { commandOf, parseCommandLine } from '../node/command/parse'
+import { styleOf } from '../node/command/style'
 import { commands } from './commands'
-import type { Answer, Command, Given } from './frame/command'
-import { ExitCode, failureOf, formatFailure } from './frame/failure'
-import { formatCommandHelp, formatHelp } from './frame/help'
-import type { CliIo } from './frame/io'
-import { commandOf, parseCommandLine } from './frame/parse'
-import { styleOf } from './frame/style'
 import { version } from './version'
 
 const wantsJson = (argv: readonly string[]): boolean => argv.includes('--json')

@@ -1,8 +1,9 @@
+import { command } from '../node/command/command'
+import { ExitCode } from '../node/command/failure'
+import { flag } from '../node/command/option'
+import { placeOptions, placesOf } from '../node/command/places'
 import { readConfDir } from '../src/runtime/conf-dir'
-import { command } from './frame/command'
-import { ExitCode } from './frame/failure'
-import { flag } from './frame/option'
-import { networksOf, placeOptions, placesOf } from './frame/places'
+import { networksOf } from './frame/networks'
 import { formatTable } from './frame/table'
 
 export const networks = command({

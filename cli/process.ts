@@ -1,12 +1,12 @@
 import { dirname, join } from 'node:path'
 import { isatty } from 'node:tty'
 import { platform } from '#platform'
+import type { CliIo } from '../node/command/io'
 import { errnoOf } from '../src/cni/error'
 import type { BuiltIns } from '../src/cni/plugin'
 import { answerCall } from '../src/cni/skel'
 import { writeAll } from '../src/cni/write-all'
 import { watchForInterrupts } from '../src/host/interrupt'
-import type { CliIo } from './frame/io'
 import { cliMain } from './main'
 
 const defaultColumns = 80

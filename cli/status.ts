@@ -1,12 +1,13 @@
+import { command, optional } from '../node/command/command'
+import { CliError, ExitCode, failureOf, formatFailure } from '../node/command/failure'
+import { placeOptions, placesOf } from '../node/command/places'
+import type { Style } from '../node/command/style'
 import { atLeast } from '../src/cni/version'
 import type { NetworkConfigList } from '../src/runtime/conf-list'
 import { validateNetworkList } from '../src/runtime/probe'
 import type { RuntimeOptions } from '../src/runtime/run-plugin'
 import { statusNetworkList } from '../src/runtime/status'
-import { command, optional } from './frame/command'
-import { CliError, ExitCode, failureOf, formatFailure } from './frame/failure'
-import { networkNamed, networksOf, placeOptions, placesOf, runtimeOptions } from './frame/places'
-import type { Style } from './frame/style'
+import { networkNamed, networksOf, runtimeOptions } from './frame/networks'
 import { formatTable } from './frame/table'
 
 type Readiness = {

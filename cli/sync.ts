@@ -1,13 +1,14 @@
+import { type Answer, command, optional } from '../node/command/command'
+import { ExitCode, failureOf, formatFailure } from '../node/command/failure'
+import { flag } from '../node/command/option'
+import { placeOptions, placesOf } from '../node/command/places'
+import type { Style } from '../node/command/style'
 import { readRecords } from '../node/sync/records'
 import { type SyncedAttachment, syncAttachment } from '../node/sync/sync'
 import type { CacheEntry } from '../src/runtime/cache-entry'
-import { type Answer, command, optional } from './frame/command'
-import { ExitCode, failureOf, formatFailure } from './frame/failure'
-import { flag } from './frame/option'
+import { networkNamed, networksOf } from './frame/networks'
 import { requireNetworkAdmin } from './frame/permission'
-import { networkNamed, networksOf, placeOptions, placesOf } from './frame/places'
 import { Progress } from './frame/progress'
-import type { Style } from './frame/style'
 
 const broken = ({ networkName, containerID, ifName }: CacheEntry, error: unknown): SyncedAttachment => ({
   network: networkName,

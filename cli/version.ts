@@ -1,6 +1,6 @@
+import { command } from '../node/command/command'
 import { version as buildVersion, commit } from '../src/build-info'
 import { specVersions } from '../src/cni/version'
-import { command } from './frame/command'
 import { flavourOf } from './frame/program-file'
 
 /** The JavaScript runtimes inside: only told, nothing depends on it. */

@@ -32,9 +32,9 @@ const arrows: Record<string, readonly string[]> = {
   'src/cni': ['src/platform', 'src/host', 'src/ip', 'src/netns', 'src/build-info'],
   'src/runtime': ['src/platform', 'src/host', 'src/ip', 'src/cni', 'src/build-info'],
   plugins: library,
-  node: [...library, 'src/runtime', 'plugins', 'cli'],
+  node: [...library, 'src/runtime', 'plugins'],
   cli: [...library, 'src/runtime', 'plugins', 'node', 'agent'],
-  agent: [...library, 'src/runtime', 'plugins', 'node', 'cli'],
+  agent: [...library, 'src/runtime', 'plugins', 'node'],
 }
 
 const filesBelow = (folder: string): string[] =>

@@ -1,7 +1,8 @@
+import { command } from '../../node/command/command'
+import { placeOptions, placesOf } from '../../node/command/places'
 import { addNetworkList } from '../../src/runtime/add'
-import { command } from '../frame/command'
+import { networkNamed, requirePlugins, runtimeOptions } from '../frame/networks'
 import { requireNetworkAdmin } from '../frame/permission'
-import { networkNamed, placeOptions, placesOf, requirePlugins, runtimeOptions } from '../frame/places'
 import { attachmentArgs, attachmentOf, attachmentOptions, requireNetnsPath } from './attachment'
 
 /** As cnitool indents the results it prints. */

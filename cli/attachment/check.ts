@@ -1,9 +1,10 @@
+import { command } from '../../node/command/command'
+import { CliError, ExitCode } from '../../node/command/failure'
+import { placeOptions, placesOf } from '../../node/command/places'
 import { CniError, ErrorCode } from '../../src/cni/error'
 import { checkNetworkList } from '../../src/runtime/check'
-import { command } from '../frame/command'
-import { CliError, ExitCode } from '../frame/failure'
+import { networkNamed, requirePlugins, runtimeOptions } from '../frame/networks'
 import { requireNetworkAdmin } from '../frame/permission'
-import { networkNamed, placeOptions, placesOf, requirePlugins, runtimeOptions } from '../frame/places'
 import {
   attachmentArgs,
   attachmentOf,

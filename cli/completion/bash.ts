@@ -1,5 +1,5 @@
-import type { Command } from '../frame/command'
-import type { Completes, NamedOption } from '../frame/option'
+import type { Command } from '../../node/command/command'
+import type { Completes, NamedOption } from '../../node/command/option'
 
 /** A word of the script. What the tree has in names and choices needs no more than this. */
 const quote = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`

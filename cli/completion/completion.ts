@@ -1,5 +1,5 @@
-import { type Command, command, required } from '../frame/command'
-import { usageError } from '../frame/failure'
+import { type Command, command, required } from '../../node/command/command'
+import { usageError } from '../../node/command/failure'
 import { formatBashCompletion } from './bash'
 import { formatFishCompletion } from './fish'
 import { formatZshCompletion } from './zsh'

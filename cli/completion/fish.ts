@@ -1,6 +1,6 @@
-import type { Command } from '../frame/command'
-import { optionText } from '../frame/help'
-import type { Completes, NamedOption } from '../frame/option'
+import type { Command } from '../../node/command/command'
+import { optionText } from '../../node/command/help'
+import type { Completes, NamedOption } from '../../node/command/option'
 
 const quote = (text: string): string => `'${text.replaceAll('\\', '\\\\').replaceAll("'", "\\'")}'`
 

@@ -1,8 +1,9 @@
 /** What the doctor says of a node, line by line. */
+
+import type { CliIo } from '../../node/command/io'
+import type { Places } from '../../node/command/places'
 import type { Finding, Repair } from '../../node/survey/finding'
 import type { Survey } from '../../node/survey/survey'
-import type { CliIo } from '../frame/io'
-import type { Places } from '../frame/places'
 
 /** "unknown": it could not be looked at. */
 export type Status = 'ok' | 'warn' | 'fail' | 'unknown'

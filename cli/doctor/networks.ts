@@ -1,7 +1,7 @@
 /** The networks' configurations, their plugins and their addresses. */
 import type { Network } from '../../node/survey/networks'
 import type { Pool } from '../../node/survey/pools'
-import { missingTypes } from '../frame/places'
+import { missingTypes } from '../frame/networks'
 import { count } from '../frame/units'
 import { type Check, type Diagnosis, failure, notSeen, orOk, warning } from './diagnosis'
 

@@ -3,6 +3,7 @@
  * to be done, under the lock or in the batch that keeps others out.
  */
 
+import { CliError, ExitCode } from '../../node/command/failure'
 import type { LinkRepair, Repair } from '../../node/survey/finding'
 import type { RulesetElement } from '../../node/survey/ruleset'
 import { isUsed } from '../../plugins/bandwidth/redirects'
@@ -21,8 +22,7 @@ import { type Link, linkByIndex, linkByName, linkDel, linkSet } from '../../src/
 import { NETLINK_NETFILTER, NETLINK_ROUTE, NetlinkSocket, withNetlink } from '../../src/netlink/socket'
 import { closeNetns, insideNetns, openNetns } from '../../src/netns/netns'
 import { delNetworkList } from '../../src/runtime/del'
-import { CliError, ExitCode } from '../frame/failure'
-import { runtimeOptions } from '../frame/places'
+import { runtimeOptions } from '../frame/networks'
 import type { Patient } from './diagnosis'
 
 type RepairOf<K extends Repair['do']> = Extract<Repair, { readonly do: K }>

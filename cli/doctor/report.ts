@@ -1,9 +1,7 @@
 /** The doctor's lines as text and as --json prints them. */
-import type { Answer } from '../frame/command'
-import { ExitCode } from '../frame/failure'
-import type { Style } from '../frame/style'
-import { visibleLength } from '../frame/style'
-import { wrap } from '../frame/table'
+import type { Answer } from '../../node/command/command'
+import { ExitCode } from '../../node/command/failure'
+import { type Style, visibleLength, wrap } from '../../node/command/style'
 import { count } from '../frame/units'
 import { findingJson } from '../inspect/json'
 import type { Diagnosis, Status } from './diagnosis'

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs'
-import { CliError, ExitCode } from './failure'
+import { CliError, ExitCode } from '../../node/command/failure'
 
 /** <linux/capability.h> */
 const CAP_NET_ADMIN = 12n

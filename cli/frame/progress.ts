@@ -1,4 +1,4 @@
-import type { CliIo } from './io'
+import type { CliIo } from '../../node/command/io'
 
 /** What takes longer than this is said to be going on. */
 const quietMs = 1000

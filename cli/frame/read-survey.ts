@@ -1,6 +1,6 @@
+import type { CliIo } from '../../node/command/io'
+import type { Places } from '../../node/command/places'
 import { type Survey, takeSurvey } from '../../node/survey/survey'
-import type { CliIo } from './io'
-import type { Places } from './places'
 import { withProgress } from './progress'
 
 /** Takes a survey, saying so if that takes long. */

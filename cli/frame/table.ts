@@ -1,4 +1,4 @@
-import { type Style, visibleLength } from './style'
+import { type Style, visibleLength, wrap } from '../../node/command/style'
 
 /** One column of a table. */
 export type Column = { readonly title: string; readonly align?: 'left' | 'right' }
@@ -8,18 +8,6 @@ const gap = '  '
 const pad = (text: string, width: number, align: Column['align']): string => {
   const blanks = ' '.repeat(Math.max(0, width - visibleLength(text)))
   return align === 'right' ? blanks + text : text + blanks
-}
-
-/** Words in lines of at most `width` characters; a longer word has a line of its own. */
-export const wrap = (text: string, width: number): string => {
-  const lines: string[] = []
-  for (const word of text.split(' ')) {
-    const last = lines.at(-1)
-    if (last !== undefined && visibleLength(`${last} ${word}`) <= width)
-      lines[lines.length - 1] = `${last} ${word}`
-    else lines.push(word)
-  }
-  return lines.join('\n')
 }
 
 /** Narrower than this, the last column is not wrapped: nobody could read it. */

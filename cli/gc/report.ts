@@ -1,5 +1,5 @@
-import type { Answer } from '../frame/command'
-import type { Style } from '../frame/style'
+import type { Answer } from '../../node/command/command'
+import type { Style } from '../../node/command/style'
 import { formatTable } from '../frame/table'
 import type { Judged } from './judge'
 

@@ -1,9 +1,10 @@
 /** A survey as a table: a line for each attachment, then the sums. */
+
+import type { Style } from '../../node/command/style'
 import type { NodeAttachment } from '../../node/survey/attachments'
 import { type Finding, isAbout } from '../../node/survey/finding'
 import type { Pool } from '../../node/survey/pools'
 import type { Survey } from '../../node/survey/survey'
-import type { Style } from '../frame/style'
 import { type Column, formatTable } from '../frame/table'
 import { count, formatAge, formatBytes } from '../frame/units'
 import { limitText, nameOf, portTexts } from './words'

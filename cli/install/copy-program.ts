@@ -8,9 +8,9 @@ import {
   readSync,
   writeSync,
 } from 'node:fs'
+import type { CliIo } from '../../node/command/io'
 import { checkForInterrupt } from '../../src/host/interrupt'
 import { removeFile } from '../../src/runtime/durable-file'
-import type { CliIo } from '../frame/io'
 import { Progress } from '../frame/progress'
 
 const chunkBytes = 4 * 1024 * 1024

@@ -1,31 +1,24 @@
 import { dirname, resolve } from 'node:path'
+import { type Answer, type CliCall, command } from '../../node/command/command'
+import { CliError, ExitCode, usageError } from '../../node/command/failure'
+import { denial, flag, text, withDefault } from '../../node/command/option'
+import { defaultBinDir, defaultConfDir } from '../../node/command/places'
 import { conflistOf, formatConflist, referenceNotes } from '../../node/conflist/conflist'
 import { confDirNotes, type StagedConflist, stageConflist } from '../../node/conflist/conflist-file'
+import { ensureFolder } from '../../node/conflist/folder'
 import { checkNetworkValues, networkOptions } from '../../node/conflist/kubelet-flags'
 import {
   commitAll,
   linkOrCopy,
+  removeLeftovers,
   type Staged,
   stageFile,
   stageName,
   syncFolder,
 } from '../../node/conflist/staged-file'
 import { removeFile } from '../../src/runtime/durable-file'
-import { type Answer, type CliCall, command } from '../frame/command'
-import { CliError, ExitCode, usageError } from '../frame/failure'
-import { ensureFolder } from '../frame/folder'
-import { denial, flag, text, withDefault } from '../frame/option'
-import { defaultBinDir, defaultConfDir } from '../frame/places'
 import { copyProgram } from './copy-program'
-import {
-  commandName,
-  isInstalled,
-  type Place,
-  type Program,
-  programsOf,
-  removeLeftovers,
-  surveyNames,
-} from './plan'
+import { commandName, isInstalled, type Place, type Program, programsOf, surveyNames } from './plan'
 import { type InstallAction, type InstalledName, installAnswer } from './report'
 
 const folder = { completes: 'folder' } as const

@@ -1,10 +1,8 @@
 /** What is in the folder of the plugins under our names, and what becomes of it. */
-import { lstatSync, readdirSync, readlinkSync, type Stats } from 'node:fs'
-import { stagePrefix } from '../../node/conflist/staged-file'
+import { lstatSync, readlinkSync, type Stats } from 'node:fs'
+import { CliError, ExitCode } from '../../node/command/failure'
+import type { CliIo } from '../../node/command/io'
 import { errnoOf } from '../../src/cni/error'
-import { removeFile } from '../../src/runtime/durable-file'
-import { CliError, ExitCode } from '../frame/failure'
-import type { CliIo } from '../frame/io'
 import { isOurs } from '../frame/program-file'
 import { isSameContent } from './copy-program'
 
@@ -73,17 +71,4 @@ export const isInstalled = (places: readonly Place[], source: string): boolean =
   if (stats.some(({ ino, mode }) => ino !== stats[0]?.ino || (mode & executableByAll) !== executableByAll))
     return false
   return isSameContent(first.path, source)
-}
-
-const abandonedMs = 60 * 60 * 1000
-
-/** Removes what installations left that were killed, if it is over an hour old. */
-export const removeLeftovers = (folder: string): void => {
-  for (const name of readdirSync(folder)) {
-    if (!name.startsWith(stagePrefix)) continue
-    const path = `${folder}/${name}`
-    const stat = lstatSync(path, { throwIfNoEntry: false })
-    // The change time: a second name for an old program has that program's time of writing.
-    if (stat?.isFile() && Date.now() - stat.ctimeMs > abandonedMs) removeFile(path)
-  }
 }

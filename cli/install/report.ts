@@ -1,7 +1,7 @@
+import type { Answer } from '../../node/command/command'
+import type { Style } from '../../node/command/style'
 import type { StagedConflist } from '../../node/conflist/conflist-file'
 import { commit, version } from '../../src/build-info'
-import type { Answer } from '../frame/command'
-import type { Style } from '../frame/style'
 import { formatTable } from '../frame/table'
 import type { Place } from './plan'
 

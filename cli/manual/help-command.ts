@@ -1,6 +1,6 @@
-import { type Command, command, optional } from '../frame/command'
-import { usageError } from '../frame/failure'
-import { formatCommandHelp, formatHelp } from '../frame/help'
+import { type Command, command, optional } from '../../node/command/command'
+import { usageError } from '../../node/command/failure'
+import { formatCommandHelp, formatHelp } from '../../node/command/help'
 
 /** The subcommand `help`; `tree` answers all subcommands, of which it is one. */
 export const helpCommand = (tree: () => readonly Command[]): Command =>

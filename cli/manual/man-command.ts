@@ -1,5 +1,5 @@
-import { type Command, command } from '../frame/command'
-import { flag } from '../frame/option'
+import { type Command, command } from '../../node/command/command'
+import { flag } from '../../node/command/option'
 import { formatManPage } from './man'
 import { formatMarkdown } from './markdown'
 

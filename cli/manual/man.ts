@@ -1,8 +1,9 @@
 /** The manual page, in roff with the macros of man(7): one page for the program and all its subcommands. */
+
+import type { Command } from '../../node/command/command'
+import { exitCodes, optionFlags, optionText, synopsisOf, variables } from '../../node/command/help'
+import type { NamedOption } from '../../node/command/option'
 import { version } from '../../src/build-info'
-import type { Command } from '../frame/command'
-import { exitCodes, optionFlags, optionText, synopsisOf, variables } from '../frame/help'
-import type { NamedOption } from '../frame/option'
 
 /** A character that not every roff reads, by its number. */
 const byNumber = (character: string): string =>

@@ -1,6 +1,6 @@
 /** The reference of all subcommands, as docs/cli.md has it: made from what the help says. */
-import type { Command } from '../frame/command'
-import { optionFlags, optionText, synopsisOf } from '../frame/help'
+import type { Command } from '../../node/command/command'
+import { optionFlags, optionText, synopsisOf } from '../../node/command/help'
 
 /** Text in a cell of a table. */
 const cell = (text: string): string => text.replaceAll('|', '\\|').replaceAll('<', '&lt;')

@@ -1,6 +1,6 @@
 /** The calls for a container as a story. */
 
-import type { Style } from '../frame/style'
+import type { Style } from '../../node/command/style'
 import { count, formatAge } from '../frame/units'
 import type { LogEntry } from './log'
 

@@ -1,6 +1,6 @@
-import { ensureFolder } from '../../cli/frame/folder'
 import { readConfDir } from '../../src/runtime/conf-dir'
 import { readPlainFile } from '../../src/runtime/durable-file'
+import { ensureFolder } from './folder'
 import { type Staged, stageText } from './staged-file'
 
 /** The file of kubenet's network, early in the lexical order that makes the first one the default. */

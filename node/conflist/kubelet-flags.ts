@@ -1,7 +1,5 @@
 /** kubelet's network flags, up to 1.23, with its defaults. */
 
-import { usageError } from '../../cli/frame/failure'
-import { choice, flag, list, value, withDefault } from '../../cli/frame/option'
 import { checkIfName } from '../../src/cni/args'
 import { validName } from '../../src/cni/conf'
 import { CniError } from '../../src/cni/error'
@@ -16,6 +14,8 @@ import {
   networkOf,
   parseCidr,
 } from '../../src/ip/cidr'
+import { usageError } from '../command/failure'
+import { choice, flag, list, value, withDefault } from '../command/option'
 
 export const hairpinModes = ['promiscuous-bridge', 'hairpin-veth', 'none'] as const
 

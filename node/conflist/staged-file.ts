@@ -5,7 +5,9 @@ import {
   copyFileSync,
   fsyncSync,
   linkSync,
+  lstatSync,
   openSync,
+  readdirSync,
   renameSync,
   writeFileSync,
 } from 'node:fs'
@@ -13,7 +15,7 @@ import { errnoOf } from '../../src/cni/error'
 import { removeFile } from '../../src/runtime/durable-file'
 
 /** What the names of unfinished files begin with. Neither runtimes nor `kubenet plugins` look at such files. */
-export const stagePrefix = '.kubenet-'
+const stagePrefix = '.kubenet-'
 
 /** A name in the folder of `path` that no other process uses. */
 export const stageName = (path: string, purpose: string): string => {
@@ -120,5 +122,18 @@ export const commitAll = (staged: readonly Staged[], folders: readonly string[])
     throw error
   } finally {
     for (const file of staged) file.discard()
+  }
+}
+
+const abandonedMs = 60 * 60 * 1000
+
+/** Removes what installations left that were killed, if it is over an hour old. */
+export const removeLeftovers = (folder: string): void => {
+  for (const name of readdirSync(folder)) {
+    if (!name.startsWith(stagePrefix)) continue
+    const path = `${folder}/${name}`
+    const stat = lstatSync(path, { throwIfNoEntry: false })
+    // The change time: a second name for an old program has that program's time of writing.
+    if (stat?.isFile() && Date.now() - stat.ctimeMs > abandonedMs) removeFile(path)
   }
 }

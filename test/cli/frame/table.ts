@@ -1,6 +1,6 @@
 import t from 'tap'
-import { styleOf, visibleLength } from '../../../cli/frame/style'
-import { formatTable, wrap } from '../../../cli/frame/table'
+import { formatTable } from '../../../cli/frame/table'
+import { styleOf, visibleLength, wrap } from '../../../node/command/style'
 
 const plain = styleOf({ isTerminal: false, columns: 80, env: {} })
 const terminal = (columns: number, env: Record<string, string> = {}) =>

@@ -3,8 +3,8 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { commands } from '../../../cli/commands'
-import { exitCodes, variables } from '../../../cli/frame/help'
 import { formatCommandMarkdown } from '../../../cli/manual/markdown'
+import { exitCodes, variables } from '../../../node/command/help'
 
 const root = [process.cwd(), join(__dirname, '../../..')].find(folder => {
   try {

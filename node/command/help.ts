@@ -2,8 +2,7 @@ import { version as buildVersion } from '../../src/build-info'
 import { type Command, groups } from './command'
 import type { NamedOption } from './option'
 import { flagsOf } from './parse'
-import { type Style, visibleLength } from './style'
-import { wrap } from './table'
+import { type Style, visibleLength, wrap } from './style'
 
 /** Lines are no longer than this, however wide the terminal is. */
 const widest = 100

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import t from 'tap'
-import { CliError, ExitCode, failureOf, formatFailure, usageError } from '../../../cli/frame/failure'
+import { CliError, ExitCode, failureOf, formatFailure, usageError } from '../../../node/command/failure'
 import { CniError } from '../../../src/cni/error'
 
 const systemError = (code: string, syscall: string, paths: { path?: string; dest?: string } = {}) =>

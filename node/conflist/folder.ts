@@ -1,6 +1,6 @@
 import { accessSync, constants, mkdirSync, rmdirSync, statSync } from 'node:fs'
 import { dirname } from 'node:path'
-import { CliError, ExitCode } from './failure'
+import { CliError, ExitCode } from '../command/failure'
 
 /** Folders of programs and configurations are for everybody to look into. */
 const folderMode = 0o755

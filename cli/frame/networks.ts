@@ -1,62 +1,15 @@
-/** Where a node's networks, plugins and cached results are: the environment of cnitool, the flags of kubelet. */
+/** The node's networks, and the plugins that they need. */
 import { statSync } from 'node:fs'
-import { resolve } from 'node:path'
+import { CliError, ExitCode, failureOf } from '../../node/command/failure'
+import type { CliIo } from '../../node/command/io'
+import type { Places } from '../../node/command/places'
 import { CniError, ErrorCode } from '../../src/cni/error'
 import type { PluginExec } from '../../src/cni/exec-plugin'
 import { findConfList, readConfDir } from '../../src/runtime/conf-dir'
 import type { NetworkConfigList } from '../../src/runtime/conf-list'
 import { findPlugin } from '../../src/runtime/plugin-path'
 import { type RuntimeOptions, startUnlessBusy } from '../../src/runtime/run-plugin'
-import { CliError, ExitCode, failureOf } from './failure'
-import type { CliIo } from './io'
-import { listOfTexts, text, withDefault } from './option'
 import { withProgress } from './progress'
-
-export const defaultBinDir = '/opt/cni/bin'
-export const defaultConfDir = '/etc/cni/net.d'
-export const defaultCacheDir = '/var/lib/cni'
-
-const folder = { completes: 'folder' } as const
-
-/** The options of every subcommand that has to do with networks. */
-export const placeOptions = {
-  cniConfDir: text('folder', `folder of the networks (default: NETCONFPATH, else ${defaultConfDir})`, folder),
-  cniBinDir: listOfTexts(
-    'folder',
-    `folders of plugins, after those of CNI_PATH, else ${defaultBinDir}`,
-    folder,
-  ),
-  cniCacheDir: withDefault(
-    text('folder', 'folder whose results/ has the cached results', folder),
-    defaultCacheDir,
-  ),
-}
-
-export type Places = {
-  readonly confDir: string
-  readonly binDirs: readonly string[]
-  readonly cacheDir: string
-}
-
-export type PlaceValues = {
-  readonly cniConfDir: string | undefined
-  readonly cniBinDir: readonly string[]
-  readonly cniCacheDir: string
-}
-
-/** The places that options and environment name, as absolute paths. */
-export const placesOf = (
-  { cniConfDir, cniBinDir, cniCacheDir }: PlaceValues,
-  { env, cwd }: CliIo,
-): Places => {
-  const searched = env.CNI_PATH ? env.CNI_PATH.split(':').filter(Boolean) : [defaultBinDir]
-  const binDirs = [...searched, ...cniBinDir].map(path => resolve(cwd, path))
-  return {
-    confDir: resolve(cwd, cniConfDir ?? (env.NETCONFPATH || defaultConfDir)),
-    binDirs: [...new Set(binDirs)],
-    cacheDir: resolve(cwd, cniCacheDir),
-  }
-}
 
 /** Says what a plugin is at, when it takes long. */
 const patientExec =

@@ -44,3 +44,15 @@ const renditions = /\u001b\[\d+m/g
 
 /** The characters of a text that are seen. */
 export const visibleLength = (text: string): number => text.replace(renditions, '').length
+
+/** Words in lines of at most `width` characters; a longer word has a line of its own. */
+export const wrap = (text: string, width: number): string => {
+  const lines: string[] = []
+  for (const word of text.split(' ')) {
+    const last = lines.at(-1)
+    if (last !== undefined && visibleLength(`${last} ${word}`) <= width)
+      lines[lines.length - 1] = `${last} ${word}`
+    else lines.push(word)
+  }
+  return lines.join('\n')
+}

@@ -1,5 +1,5 @@
 import t from 'tap'
-import * as o from '../../../cli/frame/option'
+import * as o from '../../../node/command/option'
 
 const number = (text: string): number => {
   if (/^\d+$/.test(text)) return Number(text)

@@ -12,8 +12,8 @@ import { bridgeIptables } from '../node/sysctls/node-sysctls'
 import { applySysctls, dottedKey, planSysctls } from '../node/sysctls/sysctl-plan'
 import { type NetworkConfigList, parseConfList } from '../src/runtime/conf-list'
 import { validateNetworkList } from '../src/runtime/probe'
+import { ensureModule } from './frame/bridge-module'
 import { missingTypes, networksOf, runtimeOptions } from './frame/networks'
-import { ensureModule } from './init'
 
 /** The network plugins that kubelet knew, in the order it named them. */
 const kubeletPlugins = ['cni', 'kubenet', 'noop'] as const

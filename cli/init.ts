@@ -1,7 +1,5 @@
 import type { Answer } from '../node/command/command'
 import { command } from '../node/command/command'
-import { CliError, ExitCode } from '../node/command/failure'
-import type { CliIo } from '../node/command/io'
 import { flag } from '../node/command/option'
 import type { Style } from '../node/command/style'
 import {
@@ -10,41 +8,10 @@ import {
   bridgeIptables,
   forwarding4,
   forwarding6,
-  hasBridgeNetfilter,
-  modprobe,
 } from '../node/sysctls/node-sysctls'
 import { applySysctls, dottedKey, type PlannedSysctl, planSysctls } from '../node/sysctls/sysctl-plan'
-import { ExecError, exec } from '../src/host/exec'
-import { withProgress } from './frame/progress'
+import { ensureModule, type ModuleAction, moduleName } from './frame/bridge-module'
 import { formatTable } from './frame/table'
-
-/** What is, or would be, done about the module. */
-type ModuleAction = 'loaded' | 'load' | 'keep'
-
-const moduleName = 'br_netfilter'
-
-const withoutModule = (why: string): CliError =>
-  new CliError(
-    ExitCode.failed,
-    `the kernel's ${moduleName} is not there and ${why}`,
-    `load it on the node itself ("modprobe ${moduleName}"), or boot a kernel that has it`,
-  )
-
-/** Loads br_netfilter where the kernel does not have it. Throws if it can't be loaded. */
-export const ensureModule = async (isDry: boolean, io: CliIo): Promise<ModuleAction> => {
-  if (hasBridgeNetfilter()) return 'keep'
-  const program = modprobe(io.env.PATH)
-  if (!program) throw withoutModule('there is no modprobe to load it with')
-  if (isDry) return 'load'
-  try {
-    await withProgress(io, `loading ${moduleName}`, () => exec([program, moduleName]))
-  } catch (error) {
-    if (!(error instanceof ExecError)) throw error
-    throw withoutModule(`can not be loaded: ${error.details || error.message}`)
-  }
-  if (!hasBridgeNetfilter()) throw withoutModule('loading it changed nothing')
-  return 'loaded'
-}
 
 const wanted = () => [bridgeIptables, bridgeIp6tables, forwarding4, ...acceptAdvertisements(), forwarding6]
 

@@ -90,3 +90,20 @@ t.test('no plugin imports a sibling', async t => {
     t.same(siblings, [], path)
   }
 })
+
+/** What is below a folder of a room, or the file that lies in the room itself. */
+const partOf = (path: string): string => path.replace(/\.ts$/, '').split('/').slice(0, 2).join('/')
+
+/** The files that put the command line together of its commands. */
+const composers = ['cli/commands', 'cli/main', 'cli/process']
+
+t.test('no command imports the insides of another one', async t => {
+  for (const path of files.filter(file => file.startsWith('cli/'))) {
+    const own = partOf(path)
+    if (composers.includes(own)) continue
+    const others = importsOf(path).filter(
+      target => target.startsWith('cli/') && ![own, 'cli/frame'].includes(partOf(target)),
+    )
+    t.same(others, [], path)
+  }
+})

@@ -1,7 +1,7 @@
 /** What containers have to do with the host's own interfaces and programs: the way out, and ports. */
-import { readFileSync } from 'node:fs'
 import { isSettled } from '../../node/survey/finding'
 import { isUp } from '../../node/survey/links'
+import { listeningPorts } from '../../node/survey/listening-ports'
 import type { Survey } from '../../node/survey/survey'
 import { count } from '../frame/units'
 import { type Check, orOk, warning } from './diagnosis'
@@ -31,28 +31,6 @@ const uplinkMtu: Check = ({ survey }) => {
     `no bridge has a larger one than "${uplink.name}" with ${uplink.mtu}`,
   )
 }
-
-// "  sl  local_address rem_address   st …" in hex, the port behind the last colon: proc_net_tcp.rst.
-const stateListen = '0A'
-const stateUdpUnconnected = '07'
-
-const listeningIn = (file: string, state: string): Set<number> => {
-  try {
-    const lines = readFileSync(`/proc/thread-self/net/${file}`, 'utf8').split('\n').slice(1)
-    const words = lines.map(line => line.trim().split(/\s+/)).filter(([, , , found]) => found === state)
-    return new Set(
-      words.map(([, local = '']) => Number.parseInt(local.slice(local.lastIndexOf(':') + 1), 16)),
-    )
-  } catch {
-    return new Set() // a kernel without that protocol
-  }
-}
-
-/** The ports that programs of the host listen on, by protocol. */
-export const listeningPorts = (): Record<string, ReadonlySet<number>> => ({
-  tcp: new Set([...listeningIn('tcp', stateListen), ...listeningIn('tcp6', stateListen)]),
-  udp: new Set([...listeningIn('udp', stateUdpUnconnected), ...listeningIn('udp6', stateUdpUnconnected)]),
-})
 
 const listeners: Check = ({ survey }) => {
   const listening = listeningPorts()

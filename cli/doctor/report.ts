@@ -2,8 +2,8 @@
 import type { Answer } from '../../node/command/command'
 import { ExitCode } from '../../node/command/failure'
 import { type Style, visibleLength, wrap } from '../../node/command/style'
+import { findingJson } from '../frame/survey-json'
 import { count } from '../frame/units'
-import { findingJson } from '../inspect/json'
 import type { Diagnosis, Status } from './diagnosis'
 
 /** One repair that was tried; `failed` is what came of it, "" if it was done. */

@@ -6,19 +6,14 @@ import type { CliIo } from '../../node/command/io'
 import { flag, listOfTexts, text } from '../../node/command/option'
 import { placeOptions, placesOf } from '../../node/command/places'
 import type { Survey } from '../../node/survey/survey'
-import { readSurvey } from '../frame/read-survey'
-import { readLog } from '../trace/log'
-import { logFiles } from '../trace/trace'
-import { inspectionJson } from './json'
+import { logFiles, readLog } from '../frame/call-log'
+import { readSurvey, unreadNotes } from '../frame/read-survey'
+import { inspectionJson } from '../frame/survey-json'
 import { formatMermaid } from './mermaid'
 import { formatMetrics, writeMetrics } from './metrics'
 import { sceneOf } from './scene'
 import { formatSvg } from './svg'
 import { formatInspection } from './table'
-
-/** What could not be read, a line each. */
-export const unreadNotes = ({ readings }: Survey): string[] =>
-  readings.unread.map(({ what, why }) => `${what} could not be read: ${why}`)
 
 /** The survey with one network in it. */
 const only = (whole: Survey, name: string): Survey => {

@@ -2,7 +2,7 @@
 import { closeSync, openSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { basename, dirname } from 'node:path'
 import type { Survey } from '../../node/survey/survey'
-import type { LogEntry } from '../trace/log'
+import type { LogEntry } from '../frame/call-log'
 
 type Labels = Readonly<Record<string, string>>
 

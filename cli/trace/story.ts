@@ -1,8 +1,8 @@
 /** The calls for a container as a story. */
 
 import type { Style } from '../../node/command/style'
+import type { LogEntry } from '../frame/call-log'
 import { count, formatAge } from '../frame/units'
-import type { LogEntry } from './log'
 
 const formatMs = (ms: number): string => `${ms < 10 ? ms.toFixed(1) : Math.round(ms)} ms`
 

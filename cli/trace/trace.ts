@@ -1,13 +1,10 @@
-import { resolve } from 'node:path'
 import { command, required } from '../../node/command/command'
 import { CliError, ExitCode } from '../../node/command/failure'
-import type { CliIo } from '../../node/command/io'
 import { listOfTexts } from '../../node/command/option'
 import { type Places, placeOptions, placesOf } from '../../node/command/places'
-import { readNetworks } from '../../node/survey/networks'
 import { listCacheEntries } from '../../src/runtime/result-cache'
+import { type LogEntry, logFiles, readLog } from '../frame/call-log'
 import { count } from '../frame/units'
-import { type LogEntry, readLog } from './log'
 import { formatTrace } from './story'
 
 const logFileOption = {
@@ -16,14 +13,6 @@ const logFileOption = {
     'log of the plugins’ calls (default: CNI_LOG_FILE, else "logFile" of the networks)',
     { completes: 'file' },
   ),
-}
-
-/** The logs there are: those named, that of the environment, those of the networks. */
-export const logFiles = (named: readonly string[], places: Places, { env, cwd }: CliIo): string[] => {
-  if (named.length > 0) return named.map(file => resolve(cwd, file))
-  if (env.CNI_LOG_FILE) return [resolve(cwd, env.CNI_LOG_FILE)]
-  const configured = readNetworks(places.confDir).networks.flatMap(({ logFile }) => logFile ?? [])
-  return [...new Set(configured)]
 }
 
 const noLog = (): CliError =>

@@ -1,11 +1,11 @@
 /** Finds what an address, a port or a name of a node stands for. */
 
 import type { HostPort, NodeAttachment } from '../../node/survey/attachments'
+import { listeningPorts } from '../../node/survey/listening-ports'
 import type { Survey } from '../../node/survey/survey'
 import { rangeOf } from '../../plugins/host-local/range'
 import { type Addr, formatAddr, parseAddr } from '../../src/ip/addr'
 import { cidrContains, networkOf } from '../../src/ip/cidr'
-import { listeningPorts } from '../doctor/host'
 
 /** What was found: whose it is, or in a sentence what it is otherwise. */
 export type Found = {

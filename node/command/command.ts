@@ -1,7 +1,6 @@
 /**
- * Subcommands as data. A file of this folder that defines one exports what `command` answers, and commands.ts lists
- * it; parsing, help, man page, completions and --json follow from the description. What runs is imported when it
- * runs, if it is large: `run: async call => (await import('../../cli/frame/agent-run.js')).runAgent(call)`.
+ * Commands as data: what a person calls, with its options and arguments. Parsing, help, manual page, completions and
+ * --json follow from the description.
  */
 import type { ExitCode } from './failure'
 import type { CliIo } from './io'

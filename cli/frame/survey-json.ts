@@ -4,7 +4,7 @@ import type { Finding } from '../../node/survey/finding'
 import { namespacePath } from '../../node/survey/namespaces'
 import type { Network } from '../../node/survey/networks'
 import type { Survey } from '../../node/survey/survey'
-import { formatTime } from '../frame/units'
+import { formatTime } from './units'
 
 const portJson = ({ protocol, hostPort, hostIP, target, by }: HostPort) => ({
   protocol,

@@ -1,6 +1,10 @@
 /** What the plugins wrote about their calls: the log of CNI_LOG_FILE or "logFile", and the old one beside it. */
 import { readFileSync } from 'node:fs'
+import { resolve } from 'node:path'
 import * as v from 'valibot'
+import type { CliIo } from '../../node/command/io'
+import type { Places } from '../../node/command/places'
+import { readNetworks } from '../../node/survey/networks'
 import { errnoOf } from '../../src/cni/error'
 import { oldLogOf } from '../../src/host/log'
 
@@ -50,3 +54,11 @@ export const readLog = (file: string, containing = ''): LogEntry[] =>
   [...linesOf(oldLogOf(file)), ...linesOf(file)]
     .filter(line => line !== '' && line.includes(containing))
     .flatMap(line => parseEntry(line) ?? [])
+
+/** The logs there are: those named, that of the environment, those of the networks. */
+export const logFiles = (named: readonly string[], places: Places, { env, cwd }: CliIo): string[] => {
+  if (named.length > 0) return named.map(file => resolve(cwd, file))
+  if (env.CNI_LOG_FILE) return [resolve(cwd, env.CNI_LOG_FILE)]
+  const configured = readNetworks(places.confDir).networks.flatMap(({ logFile }) => logFile ?? [])
+  return [...new Set(configured)]
+}

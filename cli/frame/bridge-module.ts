@@ -1,0 +1,34 @@
+/** br_netfilter, by which iptables sees what a bridge forwards. */
+import { CliError, ExitCode } from '../../node/command/failure'
+import type { CliIo } from '../../node/command/io'
+import { hasBridgeNetfilter, modprobe } from '../../node/sysctls/node-sysctls'
+import { ExecError, exec } from '../../src/host/exec'
+import { withProgress } from './progress'
+
+/** What is, or would be, done about the module. */
+export type ModuleAction = 'loaded' | 'load' | 'keep'
+
+export const moduleName = 'br_netfilter'
+
+const withoutModule = (why: string): CliError =>
+  new CliError(
+    ExitCode.failed,
+    `the kernel's ${moduleName} is not there and ${why}`,
+    `load it on the node itself ("modprobe ${moduleName}"), or boot a kernel that has it`,
+  )
+
+/** Loads br_netfilter where the kernel does not have it. Throws if it can't be loaded. */
+export const ensureModule = async (isDry: boolean, io: CliIo): Promise<ModuleAction> => {
+  if (hasBridgeNetfilter()) return 'keep'
+  const program = modprobe(io.env.PATH)
+  if (!program) throw withoutModule('there is no modprobe to load it with')
+  if (isDry) return 'load'
+  try {
+    await withProgress(io, `loading ${moduleName}`, () => exec([program, moduleName]))
+  } catch (error) {
+    if (!(error instanceof ExecError)) throw error
+    throw withoutModule(`can not be loaded: ${error.details || error.message}`)
+  }
+  if (!hasBridgeNetfilter()) throw withoutModule('loading it changed nothing')
+  return 'loaded'
+}

@@ -1,6 +1,6 @@
 /** Attachments while a survey puts them together: each object of the node goes to the one it says it belongs to. */
 
-import { type Owner, ownerComment } from '../../plugins/kubenet/owner'
+import { type Owner, ownerComment } from '../../src/attachment/nft-comments'
 import type { PortOwner } from '../../plugins/portmap/owners'
 import type { Lease } from './leases'
 import type { HostLink } from './links'

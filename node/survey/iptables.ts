@@ -4,7 +4,7 @@ import { errnoOf } from '../../src/cni/error'
 import { exec, findProgram } from '../../src/host/exec'
 import type { Family } from '../../src/ip/addr'
 import { chainOf, commentOf, targetOf } from '../../src/netfilter/iptables'
-import { isMasqueradeChain, parseContainerComment } from '../../src/netfilter/names'
+import { isMasqueradeChain, parseContainerComment } from '../../src/attachment/iptables-names'
 import type { MasqueradeRule } from './ruleset'
 
 /** The two programs called iptables: each sees its own rules only. */

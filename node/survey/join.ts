@@ -1,9 +1,9 @@
 /** Puts what was read of a node together: what belongs to which attachment, and what to none. */
 
 import { formatAlias, referenceName } from '../../plugins/bandwidth/ifb'
-import { parseOwner } from '../../plugins/kubenet/owner'
-import { ifbPrefix } from '../../src/netlink/ifb-prefix'
-import { parseAlias } from '../../src/netlink/veth-alias'
+import { parseOwner } from '../../src/attachment/nft-comments'
+import { ifbPrefix } from '../../src/attachment/interface-names'
+import { parseAlias } from '../../src/attachment/alias'
 import { type Draft, Drafts } from './draft'
 import { masqueradesIn, rulesIn } from './iptables'
 import type { HostLink } from './links'

@@ -3,7 +3,7 @@
 import { containerChains, tableOf } from '../../plugins/portmap/rules-nftables'
 import { addrFromBytes, type Family, formatAddr } from '../../src/ip/addr'
 import { commentOf, targetOf } from '../../src/netfilter/iptables'
-import { dnatChainPrefix, parseHostportComment } from '../../src/netfilter/names'
+import { dnatChainPrefix, parseHostportComment } from '../../src/attachment/iptables-names'
 import { ruleList } from '../../src/netfilter/nft/read'
 import { l4Protocols } from '../../src/netfilter/nft/value'
 import { readCmpValue } from '../../src/netfilter/nft/wire/cmp'

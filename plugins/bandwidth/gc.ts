@@ -1,7 +1,7 @@
 import { type Attachment, validAttachments } from '../../src/cni/conf'
 import { runAll } from '../../src/cni/error'
 import type { Call } from '../../src/cni/plugin'
-import { ifbPrefix } from '../../src/netlink/ifb-prefix'
+import { ifbPrefix } from '../../src/attachment/interface-names'
 import { type Link, linkList } from '../../src/netlink/link'
 import { NETLINK_ROUTE, NetlinkSocket } from '../../src/netlink/socket'
 import { readBandwidthConf } from './config'

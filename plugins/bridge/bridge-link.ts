@@ -4,7 +4,7 @@ import { readBootID } from '../../src/host/boot'
 import { trySysctl } from '../../src/host/sysctl'
 import { type Mac, macFromHash } from '../../src/ip/mac'
 import { unlessRefused } from '../../src/netlink/error'
-import { ifbPrefix } from '../../src/netlink/ifb-prefix'
+import { ifbPrefix } from '../../src/attachment/interface-names'
 import {
   bridgeAdd,
   freeLinkList,

@@ -9,7 +9,7 @@ import {
 } from '../../src/netfilter/drop-invalid'
 import type { Masquerade } from '../../src/netfilter/masquerade'
 import { ifNftables } from '../../src/netfilter/nft/socket'
-import type { AttachmentID } from '../../src/netlink/veth-alias'
+import type { AttachmentID } from '../../src/attachment/alias'
 import { withNftables } from './nftables'
 
 /** Makes an attachment's rules; throws code 999 if the kernel has no nf_tables. */

@@ -16,7 +16,7 @@ import {
 import { addrAdd, addrDel, addrList, peerAddrs } from '../../src/netlink/addr'
 import { type Link, linkList } from '../../src/netlink/link'
 import { NETLINK_ROUTE, type NetlinkSocket, withNetlink } from '../../src/netlink/socket'
-import { parseAlias } from '../../src/netlink/veth-alias'
+import { parseAlias } from '../../src/attachment/alias'
 import type { BridgeConf } from './config'
 import { isGatewayPort } from './veth'
 

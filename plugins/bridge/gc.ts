@@ -4,7 +4,7 @@ import { runAll } from '../../src/cni/error'
 import type { Call } from '../../src/cni/plugin'
 import { type Link, linkDel, linkList } from '../../src/netlink/link'
 import { NETLINK_ROUTE, NetlinkSocket } from '../../src/netlink/socket'
-import { parseAlias } from '../../src/netlink/veth-alias'
+import { parseAlias } from '../../src/attachment/alias'
 import { type BridgeConf, readBridgeConf } from './config'
 import { halfMadeGroup } from './veth'
 

@@ -9,9 +9,9 @@ import {
   collectMasqueradeNftables,
   teardownMasqueradeNftables,
 } from '../../src/netfilter/masquerade-nftables'
-import { containerChain } from '../../src/netfilter/names'
+import { containerChain } from '../../src/attachment/iptables-names'
 import { ifNftables, ifNftablesMeanwhile } from '../../src/netfilter/nft/socket'
-import type { AttachmentID } from '../../src/netlink/veth-alias'
+import type { AttachmentID } from '../../src/attachment/alias'
 
 const families: readonly Family[] = [4, 6]
 

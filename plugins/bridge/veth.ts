@@ -10,7 +10,7 @@ import { formatMac, type Mac } from '../../src/ip/mac'
 import { NetlinkError } from '../../src/netlink/error'
 import { bridgePortSet, type Link, linkByName, linkDel, linkSet, vethAdd } from '../../src/netlink/link'
 import { NETLINK_ROUTE, NetlinkSocket, withNetlink } from '../../src/netlink/socket'
-import { type AttachmentID, formatAlias } from '../../src/netlink/veth-alias'
+import { type AttachmentID, formatAlias } from '../../src/attachment/alias'
 import { insideNetns, type Netns } from '../../src/netns/netns'
 import { defaultVethPrefix } from './config'
 

@@ -1,7 +1,7 @@
 import { CniError, ErrorCode } from '../../src/cni/error'
 import { warn } from '../../src/host/log'
 import { type Addr, formatAddr } from '../../src/ip/addr'
-import type { Owner } from './lease'
+import type { Owner } from '../../src/attachment/lease'
 import type { Leases } from './leases'
 import type { Caller } from './liveness'
 import { candidates, contains, isAllocatable, type Range, type RangeSet, rangeOf } from './range'

@@ -1,5 +1,5 @@
 import { parseAddr } from '../../src/ip/addr'
-import type { Owner } from './lease'
+import type { Owner } from '../../src/attachment/lease'
 import { keyOf } from './record'
 import type { LeaseStore } from './store'
 

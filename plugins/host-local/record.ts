@@ -12,7 +12,7 @@ import * as v from 'valibot'
 import { platform } from '#platform'
 import { errnoOf } from '../../src/cni/error'
 import { ensureFolder, readPlainFile, removeFile, rewriteFile } from './file'
-import type { Owner } from './lease'
+import type { Owner } from '../../src/attachment/lease'
 
 const recordSchema = v.object({
   containerID: v.string(),

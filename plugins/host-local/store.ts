@@ -21,7 +21,7 @@ import {
   syncFolder,
   writeNewFile,
 } from './file'
-import { formatLease, type Owner, parseLease } from './lease'
+import { formatLease, type Owner, parseLease } from '../../src/attachment/lease'
 
 /** The file being written. Whoever has the lock is the only one that writes; no address begins with a dot. */
 const newFile = '.new'

@@ -4,7 +4,7 @@ import type { Call } from '../../src/cni/plugin'
 import { ifNftables } from '../../src/netfilter/nft/socket'
 import { readKubenetConf } from './config'
 import { retireGateways } from './gateways'
-import { ownerComment } from './owner'
+import { ownerComment } from '../../src/attachment/nft-comments'
 import { bridgeConf, callOf, parts } from './parts'
 import { eraseElements, listElements } from './state'
 

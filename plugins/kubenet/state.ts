@@ -10,7 +10,7 @@ import { NetlinkError } from '../../src/netlink/error'
 import type { NetlinkSocket } from '../../src/netlink/socket'
 import type { KubenetConf } from './config'
 import type { Placed } from './elements'
-import { isOfNetwork } from './owner'
+import { isOfNetwork } from '../../src/attachment/nft-comments'
 import {
   exemptSet,
   fixedChains,

@@ -18,7 +18,7 @@ import {
   type Variant,
 } from '../../src/netfilter/iptables'
 import { variantsInUse } from '../../src/netfilter/iptables-probe'
-import { hostportChains } from '../../src/netfilter/names'
+import { hostportChains } from '../../src/attachment/iptables-names'
 import type { Collection } from './backend'
 import type { Claimed } from './claims'
 import { refusedWords } from './conditions'

@@ -20,7 +20,7 @@
 import { type Family, formatAddr, widthOf } from '../../src/ip/addr'
 import { type Cidr, formatCidr, networkOf } from '../../src/ip/cidr'
 import { commentMatch } from '../../src/netfilter/iptables'
-import { containerChain, dnatChainPrefix, hostportChains, hostportComment } from '../../src/netfilter/names'
+import { containerChain, dnatChainPrefix, hostportChains, hostportComment } from '../../src/attachment/iptables-names'
 import { mappingsOf, type PortMapping, type PortmapConf, protocols } from './config'
 
 // xt_multiport.h: XT_MULTI_PORTS.

@@ -25,7 +25,7 @@ import {
 } from './iptables'
 import { variantsInUse } from './iptables-probe'
 import type { Masquerade } from './masquerade'
-import { containerChain, containerComment, isMasqueradeChain, parseContainerComment } from './names'
+import { containerChain, containerComment, isMasqueradeChain, parseContainerComment } from '../attachment/iptables-names'
 
 const multicast = { 4: '224.0.0.0/4', 6: 'ff00::/8' } as const
 

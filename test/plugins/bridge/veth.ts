@@ -2,7 +2,7 @@ import t from 'tap'
 import { macForAddresses, macsOf } from '../../../plugins/bridge/mac'
 import { hostVethName, portMac, vethName } from '../../../plugins/bridge/veth'
 import { parseCidr } from '../../../src/ip/cidr'
-import { formatAlias, parseAlias } from '../../../src/netlink/veth-alias'
+import { formatAlias, parseAlias } from '../../../src/attachment/alias'
 import { confOf } from './fixtures/call'
 
 const id = { network: 'net', containerID: 'c1', ifName: 'eth0' }

@@ -8,7 +8,7 @@ import {
   writeFileSync,
 } from 'node:fs'
 import t from 'tap'
-import type { Owner } from '../../../plugins/host-local/lease'
+import type { Owner } from '../../../src/attachment/lease'
 import { Leases, type Rooms } from '../../../plugins/host-local/leases'
 import { keyOf } from '../../../plugins/host-local/record'
 import { isSealed } from '../../../plugins/host-local/seal'

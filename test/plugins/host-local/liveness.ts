@@ -1,6 +1,6 @@
 import { unlinkSync } from 'node:fs'
 import t, { type Test } from 'tap'
-import type { Owner } from '../../../plugins/host-local/lease'
+import type { Owner } from '../../../src/attachment/lease'
 import { Leases } from '../../../plugins/host-local/leases'
 import { type Caller, endedHoldings } from '../../../plugins/host-local/liveness'
 import { change, makeRooms, writeLease } from './fixtures/rooms'

@@ -7,7 +7,7 @@ import {
   networkOfComment,
   sharedNatRules,
 } from '../../../plugins/portmap/rules-iptables'
-import { hostportComment } from '../../../src/netfilter/names'
+import { hostportComment } from '../../../src/attachment/iptables-names'
 import { mapping, read, resultWith } from './fixtures/call'
 
 const web = { hostPort: 8080, containerPort: 80, protocol: 'tcp' }

@@ -1,5 +1,5 @@
 import { platform } from '#platform'
-import { maxCommentBytes } from '../../src/netfilter/nft/wire/userdata'
+import { maxCommentBytes } from '../netfilter/nft/wire/userdata'
 
 /** Whose an element of the ruleset is. */
 export type Owner = { readonly network: string; readonly containerID: string; readonly ifName: string }

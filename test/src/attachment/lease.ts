@@ -1,5 +1,5 @@
 import t from 'tap'
-import { formatLease, parseLease } from '../../../plugins/host-local/lease'
+import { formatLease, parseLease } from '../../../src/attachment/lease'
 
 t.test('a lease is the container’s ID, CR LF and the interface, with nothing behind', async t => {
   t.equal(formatLease({ containerID: 'c1', ifName: 'eth0' }), 'c1\r\neth0')

@@ -52,7 +52,7 @@ const isOutside = (address: string, ranges: readonly Cidr[]): boolean => {
 export const strandedBy = (ranges: readonly Cidr[], attachments: Attachments): Held[] => {
   const { held, ended } = leased(attachments)
   const cached = listCacheEntries(attachments.cacheDir)
-    .filter(({ networkName, containerID }) => networkName === attachments.network && !ended.has(containerID))
+    .filter(({ network, containerID }) => network === attachments.network && !ended.has(containerID))
     .flatMap(entry => cachedAddresses(entry).map(addr => ({ entry, addr })))
   const found = new Map<string, Held>()
   for (const one of held) if (isOutside(one.address, ranges)) found.set(one.address, one)

@@ -10,8 +10,8 @@ import { networkNamed, networksOf } from './frame/networks'
 import { requireNetworkAdmin } from './frame/permission'
 import { Progress } from './frame/progress'
 
-const broken = ({ networkName, containerID, ifName }: CacheEntry, error: unknown): SyncedAttachment => ({
-  network: networkName,
+const broken = ({ network, containerID, ifName }: CacheEntry, error: unknown): SyncedAttachment => ({
+  network,
   containerID,
   ifName,
   state: 'failed',
@@ -68,9 +68,9 @@ export const sync = command({
     const attachments: SyncedAttachment[] = []
     const isWanted = (name: string) => network === undefined || name === network
     const records = readRecords(places.cacheDir, lists, (entry, error) => {
-      if (isWanted(entry.networkName)) attachments.push(broken(entry, error))
+      if (isWanted(entry.network)) attachments.push(broken(entry, error))
     })
-    const wanted = records.filter(({ entry }) => isWanted(entry.networkName))
+    const wanted = records.filter(({ entry }) => isWanted(entry.network))
     const progress = new Progress(io)
     for (const [index, record] of wanted.entries()) {
       progress.tick(() => `rebuilding container ${index + 1} of ${wanted.length}`)

@@ -1,21 +1,23 @@
 /** What a node has of a network's attachments, told by whose each object says it is. */
 
-import { keyOf, RecordStore } from '../../plugins/host-local/record'
+import { RecordStore } from '../../plugins/host-local/record'
 import { LeaseStore } from '../../plugins/host-local/store'
 import { formatPlaced } from '../../plugins/kubenet/elements'
-import { parseOwner } from '../../src/attachment/nft-comments'
 import { listElements } from '../../plugins/kubenet/state'
 import { listOwners } from '../../plugins/portmap/owners'
+import { parseAlias } from '../../src/attachment/alias'
+import { isOn } from '../../src/attachment/attachment'
+import { parseContainerComment, parseHostportComment } from '../../src/attachment/iptables-names'
+import { leaseKeyOf } from '../../src/attachment/lease'
+import { parseElementComment, parseMasqueradeComment } from '../../src/attachment/nft-comments'
 import { CniError } from '../../src/cni/error'
 import { isJsonObject } from '../../src/cni/schema'
 import { parseAddr } from '../../src/ip/addr'
 import { commentOf, iptablesSave } from '../../src/netfilter/iptables'
 import { variantsInUse } from '../../src/netfilter/iptables-probe'
-import { parseContainerComment, parseHostportComment } from '../../src/attachment/iptables-names'
 import { ruleList } from '../../src/netfilter/nft/read'
 import { linkList } from '../../src/netlink/link'
 import { NETLINK_NETFILTER, NETLINK_ROUTE, withNetlink } from '../../src/netlink/socket'
-import { parseAlias } from '../../src/attachment/alias'
 import type { NetworkConfigList } from '../../src/runtime/conf-list'
 import { listCacheEntries } from '../../src/runtime/result-cache'
 import type { Tell } from '../frame/progress'
@@ -41,7 +43,7 @@ type Finder = (network: NetworkConfigList, cacheDir: string) => Found[] | Promis
 
 const cachedResults: Finder = ({ name }, cacheDir) =>
   listCacheEntries(cacheDir)
-    .filter(({ networkName }) => networkName === name)
+    .filter(({ network }) => network === name)
     .map(({ containerID, ifName, netns }) => ({ containerID, ifName, netns, object: 'cached result' }))
 
 const defaultDataDir = '/var/lib/cni/networks'
@@ -65,7 +67,7 @@ const leasesIn = (dataDir: string, network: string): Found[] => {
     .flatMap(address => {
       const owner = store.read(address)
       if (!owner || owner === 'torn') return []
-      const record = records.read(keyOf(owner))
+      const record = records.read(leaseKeyOf(owner))
       // A record may be of an earlier lease of the same address.
       const recorded = record?.leases[address] === store.identity(address) ? record?.netns : undefined
       return [{ ...owner, object: `lease ${address}`, recorded }]
@@ -77,7 +79,7 @@ const leases: Finder = network => dataDirs(network).flatMap(dataDir => leasesIn(
 const links: Finder = ({ name: network }) =>
   withNetlink(NETLINK_ROUTE, linkList).flatMap(({ name, kind, alias }) => {
     const id = parseAlias(alias)
-    if (id?.network !== network) return []
+    if (!id || !isOn(id, network)) return []
     return [{ ...id, object: `${kind} ${name}`, isConnection: kind === 'veth' }]
   })
 
@@ -112,14 +114,14 @@ const masqueradeTable = { family: 'inet', name: 'cni_plugins_masquerade' } as co
 const nftablesRules: Finder = ({ name }) =>
   withNetlink(NETLINK_NETFILTER, nl => ruleList(nl, masqueradeTable, 'masq_checks')).flatMap(
     ({ comment }) => {
-      const [, network, ifName, containerID] = /, net: ([^,]*), if: ([^,]*), id: (.*)$/.exec(comment) ?? []
-      return network === name && containerID ? [{ containerID, ifName, object: 'nftables rules' }] : []
+      const id = parseMasqueradeComment(comment)
+      return id?.network === name ? [{ ...id, object: 'nftables rules' }] : []
     },
   )
 
 const kubenetElements: Finder = ({ name }) =>
   withNetlink(NETLINK_NETFILTER, nl => listElements(nl, name)).flatMap(placed => {
-    const owner = parseOwner(placed.element.comment ?? '')
+    const owner = parseElementComment(placed.element.comment ?? '')
     return owner ? [{ ...owner, object: `nftables element ${formatPlaced(placed)}` }] : []
   })
 

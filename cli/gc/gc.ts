@@ -3,7 +3,7 @@ import { CliError, ExitCode, failureOf, formatFailure, usageError } from '../../
 import type { CliIo } from '../../node/command/io'
 import { flag, list, toggle } from '../../node/command/option'
 import { placeOptions, placesOf } from '../../node/command/places'
-import type { Attachment } from '../../src/cni/conf'
+import type { InterfaceID } from '../../src/attachment/attachment'
 import { runAll } from '../../src/cni/error'
 import { atLeast } from '../../src/cni/version'
 import type { NetworkConfigList } from '../../src/runtime/conf-list'
@@ -17,7 +17,7 @@ import { findObjects } from './found'
 import { groupByAttachment, type Judged, judge } from './judge'
 import { formatGcReport } from './report'
 
-const parseAttachment = (given: string): Attachment => {
+const parseAttachment = (given: string): InterfaceID => {
   const [containerID, ifName, ...rest] = given.split(':')
   if (containerID && ifName && rest.length === 0) return { containerID, ifName }
   throw usageError(`${JSON.stringify(given)} is not CONTAINER:INTERFACE`)
@@ -28,7 +28,7 @@ type Survey = { readonly judged: readonly Judged[]; readonly notes: readonly str
 const survey = async (
   network: NetworkConfigList,
   { cacheDir, io }: { readonly cacheDir: string; readonly io: CliIo },
-  named: readonly Attachment[],
+  named: readonly InterfaceID[],
 ): Promise<Survey> => {
   const { found, notes } = await withProgress(io, 'reading the node', tell =>
     findObjects(network, cacheDir, tell),
@@ -36,7 +36,7 @@ const survey = async (
   return { judged: judge(groupByAttachment(found), named), notes }
 }
 
-const attachmentsOf = (judged: readonly Judged[]): Attachment[] =>
+const attachmentsOf = (judged: readonly Judged[]): InterfaceID[] =>
   judged.flatMap(({ containerID, ifName }) => (ifName === undefined ? [] : [{ containerID, ifName }]))
 
 /** The interface of a container whose rules name none: any does, rules of that kind go by the container. */
@@ -46,7 +46,7 @@ const anyIfName = 'eth0'
 const collect = (
   network: NetworkConfigList,
   judged: readonly Judged[],
-  named: readonly Attachment[],
+  named: readonly InterfaceID[],
   { tell, ...options }: RuntimeOptions & { readonly tell: Tell },
 ): Promise<void> => {
   const stale = judged.filter(({ valid }) => !valid)

@@ -1,6 +1,6 @@
 /** Which of a network's attachments are of containers that live. */
 import { statSync } from 'node:fs'
-import type { Attachment } from '../../src/cni/conf'
+import type { InterfaceID } from '../../src/attachment/attachment'
 import type { Found, RecordedNetns } from './found'
 
 /** All that a node has of one attachment. */
@@ -77,7 +77,7 @@ const judgeNetns = (
 /** Judges attachments by their namespaces; those in `named` are valid whatever there is of them. */
 export const judge = (
   attachments: readonly KnownAttachment[],
-  named: readonly Attachment[],
+  named: readonly InterfaceID[],
   netnsAt: NetnsAt = statNetns,
 ): Judged[] => {
   const isNamed = ({ containerID, ifName }: KnownAttachment): boolean =>

@@ -1,6 +1,6 @@
 /** The attachments of a node: one interface of one container on one network, with all that belongs to it. */
 
-import { familyOf, isEveryAddress, parseClaim } from '../../plugins/portmap/claim-files'
+import { familyOf, isEveryAddress, parseClaim } from '../../src/attachment/claim'
 import { isJsonObject } from '../../src/cni/schema'
 import type { Draft } from './draft'
 import { type Judgement, judge } from './liveness'

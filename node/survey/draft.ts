@@ -1,7 +1,8 @@
 /** Attachments while a survey puts them together: each object of the node goes to the one it says it belongs to. */
 
-import { type Owner, ownerComment } from '../../src/attachment/nft-comments'
 import type { PortOwner } from '../../plugins/portmap/owners'
+import { type Attachment, textOf } from '../../src/attachment/attachment'
+import { elementComment } from '../../src/attachment/nft-comments'
 import type { Lease } from './leases'
 import type { HostLink } from './links'
 import type { ContainerInterface } from './namespaces'
@@ -36,9 +37,7 @@ export type Named = {
   readonly ifName: string | undefined
 }
 
-const keyOf = ({ network, containerID, ifName }: Owner): string => `${network}\n${containerID}\n${ifName}`
-
-const emptyDraft = ({ network, containerID, ifName }: Owner): Draft => ({
+const emptyDraft = ({ network, containerID, ifName }: Attachment): Draft => ({
   network,
   containerID,
   ifName,
@@ -66,11 +65,11 @@ export class Drafts {
   }
 
   /** The attachment of that very name, which is made if nothing named it before. */
-  of(owner: Owner): Draft {
-    const found = this.#byKey.get(keyOf(owner))
+  of(owner: Attachment): Draft {
+    const found = this.#byKey.get(textOf(owner))
     if (found) return found
     const made = emptyDraft(owner)
-    this.#byKey.set(keyOf(owner), made)
+    this.#byKey.set(textOf(owner), made)
     this.#byComment = undefined
     const others = this.#byContainer.get(owner.containerID)
     if (others) others.push(made)
@@ -98,7 +97,7 @@ export class Drafts {
 
   /** The attachment whose elements have this comment, which may be a hash; undefined if none of those known has. */
   byComment(comment: string): Draft | undefined {
-    this.#byComment ??= new Map(this.all.map(draft => [ownerComment(draft), draft]))
+    this.#byComment ??= new Map(this.all.map(draft => [elementComment(draft), draft]))
     return this.#byComment.get(comment)
   }
 }

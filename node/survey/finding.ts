@@ -1,5 +1,5 @@
 /** What of a node does not fit together. */
-import type { OwnerID } from '../../plugins/portmap/owners'
+import type { Attachment } from '../../src/attachment/attachment'
 import type { NodeAttachment } from './attachments'
 import type { Readings } from './readings'
 import type { RulesetElement } from './ruleset'
@@ -40,14 +40,14 @@ export type FindingKind =
 /** A change that takes nothing from anybody alive: what "kubenet doctor --fix" does. */
 export type Repair =
   /** DEL by the plugins of its network: all that is left of a container that is gone, at once. */
-  | { readonly do: 'detach'; readonly owner: OwnerID }
+  | { readonly do: 'detach'; readonly owner: Attachment }
   | {
       readonly do: 'release-lease'
       readonly dataDir: string
       readonly network: string
       readonly address: string
     }
-  | { readonly do: 'release-ports'; readonly owner: OwnerID }
+  | { readonly do: 'release-ports'; readonly owner: Attachment }
   | { readonly do: 'drop-claim'; readonly claim: string; readonly holder: string }
   | { readonly do: 'erase-element'; readonly element: RulesetElement }
   | { readonly do: 'delete-ifb'; readonly name: string; readonly index: number }

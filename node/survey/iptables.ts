@@ -1,10 +1,10 @@
 /** The rules of iptables, read by its own programs, and only where there are any: no table comes to be by looking. */
 import { readFileSync } from 'node:fs'
+import { isMasqueradeChain, parseContainerComment } from '../../src/attachment/iptables-names'
 import { errnoOf } from '../../src/cni/error'
 import { exec, findProgram } from '../../src/host/exec'
 import type { Family } from '../../src/ip/addr'
 import { chainOf, commentOf, targetOf } from '../../src/netfilter/iptables'
-import { isMasqueradeChain, parseContainerComment } from '../../src/attachment/iptables-names'
 import type { MasqueradeRule } from './ruleset'
 
 /** The two programs called iptables: each sees its own rules only. */

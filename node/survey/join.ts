@@ -1,9 +1,8 @@
 /** Puts what was read of a node together: what belongs to which attachment, and what to none. */
 
-import { formatAlias, referenceName } from '../../plugins/bandwidth/ifb'
-import { parseOwner } from '../../src/attachment/nft-comments'
-import { ifbPrefix } from '../../src/attachment/interface-names'
-import { parseAlias } from '../../src/attachment/alias'
+import { formatAlias, parseAlias } from '../../src/attachment/alias'
+import { ifbPrefix, referenceIfbName } from '../../src/attachment/interface-names'
+import { parseElementComment } from '../../src/attachment/nft-comments'
 import { type Draft, Drafts } from './draft'
 import { masqueradesIn, rulesIn } from './iptables'
 import type { HostLink } from './links'
@@ -74,7 +73,7 @@ const setVeth = (draft: Draft, veth: HostLink, inside: ContainerInterface | unde
 }
 
 const joinFiles = (drafts: Drafts, { leases, cached, portOwners }: Readings): void => {
-  for (const entry of cached) drafts.of({ ...entry, network: entry.networkName }).cached = entry
+  for (const entry of cached) drafts.of(entry).cached = entry
   for (const owner of portOwners) drafts.of(owner).portOwner = owner
   for (const lease of leases) {
     const { network, containerID, ifName } = lease
@@ -85,7 +84,7 @@ const joinFiles = (drafts: Drafts, { leases, cached, portOwners }: Readings): vo
 
 const joinElements = (drafts: Drafts, elements: readonly RulesetElement[]): RulesetElement[] =>
   elements.filter(element => {
-    const owner = parseOwner(element.comment)
+    const owner = parseElementComment(element.comment)
     // To look for a comment that is a hash, all attachments known are hashed again after each new one.
     const draft = owner ? drafts.of(owner) : drafts.byComment(element.comment)
     draft?.elements.push(element)
@@ -122,7 +121,7 @@ const joinIfbs = (drafts: Drafts, { links, shaping }: Readings): HostLink[] => {
   if (ifbs.length === 0) return []
   const byAlias = new Map(drafts.all.map(draft => [formatAlias(draft), draft]))
   const byVeth = new Map(drafts.all.map(draft => [draft.veth?.index, draft]))
-  const byName = new Map(drafts.all.map(draft => [referenceName(draft), draft]))
+  const byName = new Map(drafts.all.map(draft => [referenceIfbName(draft), draft]))
   const leading = new Map([...(shaping?.redirects ?? [])].map(([from, to]) => [to, from]))
   return ifbs.filter(ifb => {
     const named = parseAlias(ifb.alias)

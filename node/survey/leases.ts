@@ -1,7 +1,8 @@
 /** host-local's leases of all networks, with the records beside them. */
 import { readdirSync } from 'node:fs'
-import { type AttachmentRecord, keyOf, RecordStore } from '../../plugins/host-local/record'
+import { type AttachmentRecord, RecordStore } from '../../plugins/host-local/record'
 import { LeaseStore } from '../../plugins/host-local/store'
+import { leaseKeyOf } from '../../src/attachment/lease'
 import { errnoOf } from '../../src/cni/error'
 import { parseAddr } from '../../src/ip/addr'
 
@@ -56,7 +57,7 @@ const readNetwork = ({ dataDir, network }: Place, tell: (what: string) => void):
     } else if (owner === 'torn') {
       found.push({ ...base, containerID: undefined, ifName: undefined, record: undefined })
     } else {
-      const record = records.read(keyOf(owner))
+      const record = records.read(leaseKeyOf(owner))
       const isOfThis = record?.leases[address] === identity
       found.push({ ...base, ...owner, record: isOfThis ? record : undefined })
     }

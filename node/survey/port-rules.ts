@@ -1,9 +1,9 @@
 /** The rules by which portmap opens host ports, ours and the reference's, in either backend. */
 
 import { containerChains, tableOf } from '../../plugins/portmap/rules-nftables'
+import { dnatChainPrefix, parseHostportComment } from '../../src/attachment/iptables-names'
 import { addrFromBytes, type Family, formatAddr } from '../../src/ip/addr'
 import { commentOf, targetOf } from '../../src/netfilter/iptables'
-import { dnatChainPrefix, parseHostportComment } from '../../src/attachment/iptables-names'
 import { ruleList } from '../../src/netfilter/nft/read'
 import { l4Protocols } from '../../src/netfilter/nft/value'
 import { readCmpValue } from '../../src/netfilter/nft/wire/cmp'

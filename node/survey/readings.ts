@@ -100,11 +100,11 @@ const readClaims = (): ClaimFile[] =>
   )
 
 /** A network whose file is gone, as it was when a container was last attached. */
-const cachedNetwork = ({ networkName, config }: CachedAttachment): Network => {
+const cachedNetwork = ({ network, config }: CachedAttachment): Network => {
   try {
-    return { ...readNetwork(parseConfList(config, networkName), false), file: undefined }
+    return { ...readNetwork(parseConfList(config, network), false), file: undefined }
   } catch {
-    return leftNetwork(networkName)
+    return leftNetwork(network)
   }
 }
 
@@ -112,7 +112,7 @@ const cachedNetwork = ({ networkName, config }: CachedAttachment): Network => {
 const allNetworks = (known: readonly Network[], cached: readonly CachedAttachment[]): Network[] => {
   const found = new Map(known.map(network => [network.name, network]))
   for (const entry of cached) {
-    if (!found.has(entry.networkName)) found.set(entry.networkName, cachedNetwork(entry))
+    if (!found.has(entry.network)) found.set(entry.network, cachedNetwork(entry))
   }
   return [...found.values()]
 }

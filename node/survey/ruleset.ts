@@ -1,7 +1,7 @@
 /** What of nftables belongs to attachments: kubenet's elements, and the rules of bridge and portmap. */
 
 import { table } from '../../plugins/kubenet/ruleset'
-import { formatClaim } from '../../plugins/portmap/claim-files'
+import { formatClaim } from '../../src/attachment/claim'
 import { type Addr, type Family, formatAddr } from '../../src/ip/addr'
 import { elementList, ruleList, setList, tableList } from '../../src/netfilter/nft/read'
 import type { NftElement } from '../../src/netfilter/nft/set'

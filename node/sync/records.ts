@@ -22,8 +22,8 @@ const madeAt = (cacheDir: string, entry: CacheEntry): number =>
   lstatSync(cachePath(cacheDir, entry), { throwIfNoEntry: false })?.mtimeMs ?? 0
 
 const readRecord = (entry: CacheEntry, lists: readonly NetworkConfigList[]): RecordedAttachment => {
-  const configured = lists.find(({ name }) => name === entry.networkName)
-  const list = configured ?? parseConfList(entry.config, `cached configuration of "${entry.networkName}"`)
+  const configured = lists.find(({ name }) => name === entry.network)
+  const list = configured ?? parseConfList(entry.config, `cached configuration of "${entry.network}"`)
   return { entry, list, result: parseResult(entry.result, list.cniVersion, 'the cached result') }
 }
 

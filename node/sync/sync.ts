@@ -98,7 +98,7 @@ export const syncAttachment = async (
   record: RecordedAttachment,
   isDry: boolean,
 ): Promise<SyncedAttachment> => {
-  const { networkName: network, containerID, ifName } = record.entry
+  const { network, containerID, ifName } = record.entry
   throwIfInterrupted(`rebuilding container "${containerID}" of network "${network}"`)
   const netns = openRecorded(record)
   try {

@@ -1,3 +1,5 @@
+import type { Attachment } from '../../src/attachment/attachment'
+import { ifbNames } from '../../src/attachment/interface-names'
 import { CniError, ErrorCode } from '../../src/cni/error'
 import { type Call, requireNetns } from '../../src/cni/plugin'
 import { type Link, linkByIndex, linkByName } from '../../src/netlink/link'
@@ -5,7 +7,7 @@ import { NETLINK_ROUTE, type NetlinkSocket, withNetlink } from '../../src/netlin
 import { ingressFilters, qdiscAt, readFifoLimit, readTbf, tcHandle } from '../../src/netlink/tc'
 import { type RateLimit, readBandwidthConf, requirePrevResult } from './config'
 import { requireHostVeth } from './host-veth'
-import { type AttachmentID, ifbNames, isMarkedAs, isUnmarked } from './ifb'
+import { isMarkedAs, isUnmarked } from './ifb'
 import { shaperOf } from './shaper'
 import { bucketFaults, type TokenBucket, tokenBucket } from './token-bucket'
 
@@ -32,7 +34,7 @@ const checkShaper = (nl: NetlinkSocket, direction: string, link: Link, limit: Ra
 }
 
 /** The attachment's ifb, to which the host veth's ingress filter must lead. */
-const requireIfb = (nl: NetlinkSocket, veth: Link, id: AttachmentID): Link => {
+const requireIfb = (nl: NetlinkSocket, veth: Link, id: Attachment): Link => {
   const { redirects } = ingressFilters(nl, veth)
   const names = ifbNames(id)
   for (const index of redirects) {

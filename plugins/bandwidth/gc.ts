@@ -1,11 +1,12 @@
-import { type Attachment, validAttachments } from '../../src/cni/conf'
+import { parseAlias } from '../../src/attachment/alias'
+import { type Attachment, isAmong, isOn } from '../../src/attachment/attachment'
+import { ifbNames, ifbPrefix } from '../../src/attachment/interface-names'
+import { validAttachments } from '../../src/cni/conf'
 import { runAll } from '../../src/cni/error'
 import type { Call } from '../../src/cni/plugin'
-import { ifbPrefix } from '../../src/attachment/interface-names'
 import { type Link, linkList } from '../../src/netlink/link'
 import { NETLINK_ROUTE, NetlinkSocket } from '../../src/netlink/socket'
 import { readBandwidthConf } from './config'
-import { formatAlias, ifbNames, isAliasOn } from './ifb'
 import { redirectList } from './redirects'
 import { removeIfb } from './teardown'
 
@@ -17,8 +18,11 @@ const ourIfbs = (nl: NetlinkSocket): Link[] =>
 
 /** The ifbs whose aliases name an attachment to this network that the runtime does not know. */
 const staleIfbs = (nl: NetlinkSocket, network: string, valid: readonly Attachment[]): Link[] => {
-  const aliases = new Set(valid.map(attachment => formatAlias({ network, ...attachment })))
-  return ourIfbs(nl).filter(({ alias }) => isAliasOn(alias, network) && !aliases.has(alias))
+  const isValid = isAmong(valid)
+  return ourIfbs(nl).filter(({ alias }) => {
+    const id = parseAlias(alias)
+    return id !== undefined && isOn(id, network) && !isValid(id)
+  })
 }
 
 /**
@@ -26,11 +30,11 @@ const staleIfbs = (nl: NetlinkSocket, network: string, valid: readonly Attachmen
  * of the valid attachments has one of that name, and nothing is redirected to it. They may be another network's as
  * well, but then they are no less useless.
  */
-const orphans = (nl: NetlinkSocket, network: string, valid: readonly Attachment[]): Link[] => {
+const orphans = (nl: NetlinkSocket, valid: readonly Attachment[]): Link[] => {
   const unmarked = ourIfbs(nl).filter(({ alias }) => !alias)
   // Each name is a hash, which costs more than all the rest.
   if (unmarked.length === 0) return []
-  const names = new Set(valid.flatMap(attachment => ifbNames({ network, ...attachment })))
+  const names = new Set(valid.flatMap(ifbNames))
   const nameless = unmarked.filter(({ name }) => !names.has(name))
   if (nameless.length === 0) return []
   const used = new Set(redirectList(nl).map(({ to }) => to))
@@ -38,16 +42,12 @@ const orphans = (nl: NetlinkSocket, network: string, valid: readonly Attachment[
 }
 
 /** The same, without those that an ADD is just about to use. */
-const lastingOrphans = async (
-  nl: NetlinkSocket,
-  network: string,
-  valid: readonly Attachment[],
-): Promise<Link[]> => {
-  const before = orphans(nl, network, valid)
+const lastingOrphans = async (nl: NetlinkSocket, valid: readonly Attachment[]): Promise<Link[]> => {
+  const before = orphans(nl, valid)
   if (before.length === 0) return []
   // An ADD makes its ifb first and points the veth at it after: one caught between the two is no orphan.
   await new Promise(resolve => setTimeout(resolve, addMs)) // nothing announces that an ADD has come to an end
-  return orphans(nl, network, valid).filter(({ index }) => before.some(ifb => ifb.index === index))
+  return orphans(nl, valid).filter(({ index }) => before.some(ifb => ifb.index === index))
 }
 
 const collect = async (nl: NetlinkSocket, network: string, valid: readonly Attachment[]): Promise<void> => {
@@ -56,7 +56,7 @@ const collect = async (nl: NetlinkSocket, network: string, valid: readonly Attac
   await runAll([
     ...stale.map(ifb => () => removeIfb(nl, ifb, redirects)),
     async () => {
-      const useless = await lastingOrphans(nl, network, valid)
+      const useless = await lastingOrphans(nl, valid)
       await runAll(useless.map(ifb => () => removeIfb(nl, ifb, [])))
     },
   ])

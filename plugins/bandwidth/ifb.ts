@@ -4,69 +4,39 @@
  * is ready, its group.
  */
 import { platform } from '#platform'
+import { formatAlias, isAliasOf } from '../../src/attachment/alias'
+import { type Attachment, hashOf } from '../../src/attachment/attachment'
+import { ifbNames } from '../../src/attachment/interface-names'
 import { CniError, ErrorCode } from '../../src/cni/error'
 import { disableIPv6 } from '../../src/host/sysctl'
 import type { Undo } from '../../src/host/undo'
 import { type Mac, macFromHash } from '../../src/ip/mac'
 import { unlessRefused } from '../../src/netlink/error'
-import { ifbPrefix } from '../../src/attachment/interface-names'
 import { ifbAdd, type Link, linkByName, linkDel } from '../../src/netlink/link'
 import { NETLINK_ROUTE, type NetlinkSocket, withNetlink } from '../../src/netlink/socket'
 import { isUsed } from './redirects'
 
-/** What identifies an attachment on a host. */
-export type AttachmentID = { readonly network: string; readonly containerID: string; readonly ifName: string }
-
 const nameDigits = 12
-const aliasPrefix = 'cni'
-
-/** An alias has at most 255 bytes (<linux/if.h>, IFALIASZ): two names of this length always fit. */
-const longestInAlias = 100
-
-/** A name as it stands in an alias. A longer one is replaced by its hash; no name has a colon in it. */
-const inAlias = (name: string): string =>
-  name.length <= longestInAlias ? name : `sha512:${platform.sha512Hex(name).slice(0, 64)}`
-
-/** The alias of an ifb: "cni <network> <containerID> <ifname>". None of the three can hold a blank. */
-export const formatAlias = ({ network, containerID, ifName }: AttachmentID): string =>
-  `${aliasPrefix} ${inAlias(network)} ${inAlias(containerID)} ${ifName}`
-
-/** Does the alias say that the ifb belongs to some attachment to this network? */
-export const isAliasOn = (alias: string, network: string): boolean =>
-  alias.startsWith(`${aliasPrefix} ${inAlias(network)} `)
-
-/** The name the reference gives to the ifb of any interface of a container on a network. */
-export const referenceName = ({ network, containerID }: Omit<AttachmentID, 'ifName'>): string =>
-  ifbPrefix + platform.sha512Hex(network + containerID).slice(0, nameDigits)
-
-const hashOf = (id: AttachmentID): string =>
-  platform.sha512Hex(`${id.network}\n${id.containerID}\n${id.ifName}`)
-
-/** The names an attachment's ifb may have, the reference's first. */
-export const ifbNames = (id: AttachmentID): [string, string] => [
-  referenceName(id),
-  ifbPrefix + hashOf(id).slice(0, nameDigits),
-]
 
 /** Where groups of half-made ifbs begin: well above those that people number, and above 0, where everything is. */
 const firstGroup = 0x40000000
 
 /** The IFLA_GROUP of an attachment's ifb while it is being made; one that is ready is in the default group, 0. */
-export const halfMadeGroup = (id: AttachmentID): number =>
+export const halfMadeGroup = (id: Attachment): number =>
   firstGroup + Number.parseInt(hashOf(id).slice(nameDigits, nameDigits + 7), 16)
 
 /** Is it the attachment's ifb, ready or half made? One the reference made bears no mark, and is not. */
-export const isMarkedAs = (link: Link, id: AttachmentID): boolean =>
-  link.kind === 'ifb' && (link.alias === formatAlias(id) || (!link.alias && link.group === halfMadeGroup(id)))
+export const isMarkedAs = (link: Link, id: Attachment): boolean =>
+  link.kind === 'ifb' && (isAliasOf(link.alias, id) || (!link.alias && link.group === halfMadeGroup(id)))
 
 /** Does nothing say whose ifb it is? The reference's are so. */
 export const isUnmarked = (link: Link): boolean => link.kind === 'ifb' && !link.alias && link.group === 0
 
 /** Another MAC than udev's for the same name: one that is given is left alone by it. */
-const macOf = (id: AttachmentID): Mac => macFromHash(platform.sha512Hex(`ifb\n${formatAlias(id)}`))
+const macOf = (id: Attachment): Mac => macFromHash(platform.sha512Hex(`ifb\n${formatAlias(id)}`))
 
 /** Is it what a killed ADD left, or a lost DEL of the reference? In use, it is another interface's. */
-const isLeftover = (nl: NetlinkSocket, link: Link, id: AttachmentID): boolean =>
+const isLeftover = (nl: NetlinkSocket, link: Link, id: Attachment): boolean =>
   isMarkedAs(link, id) || (isUnmarked(link) && !isUsed(nl, link))
 
 const addUnlessTaken = (nl: NetlinkSocket, ifb: Parameters<typeof ifbAdd>[1]): boolean =>
@@ -76,7 +46,7 @@ const addUnlessTaken = (nl: NetlinkSocket, ifb: Parameters<typeof ifbAdd>[1]): b
   }) ?? false
 
 /** Creates the ifb under the first of its names that is not another's. What is left of an earlier one goes first. */
-const create = (nl: NetlinkSocket, id: AttachmentID, mtu: number): string => {
+const create = (nl: NetlinkSocket, id: Attachment, mtu: number): string => {
   const names = ifbNames(id)
   for (const name of names) {
     const made = { name, mac: macOf(id), mtu, group: halfMadeGroup(id) }
@@ -92,7 +62,7 @@ const create = (nl: NetlinkSocket, id: AttachmentID, mtu: number): string => {
 }
 
 /** Makes the attachment's ifb with this MTU, down and marked as half made. */
-export const createIfb = (nl: NetlinkSocket, id: AttachmentID, mtu: number, undo: Undo): Link => {
+export const createIfb = (nl: NetlinkSocket, id: Attachment, mtu: number, undo: Undo): Link => {
   const name = create(nl, id, mtu)
   undo.add(`delete "${name}"`, () =>
     withNetlink(NETLINK_ROUTE, again => {

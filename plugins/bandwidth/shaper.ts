@@ -9,6 +9,9 @@
  *     action order 1: mirred (Egress Redirect to device bwp…) stolen
  *   qdisc tbf 1: dev bwp… root rate 8Mbit burst 10000b lat 25ms
  */
+
+import { formatAlias } from '../../src/attachment/alias'
+import type { Attachment } from '../../src/attachment/attachment'
 import { CniError, ErrorCode } from '../../src/cni/error'
 import { warn } from '../../src/host/log'
 import type { Undo } from '../../src/host/undo'
@@ -29,7 +32,7 @@ import {
   tcHandle,
 } from '../../src/netlink/tc'
 import type { RateLimit } from './config'
-import { type AttachmentID, createIfb, formatAlias } from './ifb'
+import { createIfb } from './ifb'
 import { needing } from './kernel'
 import { frameBytes, tbfOptionsOf, tokenBucket } from './token-bucket'
 
@@ -111,7 +114,7 @@ export const shapeIngress = (nl: NetlinkSocket, veth: Link, limit: RateLimit, un
 export const shapeEgress = (
   nl: NetlinkSocket,
   veth: Link,
-  { limit, id }: { limit: RateLimit; id: AttachmentID },
+  { limit, id }: { limit: RateLimit; id: Attachment },
   undo: Undo,
 ): Link => {
   const ifb = needing(['ifb'], () => createIfb(nl, id, veth.mtu, undo))

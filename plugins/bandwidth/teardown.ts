@@ -1,7 +1,9 @@
+import type { Attachment } from '../../src/attachment/attachment'
+import { ifbNames } from '../../src/attachment/interface-names'
 import { type Link, linkByIndex, linkByName, linkDel } from '../../src/netlink/link'
 import type { NetlinkSocket } from '../../src/netlink/socket'
 import { ingressFilters } from '../../src/netlink/tc'
-import { type AttachmentID, ifbNames, isMarkedAs, isUnmarked } from './ifb'
+import { isMarkedAs, isUnmarked } from './ifb'
 import { isUsed, type Redirect } from './redirects'
 import { removeRedirect, removeShaper } from './shaper'
 
@@ -9,7 +11,7 @@ import { removeRedirect, removeShaper } from './shaper'
  * The ifbs of an attachment. One that bears no mark was made by the reference, for whichever interface of the
  * container: it is taken for this one's unless another than the host veth given sends its packets there.
  */
-export const ifbsOf = (nl: NetlinkSocket, id: AttachmentID, veth: Link | undefined): Link[] => {
+export const ifbsOf = (nl: NetlinkSocket, id: Attachment, veth: Link | undefined): Link[] => {
   const found = ifbNames(id).flatMap(name => linkByName(nl, name) ?? [])
   const marked = found.filter(link => isMarkedAs(link, id))
   if (marked.length > 0) return marked

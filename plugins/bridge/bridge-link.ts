@@ -1,10 +1,10 @@
 import { platform } from '#platform'
+import { ifbPrefix } from '../../src/attachment/interface-names'
 import { CniError, ErrorCode } from '../../src/cni/error'
 import { readBootID } from '../../src/host/boot'
 import { trySysctl } from '../../src/host/sysctl'
 import { type Mac, macFromHash } from '../../src/ip/mac'
 import { unlessRefused } from '../../src/netlink/error'
-import { ifbPrefix } from '../../src/attachment/interface-names'
 import {
   bridgeAdd,
   freeLinkList,

@@ -1,4 +1,5 @@
 import * as v from 'valibot'
+import { defaultVethPrefix } from '../../src/attachment/interface-names'
 import { readCniArgs } from '../../src/cni/args'
 import { CniError, ErrorCode } from '../../src/cni/error'
 import type { Call } from '../../src/cni/plugin'
@@ -9,9 +10,6 @@ import { kernelMtu } from './mtu'
 import { trunkVlans, vlanTrunkSchema } from './vlan-trunk'
 
 const defaultBridge = 'cbr0'
-
-/** What callers of the reference expect host veths to be called. */
-export const defaultVethPrefix = 'veth'
 
 const ipv6Modes = ['auto', 'on', 'off'] as const
 const bridgeNetfilterModes = ['off', 'auto', 'require'] as const

@@ -1,3 +1,5 @@
+import { parseAlias } from '../../src/attachment/alias'
+import type { Attachment } from '../../src/attachment/attachment'
 import { delegate } from '../../src/cni/delegate'
 import { runAll } from '../../src/cni/error'
 import type { Call } from '../../src/cni/plugin'
@@ -8,12 +10,11 @@ import type { Cidr } from '../../src/ip/cidr'
 import { addrList } from '../../src/netlink/addr'
 import { linkByName, linkDel, linkList } from '../../src/netlink/link'
 import { NETLINK_ROUTE, NetlinkSocket, withNetlink } from '../../src/netlink/socket'
-import { type AttachmentID, parseAlias } from '../../src/attachment/alias'
 import { insideNetns, NetnsError } from '../../src/netns/netns'
 import { type BridgeConf, readBridgeConf } from './config'
 import { findHostVeth } from './veth'
 
-const idOf = (call: Call, { network }: BridgeConf): AttachmentID => {
+const idOf = (call: Call, { network }: BridgeConf): Attachment => {
   const { containerID, ifName } = call.env
   return { network, containerID, ifName }
 }
@@ -52,7 +53,7 @@ const deleteInContainer = (call: Call, meanwhile: (addresses: readonly Cidr[]) =
 }
 
 /** Deletes the host's end, where the namespace is out of reach or the container's end was renamed. */
-const deleteOnHost = (id: AttachmentID, { vethPrefix }: BridgeConf): void =>
+const deleteOnHost = (id: Attachment, { vethPrefix }: BridgeConf): void =>
   withNetlink(NETLINK_ROUTE, nl => {
     const link = findHostVeth(nl, id, vethPrefix)
     if (link) linkDel(nl, link)
@@ -70,7 +71,7 @@ const knownAddresses = (call: Call): Cidr[] => {
 }
 
 /** Has the container another interface on this network? */
-const hasSibling = ({ network, containerID, ifName }: AttachmentID): boolean =>
+const hasSibling = ({ network, containerID, ifName }: Attachment): boolean =>
   withNetlink(NETLINK_ROUTE, nl =>
     linkList(nl).some(({ alias }) => {
       const other = parseAlias(alias)

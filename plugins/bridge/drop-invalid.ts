@@ -1,5 +1,5 @@
 /** "dropInvalid": what masquerading does not touch does not leave either. Only loaded where the key is set. */
-import type { Attachment } from '../../src/cni/conf'
+import type { Attachment } from '../../src/attachment/attachment'
 import type { Undo } from '../../src/host/undo'
 import {
   collectDropInvalid,
@@ -9,7 +9,6 @@ import {
 } from '../../src/netfilter/drop-invalid'
 import type { Masquerade } from '../../src/netfilter/masquerade'
 import { ifNftables } from '../../src/netfilter/nft/socket'
-import type { AttachmentID } from '../../src/attachment/alias'
 import { withNftables } from './nftables'
 
 /** Makes an attachment's rules; throws code 999 if the kernel has no nf_tables. */
@@ -23,7 +22,7 @@ export const missingGuards = (masquerade: Masquerade): string[] =>
   withNftables(nl => missingDropInvalid(nl, masquerade))
 
 /** Removes an attachment's rules; none there is no failure. */
-export const allowInvalid = (id: AttachmentID): void => {
+export const allowInvalid = (id: Attachment): void => {
   ifNftables(nl => teardownDropInvalid(nl, id))
 }
 

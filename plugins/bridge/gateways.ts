@@ -1,3 +1,4 @@
+import { parseAlias } from '../../src/attachment/alias'
 import { CniError, ErrorCode } from '../../src/cni/error'
 import type { Result } from '../../src/cni/result'
 import { warn } from '../../src/host/log'
@@ -16,7 +17,6 @@ import {
 import { addrAdd, addrDel, addrList, peerAddrs } from '../../src/netlink/addr'
 import { type Link, linkList } from '../../src/netlink/link'
 import { NETLINK_ROUTE, type NetlinkSocket, withNetlink } from '../../src/netlink/socket'
-import { parseAlias } from '../../src/attachment/alias'
 import type { BridgeConf } from './config'
 import { isGatewayPort } from './veth'
 

@@ -1,10 +1,11 @@
-import { type Attachment, isAmong, validAttachments } from '../../src/cni/conf'
+import { parseAlias } from '../../src/attachment/alias'
+import { type Attachment, isAmong, isOn } from '../../src/attachment/attachment'
+import { validAttachments } from '../../src/cni/conf'
 import { delegate } from '../../src/cni/delegate'
 import { runAll } from '../../src/cni/error'
 import type { Call } from '../../src/cni/plugin'
 import { type Link, linkDel, linkList } from '../../src/netlink/link'
 import { NETLINK_ROUTE, NetlinkSocket } from '../../src/netlink/socket'
-import { parseAlias } from '../../src/attachment/alias'
 import { type BridgeConf, readBridgeConf } from './config'
 import { halfMadeGroup } from './veth'
 
@@ -20,7 +21,7 @@ const isStale = (
   if (link.kind !== 'veth') return false
   const id = parseAlias(link.alias)
   if (!id) return link.alias === '' && link.group === halfMadeGroup && link.master === bridge?.index
-  return id.network === network && !isValid(id)
+  return isOn(id, network) && !isValid(id)
 }
 
 const deleteStaleVeths = async (conf: BridgeConf, valid: readonly Attachment[]): Promise<void> => {

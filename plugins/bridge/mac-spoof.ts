@@ -1,11 +1,11 @@
 /** "macspoofchk": frames under another MAC than the container's are dropped at its port. Only loaded where needed. */
+import type { InterfaceID } from '../../src/attachment/attachment'
 import type { Undo } from '../../src/host/undo'
 import type { Mac } from '../../src/ip/mac'
 import { ifNftables } from '../../src/netfilter/nft/socket'
 import {
   collectSpoofChecks,
   missingSpoofCheck,
-  type SpoofCheckID,
   setupSpoofCheck,
   teardownSpoofCheck,
 } from '../../src/netfilter/spoof-check'
@@ -17,18 +17,18 @@ import { withNftables } from './nftables'
 type Ends = { readonly hostName: string; readonly mac: Mac }
 
 /** Lets only frames from `mac` enter by the host's end; throws code 999 if the kernel has no nf_tables. */
-export const checkMac = (id: SpoofCheckID, { hostName, mac }: Ends, undo: Undo): void => {
+export const checkMac = (id: InterfaceID, { hostName, mac }: Ends, undo: Undo): void => {
   undo.add('remove the check of the MAC', () => uncheckMac(id))
   withNftables(nl => setupSpoofCheck(nl, id, hostName, mac))
 }
 
 /** Removes an attachment's check; none there is no failure. */
-export const uncheckMac = (id: SpoofCheckID): void => {
+export const uncheckMac = (id: InterfaceID): void => {
   ifNftables(nl => teardownSpoofCheck(nl, id))
 }
 
 /** What is missing of an attachment's check, in words; undefined if nothing is. */
-export const missingMacCheck = (id: SpoofCheckID, { hostName, mac }: Ends): string | undefined =>
+export const missingMacCheck = (id: InterfaceID, { hostName, mac }: Ends): string | undefined =>
   withNftables(nl => missingSpoofCheck(nl, id, hostName, mac))
 
 /** Removes the checks of host veths that are gone, whichever network they were of. */

@@ -1,5 +1,6 @@
 /** Masquerading rules go from both backends: those of an attachment may be of an earlier configuration. */
-import type { Attachment } from '../../src/cni/conf'
+import type { Attachment } from '../../src/attachment/attachment'
+import { containerChain } from '../../src/attachment/iptables-names'
 import { CniError, runAll } from '../../src/cni/error'
 import type { Family } from '../../src/ip/addr'
 import type { Cidr } from '../../src/ip/cidr'
@@ -9,14 +10,12 @@ import {
   collectMasqueradeNftables,
   teardownMasqueradeNftables,
 } from '../../src/netfilter/masquerade-nftables'
-import { containerChain } from '../../src/attachment/iptables-names'
 import { ifNftables, ifNftablesMeanwhile } from '../../src/netfilter/nft/socket'
-import type { AttachmentID } from '../../src/attachment/alias'
 
 const families: readonly Family[] = [4, 6]
 
 const removeFromIptables = async (
-  { network, containerID }: AttachmentID,
+  { network, containerID }: Attachment,
   addresses: readonly Cidr[],
 ): Promise<void> => {
   const chain = containerChain(network, containerID)
@@ -37,7 +36,7 @@ const allOf = async (work: readonly Promise<unknown>[]): Promise<void> => {
  * this returns. In iptables those of the addresses, and without any all of the container's on this
  * network; undefined leaves them alone there, where a second interface has a share in them.
  */
-export const removeMasquerade = (id: AttachmentID, addresses: readonly Cidr[] | undefined): Promise<void> =>
+export const removeMasquerade = (id: Attachment, addresses: readonly Cidr[] | undefined): Promise<void> =>
   allOf([
     // First: to ask which rules there are it opens and closes sockets, which would wait for what nftables removes.
     addresses ? removeFromIptables(id, addresses) : Promise.resolve(),

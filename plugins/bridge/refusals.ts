@@ -2,13 +2,14 @@
  * What ADD and STATUS refuse of a configuration that can be read. DEL does not look at it: a configuration that was
  * spoilt after containers were added must not keep them from being removed.
  */
+import { longestVethPrefix } from '../../src/attachment/interface-names'
 import { checkIfName } from '../../src/cni/args'
 import { CniError, ErrorCode } from '../../src/cni/error'
 import type { Result } from '../../src/cni/result'
 import { parseMac } from '../../src/ip/mac'
 import type { BridgeConf } from './config'
 import { namedBackend } from './masquerade'
-import { isVethPrefix, longestVethPrefix } from './veth'
+import { isVethPrefix } from './veth'
 import { vlanInterfaceName } from './vlan-gateway'
 
 /** The least MTU of a link that carries IPv4 (RFC 791) or IPv6 (RFC 8200), and the most a veth takes (veth.c). */

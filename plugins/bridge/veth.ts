@@ -2,7 +2,10 @@
  * The veth pair of an attachment. Its host end is named after the attachment and carries it in its alias, so that
  * GC and people find out whose it is; until it does, it is in a group of its own that marks it as half made.
  */
-import { platform } from '#platform'
+
+import { formatAlias, isAliasOf } from '../../src/attachment/alias'
+import type { Attachment } from '../../src/attachment/attachment'
+import { defaultVethPrefix, hostVethName, longestVethPrefix } from '../../src/attachment/interface-names'
 import { CniError, ErrorCode } from '../../src/cni/error'
 import { disableIPv6 } from '../../src/host/sysctl'
 import type { Undo } from '../../src/host/undo'
@@ -10,13 +13,8 @@ import { formatMac, type Mac } from '../../src/ip/mac'
 import { NetlinkError } from '../../src/netlink/error'
 import { bridgePortSet, type Link, linkByName, linkDel, linkSet, vethAdd } from '../../src/netlink/link'
 import { NETLINK_ROUTE, NetlinkSocket, withNetlink } from '../../src/netlink/socket'
-import { type AttachmentID, formatAlias } from '../../src/attachment/alias'
 import { insideNetns, type Netns } from '../../src/netns/netns'
-import { defaultVethPrefix } from './config'
 
-const nameDigits = 8
-/** How long the beginning of a host veth's name may be: the kernel has room for 15 bytes. */
-export const longestVethPrefix = 15 - nameDigits
 const attempts = 10
 
 /** The IFLA_GROUP of a veth that is being made; a finished one is in the default group, 0. */
@@ -29,14 +27,6 @@ export const gatewayAlias = (vlanInterface: string): string => `gateway ${vlanIn
 export const isGatewayPort = ({ alias }: Link, bridge: Link): boolean =>
   alias.startsWith(gatewayAlias(`${bridge.name}.`))
 
-/** A name for a port of a bridge, made from what it is for. */
-export const vethName = (purpose: string, prefix = defaultVethPrefix): string =>
-  prefix + platform.sha512Hex(purpose).slice(0, nameDigits)
-
-/** The name of an attachment's host veth: the same for every ADD, unless another interface has it. */
-export const hostVethName = ({ containerID, ifName }: AttachmentID, attempt = 0, prefix?: string): string =>
-  vethName(`${containerID}\n${ifName}${attempt === 0 ? '' : `\n${attempt}`}`, prefix)
-
 /**
  * The MAC of a bridge's port, made from hex digits. It is as high as MACs go: a bridge that has none of its own takes
  * over the lowest of its ports', and must not take this one.
@@ -47,14 +37,13 @@ export const portMac = (hex: string): Mac => formatMac(Buffer.from(`fe${hex.slic
  * The host's end of an attachment's veth, whatever its name had to be; undefined if there is none. Looks for names
  * that begin with `prefix`, and for those that begin as they do without a configured one.
  */
-export const findHostVeth = (nl: NetlinkSocket, id: AttachmentID, prefix: string): Link | undefined => {
-  const alias = formatAlias(id)
+export const findHostVeth = (nl: NetlinkSocket, id: Attachment, prefix: string): Link | undefined => {
   // No interface has a name that the kernel refuses.
   const prefixes = new Set([prefix, defaultVethPrefix].filter(isVethPrefix))
   for (const one of prefixes) {
     for (let attempt = 0; attempt <= attempts; attempt++) {
       const link = linkByName(nl, hostVethName(id, attempt, one))
-      if (link?.kind === 'veth' && link.alias === alias) return link
+      if (link?.kind === 'veth' && isAliasOf(link.alias, id)) return link
     }
   }
   return undefined
@@ -66,7 +55,7 @@ export const isVethPrefix = (text: string): boolean =>
 
 /** Where an attachment's veth goes and what its port may do. */
 export type VethRequest = {
-  readonly id: AttachmentID
+  readonly id: Attachment
   readonly netns: Netns
   readonly bridge: Link
   readonly mtu: number
@@ -145,10 +134,8 @@ const createPair = (nl: NetlinkSocket, request: VethRequest): string => {
 }
 
 /** Is it what a killed ADD of this very attachment left? */
-const isLeftover = (link: Link, id: AttachmentID): boolean =>
-  link.kind === 'veth' &&
-  link.group === halfMadeGroup &&
-  (link.alias === '' || link.alias === formatAlias(id))
+const isLeftover = (link: Link, id: Attachment): boolean =>
+  link.kind === 'veth' && link.group === halfMadeGroup && (link.alias === '' || isAliasOf(link.alias, id))
 
 /** Is the container's end of the name taken already? */
 const hasInterface = ({ netns, id }: VethRequest): boolean => {

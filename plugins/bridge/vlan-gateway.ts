@@ -3,7 +3,9 @@
  * pair, one end called "<bridge>.<vlan>", the other a port of the bridge in that VLAN alone. Like the bridge it stays
  * when the containers are gone, and whoever comes first makes it.
  */
+
 import { platform } from '#platform'
+import { vethName } from '../../src/attachment/interface-names'
 import { CniError, ErrorCode } from '../../src/cni/error'
 import { trySysctl } from '../../src/host/sysctl'
 import { unlessRefused } from '../../src/netlink/error'
@@ -11,7 +13,7 @@ import { type Link, linkByIndex, linkByName, linkDel, linkSet, vethAdd } from '.
 import type { NetlinkSocket } from '../../src/netlink/socket'
 import { hostMac } from './bridge-link'
 import type { BridgeConf } from './config'
-import { gatewayAlias, halfMadeGroup, portMac, vethName } from './veth'
+import { gatewayAlias, halfMadeGroup, portMac } from './veth'
 import { setPortVlans } from './vlan'
 
 /** The name of a VLAN's interface; the kernel has room for 15 bytes. */

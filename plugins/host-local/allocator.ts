@@ -1,7 +1,7 @@
+import type { LeaseOwner } from '../../src/attachment/lease'
 import { CniError, ErrorCode } from '../../src/cni/error'
 import { warn } from '../../src/host/log'
 import { type Addr, formatAddr } from '../../src/ip/addr'
-import type { Owner } from '../../src/attachment/lease'
 import type { Leases } from './leases'
 import type { Caller } from './liveness'
 import { candidates, contains, isAllocatable, type Range, type RangeSet, rangeOf } from './range'
@@ -14,7 +14,7 @@ export type Allocation = { readonly addr: Addr; readonly range: Range; readonly 
 
 /** Who addresses are for, and of what they may be. */
 export type AllocationRequest = {
-  readonly owner: Owner
+  readonly owner: LeaseOwner
   readonly caller: Caller
   /** One address is leased of each. */
   readonly rangeSets: readonly RangeSet[]

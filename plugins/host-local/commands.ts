@@ -1,3 +1,4 @@
+import type { LeaseOwner } from '../../src/attachment/lease'
 import { validAttachments } from '../../src/cni/conf'
 import { CniError, ErrorCode, runAll } from '../../src/cni/error'
 import type { Call } from '../../src/cni/plugin'
@@ -7,7 +8,6 @@ import { formatAddr } from '../../src/ip/addr'
 import { allocate } from './allocator'
 import { type HostLocalConf, readHostLocalConf } from './config'
 import type { Holding } from './holding'
-import type { Owner } from '../../src/attachment/lease'
 import type { Leases } from './leases'
 import { changeLeases, giveBack, holdingOf, ownerOf, readLeases, roomsOf } from './network'
 import { rangeOf } from './range'
@@ -107,7 +107,7 @@ export const gc = async (call: Call): Promise<void> => {
   if (!rooms.store.exists()) return
   const attachments = new Set(valid.map(({ containerID, ifName }) => `${containerID}\r\n${ifName}`))
   const containers = new Set(valid.map(({ containerID }) => containerID))
-  const isValid = ({ containerID, ifName }: Owner): boolean =>
+  const isValid = ({ containerID, ifName }: LeaseOwner): boolean =>
     ifName === undefined ? containers.has(containerID) : attachments.has(`${containerID}\r\n${ifName}`)
   await changeLeases(rooms, leases =>
     runAll([

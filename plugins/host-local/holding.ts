@@ -1,12 +1,11 @@
+import { type LeaseOwner, leaseKeyOf } from '../../src/attachment/lease'
 import { parseAddr } from '../../src/ip/addr'
-import type { Owner } from '../../src/attachment/lease'
-import { keyOf } from './record'
 import type { LeaseStore } from './store'
 
 /** The addresses an attachment has on the network, and the key of its record. */
 export type Holding = {
   readonly key: string
-  readonly owner: Owner
+  readonly owner: LeaseOwner
   readonly addresses: readonly string[]
 }
 
@@ -27,7 +26,7 @@ export const readHoldings = (store: LeaseStore, addresses: readonly string[]): R
     const owner = store.read(address)
     if (owner === 'torn') torn.add(address)
     else if (owner) {
-      const key = keyOf(owner)
+      const key = leaseKeyOf(owner)
       const others = holdings.get(key)?.addresses ?? []
       holdings.set(key, { key, owner, addresses: [...others, address] })
     }

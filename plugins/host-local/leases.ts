@@ -1,9 +1,9 @@
+import { type LeaseOwner, leaseKeyOf } from '../../src/attachment/lease'
 import type { Cooldown } from './cooldown'
 import { foreignAddresses, formatForeign, withoutForeign } from './foreign'
 import type { Here } from './here'
 import { type Holding, isLeaseName, type Reading, readHoldings } from './holding'
-import type { Owner } from '../../src/attachment/lease'
-import { type AttachmentRecord, keyOf, type RecordStore } from './record'
+import type { AttachmentRecord, RecordStore } from './record'
 import { isSealed, seal } from './seal'
 import type { LeaseStore } from './store'
 
@@ -72,8 +72,8 @@ export class Leases {
   }
 
   /** What an attachment has; undefined if nothing. A container alone is one of an old version of the reference. */
-  of(owner: Owner): Holding | undefined {
-    const key = keyOf(owner)
+  of(owner: LeaseOwner): Holding | undefined {
+    const key = leaseKeyOf(owner)
     if (this.#reading) return this.#reading.holdings.get(key)
     const recorded = this.records.has(key)
     const addresses = recorded
@@ -118,7 +118,7 @@ export class Leases {
   }
 
   /** Leases an address; false if the name is taken. It is durable after `store.sync`. */
-  reserve(address: string, owner: Owner): boolean {
+  reserve(address: string, owner: LeaseOwner): boolean {
     this.#changed = true
     this.#names?.add(address)
     return this.store.reserve(address, owner)
@@ -147,13 +147,13 @@ export class Leases {
   }
 
   /** Notes all that an attachment has from now on, and the network namespace it is for. */
-  note(owner: Owner, has: Iterable<string>, netns: AttachmentRecord['netns']): void {
+  note(owner: LeaseOwner, has: Iterable<string>, netns: AttachmentRecord['netns']): void {
     const { here, store } = this
     const addresses = [...new Set(has)]
     const leases = Object.fromEntries(addresses.map(address => [address, store.identity(address) ?? '']))
     const about = { host: here.host(), bootID: here.bootID, time: here.now() }
     this.#unwritten.push({ ...owner, leases, netns, ...about })
-    const key = keyOf(owner)
+    const key = leaseKeyOf(owner)
     this.#reading?.holdings.set(key, { key, owner, addresses })
   }
 
@@ -182,7 +182,7 @@ export class Leases {
 
   #isOf(address: string, key: string): boolean {
     const found = this.store.read(address)
-    return found !== undefined && found !== 'torn' && keyOf(found) === key
+    return found !== undefined && found !== 'torn' && leaseKeyOf(found) === key
   }
 
   #read(): Reading {

@@ -1,9 +1,9 @@
+import type { LeaseOwner } from '../../src/attachment/lease'
 import type { Call } from '../../src/cni/plugin'
 import type { HostLocalConf } from './config'
 import { Cooldown } from './cooldown'
 import { thisHost } from './here'
 import type { Holding } from './holding'
-import type { Owner } from '../../src/attachment/lease'
 import { Leases, type Rooms } from './leases'
 import { RecordStore } from './record'
 import { LeaseStore } from './store'
@@ -34,14 +34,14 @@ export const changeLeases = <T>(rooms: Rooms, work: (leases: Leases) => T | Prom
   })
 
 /** The attachment a call is about. */
-export const ownerOf = ({ env }: Call): Owner => ({ containerID: env.containerID, ifName: env.ifName })
+export const ownerOf = ({ env }: Call): LeaseOwner => ({ containerID: env.containerID, ifName: env.ifName })
 
 /** What the attachment has; else what its container has from a version of the reference that noted no interface. */
-export const holdingOf = (leases: Leases, owner: Owner): Holding | undefined =>
+export const holdingOf = (leases: Leases, owner: LeaseOwner): Holding | undefined =>
   leases.of(owner) ?? leases.of({ ...owner, ifName: undefined })
 
 /** Takes addresses back that an ADD leased, and nothing else that the attachment has. */
-export const giveBack = (rooms: Rooms, owner: Owner, addresses: readonly string[]): Promise<void> =>
+export const giveBack = (rooms: Rooms, owner: LeaseOwner, addresses: readonly string[]): Promise<void> =>
   changeLeases(rooms, leases => {
     const holding = leases.of(owner)
     if (!holding) return

@@ -2,24 +2,26 @@
  * Leases for containers that run without one, after somebody deleted the folder: what their interfaces have must not
  * be given to others. They are found by the aliases that bridge gives host veths. Only loaded where the folder is new.
  */
+
+import { parseAlias } from '../../src/attachment/alias'
+import { type Attachment, isOn } from '../../src/attachment/attachment'
 import { warn } from '../../src/host/log'
 import { formatAddr } from '../../src/ip/addr'
 import { peerAddrs } from '../../src/netlink/addr'
 import { linkList } from '../../src/netlink/link'
 import { NETLINK_ROUTE, withNetlink } from '../../src/netlink/socket'
-import { type AttachmentID, parseAlias } from '../../src/attachment/alias'
 import type { HostLocalConf } from './config'
 import type { Leases } from './leases'
 import { rangeOf } from './range'
 
 /** An attachment that is there, and what its interface has of the network's ranges. */
-type Running = { readonly id: AttachmentID; readonly addresses: readonly string[] }
+type Running = { readonly id: Attachment; readonly addresses: readonly string[] }
 
 const findRunning = ({ network, rangeSets }: HostLocalConf): Running[] =>
   withNetlink(NETLINK_ROUTE, nl =>
     linkList(nl).flatMap(link => {
       const id = link.kind === 'veth' ? parseAlias(link.alias) : undefined
-      if (id?.network !== network) return []
+      if (!id || !isOn(id, network)) return []
       const addresses = (peerAddrs(nl, link) ?? [])
         .filter(({ addr }) => rangeSets.some(set => rangeOf(set, addr)))
         .map(({ addr }) => formatAddr(addr))

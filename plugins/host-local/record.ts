@@ -9,10 +9,9 @@
  */
 import { readdirSync, statSync } from 'node:fs'
 import * as v from 'valibot'
-import { platform } from '#platform'
+import { leaseKeyOf } from '../../src/attachment/lease'
 import { errnoOf } from '../../src/cni/error'
 import { ensureFolder, readPlainFile, removeFile, rewriteFile } from './file'
-import type { Owner } from '../../src/attachment/lease'
 
 const recordSchema = v.object({
   containerID: v.string(),
@@ -36,10 +35,6 @@ const keyDigits = 24
 const foreignName = 'foreign'
 
 const isKey = (name: string): boolean => name.length === keyDigits && /^[0-9a-f]+$/.test(name)
-
-/** The name of an attachment's record. */
-export const keyOf = ({ containerID, ifName = '' }: Owner): string =>
-  platform.sha512Hex(`${containerID}\r\n${ifName}`).slice(0, keyDigits)
 
 const parseRecord = (text: string): AttachmentRecord | undefined => {
   try {
@@ -85,7 +80,7 @@ export class RecordStore {
   /** Writes a record; the folder must be there. */
   write(record: AttachmentRecord): void {
     const { containerID, ifName } = record
-    rewriteFile(this.#path(keyOf({ containerID, ifName })), JSON.stringify(record))
+    rewriteFile(this.#path(leaseKeyOf({ containerID, ifName })), JSON.stringify(record))
   }
 
   remove(key: string): void {

@@ -8,6 +8,7 @@
  * A lease file appears whole or not at all, and is on the disk before the address is answered.
  */
 import { linkSync, lstatSync, readdirSync, renameSync, statSync } from 'node:fs'
+import { formatLease, type LeaseOwner, parseLease } from '../../src/attachment/lease'
 import { CniError, ErrorCode, errnoOf } from '../../src/cni/error'
 import { LockError, withLock } from '../../src/host/lock'
 import { timed } from '../../src/host/steps'
@@ -21,7 +22,6 @@ import {
   syncFolder,
   writeNewFile,
 } from './file'
-import { formatLease, type Owner, parseLease } from '../../src/attachment/lease'
 
 /** The file being written. Whoever has the lock is the only one that writes; no address begins with a dot. */
 const newFile = '.new'
@@ -70,7 +70,7 @@ export class LeaseStore {
   }
 
   /** What a lease file says: its owner, `torn` where a crash left it empty; undefined if there is no such file. */
-  read(address: string): Owner | 'torn' | undefined {
+  read(address: string): LeaseOwner | 'torn' | undefined {
     const content = readPlainFile(this.#path(address))
     return content === undefined ? undefined : (parseLease(content) ?? 'torn')
   }
@@ -92,11 +92,11 @@ export class LeaseStore {
   }
 
   /** Leases an address; `sync` makes it durable. False, and nothing changed, if the name is taken. */
-  reserve(address: string, owner: Owner): boolean {
+  reserve(address: string, owner: LeaseOwner): boolean {
     return timed('lease', address, () => this.#reserve(address, owner))
   }
 
-  #reserve(address: string, owner: Owner): boolean {
+  #reserve(address: string, owner: LeaseOwner): boolean {
     writeNewFile(this.#newFile, formatLease(owner))
     let leased = false
     try {

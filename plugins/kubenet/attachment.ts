@@ -1,4 +1,7 @@
 /** One attachment's share of the ruleset: its addresses and its host ports, with nftables. */
+
+import type { Attachment } from '../../src/attachment/attachment'
+import { elementComment } from '../../src/attachment/nft-comments'
 import { runAll } from '../../src/cni/error'
 import type { Call } from '../../src/cni/plugin'
 import type { Result } from '../../src/cni/result'
@@ -12,13 +15,12 @@ import { bury as buryPortmap, forgetFlowsOf } from '../portmap/del'
 import type { PortOwner } from '../portmap/owners'
 import type { KubenetConf } from './config'
 import { type Placed, placeOfClaim, podElements, portElements } from './elements'
-import { type Owner, ownerComment } from '../../src/attachment/nft-comments'
 import { callOf } from './parts'
 import { podsSet } from './ruleset'
 import { eraseElements, listElements, missingElements, type Place, writeElements } from './state'
 
 /** The attachment that a call is about. */
-export const ownerOfCall = (call: Call, conf: KubenetConf): Owner => ({
+export const ownerOfCall = (call: Call, conf: KubenetConf): Attachment => ({
   network: conf.network,
   containerID: call.env.containerID,
   ifName: call.env.ifName,
@@ -32,7 +34,7 @@ export const portsOfCall = (call: Call, result?: Result): PortmapConf =>
 
 /** Everything of an attachment that belongs into the ruleset. */
 export const elementsOf = (call: Call, conf: KubenetConf, result: Result): Placed[] => {
-  const comment = ownerComment(ownerOfCall(call, conf))
+  const comment = elementComment(ownerOfCall(call, conf))
   return [
     ...podElements(conf, addressesOf(result), comment),
     ...portElements(portsOfCall(call, result), comment),
@@ -50,8 +52,8 @@ export type Known = { readonly addresses: readonly Addr[]; readonly claims: read
  * Removes what has the attachment's comment from the ruleset: at once, but what nf_tables waits for then passes before the
  * promise is kept. Answers how many elements that were.
  */
-export const eraseOfOwner = async (owner: Owner, { addresses, claims }: Known): Promise<number> => {
-  const comment = ownerComment(owner)
+export const eraseOfOwner = async (owner: Attachment, { addresses, claims }: Known): Promise<number> => {
+  const comment = elementComment(owner)
   const erased = await ifNftablesMeanwhile(nl => {
     if (addresses.length === 0) {
       const own = listElements(nl, owner.network).filter(({ element }) => element.comment === comment)
@@ -68,7 +70,7 @@ export const eraseOfOwner = async (owner: Owner, { addresses, claims }: Known): 
 }
 
 /** Takes back what writeAttachment did, for a pod with `ports`; where they are not recorded all is looked through. */
-const takeBack = async (owner: Owner, { mappings, addresses }: PortmapConf): Promise<void> => {
+const takeBack = async (owner: Attachment, { mappings, addresses }: PortmapConf): Promise<void> => {
   const record = ownerOf(owner)
   const known = record || mappings.length === 0 ? addresses.map(({ addr }) => addr) : []
   await runAll([

@@ -2,6 +2,9 @@
  * The bridge's addresses. A node that gets another pod range has pods of the old one for a while: the bridge stays
  * their gateway beside that of the new ones, until the last is gone.
  */
+
+import { parseAlias } from '../../src/attachment/alias'
+import { isOn } from '../../src/attachment/attachment'
 import type { Call } from '../../src/cni/plugin'
 import { warn } from '../../src/host/log'
 import { type Addr, addrEquals, isLinkLocal, parseAddr } from '../../src/ip/addr'
@@ -10,7 +13,6 @@ import { ifNftables } from '../../src/netfilter/nft/socket'
 import { addrDel, addrList, peerAddrs } from '../../src/netlink/addr'
 import { type Link, linkByName, linkList } from '../../src/netlink/link'
 import { NETLINK_ROUTE, type NetlinkSocket, withNetlink } from '../../src/netlink/socket'
-import { parseAlias } from '../../src/attachment/alias'
 import { readHostLocalConf } from '../host-local/config'
 import { once } from '../host-local/here'
 import { readLeases, roomsOf } from '../host-local/network'
@@ -45,7 +47,10 @@ const isOfOldRange = (gateway: Cidr, { podCIDRs }: KubenetConf): boolean =>
 
 /** Are all ports of the bridge pods of this network? Of others nobody here knows the addresses. */
 const isOwnBridge = (nl: NetlinkSocket, bridge: Link, { network }: KubenetConf): boolean =>
-  linkList(nl, bridge.index).every(({ alias }) => parseAlias(alias)?.network === network)
+  linkList(nl, bridge.index).every(({ alias }) => {
+    const id = parseAlias(alias)
+    return id !== undefined && isOn(id, network)
+  })
 
 /**
  * Has nobody an address of this old range any more? Where the ranges overlap, an address alone does not tell of which

@@ -1,18 +1,16 @@
+import { elementComment } from '../../src/attachment/nft-comments'
 import { validAttachments } from '../../src/cni/conf'
 import { runAll } from '../../src/cni/error'
 import type { Call } from '../../src/cni/plugin'
 import { ifNftables } from '../../src/netfilter/nft/socket'
 import { readKubenetConf } from './config'
 import { retireGateways } from './gateways'
-import { ownerComment } from '../../src/attachment/nft-comments'
 import { bridgeConf, callOf, parts } from './parts'
 import { eraseElements, listElements } from './state'
 
 export const gc = async (call: Call): Promise<void> => {
   const conf = readKubenetConf(call)
-  const valid = new Set(
-    validAttachments(call.conf).map(attachment => ownerComment({ network: conf.network, ...attachment })),
-  )
+  const valid = new Set(validAttachments(call.conf).map(elementComment))
   await runAll([
     () => parts.bandwidth.gc(callOf(call, { type: 'bandwidth' })),
     () => parts.bridge.gc(callOf(call, bridgeConf(conf, { masquerade: true }))),

@@ -1,5 +1,6 @@
 /** Changes and reads kubenet's nftables state. Every change of one call is one batch, or none of it happens. */
 import { platform } from '#platform'
+import { isElementOn } from '../../src/attachment/nft-comments'
 import type { Family } from '../../src/ip/addr'
 import { formatCidr } from '../../src/ip/cidr'
 import { elementGet, elementList, ruleList } from '../../src/netfilter/nft/read'
@@ -10,7 +11,6 @@ import { NetlinkError } from '../../src/netlink/error'
 import type { NetlinkSocket } from '../../src/netlink/socket'
 import type { KubenetConf } from './config'
 import type { Placed } from './elements'
-import { isOfNetwork } from '../../src/attachment/nft-comments'
 import {
   exemptSet,
   fixedChains,
@@ -127,7 +127,7 @@ export const listElements = (nl: NetlinkSocket, network: string): Placed[] => {
   for (const family of families) {
     for (const set of [podsSet(network, family), hostportsMap(family), hostipsMap(family)]) {
       for (const element of elementList(nl, table, set)) {
-        if (isOfNetwork(element.comment ?? '', network)) placed.push({ set, element })
+        if (isElementOn(element.comment ?? '', network)) placed.push({ set, element })
       }
     }
   }

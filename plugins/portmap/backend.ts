@@ -1,3 +1,4 @@
+import type { Attachment } from '../../src/attachment/attachment'
 import { runAll } from '../../src/cni/error'
 import { type Backend, backends } from '../../src/netfilter/backend'
 import type { Claimed } from './claims'
@@ -5,7 +6,7 @@ import type { PortmapConf } from './config'
 import * as iptables from './iptables'
 import * as nftables from './nftables'
 import { checkPortsNftables } from './nftables-check'
-import type { InstalledRules, OwnerID, PortOwner } from './owners'
+import type { InstalledRules, PortOwner } from './owners'
 
 /** Who is to stay and who is to go when a network is cleaned up. */
 export type Collection = {
@@ -28,7 +29,7 @@ export type PortBackend = {
   /** Throws unless the rules of `forward` are there. */
   check(conf: PortmapConf): Promise<void>
   /** Removes all rules of an attachment; none there is no failure. `rules` are those its record names. */
-  unforward(id: OwnerID, rules: InstalledRules | undefined): Promise<void>
+  unforward(id: Attachment, rules: InstalledRules | undefined): Promise<void>
   /** Removes the rules of a network's attachments that are gone. */
   collect(collection: Collection): Promise<void>
   /** Throws the reason if the backend can't be used on this host. */

@@ -7,25 +7,8 @@
  * A claim without its holder is "tcp-8080/any4": protocol, port, and one address or all of a family.
  */
 import { closeSync, constants, mkdirSync, openSync, rmdirSync, unlinkSync } from 'node:fs'
-import type { Family } from '../../src/ip/addr'
+import { familyOf, formatClaim, isEveryAddress, parseClaim } from '../../src/attachment/claim'
 import { ignoringAbsence, namesIn } from './owners'
-
-/** What a claim is for. */
-export const formatClaim = (protocol: string, hostPort: number, where: string): string =>
-  `${protocol}-${hostPort}/${where}`
-
-/** The protocol, the port and the place of a claim. */
-export const parseClaim = (claim: string): { protocol: string; hostPort: number; where: string } => {
-  const [folder = '', where = ''] = claim.split('/')
-  const [protocol = '', port = ''] = folder.split('-')
-  return { protocol, hostPort: Number(port), where }
-}
-
-/** Is it for all addresses of a family? */
-export const isEveryAddress = (where: string): boolean => where === 'any4' || where === 'any6'
-
-/** The family of a claim's place: "any4", "any6" or an address. */
-export const familyOf = (where: string): Family => (where === 'any6' || where.includes(':') ? 6 : 4)
 
 const folderOf = (folder: string, claim: string): string => `${folder}/claims/${claim.split('/')[0]}`
 

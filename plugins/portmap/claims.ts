@@ -4,20 +4,14 @@
  * where it can't be kept the ports are opened all the same.
  */
 import { lstatSync, mkdirSync } from 'node:fs'
+import { type Attachment, keyOf } from '../../src/attachment/attachment'
+import { everyAddress, familyOf, formatClaim, isEveryAddress, parseClaim } from '../../src/attachment/claim'
 import { CniError, ErrorCode } from '../../src/cni/error'
 import type { Call } from '../../src/cni/plugin'
 import { LockError, withLock } from '../../src/host/lock'
 import { warn } from '../../src/host/log'
 import { type Family, formatAddr } from '../../src/ip/addr'
-import {
-  dropClaim,
-  familyOf,
-  formatClaim,
-  isEveryAddress,
-  parseClaim,
-  rivalsOf,
-  takeClaim,
-} from './claim-files'
+import { dropClaim, rivalsOf, takeClaim } from './claim-files'
 import { mappingsOf, type PortmapConf } from './config'
 import {
   eraseOwner,
@@ -25,8 +19,6 @@ import {
   hostportsFolder,
   type InstalledRules,
   isAlive,
-  keyOf,
-  type OwnerID,
   ownerPath,
   type PortOwner,
   readOwner,
@@ -42,7 +34,7 @@ const claimsOf = (conf: PortmapConf): Claim[] => {
   const families = conf.addresses.map(({ addr }) => addr.family)
   return families.flatMap(family =>
     mappingsOf(conf, family).map(({ protocol, hostPort, hostIP }) => {
-      const where = hostIP ? formatAddr(hostIP) : `any${family}`
+      const where = hostIP ? formatAddr(hostIP) : everyAddress(family)
       return { claim: formatClaim(protocol, hostPort, where), family }
     }),
   )
@@ -194,7 +186,7 @@ export const claimPorts = async (
 }
 
 /** Adds to an attachment's record what rules it has; without a record nothing is noted. */
-export const noteRules = (id: OwnerID, rules: InstalledRules, folder: string = hostportsFolder): void => {
+export const noteRules = (id: Attachment, rules: InstalledRules, folder: string = hostportsFolder): void => {
   const owner = readOwner(folder, keyOf(id))
   if (!owner) return
   try {
@@ -206,7 +198,7 @@ export const noteRules = (id: OwnerID, rules: InstalledRules, folder: string = h
 }
 
 /** The record of an attachment's ports; undefined if there is none. */
-export const ownerOf = (id: OwnerID, folder: string = hostportsFolder): PortOwner | undefined =>
+export const ownerOf = (id: Attachment, folder: string = hostportsFolder): PortOwner | undefined =>
   readOwner(folder, keyOf(id))
 
 /** The UDP ports among an owner's claims. */
@@ -235,7 +227,7 @@ export const sweepOwners = async (folder: string = hostportsFolder): Promise<voi
 }
 
 /** Gives back all ports of an attachment; none claimed is no failure. */
-export const releasePorts = async (id: OwnerID, folder: string = hostportsFolder): Promise<void> => {
+export const releasePorts = async (id: Attachment, folder: string = hostportsFolder): Promise<void> => {
   const key = keyOf(id)
   // A call that was killed while it wrote the record has left the beginning of one.
   if (!isThere(ownerPath(folder, key)) && !isThere(unfinishedPath(folder, key))) return

@@ -1,4 +1,5 @@
 import * as v from 'valibot'
+import type { Attachment } from '../../src/attachment/attachment'
 import { CniError, ErrorCode } from '../../src/cni/error'
 import type { Call } from '../../src/cni/plugin'
 import { parseResult, type Result } from '../../src/cni/result'
@@ -96,10 +97,7 @@ export type PortMapping = {
 }
 
 /** What portmap goes by, checked and complete. */
-export type PortmapConf = {
-  readonly network: string
-  readonly containerID: string
-  readonly ifName: string
+export type PortmapConf = Attachment & {
   readonly backend: Backend
   readonly snat: boolean
   readonly masqAll: boolean

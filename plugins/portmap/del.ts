@@ -1,17 +1,18 @@
+import type { Attachment } from '../../src/attachment/attachment'
 import { runAll } from '../../src/cni/error'
 import type { Call } from '../../src/cni/plugin'
 import { type Addr, parseAddr } from '../../src/ip/addr'
 import { forEveryBackend } from './backend'
 import { ownerOf, releasePorts, udpPortsOf } from './claims'
 import { forgetFlowsToPod } from './conntrack'
-import type { InstalledRules, OwnerID, PortOwner } from './owners'
+import type { InstalledRules, PortOwner } from './owners'
 import { readConf } from './read-conf'
 
 /**
  * Removes an attachment's rules, whatever this call's configuration says: ADD may have had another. `rules` are those
  * its record names; where that is silent, everything is looked through.
  */
-export const removeRules = (id: OwnerID, rules: InstalledRules | undefined): Promise<void> =>
+export const removeRules = (id: Attachment, rules: InstalledRules | undefined): Promise<void> =>
   forEveryBackend(backend => backend.unforward(id, rules))
 
 /** The addresses a container's ports led to, as far as its record has them. */

@@ -1,4 +1,5 @@
-import { isAmong, validAttachments } from '../../src/cni/conf'
+import { isAmong } from '../../src/attachment/attachment'
+import { validAttachments } from '../../src/cni/conf'
 import { runAll } from '../../src/cni/error'
 import type { Call } from '../../src/cni/plugin'
 import { forEveryBackend } from './backend'

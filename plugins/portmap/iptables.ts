@@ -1,4 +1,6 @@
 /** Port mappings with iptables: one iptables-restore a family, in the common case without reading anything before. */
+import type { Attachment } from '../../src/attachment/attachment'
+import { hostportChains, networkOfHostportComment } from '../../src/attachment/iptables-names'
 import { CniError, ErrorCode, runAll } from '../../src/cni/error'
 import type { Family } from '../../src/ip/addr'
 import type { Cidr } from '../../src/ip/cidr'
@@ -18,12 +20,11 @@ import {
   type Variant,
 } from '../../src/netfilter/iptables'
 import { variantsInUse } from '../../src/netfilter/iptables-probe'
-import { hostportChains } from '../../src/attachment/iptables-names'
 import type { Collection } from './backend'
 import type { Claimed } from './claims'
 import { refusedWords } from './conditions'
 import type { PortmapConf } from './config'
-import type { InstalledRules, OwnerID } from './owners'
+import type { InstalledRules } from './owners'
 import {
   addLine,
   type ChainRule,
@@ -32,7 +33,6 @@ import {
   dnatChain,
   localnetRules,
   missingRules,
-  networkOfComment,
   sharedNatRules,
 } from './rules-iptables'
 
@@ -185,7 +185,7 @@ const removeFamily = async (family: Family, chain: string, jumps?: readonly stri
 
 /** Removes all rules of a container, of both families; none there is no failure. `rules` are what its record says. */
 export const unforwardPortsIptables = (
-  { network, containerID }: OwnerID,
+  { network, containerID }: Attachment,
   rules: InstalledRules | undefined,
 ): Promise<void> => {
   const chain = dnatChain(network, containerID)
@@ -197,7 +197,7 @@ export const unforwardPortsIptables = (
 const staleChains = (found: TableDump, { network, kept, gone }: Collection): string[] => {
   const ofNetwork = found.rules
     .filter(rule => chainOf(rule) === hostportChains.dnat)
-    .filter(rule => networkOfComment(commentOf(rule)) === network)
+    .filter(rule => networkOfHostportComment(commentOf(rule)) === network)
     .map(targetOf)
   const keptChains = kept.map(containerID => dnatChain(network, containerID))
   const goneChains = gone.map(({ containerID }) => dnatChain(network, containerID))

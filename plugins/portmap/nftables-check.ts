@@ -1,3 +1,4 @@
+import { portComment } from '../../src/attachment/nft-comments'
 import { CniError, ErrorCode } from '../../src/cni/error'
 import type { Cidr } from '../../src/ip/cidr'
 import { ruleListByComment } from '../../src/netfilter/nft/read'
@@ -5,7 +6,7 @@ import type { ReadRule } from '../../src/netfilter/nft/wire/rule'
 import { NETLINK_NETFILTER, type NetlinkSocket, withNetlink } from '../../src/netlink/socket'
 import { mappingsOf, type PortmapConf } from './config'
 import { missingRules } from './rule-match'
-import { commentOf, dnatRule, formatDnat, snatRules, tableOf } from './rules-nftables'
+import { dnatRule, formatDnat, snatRules, tableOf } from './rules-nftables'
 
 /** The failure of a table in which a chain lacks what `missing` says. */
 const missingRule = ({ addr }: Cidr, chain: string, missing: string): CniError =>
@@ -31,8 +32,8 @@ const checkPorts = (conf: PortmapConf, address: Cidr, found: readonly ReadRule[]
 
 const checkAddress = (nl: NetlinkSocket, conf: PortmapConf, address: Cidr): void => {
   const own = (chain: string): ReadRule[] =>
-    ruleListByComment(nl, tableOf(address.addr.family), chain, commentOf(conf.containerID)).filter(
-      ({ comment }) => comment === commentOf(conf.containerID),
+    ruleListByComment(nl, tableOf(address.addr.family), chain, portComment(conf.containerID)).filter(
+      ({ comment }) => comment === portComment(conf.containerID),
     )
   checkPorts(conf, address, [...own('hostports'), ...own('hostip_hostports')])
   // Theirs and ours differ in what they masquerade, not in how many rules do.

@@ -1,4 +1,6 @@
 /** Port mappings with nftables: one batch a family, over netlink; only conditions in nft's words need its program. */
+import type { Attachment } from '../../src/attachment/attachment'
+import { portComment } from '../../src/attachment/nft-comments'
 import { CniError, ErrorCode } from '../../src/cni/error'
 import { ExecError, exec, findProgram } from '../../src/host/exec'
 import type { Family } from '../../src/ip/addr'
@@ -14,11 +16,10 @@ import type { Collection } from './backend'
 import type { Claimed } from './claims'
 import { refusedWords } from './conditions'
 import type { PortmapConf } from './config'
-import type { InstalledRules, OwnerID, RuleRef } from './owners'
+import type { InstalledRules, RuleRef } from './owners'
 import { areRules } from './rule-match'
 import { echoing, type NftSocket, refOf, rulesAt } from './rule-refs'
 import {
-  commentOf,
   conditionalLines,
   containerChains,
   portRules,
@@ -41,7 +42,7 @@ const recordedRules = (
 ): ReadRule[] | undefined => {
   if (!refs) return undefined
   const own = refs.filter(ref => ref.family === family)
-  const found = rulesAt(nl, family, own).filter(({ comment }) => comment === commentOf(containerID))
+  const found = rulesAt(nl, family, own).filter(({ comment }) => comment === portComment(containerID))
   return found.length === own.length ? found : undefined
 }
 
@@ -52,7 +53,7 @@ const rulesOf = (nl: NftSocket, family: Family, subjects: readonly Subject[]): R
   for (const subject of subjects) {
     const recorded = recordedRules(nl, family, subject)
     if (recorded) found.push(...recorded)
-    else sought.add(commentOf(subject.containerID))
+    else sought.add(portComment(subject.containerID))
   }
   const [first, ...others] = sought
   if (first === undefined) return found
@@ -90,7 +91,9 @@ const replaceRules = (
   const address = conf.addresses.find(({ addr }) => addr.family === family)
   let made: RuleRef[] = []
   const hearing = echoing(nl, rules => {
-    made = rules.filter(({ comment }) => comment === commentOf(containerID)).map(rule => refOf(family, rule))
+    made = rules
+      .filter(({ comment }) => comment === portComment(containerID))
+      .map(rule => refOf(family, rule))
   })
   nftUpdate(hearing, 'open host ports', tx => {
     if (address) ensureShared(nl, tx, conf, family)
@@ -172,14 +175,14 @@ const removeRules = (nl: NetlinkSocket, subjects: readonly Subject[]): void => {
   }
 }
 
-const subjectOf = ({ containerID }: OwnerID, rules: InstalledRules | undefined): Subject => ({
+const subjectOf = ({ containerID }: Attachment, rules: InstalledRules | undefined): Subject => ({
   containerID,
   refs: rules?.backend === 'nftables' ? rules.handles : undefined,
 })
 
 /** Removes all rules of an attachment, of both families; none there is no failure. `rules` are what its record says. */
 export const unforwardPortsNftables = async (
-  id: OwnerID,
+  id: Attachment,
   rules: InstalledRules | undefined,
 ): Promise<void> => {
   ifNftables(nl => removeRules(nl, [subjectOf(id, rules)]))

@@ -19,7 +19,7 @@ import {
   writeFileSync,
 } from 'node:fs'
 import * as v from 'valibot'
-import { platform } from '#platform'
+import { keyOf } from '../../src/attachment/attachment'
 import { errnoOf } from '../../src/cni/error'
 
 /** The folder of the records, of the claims and of the lock that guards both. */
@@ -65,13 +65,6 @@ export type InstalledRules = v.InferOutput<ReturnType<typeof installedRules>>
 
 /** One rule in nftables. */
 export type RuleRef = v.InferOutput<ReturnType<typeof ruleRef>>
-
-/** What tells one attachment from all others. */
-export type OwnerID = { readonly network: string; readonly containerID: string; readonly ifName: string }
-
-/** The name of an attachment's record, which is also how claims name their holder. */
-export const keyOf = ({ network, containerID, ifName }: OwnerID): string =>
-  platform.sha512Hex(`${network}\n${containerID}\n${ifName}`).slice(0, 24)
 
 /** The file of that owner's record. */
 export const ownerPath = (folder: string, key: string): string => `${folder}/owners/${key}`

@@ -17,10 +17,16 @@
  *   -A CNI-HOSTPORT-LOCAL -d 127.0.0.0/8 ! -i lo -m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT -j DROP
  *   -A CNI-HOSTPORT-LOCAL ! -i lo -m conntrack --ctorigdst 127.0.0.0/8 --ctdir ORIGINAL -j DROP
  */
+
+import {
+  containerChain,
+  dnatChainPrefix,
+  hostportChains,
+  hostportComment,
+} from '../../src/attachment/iptables-names'
 import { type Family, formatAddr, widthOf } from '../../src/ip/addr'
 import { type Cidr, formatCidr, networkOf } from '../../src/ip/cidr'
 import { commentMatch } from '../../src/netfilter/iptables'
-import { containerChain, dnatChainPrefix, hostportChains, hostportComment } from '../../src/attachment/iptables-names'
 import { mappingsOf, type PortMapping, type PortmapConf, protocols } from './config'
 
 // xt_multiport.h: XT_MULTI_PORTS.
@@ -107,10 +113,6 @@ const entryRules = (conf: PortmapConf, family: Family, chain: string): ChainRule
   }
   return rules
 }
-
-/** The network in the comment on a rule that leads to a container's chain, also where that was shortened. */
-export const networkOfComment = (comment: string): string | undefined =>
-  /^dnat name: "([^"]*)" id: "/.exec(comment)?.[1]
 
 const destinationOf = ({ addr }: Cidr, { containerPort }: PortMapping): string =>
   addr.family === 4 ? `${formatAddr(addr)}:${containerPort}` : `[${formatAddr(addr)}]:${containerPort}`

@@ -34,7 +34,7 @@
  *       iifname != "lo" ip daddr 127.0.0.0/8 drop
  *     }
  */
-import { platform } from '#platform'
+import { portComment } from '../../src/attachment/nft-comments'
 import { type Family, formatAddr } from '../../src/ip/addr'
 import { type Cidr, formatCidr, networkOf } from '../../src/ip/cidr'
 import { ctStatus, eq, fibDaddrType, neq, type Statement } from '../../src/netfilter/nft/match'
@@ -43,7 +43,6 @@ import { and, daddr, dport, iifname, ipDaddr, metaMark, saddr } from '../../src/
 import { dnatTo, drop, jump, masquerade, setMarkBits } from '../../src/netfilter/nft/statement'
 import type { NftChain } from '../../src/netfilter/nft/wire/chain'
 import type { NftTable } from '../../src/netfilter/nft/wire/table'
-import { maxCommentBytes } from '../../src/netfilter/nft/wire/userdata'
 import { mappingsOf, type PortMapping, type PortmapConf } from './config'
 
 export const tableComment = 'CNI portmap plugin'
@@ -64,15 +63,6 @@ const dstnat = -100
 const srcnat = 100
 
 const loopback = (): Cidr => ({ addr: { family: 4, bits: 0x7f000000n }, prefix: 8 })
-
-const hashLength = 24
-
-/** The comment on a container's rules: its ID, which the reference looks for too, or a hash for the end of a long one. */
-export const commentOf = (containerID: string): string => {
-  if (containerID.length <= maxCommentBytes) return containerID
-  const beginning = containerID.slice(0, maxCommentBytes - hashLength - 1)
-  return `${beginning}~${platform.sha512Hex(containerID).slice(0, hashLength)}`
-}
 
 /** A chain all containers share, with its rules if they are the same for all. */
 export type SharedChain = { readonly chain: NftChain; readonly rules?: readonly NftRule[] }
@@ -119,7 +109,7 @@ const marksNeighbours = ({ snat, masqAll }: PortmapConf): boolean => snat && !ma
 export const dnatRule = (conf: PortmapConf, { addr }: Cidr, mapping: PortMapping): ContainerRule => ({
   chain: 'hostports',
   rule: rule([...matchOf(mapping, addr.family), dnatTo(addr, mapping.containerPort)], {
-    comment: commentOf(conf.containerID),
+    comment: portComment(conf.containerID),
   }),
 })
 
@@ -129,7 +119,7 @@ const markRule = (conf: PortmapConf, address: Cidr, mapping: PortMapping): Conta
   return {
     chain: 'hostports',
     rule: rule([neighbours, ...matchOf(mapping, family), setMarkBits(markOf(conf))], {
-      comment: commentOf(conf.containerID),
+      comment: portComment(conf.containerID),
     }),
   }
 }
@@ -158,7 +148,7 @@ export const conditionalLines = (conf: PortmapConf, address: Cidr): string[] => 
   const { family: nftFamily, name } = tableOf(family)
   const conditions = conf.conditions[family].join(' ')
   const add = (text: string): string =>
-    `add rule ${nftFamily} ${name} hostports ${conditions} ${text} comment "${commentOf(conf.containerID)}"`
+    `add rule ${nftFamily} ${name} hostports ${conditions} ${text} comment "${portComment(conf.containerID)}"`
   const from = `${nftFamily} saddr ${formatCidr(networkOf(address))}`
   return mappingsOf(conf, family).flatMap(mapping => {
     const dnat = formatDnat(address, mapping)
@@ -174,7 +164,7 @@ export const snatRules = (conf: PortmapConf, { addr }: Cidr): ContainerRule[] =>
   const { family } = addr
   const masqueraded = (...matches: Statement[]): ContainerRule => ({
     chain: 'masquerading',
-    rule: rule([...matches, masquerade()], { comment: commentOf(conf.containerID) }),
+    rule: rule([...matches, masquerade()], { comment: portComment(conf.containerID) }),
   })
   const to = eq(daddr(family), addr)
   // Not what is sent to the container itself: that is no port of the host.

@@ -1,2 +1,36 @@
+/** The names of the interfaces that are made on the host for an attachment. Nodes have them, so they never change. */
+import { platform } from '#platform'
+import { type Attachment, hashOf, type InterfaceID } from './attachment'
+
+const vethDigits = 8
+const ifbDigits = 12
+
+/** What the names of host veths begin with unless a configuration has another prefix. */
+export const defaultVethPrefix = 'veth'
+
+/** How long the beginning of a host veth's name may be: the kernel has room for 15 bytes. */
+export const longestVethPrefix = 15 - vethDigits
+
+/** A name for a port of a bridge, made from what it is for. */
+export const vethName = (purpose: string, prefix: string = defaultVethPrefix): string =>
+  prefix + platform.sha512Hex(purpose).slice(0, vethDigits)
+
+/** The name of an attachment's host veth: the same for every ADD, unless another interface has it. */
+export const hostVethName = ({ containerID, ifName }: InterfaceID, attempt = 0, prefix?: string): string =>
+  vethName(`${containerID}\n${ifName}${attempt === 0 ? '' : `\n${attempt}`}`, prefix)
+
 /** What the names of containers' ifbs begin with: those bandwidth makes, and the reference's. */
 export const ifbPrefix = 'bwp'
+
+/** The name the reference gives to the ifb of any interface of a container on a network. */
+export const referenceIfbName = ({ network, containerID }: Omit<Attachment, 'ifName'>): string =>
+  ifbPrefix + platform.sha512Hex(network + containerID).slice(0, ifbDigits)
+
+/**
+ * The names an attachment's ifb may have, the reference's first. That one has no interface in it: where another
+ * interface of the container on this network has it, the second name is taken.
+ */
+export const ifbNames = (id: Attachment): [string, string] => [
+  referenceIfbName(id),
+  ifbPrefix + hashOf(id).slice(0, ifbDigits),
+]

@@ -3,14 +3,17 @@
  * that runs either implementation, so they never change: an upgrade must find what was there before.
  */
 import { platform } from '#platform'
+import type { Attachment } from './attachment'
+import { maxIptablesChainBytes, maxIptablesCommentBytes } from './limits'
+
+/** As much of an attachment as the rules of iptables name. */
+export type NamedContainer = Omit<Attachment, 'ifName'>
 
 const chainPrefix = 'CNI-'
-// XT_EXTENSION_MAXNAMELEN less the final NUL.
-const chainNameLength = 28
 
 /** A chain of one container on one network: "CNI-", a prefix, and hex digits of sha512(network + containerID). */
 export const containerChain = (network: string, containerID: string, prefix = ''): string =>
-  `${chainPrefix}${prefix}${platform.sha512Hex(network + containerID)}`.slice(0, chainNameLength)
+  `${chainPrefix}${prefix}${platform.sha512Hex(network + containerID)}`.slice(0, maxIptablesChainBytes)
 
 /** Is it a chain that `containerChain` makes without a prefix? */
 export const isMasqueradeChain = (chain: string): boolean => /^CNI-[0-9a-f]{24}$/.test(chain)
@@ -19,13 +22,14 @@ export const isMasqueradeChain = (chain: string): boolean => /^CNI-[0-9a-f]{24}$
 export const containerComment = (network: string, containerID: string): string =>
   `name: "${network}" id: "${containerID}"`
 
-/** The network and container that a comment of `containerComment` names; undefined for any other comment. */
-export const parseContainerComment = (
-  comment: string,
-): { network: string; containerID: string } | undefined => {
-  const [, network, containerID] = /^name: "([^"]*)" id: "([^"]*)"$/.exec(comment) ?? []
+const parseNamed = (pattern: RegExp, comment: string): NamedContainer | undefined => {
+  const [, network, containerID] = pattern.exec(comment) ?? []
   return network !== undefined && containerID !== undefined ? { network, containerID } : undefined
 }
+
+/** The network and container that a comment of `containerComment` names; undefined for any other comment. */
+export const parseContainerComment = (comment: string): NamedContainer | undefined =>
+  parseNamed(/^name: "([^"]*)" id: "([^"]*)"$/, comment)
 
 /** The prefix of the chain that portmap keeps per container. */
 export const dnatChainPrefix = 'DN-'
@@ -39,19 +43,18 @@ export const hostportChains = {
   localnet: 'CNI-HOSTPORT-LOCAL',
 } as const
 
-// XT_MAX_COMMENT_LEN less the final NUL.
-const longestComment = 255
-
 /** The comment on the rules that lead to a container's port mappings. */
 export const hostportComment = (network: string, containerID: string): string => {
   const comment = `dnat name: "${network}" id: "${containerID}"`
-  return comment.length <= longestComment ? comment : `${comment.slice(0, longestComment - 3)}...`
+  return comment.length <= maxIptablesCommentBytes
+    ? comment
+    : `${comment.slice(0, maxIptablesCommentBytes - 3)}...`
 }
 
 /** The network and container that a comment of `hostportComment` names; undefined for any other comment. */
-export const parseHostportComment = (
-  comment: string,
-): { network: string; containerID: string } | undefined => {
-  const [, network, containerID] = /^dnat name: "([^"]*)" id: "([^"]*)"$/.exec(comment) ?? []
-  return network !== undefined && containerID !== undefined ? { network, containerID } : undefined
-}
+export const parseHostportComment = (comment: string): NamedContainer | undefined =>
+  parseNamed(/^dnat name: "([^"]*)" id: "([^"]*)"$/, comment)
+
+/** The network in the comment on a rule that leads to a container's chain, also where that was shortened. */
+export const networkOfHostportComment = (comment: string): string | undefined =>
+  /^dnat name: "([^"]*)" id: "/.exec(comment)?.[1]

@@ -1,30 +1,99 @@
+/**
+ * The comments by which rules and elements of nftables say whose they are. They live in the kernel of every node, and
+ * three of the four are the reference's, so they never change.
+ */
 import { platform } from '#platform'
-import { maxCommentBytes } from '../netfilter/nft/wire/userdata'
+import type { Attachment, InterfaceID } from './attachment'
+import { maxNftCommentBytes } from './limits'
 
-/** Whose an element of the ruleset is. */
-export type Owner = { readonly network: string; readonly containerID: string; readonly ifName: string }
+const hashed = (text: string, digits: number): string => platform.sha512Hex(text).slice(0, digits)
 
-const shortened = '#'
+/** As much of a text as a comment holds. */
+const cut = (text: string): string => {
+  const bytes = Buffer.from(text)
+  if (bytes.length <= maxNftCommentBytes) return text
+  // An interface's name may have characters of several bytes: one that is cut in two is left out.
+  return bytes
+    .subarray(0, maxNftCommentBytes)
+    .toString()
+    .replace(/\ufffd+$/, '')
+}
+
+const masqueradeDigits = 16
+
+/** What the comments of a network's masquerade rules begin with. */
+export const masqueradeNetworkPrefix = (network: string): string => `${hashed(network, masqueradeDigits)}-`
+
+/** How long the beginning of a masquerade rule's comment is that tells attachments apart: two hashes and a dash. */
+export const masqueradePrefixLength = 2 * masqueradeDigits + 1
+
+/** What the comments of an attachment's masquerade rules begin with. */
+export const masqueradePrefix = ({ network, containerID, ifName }: Attachment): string =>
+  `${masqueradeNetworkPrefix(network)}${hashed(`${ifName}:${containerID}`, masqueradeDigits)}`
+
+/** The comment on an attachment's masquerade rules: "<hash>-<hash>, net: net, if: eth0, id: c1", as far as it fits. */
+export const masqueradeComment = (id: Attachment): string =>
+  cut(
+    `${masqueradePrefix(id)}, net: ${id.network}, if: ${id.ifName}, id: ${id.containerID}`.replaceAll(
+      '"',
+      '',
+    ),
+  )
+
+/** The attachment a comment of `masqueradeComment` names; undefined for another, or one that was cut off. */
+export const parseMasqueradeComment = (comment: string): Attachment | undefined => {
+  const [, network, ifName, containerID] = /, net: ([^,]*), if: ([^,]*), id: (.*)$/.exec(comment) ?? []
+  if (network === undefined || ifName === undefined || !containerID) return undefined
+  const id = { network, containerID, ifName }
+  return comment.startsWith(masqueradePrefix(id)) ? id : undefined
+}
+
+const portHashDigits = 24
+
+/**
+ * The comment on the rules of a container's host ports: its ID, which the reference looks for too, or a hash for the
+ * end of a long one. It names neither network nor interface.
+ */
+export const portComment = (containerID: string): string => {
+  if (containerID.length <= maxNftCommentBytes) return containerID
+  const beginning = containerID.slice(0, maxNftCommentBytes - portHashDigits - 1)
+  return `${beginning}~${hashed(containerID, portHashDigits)}`
+}
+
+/** What the comments on the rules against spoofed MACs begin with. */
+export const spoofCheckPrefix = 'macspoofchk-'
+
+/** An interface as the comments and chains of its check against spoofed MACs name it, whatever its network. */
+export const spoofCheckRef = ({ containerID, ifName }: InterfaceID): string => `${containerID}-${ifName}`
+
+/** The comment on the rules of the check that `spoofCheckRef` names. */
+export const spoofCheckComment = (ref: string): string => cut(`${spoofCheckPrefix}${ref}`)
+
+const elementMark = '#'
+const elementDigits = 40
 
 /**
  * The comment on an attachment's elements: "<network> <containerID> <ifname>". Where that is longer than a comment
  * may be, the last two are a hash, which still tells attachments and networks apart.
  */
-export const ownerComment = ({ network, containerID, ifName }: Owner): string => {
+export const elementComment = ({ network, containerID, ifName }: Attachment): string => {
   const comment = `${network} ${containerID} ${ifName}`
-  if (Buffer.byteLength(comment) <= maxCommentBytes) return comment
-  const hash = platform.sha512Hex(comment).slice(0, 40)
-  return `${network.slice(0, maxCommentBytes - hash.length - 2)} ${shortened}${hash}`
+  if (Buffer.byteLength(comment) <= maxNftCommentBytes) return comment
+  const hash = hashed(comment, elementDigits)
+  return `${network.slice(0, longestElementNetwork)} ${elementMark}${hash}`
 }
 
+/** How much of a network's name there is room for beside a hash. */
+const longestElementNetwork = maxNftCommentBytes - elementDigits - 2
+
 /** Is it the comment of an attachment of this network? */
-export const isOfNetwork = (comment: string, network: string): boolean => {
+export const isElementOn = (comment: string, network: string): boolean => {
   const [name = '', next = ''] = comment.split(' ')
-  return next.startsWith(shortened) ? network.startsWith(name) : name === network
+  return name === (next.startsWith(elementMark) ? network.slice(0, longestElementNetwork) : network)
 }
 
 /** The attachment that a comment names; undefined for one that was shortened, or that is not ours. */
-export const parseOwner = (comment: string): Owner | undefined => {
+export const parseElementComment = (comment: string): Attachment | undefined => {
   const [network, containerID, ifName, ...rest] = comment.split(' ')
   if (!network || !containerID || !ifName || rest.length > 0) return undefined
   return { network, containerID, ifName }

@@ -1,9 +1,7 @@
 import * as v from 'valibot'
+import type { Attachment } from '../attachment/attachment'
 import { CniError, ErrorCode } from './error'
 import { commonEntries, isJsonObject, type JsonObject, parseBySchema } from './schema'
-
-/** One interface of one container on a network: what a runtime's ADD made and its GC lists. */
-export type Attachment = { readonly containerID: string; readonly ifName: string }
 
 /** The part of a network configuration that is the same for every plugin. */
 export type NetConf = v.InferOutput<typeof netConf>
@@ -61,14 +59,5 @@ export const validAttachments = (conf: NetConf): Attachment[] => {
       'GC needs the key "cni.dev/valid-attachments"; without it every attachment would count as stale',
     )
   }
-  return listed.map(({ containerID, ifname }) => ({ containerID, ifName: ifname }))
-}
-
-/**
- * Tells whether an attachment is among those given, at a cost that does not grow with their number. Neither names of
- * interfaces nor containers' IDs hold a blank.
- */
-export const isAmong = (attachments: readonly Attachment[]): ((id: Attachment) => boolean) => {
-  const keys = new Set(attachments.map(({ containerID, ifName }) => `${containerID} ${ifName}`))
-  return ({ containerID, ifName }) => keys.has(`${containerID} ${ifName}`)
+  return listed.map(({ containerID, ifname }) => ({ network: conf.name, containerID, ifName: ifname }))
 }

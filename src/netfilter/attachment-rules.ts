@@ -2,7 +2,13 @@
  * Rules of single attachments in one chain of nftables. An attachment's rules are found again by their comment, which
  * begins with hashes of network, interface and container as the reference makes them.
  */
-import { platform } from '#platform'
+import type { Attachment } from '../attachment/attachment'
+import {
+  masqueradeComment,
+  masqueradeNetworkPrefix,
+  masqueradePrefix,
+  masqueradePrefixLength,
+} from '../attachment/nft-comments'
 import { networkOf } from '../ip/cidr'
 import type { NetlinkSocket } from '../netlink/socket'
 import type { Masquerade } from './masquerade'
@@ -15,34 +21,16 @@ import type { NftTransaction } from './nft/transaction'
 import { nftUpdate } from './nft/update'
 import type { ReadRule } from './nft/wire/rule'
 import type { NftTable } from './nft/wire/table'
-import { maxCommentBytes } from './nft/wire/userdata'
-
-/** What identifies an attachment. */
-export type Instance = Pick<Masquerade, 'network' | 'containerID' | 'ifName'>
 
 /** The chain the rules are in. */
 export type RulePlace = { readonly table: NftTable; readonly chain: string }
-
-const hash = (text: string): string => platform.sha512Hex(text).slice(0, 16)
-
-/** Two hashes and what is between them. */
-const instanceHashLength = 2 * 16 + 1
-
-/** What the comments of an attachment's rules begin with. */
-const instanceHash = ({ network, containerID, ifName }: Instance): string =>
-  `${hash(network)}-${hash(`${ifName}:${containerID}`)}`
-
-const commentOf = (id: Instance): string => {
-  const comment = `${instanceHash(id)}, net: ${id.network}, if: ${id.ifName}, id: ${id.containerID}`
-  return comment.replaceAll('"', '').slice(0, maxCommentBytes)
-}
 
 /**
  * The rules that meet what an attachment's addresses send to outside their subnets with `statement`, and before that
  * let pass what goes to networks that are exempt.
  */
 export const attachmentRules = (masquerade: Masquerade, statement: Statement): NftRule[] => {
-  const comment = commentOf(masquerade)
+  const comment = masqueradeComment(masquerade)
   const rules: NftRule[] = []
   for (const address of masquerade.addresses) {
     const { family } = address.addr
@@ -57,31 +45,28 @@ export const attachmentRules = (masquerade: Masquerade, statement: Statement): N
 }
 
 /** The rules of an attachment that are there. */
-export const rulesOf = (nl: NetlinkSocket, { table, chain }: RulePlace, id: Instance): ReadRule[] =>
-  ruleListByComment(nl, table, chain, instanceHash(id))
+export const rulesOf = (nl: NetlinkSocket, { table, chain }: RulePlace, id: Attachment): ReadRule[] =>
+  ruleListByComment(nl, table, chain, masqueradePrefix(id))
 
 /** Adds an attachment's rules, in place of those it had, say of a DEL that got lost. */
 export const replaceRules = (
   nl: NetlinkSocket,
   tx: NftTransaction,
   place: RulePlace,
-  { id, rules }: { id: Instance; rules: readonly NftRule[] },
+  { id, rules }: { id: Attachment; rules: readonly NftRule[] },
 ): void => {
   for (const found of rulesOf(nl, place, id)) tx.deleteRule(place.table, found)
   for (const entry of rules) tx.addRule(place.table, place.chain, entry)
 }
 
 /** Removes the rules of an attachment; none there is no failure. */
-export const deleteRulesOf = (nl: NetlinkSocket, op: string, place: RulePlace, id: Instance): void =>
+export const deleteRulesOf = (nl: NetlinkSocket, op: string, place: RulePlace, id: Attachment): void =>
   nftUpdate(nl, op, tx => {
     for (const found of rulesOf(nl, place, id)) tx.deleteRule(place.table, found)
   })
 
-/** The attachments of a network that are there, in the runtime's words. */
-type Valid = {
-  readonly network: string
-  readonly valid: readonly { containerID: string; ifName: string }[]
-}
+/** The attachments of a network that are there. */
+type Valid = { readonly network: string; readonly valid: readonly Attachment[] }
 
 /** Removes the rules of a network's attachments that are not among the valid ones. */
 export const deleteStaleRules = (
@@ -91,10 +76,10 @@ export const deleteStaleRules = (
   { network, valid }: Valid,
 ): void => {
   nftUpdate(nl, op, tx => {
-    const there = ruleListByComment(nl, table, chain, `${hash(network)}-`)
+    const there = ruleListByComment(nl, table, chain, masqueradeNetworkPrefix(network))
     if (there.length === 0) return
-    const alive = new Set(valid.map(id => instanceHash({ ...id, network })))
+    const alive = new Set(valid.map(masqueradePrefix))
     for (const found of there)
-      if (!alive.has(found.comment.slice(0, instanceHashLength))) tx.deleteRule(table, found)
+      if (!alive.has(found.comment.slice(0, masqueradePrefixLength))) tx.deleteRule(table, found)
   })
 }

@@ -14,16 +14,10 @@
  *
  * and before an address's rule a `return` for each network that is never masqueraded, with the same comment.
  */
+import type { Attachment } from '../attachment/attachment'
 import { formatCidr } from '../ip/cidr'
 import type { NetlinkSocket } from '../netlink/socket'
-import {
-  attachmentRules,
-  deleteRulesOf,
-  deleteStaleRules,
-  type Instance,
-  replaceRules,
-  rulesOf,
-} from './attachment-rules'
+import { attachmentRules, deleteRulesOf, deleteStaleRules, replaceRules, rulesOf } from './attachment-rules'
 import type { Masquerade } from './masquerade'
 import { ensureChain } from './nft/ensure'
 import { ctState } from './nft/match'
@@ -56,15 +50,12 @@ export const setupDropInvalid = (nl: NetlinkSocket, masquerade: Masquerade): voi
 const removal = 'remove the rules against what belongs to no connection'
 
 /** Removes the rules of an attachment; none there is no failure. */
-export const teardownDropInvalid = (nl: NetlinkSocket, id: Instance): void =>
+export const teardownDropInvalid = (nl: NetlinkSocket, id: Attachment): void =>
   deleteRulesOf(nl, removal, place, id)
 
 /** Removes the rules of the network's attachments that are not among the valid ones. */
-export const collectDropInvalid = (
-  nl: NetlinkSocket,
-  network: string,
-  valid: readonly { containerID: string; ifName: string }[],
-): void => deleteStaleRules(nl, removal, place, { network, valid })
+export const collectDropInvalid = (nl: NetlinkSocket, network: string, valid: readonly Attachment[]): void =>
+  deleteStaleRules(nl, removal, place, { network, valid })
 
 /** What of an attachment's rules is missing, in words; empty if nothing is. */
 export const missingDropInvalid = (nl: NetlinkSocket, masquerade: Masquerade): string[] => {

@@ -8,6 +8,13 @@
  *
  * and before MASQUERADE an ACCEPT for each network that is never masqueraded.
  */
+
+import {
+  containerChain,
+  containerComment,
+  isMasqueradeChain,
+  parseContainerComment,
+} from '../attachment/iptables-names'
 import { type Addr, type Family, formatAddr, widthOf } from '../ip/addr'
 import { type Cidr, formatCidr, networkOf } from '../ip/cidr'
 import {
@@ -25,7 +32,6 @@ import {
 } from './iptables'
 import { variantsInUse } from './iptables-probe'
 import type { Masquerade } from './masquerade'
-import { containerChain, containerComment, isMasqueradeChain, parseContainerComment } from '../attachment/iptables-names'
 
 const multicast = { 4: '224.0.0.0/4', 6: 'ff00::/8' } as const
 

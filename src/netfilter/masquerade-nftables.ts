@@ -15,16 +15,10 @@
  *
  * and before an address's rule a `return` for each network that is never masqueraded, with the same comment.
  */
+import type { Attachment } from '../attachment/attachment'
 import { type Cidr, formatCidr, parseCidr } from '../ip/cidr'
 import type { NetlinkSocket } from '../netlink/socket'
-import {
-  attachmentRules,
-  deleteRulesOf,
-  deleteStaleRules,
-  type Instance,
-  replaceRules,
-  rulesOf,
-} from './attachment-rules'
+import { attachmentRules, deleteRulesOf, deleteStaleRules, replaceRules, rulesOf } from './attachment-rules'
 import type { Masquerade } from './masquerade'
 import { ensureChain } from './nft/ensure'
 import { eq } from './nft/match'
@@ -77,14 +71,14 @@ export const setupMasqueradeNftables = (nl: NetlinkSocket, masquerade: Masquerad
   })
 
 /** Removes the rules of an attachment; none there is no failure. */
-export const teardownMasqueradeNftables = (nl: NetlinkSocket, id: Instance): void =>
+export const teardownMasqueradeNftables = (nl: NetlinkSocket, id: Attachment): void =>
   deleteRulesOf(nl, 'remove masquerading', place, id)
 
 /** Removes the rules of the network's attachments that are not among the valid ones. */
 export const collectMasqueradeNftables = (
   nl: NetlinkSocket,
   network: string,
-  valid: readonly { containerID: string; ifName: string }[],
+  valid: readonly Attachment[],
 ): void => deleteStaleRules(nl, 'remove masquerading', place, { network, valid })
 
 /** What of an attachment's rules is missing, in words; empty if nothing is. */

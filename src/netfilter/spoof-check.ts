@@ -15,6 +15,8 @@
  *     }
  *   }
  */
+import type { InterfaceID } from '../attachment/attachment'
+import { spoofCheckComment, spoofCheckPrefix, spoofCheckRef } from '../attachment/nft-comments'
 import { type Mac, macBytes } from '../ip/mac'
 import type { NetlinkSocket } from '../netlink/socket'
 import { readText } from '../netlink/wire/attributes'
@@ -28,20 +30,11 @@ import type { NftTransaction } from './nft/transaction'
 import { nftUpdate } from './nft/update'
 import { readCmpValue } from './nft/wire/cmp'
 import type { ReadRule } from './nft/wire/rule'
-import { maxCommentBytes } from './nft/wire/userdata'
 
 const table = { family: 'bridge', name: 'nat' } as const
 const prerouting = 'PREROUTING'
 const priority = -300
 const chainPrefix = 'cni-br-iface-'
-const commentPrefix = 'macspoofchk-'
-
-/** An attachment, as the names of its chains have it. */
-export type SpoofCheckID = { readonly containerID: string; readonly ifName: string }
-
-const refOf = ({ containerID, ifName }: SpoofCheckID): string => `${containerID}-${ifName}`
-
-const commentOf = (ref: string): string => `${commentPrefix}${ref}`.slice(0, maxCommentBytes)
 
 const chainsOf = (ref: string): { iface: string; mac: string } => ({
   iface: `${chainPrefix}${ref}`,
@@ -50,7 +43,9 @@ const chainsOf = (ref: string): { iface: string; mac: string } => ({
 
 /** An attachment's rules in a chain. */
 const rulesOf = (nl: NetlinkSocket, chain: string, ref: string): ReadRule[] =>
-  ruleListByComment(nl, table, chain, commentOf(ref)).filter(({ comment }) => comment === commentOf(ref))
+  ruleListByComment(nl, table, chain, spoofCheckComment(ref)).filter(
+    ({ comment }) => comment === spoofCheckComment(ref),
+  )
 
 /** Adds what removes the chains of `ref` and every rule of PREROUTING, `entries`, that leads there. */
 const removeChains = (
@@ -66,10 +61,10 @@ const removeChains = (
 }
 
 /** Checks frames from the host's veth `hostName`: only `mac` may be their source. Replaces an earlier check. */
-export const setupSpoofCheck = (nl: NetlinkSocket, id: SpoofCheckID, hostName: string, mac: Mac): void =>
+export const setupSpoofCheck = (nl: NetlinkSocket, id: InterfaceID, hostName: string, mac: Mac): void =>
   nftUpdate(nl, `check the MAC of "${hostName}"`, tx => {
-    const ref = refOf(id)
-    const comment = commentOf(ref)
+    const ref = spoofCheckRef(id)
+    const comment = spoofCheckComment(ref)
     const chains = chainsOf(ref)
     tx.addTable(table)
     const hooked = { type: 'filter', hook: 'prerouting', priority, policy: 'accept' } as const
@@ -86,9 +81,9 @@ export const setupSpoofCheck = (nl: NetlinkSocket, id: SpoofCheckID, hostName: s
   })
 
 /** Removes the check of an attachment; none there is no failure. */
-export const teardownSpoofCheck = (nl: NetlinkSocket, id: SpoofCheckID): void =>
+export const teardownSpoofCheck = (nl: NetlinkSocket, id: InterfaceID): void =>
   nftUpdate(nl, 'remove the check of a MAC', tx => {
-    removeChains(nl, tx, refOf(id), rulesOf(nl, prerouting, refOf(id)))
+    removeChains(nl, tx, spoofCheckRef(id), rulesOf(nl, prerouting, spoofCheckRef(id)))
   })
 
 /** The interface a rule of PREROUTING is for, as its comparison with iifname names it. */
@@ -103,12 +98,14 @@ const interfaceOf = (entry: ReadRule): string | undefined => {
  */
 export const collectSpoofChecks = (nl: NetlinkSocket, exists: (hostName: string) => boolean): void =>
   nftUpdate(nl, 'remove the checks of MACs nobody has', tx => {
-    const checks = ruleList(nl, table, prerouting).filter(({ comment }) => comment.startsWith(commentPrefix))
+    const checks = ruleList(nl, table, prerouting).filter(({ comment }) =>
+      comment.startsWith(spoofCheckPrefix),
+    )
     for (const comment of new Set(checks.map(entry => entry.comment))) {
       const entries = checks.filter(entry => entry.comment === comment)
       const names = entries.map(interfaceOf)
       if (names.some(name => name === undefined || exists(name))) continue
-      removeChains(nl, tx, comment.slice(commentPrefix.length), entries)
+      removeChains(nl, tx, comment.slice(spoofCheckPrefix.length), entries)
     }
   })
 
@@ -118,11 +115,11 @@ const comparesWith = (entry: ReadRule, value: Uint8Array): boolean =>
 /** What of the check of frames from `hostName` for `mac` is missing or another, in words; undefined if nothing is. */
 export const missingSpoofCheck = (
   nl: NetlinkSocket,
-  id: SpoofCheckID,
+  id: InterfaceID,
   hostName: string,
   mac: Mac,
 ): string | undefined => {
-  const ref = refOf(id)
+  const ref = spoofCheckRef(id)
   const chains = chainsOf(ref)
   if (!rulesOf(nl, prerouting, ref).some(entry => interfaceOf(entry) === hostName))
     return `chain ${prerouting} has no rule for "${hostName}"`

@@ -4,7 +4,7 @@ import { isJsonObject, type JsonObject } from '../cni/schema'
 import { atLeast, type SpecVersion } from '../cni/version'
 import { throwIfInterrupted } from '../host/interrupt'
 import { undoOnFailure } from '../host/undo'
-import { type AttachmentParameters, attachmentKey, checkAttachmentKey } from './attachment'
+import { type AttachmentParameters, attachmentOn, checkAttachment } from './attachment'
 import type { NetworkConfigList } from './conf-list'
 import { delPlugin } from './del'
 import type { PluginConf } from './plugin-conf'
@@ -59,8 +59,8 @@ export const addNetworkList = async (
   attachment: AttachmentParameters,
   options: AddOptions,
 ): Promise<JsonObject> => {
-  const key = attachmentKey(list.name, attachment)
-  checkAttachmentKey(key)
+  const key = attachmentOn(list.name, attachment)
+  checkAttachment(key)
   // An ADD of what is attached already fails. Taking it back would cut off a container that runs.
   const isNew = readCacheEntry(options.cacheDir, key) === undefined
   const takeBack = options.onFailure === 'delete' && isNew

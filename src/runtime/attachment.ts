@@ -1,5 +1,6 @@
+import type { Attachment, InterfaceID } from '../attachment/attachment'
 import { checkIfName } from '../cni/args'
-import { type Attachment, validName } from '../cni/conf'
+import { validName } from '../cni/conf'
 import { CniError, ErrorCode } from '../cni/error'
 import type { JsonObject } from '../cni/schema'
 
@@ -7,7 +8,7 @@ import type { JsonObject } from '../cni/schema'
 export type CniArg = readonly [key: string, value: string]
 
 /** What a runtime says of one attachment: SPEC.md, section 3, "Attachment Parameters". */
-export type AttachmentParameters = Attachment & {
+export type AttachmentParameters = InterfaceID & {
   /** Path of the container's network namespace; empty for a DEL when it is gone. */
   readonly netns: string
   /** For CNI_ARGS. Left out, CHECK and DEL use those of the ADD. */
@@ -16,11 +17,9 @@ export type AttachmentParameters = Attachment & {
   readonly capabilityArgs?: JsonObject | undefined
 }
 
-/** An attachment and its network: what a cached result is found by. */
-export type AttachmentKey = Attachment & { readonly networkName: string }
-
-export const attachmentKey = (networkName: string, { containerID, ifName }: Attachment): AttachmentKey => ({
-  networkName,
+/** The attachment a runtime speaks of, and its network: what a cached result is found by. */
+export const attachmentOn = (network: string, { containerID, ifName }: InterfaceID): Attachment => ({
+  network,
   containerID,
   ifName,
 })
@@ -29,10 +28,10 @@ const bad = (message: string, details = '') =>
   new CniError(ErrorCode.invalidEnvironment, message, { details })
 
 /** Throws code 4, or 7 for the network's name, unless all three parts may become the name of a file. */
-export const checkAttachmentKey = ({ networkName, containerID, ifName }: AttachmentKey): void => {
-  if (!validName.test(networkName)) {
+export const checkAttachment = ({ network, containerID, ifName }: Attachment): void => {
+  if (!validName.test(network)) {
     throw new CniError(ErrorCode.invalidNetworkConfig, 'invalid characters found in network name', {
-      details: networkName,
+      details: network,
     })
   }
   if (containerID === '') throw bad('missing containerID')

@@ -8,12 +8,13 @@
  * The last four are left out when empty; the keys inside of the last two are sorted.
  */
 import * as v from 'valibot'
+import type { Attachment } from '../attachment/attachment'
 import { isJsonObject, type JsonObject } from '../cni/schema'
 import { atLeast, isSpecVersion } from '../cni/version'
-import type { AttachmentKey, CniArg } from './attachment'
+import type { CniArg } from './attachment'
 import { formatGoStruct } from './go-json'
 
-export type CacheEntry = AttachmentKey & {
+export type CacheEntry = Attachment & {
   readonly netns: string
   /** The text of the network's configuration at the time. */
   readonly config: string
@@ -44,7 +45,7 @@ export const formatCacheEntry = (entry: CacheEntry): string =>
     ['containerId', entry.containerID],
     ['config', Buffer.from(entry.config).toString('base64')],
     ['ifName', entry.ifName],
-    ['networkName', entry.networkName],
+    ['networkName', entry.network],
     ['netns', entry.netns || undefined],
     ['cniArgs', filled(entry.args)],
     ['capabilityArgs', filled(entry.capabilityArgs)],
@@ -83,7 +84,7 @@ export const parseCacheEntry = (text: string): CacheEntry | undefined => {
   return {
     containerID: containerId,
     ifName,
-    networkName,
+    network: networkName,
     netns,
     config: Buffer.from(config, 'base64').toString('utf8'),
     args: cniArgs,

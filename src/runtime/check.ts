@@ -1,6 +1,6 @@
 import { CniError, ErrorCode } from '../cni/error'
 import { atLeast } from '../cni/version'
-import { type AttachmentParameters, attachmentKey, withCachedParameters } from './attachment'
+import { type AttachmentParameters, attachmentOn, withCachedParameters } from './attachment'
 import type { NetworkConfigList } from './conf-list'
 import { formatRequestConf } from './request-conf'
 import { cachePath, readCachedResult, readCacheEntry } from './result-cache'
@@ -16,7 +16,7 @@ export const checkNetworkList = async (
   options: RuntimeOptions,
 ): Promise<void> => {
   const { cacheDir } = options
-  const key = attachmentKey(list.name, attachment)
+  const key = attachmentOn(list.name, attachment)
   const path = cachePath(cacheDir, key)
   if (!atLeast(list.cniVersion, '0.4.0')) {
     throw new CniError(

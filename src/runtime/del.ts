@@ -1,13 +1,8 @@
 import { existsSync } from 'node:fs'
+import type { Attachment } from '../attachment/attachment'
 import { CniError, ErrorCode, runAll } from '../cni/error'
 import { atLeast, type SpecVersion } from '../cni/version'
-import {
-  type AttachmentKey,
-  type AttachmentParameters,
-  attachmentKey,
-  checkAttachmentKey,
-  withCachedParameters,
-} from './attachment'
+import { type AttachmentParameters, attachmentOn, checkAttachment, withCachedParameters } from './attachment'
 import type { NetworkConfigList } from './conf-list'
 import type { PluginConf } from './plugin-conf'
 import { formatRequestConf } from './request-conf'
@@ -56,8 +51,8 @@ export const delNetworkList = async (
   options: RuntimeOptions,
 ): Promise<void> => {
   const { cacheDir } = options
-  const key = attachmentKey(list.name, attachment)
-  checkAttachmentKey(key)
+  const key = attachmentOn(list.name, attachment)
+  checkAttachment(key)
   const parameters = withCachedParameters(attachment, readCacheEntry(cacheDir, key))
   const prevResult = atLeast(list.cniVersion, '0.4.0')
     ? tryCachedResult(cacheDir, key, list.cniVersion)
@@ -70,7 +65,7 @@ export const delNetworkList = async (
   removeCacheEntry(cacheDir, key)
 }
 
-const tryCachedResult = (cacheDir: string, key: AttachmentKey, version: SpecVersion): object | undefined => {
+const tryCachedResult = (cacheDir: string, key: Attachment, version: SpecVersion): object | undefined => {
   try {
     return readCachedResult(cacheDir, key, version)
   } catch {

@@ -1,6 +1,7 @@
-import { type Attachment, isAmong } from '../cni/conf'
+import { type InterfaceID, isAmong } from '../attachment/attachment'
 import { CniError, ErrorCode, runAll } from '../cni/error'
 import { atLeast } from '../cni/version'
+import { attachmentOn } from './attachment'
 import type { CacheEntry } from './cache-entry'
 import type { NetworkConfigList } from './conf-list'
 import { delNetworkList } from './del'
@@ -11,11 +12,11 @@ import { type RuntimeOptions, runPlugin } from './run-plugin'
 /** The attachments of a network that are remembered and not valid: what GC is going to delete. */
 export const staleAttachments = (
   list: NetworkConfigList,
-  validAttachments: readonly Attachment[],
+  validAttachments: readonly InterfaceID[],
   cacheDir: string,
 ): CacheEntry[] => {
-  const isValid = isAmong(validAttachments)
-  return listCacheEntries(cacheDir).filter(entry => entry.networkName === list.name && !isValid(entry))
+  const isValid = isAmong(validAttachments.map(id => attachmentOn(list.name, id)))
+  return listCacheEntries(cacheDir).filter(entry => entry.network === list.name && !isValid(entry))
 }
 
 /**
@@ -47,7 +48,7 @@ const delStale = async (
  */
 export const gcNetworkList = async (
   list: NetworkConfigList,
-  validAttachments: readonly Attachment[] | undefined,
+  validAttachments: readonly InterfaceID[] | undefined,
   options: RuntimeOptions,
 ): Promise<void> => {
   if (!validAttachments) {

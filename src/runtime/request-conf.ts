@@ -1,4 +1,4 @@
-import type { Attachment } from '../cni/conf'
+import type { InterfaceID } from '../attachment/attachment'
 import type { JsonObject } from '../cni/schema'
 import type { NetworkConfigList } from './conf-list'
 import type { PluginConf } from './plugin-conf'
@@ -9,7 +9,7 @@ export type RequestParameters = {
   readonly prevResult?: object | undefined
   readonly capabilityArgs?: JsonObject | undefined
   /** For GC: the attachments to keep. */
-  readonly validAttachments?: readonly Attachment[] | undefined
+  readonly validAttachments?: readonly InterfaceID[] | undefined
 }
 
 /** The values of the capabilities that the plugin declares and the runtime has; undefined if there are none. */

@@ -6,34 +6,32 @@
  * libcni writes them in place, so a power cut leaves empty ones behind. What can't be read counts as absent.
  */
 import { lstatSync, readdirSync } from 'node:fs'
-import type { Attachment } from '../cni/conf'
+import type { Attachment, InterfaceID } from '../attachment/attachment'
 import { errnoOf } from '../cni/error'
 import { parseResult, resultToJson } from '../cni/result'
 import { isJsonObject } from '../cni/schema'
 import type { SpecVersion } from '../cni/version'
-import { type AttachmentKey, checkAttachmentKey } from './attachment'
+import { checkAttachment } from './attachment'
 import { type CacheEntry, formatCacheEntry, parseCacheEntry } from './cache-entry'
 import { ensureFolder, readPlainFile, removeFile, temporaryPrefix, writeDurably } from './durable-file'
 
 const resultsFolder = (cacheDir: string): string => `${cacheDir}/results`
 
-const fileName = (key: AttachmentKey): string => {
-  checkAttachmentKey(key)
-  return `${key.networkName}-${key.containerID}-${key.ifName}`
+const fileName = (key: Attachment): string => {
+  checkAttachment(key)
+  return `${key.network}-${key.containerID}-${key.ifName}`
 }
 
 /** The file of an attachment; throws code 4 or 7 for a key that may not become one. */
-export const cachePath = (cacheDir: string, key: AttachmentKey): string =>
+export const cachePath = (cacheDir: string, key: Attachment): string =>
   `${resultsFolder(cacheDir)}/${fileName(key)}`
 
 /** "a-b" + "c" and "a" + "b-c" share a file: what is in it says whose it is. */
-const isOf = (entry: CacheEntry, key: AttachmentKey): boolean =>
-  entry.networkName === key.networkName &&
-  entry.containerID === key.containerID &&
-  entry.ifName === key.ifName
+const isOf = (entry: CacheEntry, key: Attachment): boolean =>
+  entry.network === key.network && entry.containerID === key.containerID && entry.ifName === key.ifName
 
 /** What is remembered of an attachment; undefined if nothing is, or nothing that can be read. */
-export const readCacheEntry = (cacheDir: string, key: AttachmentKey): CacheEntry | undefined => {
+export const readCacheEntry = (cacheDir: string, key: Attachment): CacheEntry | undefined => {
   const entry = parseCacheEntry(readPlainFile(cachePath(cacheDir, key)) ?? '')
   return entry && isOf(entry, key) ? entry : undefined
 }
@@ -47,7 +45,7 @@ const parseJson = (text: string): unknown => {
 }
 
 /** A file of libcni before 0.8 is the result and nothing else. */
-const readLegacyResult = (cacheDir: string, key: AttachmentKey): unknown => {
+const readLegacyResult = (cacheDir: string, key: Attachment): unknown => {
   const value = parseJson(readPlainFile(cachePath(cacheDir, key)) ?? '')
   return isJsonObject(value) && value.kind === undefined && value.cniVersion !== undefined ? value : undefined
 }
@@ -58,7 +56,7 @@ const readLegacyResult = (cacheDir: string, key: AttachmentKey): unknown => {
  */
 export const readCachedResult = (
   cacheDir: string,
-  key: AttachmentKey,
+  key: Attachment,
   version: SpecVersion,
 ): object | undefined => {
   const cached = readCacheEntry(cacheDir, key)?.result ?? readLegacyResult(cacheDir, key)
@@ -75,7 +73,7 @@ export const writeCacheEntry = (cacheDir: string, entry: CacheEntry): void => {
 }
 
 /** Forgets an attachment. A file that holds another attachment's entry stays; none at all is no failure. */
-export const removeCacheEntry = (cacheDir: string, key: AttachmentKey): void => {
+export const removeCacheEntry = (cacheDir: string, key: Attachment): void => {
   const path = cachePath(cacheDir, key)
   const entry = parseCacheEntry(readPlainFile(path) ?? '')
   if (!entry || isOf(entry, key)) removeFile(path)
@@ -92,7 +90,7 @@ const fileNames = (cacheDir: string): string[] => {
 
 const isUsable = (entry: CacheEntry): boolean => {
   try {
-    checkAttachmentKey(entry)
+    checkAttachment(entry)
     return true
   } catch {
     return false
@@ -121,15 +119,15 @@ const isAbandoned = (path: string): boolean => {
  */
 export const sweepCache = (
   cacheDir: string,
-  networkName: string,
-  validAttachments: readonly Attachment[],
+  network: string,
+  validAttachments: readonly InterfaceID[],
 ): void => {
   const valid = new Set(
-    validAttachments.map(attachment => `${networkName}-${attachment.containerID}-${attachment.ifName}`),
+    validAttachments.map(({ containerID, ifName }) => `${network}-${containerID}-${ifName}`),
   )
   for (const name of fileNames(cacheDir)) {
     const path = `${resultsFolder(cacheDir)}/${name}`
-    const torn = () => name.startsWith(`${networkName}-`) && !valid.has(name) && isTorn(path)
+    const torn = () => name.startsWith(`${network}-`) && !valid.has(name) && isTorn(path)
     if (isAbandoned(path) && (name.startsWith(temporaryPrefix) || torn())) removeFile(path)
   }
 }

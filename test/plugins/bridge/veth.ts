@@ -1,36 +1,10 @@
 import t from 'tap'
 import { macForAddresses, macsOf } from '../../../plugins/bridge/mac'
-import { hostVethName, portMac, vethName } from '../../../plugins/bridge/veth'
+import { portMac } from '../../../plugins/bridge/veth'
 import { parseCidr } from '../../../src/ip/cidr'
-import { formatAlias, parseAlias } from '../../../src/attachment/alias'
 import { confOf } from './fixtures/call'
 
 const id = { network: 'net', containerID: 'c1', ifName: 'eth0' }
-
-t.test('hostVethName() never changes: an upgrade must find the veths of before', async t => {
-  t.equal(hostVethName(id), 'veth548ea6ad')
-  t.equal(hostVethName({ ...id, network: 'other' }), 'veth548ea6ad', 'a container has one eth0')
-  t.not(hostVethName({ ...id, ifName: 'eth1' }), hostVethName(id))
-  t.not(hostVethName(id, 1), hostVethName(id))
-  t.match(hostVethName({ ...id, containerID: 'x'.repeat(200) }), /^veth[0-9a-f]{8}$/)
-  t.match(vethName('br0.100'), /^veth[0-9a-f]{8}$/)
-})
-
-t.test('parseAlias() reads what formatAlias() wrote, and nothing else', async t => {
-  t.equal(formatAlias(id), 'cni net c1 eth0')
-  t.same(parseAlias(formatAlias(id)), id)
-  for (const alias of [
-    '',
-    'cni',
-    'cni net c1',
-    'cni net c1 eth0 x',
-    'net c1 eth0',
-    'uplink',
-    'gateway br0.100',
-  ]) {
-    t.equal(parseAlias(alias), undefined, JSON.stringify(alias))
-  }
-})
 
 t.test('a port’s MAC is as high as MACs go, unicast and locally administered', async t => {
   t.equal(portMac('0123456789abcdef'), 'fe:01:23:45:67:89')

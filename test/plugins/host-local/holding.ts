@@ -1,6 +1,6 @@
 import t from 'tap'
 import { isLeaseName, readHoldings } from '../../../plugins/host-local/holding'
-import { keyOf } from '../../../plugins/host-local/record'
+import { leaseKeyOf } from '../../../src/attachment/lease'
 import { makeRooms, writeLease } from './fixtures/rooms'
 
 t.test('isLeaseName() knows addresses from whatever else has dots and colons', async t => {
@@ -40,7 +40,11 @@ t.test('readHoldings() puts the addresses of an attachment together, and torn le
   const names = ['10.1.2.3', 'fd00::3', '10.1.2.4', '10.1.2.5', '10.1.2.6', '10.1.2.7']
   const { holdings, torn } = readHoldings(rooms.store, names)
   const owner = { containerID: 'c1', ifName: 'eth0' }
-  t.same(holdings.get(keyOf(owner)), { key: keyOf(owner), owner, addresses: ['10.1.2.3', 'fd00::3'] })
+  t.same(holdings.get(leaseKeyOf(owner)), {
+    key: leaseKeyOf(owner),
+    owner,
+    addresses: ['10.1.2.3', 'fd00::3'],
+  })
   t.same(
     [...holdings.values()].map(holding => [holding.owner.ifName, holding.addresses.length]),
     [

@@ -8,20 +8,22 @@ import {
   writeFileSync,
 } from 'node:fs'
 import t from 'tap'
-import type { Owner } from '../../../src/attachment/lease'
 import { Leases, type Rooms } from '../../../plugins/host-local/leases'
-import { keyOf } from '../../../plugins/host-local/record'
 import { isSealed } from '../../../plugins/host-local/seal'
 import { LeaseStore } from '../../../plugins/host-local/store'
+import { type LeaseOwner, leaseKeyOf } from '../../../src/attachment/lease'
 import { must } from './fixtures/must'
 import { change, makeRooms, writeLease } from './fixtures/rooms'
 
-const owner = (containerID: string, ifName: string | undefined = 'eth0'): Owner => ({ containerID, ifName })
+const owner = (containerID: string, ifName: string | undefined = 'eth0'): LeaseOwner => ({
+  containerID,
+  ifName,
+})
 const c1 = owner('c1')
 const c2 = owner('c2')
 
 /** Leases addresses as ADD does. */
-const lease = (rooms: Rooms, who: Owner, ...addresses: string[]): void =>
+const lease = (rooms: Rooms, who: LeaseOwner, ...addresses: string[]): void =>
   change(rooms, leases => {
     for (const address of addresses) leases.reserve(address, who)
     leases.note(who, addresses, undefined)
@@ -30,7 +32,7 @@ const lease = (rooms: Rooms, who: Owner, ...addresses: string[]): void =>
 const isInOrder = ({ store, records, here }: Rooms): boolean =>
   isSealed(store.folder, here.bootID) && isSealed(records.folder, here.bootID)
 
-const addressesOf = (rooms: Rooms, who: Owner): readonly string[] =>
+const addressesOf = (rooms: Rooms, who: LeaseOwner): readonly string[] =>
   new Leases(rooms).of(who)?.addresses ?? []
 
 /** Rooms whose leases can't be opened but those named: what a command opens that it need not fails the test. */
@@ -49,8 +51,8 @@ t.test('a command leaves leases, a record for each attachment, and both folders 
   lease(rooms, c1, '10.1.2.3', 'fd00::3')
   lease(rooms, c2, '10.1.2.4')
   t.same([...rooms.store.names()].sort(), ['10.1.2.3', '10.1.2.4', 'fd00::3'])
-  t.same(rooms.records.keys().sort(), [keyOf(c1), keyOf(c2)].sort())
-  t.same(Object.keys(rooms.records.read(keyOf(c1))?.leases ?? {}), ['10.1.2.3', 'fd00::3'])
+  t.same(rooms.records.keys().sort(), [leaseKeyOf(c1), leaseKeyOf(c2)].sort())
+  t.same(Object.keys(rooms.records.read(leaseKeyOf(c1))?.leases ?? {}), ['10.1.2.3', 'fd00::3'])
   t.ok(isInOrder(rooms))
 })
 
@@ -98,14 +100,14 @@ t.test('leases the reference made are opened once, and known from then on', asyn
   writeLease(rooms, '10.1.2.4', 'old')
   lease(rooms, c2, '10.1.2.5')
   t.ok(isInOrder(rooms))
-  t.same(rooms.records.keys(), [keyOf(c2)], 'only ours has a record')
+  t.same(rooms.records.keys(), [leaseKeyOf(c2)], 'only ours has a record')
   const seen = watched(rooms, ['10.1.2.3', 'fd00::3'])
   t.same([...addressesOf(seen, c1)].sort(), ['10.1.2.3', 'fd00::3'])
   t.same(addressesOf(seen, owner('nobody')), [])
   t.same(addressesOf(rooms, { containerID: 'old', ifName: undefined }), ['10.1.2.4'])
   change(rooms, leases => leases.release(must(leases.of(c1))))
   t.same([...rooms.store.names()].sort(), ['10.1.2.4', '10.1.2.5'])
-  t.notMatch(readFileSync(`${rooms.records.folder}/foreign`, 'utf8'), keyOf(c1))
+  t.notMatch(readFileSync(`${rooms.records.folder}/foreign`, 'utf8'), leaseKeyOf(c1))
   t.ok(isInOrder(rooms))
 })
 
@@ -169,7 +171,7 @@ t.test('a record that lies does no harm', async t => {
     const rooms = makeRooms(t.testdir())
     lease(rooms, c1, '10.1.2.3')
     lease(rooms, c2, '10.1.2.4')
-    lie(rooms, keyOf(c1))
+    lie(rooms, leaseKeyOf(c1))
     t.same(addressesOf(rooms, c1), ['10.1.2.3'], `${title}: nothing is hidden`)
     t.same(addressesOf(rooms, c2), ['10.1.2.4'], `${title}: nobody has more`)
     t.same(addressesOf(rooms, owner('c3')), [], `${title}: nobody has what he has not`)
@@ -187,7 +189,11 @@ t.test('a seal of another boot, or of another host, is none', async t => {
   t.same(addressesOf(rooms, c1), ['10.1.2.3'])
   change(rooms, () => {})
   t.ok(isInOrder(rooms))
-  t.equal(rooms.records.read(keyOf(c1))?.bootID, '0f0f0f0f-1111-2222-3333-444444444444', 'the record stays')
+  t.equal(
+    rooms.records.read(leaseKeyOf(c1))?.bootID,
+    '0f0f0f0f-1111-2222-3333-444444444444',
+    'the record stays',
+  )
 })
 
 t.test('a command that fails half-way leaves the seal broken, and the next one repairs', async t => {

@@ -1,13 +1,13 @@
 import { unlinkSync } from 'node:fs'
 import t, { type Test } from 'tap'
-import type { Owner } from '../../../src/attachment/lease'
 import { Leases } from '../../../plugins/host-local/leases'
 import { type Caller, endedHoldings } from '../../../plugins/host-local/liveness'
+import type { LeaseOwner } from '../../../src/attachment/lease'
 import { change, makeRooms, writeLease } from './fixtures/rooms'
 
 const minute = 60_000
 const netns = (name: string, ino: number) => ({ path: `/run/netns/${name}`, dev: 4, ino })
-const owner = (containerID: string): Owner => ({ containerID, ifName: 'eth0' })
+const owner = (containerID: string): LeaseOwner => ({ containerID, ifName: 'eth0' })
 const stranger: Caller = { containerID: 'new', netns: undefined }
 
 /** A network on which a, b and c have an address each, made for namespaces that are all there. */

@@ -1,6 +1,7 @@
 import { readdirSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import t from 'tap'
-import { type AttachmentRecord, keyOf, RecordStore } from '../../../plugins/host-local/record'
+import { type AttachmentRecord, RecordStore } from '../../../plugins/host-local/record'
+import { leaseKeyOf } from '../../../src/attachment/lease'
 
 const c1 = { containerID: 'c1', ifName: 'eth0' }
 
@@ -13,20 +14,20 @@ const record: AttachmentRecord = {
   time: 1700000000000,
 }
 
-t.test('keyOf() is 24 hex digits that tell attachments apart', async t => {
-  t.equal(keyOf(c1), '71eac2c1e7fdd98f6a9b1409')
+t.test('leaseKeyOf() is 24 hex digits that tell attachments apart', async t => {
+  t.equal(leaseKeyOf(c1), '71eac2c1e7fdd98f6a9b1409')
   const owners = [
     c1,
     { containerID: 'c1', ifName: 'eth1' },
     { containerID: 'c1', ifName: undefined },
     { containerID: 'c1eth0', ifName: undefined },
   ]
-  t.equal(new Set(owners.map(keyOf)).size, owners.length)
+  t.equal(new Set(owners.map(leaseKeyOf)).size, owners.length)
 })
 
 t.test('a record comes back as it was written, in a file and a folder for root alone', async t => {
   const records = new RecordStore(t.testdir(), 'net')
-  const key = keyOf(c1)
+  const key = leaseKeyOf(c1)
   t.same([records.has(key), records.read(key), records.keys()], [false, undefined, []])
   records.ensure()
   records.write({ ...record, leases: { ...record.leases, 'fd00::3': '18:1700000000000' } })
@@ -42,7 +43,7 @@ t.test('a record comes back as it was written, in a file and a folder for root a
 t.test('a record that is torn, foreign or a link is there, but is not believed', async t => {
   const records = new RecordStore(t.testdir(), 'net')
   records.ensure()
-  const key = keyOf(c1)
+  const key = leaseKeyOf(c1)
   const whole = JSON.stringify(record)
   for (const text of ['', whole.slice(0, -20), '{}', 'null', '[]', whole.replace('"c1"', '1')]) {
     writeFileSync(`${records.folder}/${key}`, text)

@@ -2,7 +2,8 @@
 import { existsSync, mkdirSync, readFileSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs'
 import t from 'tap'
 import { ownerOf, releasePorts } from '../../../plugins/portmap/claims'
-import { isAlive, keyOf, listOwners, type PortOwner } from '../../../plugins/portmap/owners'
+import { isAlive, listOwners, type PortOwner } from '../../../plugins/portmap/owners'
+import { keyOf } from '../../../src/attachment/attachment'
 
 import { claim, filesIn, id, namespace, port } from './fixtures/claims'
 

@@ -1,7 +1,8 @@
 import { readdirSync, statSync } from 'node:fs'
 import t from 'tap'
 import { noteRules, ownerOf, releasePorts, udpPortsOf } from '../../../plugins/portmap/claims'
-import { keyOf, listOwners } from '../../../plugins/portmap/owners'
+import { listOwners } from '../../../plugins/portmap/owners'
+import { keyOf } from '../../../src/attachment/attachment'
 
 import { claim, filesIn, id, namespace, port } from './fixtures/claims'
 

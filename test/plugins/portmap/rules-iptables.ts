@@ -4,10 +4,9 @@ import {
   checkLine,
   containerRules,
   localnetRules,
-  networkOfComment,
   sharedNatRules,
 } from '../../../plugins/portmap/rules-iptables'
-import { hostportComment } from '../../../src/attachment/iptables-names'
+import { hostportComment, networkOfHostportComment } from '../../../src/attachment/iptables-names'
 import { mapping, read, resultWith } from './fixtures/call'
 
 const web = { hostPort: 8080, containerPort: 80, protocol: 'tcp' }
@@ -156,10 +155,10 @@ t.test('neighbours are kept from 127.0.0.0/8, on the way in and on the way throu
 })
 
 t.test('a comment tells its network, also a shortened one', async t => {
-  t.equal(networkOfComment(hostportComment('net', 'c1')), 'net')
+  t.equal(networkOfHostportComment(hostportComment('net', 'c1')), 'net')
   const long = hostportComment('net', 'c'.repeat(300))
   t.equal(long.length, 255)
-  t.equal(networkOfComment(long), 'net')
+  t.equal(networkOfHostportComment(long), 'net')
   for (const other of ['name: "net" id: "c1"', 'dnat name: "net"', '', 'CNI portfwd requiring masquerade'])
-    t.equal(networkOfComment(other), undefined, other)
+    t.equal(networkOfHostportComment(other), undefined, other)
 })

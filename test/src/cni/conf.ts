@@ -38,7 +38,7 @@ t.test('validAttachments() reads both spellings of the key', async t => {
   const listed = [{ containerID: 'c1', ifname: 'eth0' }]
   for (const key of ['cni.dev/valid-attachments', 'cni.dev/attachments']) {
     const conf = parseNetConf({ name: 'net', [key]: listed })
-    t.same(validAttachments(conf), [{ containerID: 'c1', ifName: 'eth0' }], key)
+    t.same(validAttachments(conf), [{ network: 'net', containerID: 'c1', ifName: 'eth0' }], key)
   }
 })
 

@@ -1,17 +1,15 @@
 import t from 'tap'
-import { checkAttachmentKey, formatCniArgs, parseCniArgs } from '../../../src/runtime/attachment'
+import { checkAttachment, formatCniArgs, parseCniArgs } from '../../../src/runtime/attachment'
 
-t.test('checkAttachmentKey() refuses what must not become the name of a file', async t => {
-  const good = { networkName: 'net', containerID: 'c1', ifName: 'eth0' }
-  t.doesNotThrow(() => checkAttachmentKey(good))
-  t.doesNotThrow(() =>
-    checkAttachmentKey({ networkName: 'a.b', containerID: 'default-cl_1', ifName: 'v@0-x' }),
-  )
+t.test('checkAttachment() refuses what must not become the name of a file', async t => {
+  const good = { network: 'net', containerID: 'c1', ifName: 'eth0' }
+  t.doesNotThrow(() => checkAttachment(good))
+  t.doesNotThrow(() => checkAttachment({ network: 'a.b', containerID: 'default-cl_1', ifName: 'v@0-x' }))
   const cases: [key: Partial<typeof good>, code: number, message: string][] = [
-    [{ networkName: '' }, 7, 'invalid characters found in network name'],
-    [{ networkName: '../net' }, 7, 'invalid characters found in network name'],
-    [{ networkName: '.net' }, 7, 'invalid characters found in network name'],
-    [{ networkName: 'net\n' }, 7, 'invalid characters found in network name'],
+    [{ network: '' }, 7, 'invalid characters found in network name'],
+    [{ network: '../net' }, 7, 'invalid characters found in network name'],
+    [{ network: '.net' }, 7, 'invalid characters found in network name'],
+    [{ network: 'net\n' }, 7, 'invalid characters found in network name'],
     [{ containerID: '' }, 4, 'missing containerID'],
     [{ containerID: 'a/b' }, 4, 'invalid characters in containerID'],
     [{ containerID: '..' }, 4, 'invalid characters in containerID'],
@@ -21,7 +19,7 @@ t.test('checkAttachmentKey() refuses what must not become the name of a file', a
     [{ ifName: 'abcdefghijklmnop' }, 4, 'interface name is too long'],
   ]
   for (const [part, code, message] of cases) {
-    t.throws(() => checkAttachmentKey({ ...good, ...part }), { code, message }, JSON.stringify(part))
+    t.throws(() => checkAttachment({ ...good, ...part }), { code, message }, JSON.stringify(part))
   }
 })
 

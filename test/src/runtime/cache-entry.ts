@@ -20,7 +20,7 @@ t.test('parseCacheEntry() reads the fields', async t => {
   t.match(entry, {
     containerID: 'c-1',
     ifName: 'eth0',
-    networkName: 'rich',
+    network: 'rich',
     netns: '/run/netns/a',
     config: golden('10-rich.conflist'),
     args: [
@@ -33,13 +33,13 @@ t.test('parseCacheEntry() reads the fields', async t => {
 })
 
 t.test('formatCacheEntry() leaves out what is empty', async t => {
-  const entry = { containerID: 'c1', ifName: 'eth0', networkName: 'net', netns: '', config: '{}' }
+  const entry = { containerID: 'c1', ifName: 'eth0', network: 'net', netns: '', config: '{}' }
   t.equal(formatCacheEntry(entry), minimal)
   t.equal(formatCacheEntry({ ...entry, args: [], capabilityArgs: {}, result: {} }), minimal)
 })
 
 t.test('an empty dns is left out from 1.0.0 on and written before', async t => {
-  const entry = { containerID: 'c1', ifName: 'eth0', networkName: 'net', netns: '', config: '{}' }
+  const entry = { containerID: 'c1', ifName: 'eth0', network: 'net', netns: '', config: '{}' }
   const cases: [result: { cniVersion: string; dns?: object }, written: string][] = [
     [{ cniVersion: '1.0.0', dns: {} }, '{"cniVersion":"1.0.0"}'],
     [{ cniVersion: '1.0.0', dns: { domain: 'a' } }, '{"cniVersion":"1.0.0","dns":{"domain":"a"}}'],

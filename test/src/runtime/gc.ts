@@ -11,16 +11,16 @@ const runtime = (t: Test, answers: Parameters<typeof recordingExec>[0] = {}) => 
   const recorder = recordingExec(answers)
   const cacheDir = t.testdir({})
   const entry = { ifName: 'eth0', config: '{}', result }
-  writeCacheEntry(cacheDir, { ...entry, networkName: 'net', containerID: 'c1', netns: '/run/netns/a' })
+  writeCacheEntry(cacheDir, { ...entry, network: 'net', containerID: 'c1', netns: '/run/netns/a' })
   writeCacheEntry(cacheDir, {
     ...entry,
-    networkName: 'net',
+    network: 'net',
     containerID: 'c2',
     netns: '/run/netns/b',
     args: [['K', 'V']],
     capabilityArgs: { mac: 'm' },
   })
-  writeCacheEntry(cacheDir, { ...entry, networkName: 'net-2', containerID: 'c3', netns: '' })
+  writeCacheEntry(cacheDir, { ...entry, network: 'net-2', containerID: 'c3', netns: '' })
   const options = { binDirs: [binDir(cacheDir, 'first', 'second')], cacheDir, env: {}, exec: recorder.exec }
   return { ...recorder, options, remembered: () => readdirSync(`${cacheDir}/results`).sort() }
 }
@@ -92,7 +92,7 @@ t.test('GC does nothing for a network with disableGC', async t => {
 t.test("GC passes on no namespace that is a process's: its number may be another's by now", async t => {
   const { asked, options } = runtime(t)
   const stale = {
-    networkName: 'net',
+    network: 'net',
     containerID: 'c4',
     ifName: 'eth0',
     netns: '/proc/4711/ns/net',

@@ -17,7 +17,7 @@ import {
   writeCacheEntry,
 } from '../../../src/runtime/result-cache'
 
-const key = { networkName: 'net', containerID: 'c1', ifName: 'eth0' }
+const key = { network: 'net', containerID: 'c1', ifName: 'eth0' }
 const entry = { ...key, netns: '/run/netns/a', config: '{}', result: { cniVersion: '1.1.0' } }
 const text =
   '{"kind":"cniCacheV1","containerId":"c1","config":"e30=","ifName":"eth0","networkName":"net",' +

@@ -6,6 +6,7 @@
  *   __u8 len                                      1
  *   __u8 value[len]                               2
  */
+import { maxNftCommentBytes } from '../../../attachment/limits'
 
 /** enum nftnl_udata_table_types, …_chain_types, …_rule_types and …_set_elem_types: the same number in each. */
 export const NFTNL_UDATA_COMMENT = 0
@@ -17,9 +18,6 @@ export const NFTNL_UDATA_SET_COMMENT = 7
 export const NFTNL_UDATA_SET_ELEM_FLAGS = 1
 /** The interval reaches to the end of the address space, where an end element would wrap around. */
 export const NFTNL_SET_ELEM_F_INTERVAL_OPEN = 1
-
-/** NFTNL_UDATA_COMMENT_MAXLEN: the longest comment in bytes of UTF-8. */
-export const maxCommentBytes = 128
 
 type Note = readonly [type: number, value: Uint8Array | undefined]
 
@@ -50,8 +48,8 @@ export const readUserdata = (userdata: Buffer | undefined): Map<number, Buffer> 
 export const putComment = (comment: string | undefined): Buffer | undefined => {
   if (comment === undefined) return undefined
   const bytes = Buffer.from(`${comment}\0`)
-  if (bytes.length - 1 > maxCommentBytes) {
-    throw new RangeError(`nftables comment of ${bytes.length - 1} bytes: more than ${maxCommentBytes}`)
+  if (bytes.length - 1 > maxNftCommentBytes) {
+    throw new RangeError(`nftables comment of ${bytes.length - 1} bytes: more than ${maxNftCommentBytes}`)
   }
   if (comment.includes('\0')) throw new RangeError('nftables comment with a NUL')
   return bytes

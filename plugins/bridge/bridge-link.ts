@@ -3,7 +3,9 @@ import { ifbPrefix } from '../../src/attachment/interface-names'
 import { CniError, ErrorCode } from '../../src/cni/error'
 import { readBootID } from '../../src/host/boot'
 import { trySysctl } from '../../src/host/sysctl'
+import type { Family } from '../../src/ip/addr'
 import { type Mac, macFromHash } from '../../src/ip/mac'
+import { addrList } from '../../src/netlink/addr'
 import { unlessRefused } from '../../src/netlink/error'
 import {
   bridgeAdd,
@@ -18,11 +20,11 @@ import {
   linkList,
   linkSet,
 } from '../../src/netlink/link'
-import { routeList } from '../../src/netlink/route'
+import { type ListedRoute, routeList } from '../../src/netlink/route'
 import type { NetlinkSocket } from '../../src/netlink/socket'
 import { closeNetns, openOwnNetns } from '../../src/netns/netns'
 import type { BridgeConf } from './config'
-import { defaultRouteMtu, isInner, leastMtu, minMtu } from './mtu'
+import { defaultRouteMtu, minMtu, withinLimits } from './mtu'
 import { warnIfUnfiltered, withVlans } from './vlan'
 
 /** The IFLA_GROUP of a bridge that goes with its last container: what others made has another, and stays. */
@@ -38,20 +40,23 @@ const requireBridge = (link: Link): Link => {
   })
 }
 
-/** The MTU that the host's interfaces leave a container. Routes are only read where they count. */
-const hostMtu = (nl: NetlinkSocket, links: readonly Link[], conf: BridgeConf): number => {
-  const routes = conf.mtuOf === 'default-routes' ? [...routeList(nl, 4), ...routeList(nl, 6)] : []
-  const mtu = defaultRouteMtu(links, routes) ?? minMtu(links, conf.bridge) ?? conf.mtuFallback
-  return Math.max(leastMtu, mtu - conf.mtuOverhead)
-}
+const bothFamilies = (read: (family: Family) => ListedRoute[]): ListedRoute[] => [...read(4), ...read(6)]
 
-/** These interfaces, their ports, and so on; but for those of this network's bridge, which are its containers. */
-const withPorts = (nl: NetlinkSocket, links: readonly Link[], bridge: string): Link[] =>
-  links.flatMap(link =>
-    link.name === bridge || isInner(link)
-      ? [link]
-      : [link, ...withPorts(nl, linkList(nl, link.index), bridge)],
-  )
+/** The MTU that the host's interfaces leave a container. */
+const hostMtu = (nl: NetlinkSocket, links: readonly Link[], conf: BridgeConf): number => {
+  const routes = conf.mtuOf === 'default-routes' ? bothFamilies(family => routeList(nl, family)) : []
+  const mtu =
+    defaultRouteMtu(links, routes) ??
+    minMtu(
+      links,
+      { bridge: conf.bridge, otherwise: conf.mtuFallback },
+      {
+        addresses: ({ index }) => addrList(nl, { index }),
+        routes: ({ index }) => bothFamilies(family => routeList(nl, family, index)),
+      },
+    )
+  return withinLimits(mtu, { overhead: conf.mtuOverhead, v6: conf.expectsIPv6 })
+}
 
 /**
  * The MTU to give, and the bridge as it is if it exists. Only where the configuration leaves the MTU open are other
@@ -59,10 +64,11 @@ const withPorts = (nl: NetlinkSocket, links: readonly Link[], bridge: string): L
  */
 const survey = (nl: NetlinkSocket, conf: BridgeConf): { mtu: number; bridge: Link | undefined } => {
   if (conf.mtu !== undefined) return { mtu: conf.mtu, bridge: linkByName(nl, conf.bridge) }
-  const links = withPorts(nl, freeLinkList(nl, ifbPrefix), conf.bridge)
+  const links = freeLinkList(nl, ifbPrefix)
   return {
     mtu: hostMtu(nl, links, conf),
-    bridge: links.find(({ name }) => name === conf.bridge),
+    // A bridge in a VRF is not among those that are free.
+    bridge: links.find(({ name }) => name === conf.bridge) ?? linkByName(nl, conf.bridge),
   }
 }
 

@@ -4,7 +4,7 @@ import { readCniArgs } from '../../src/cni/args'
 import { CniError, ErrorCode } from '../../src/cni/error'
 import type { Call } from '../../src/cni/plugin'
 import type { Dns } from '../../src/cni/result'
-import { cidr, commonEntries, integer, parseBySchema } from '../../src/cni/schema'
+import { cidr, commonEntries, integer, type JsonObject, parseBySchema } from '../../src/cni/schema'
 import { type Cidr, networkOf } from '../../src/ip/cidr'
 import { kernelMtu } from './mtu'
 import { trunkVlans, vlanTrunkSchema } from './vlan-trunk'
@@ -31,8 +31,8 @@ export const bridgeSchema = v.object({
     v.pipe(
       v.union([v.pipe(v.number(), v.integer()), v.literal('auto')]),
       v.description(
-        'MTU of the veth pair and the bridge; 0 or absent: the least of the host’s interfaces; ' +
-          '"auto": of those that its default routes lead over',
+        'MTU of the veth pair and the bridge; 0 or absent: the smallest of the host’s interfaces that can ' +
+          'carry pods’ traffic; "auto": of those that its default routes lead over',
       ),
     ),
   ),
@@ -116,6 +116,8 @@ export type BridgeConf = {
   readonly network: string
   /** The IPAM plugin; undefined for layer 2 only. */
   readonly ipamType: string | undefined
+  /** The IPAM plugin's networks, or those that the runtime gives, are of IPv6 too. */
+  readonly expectsIPv6: boolean
   readonly bridge: string
   /** As configured; undefined: taken from the host's interfaces, those that `mtuOf` says. */
   readonly mtu: number | undefined
@@ -181,6 +183,14 @@ const requestedMac = (conf: RawConf, call: Call): RequestedMac | undefined => {
 const isSet = (settings: Dns | undefined): settings is Dns =>
   settings !== undefined && Object.values(settings).some(value => value !== undefined)
 
+/** Is there an IPv6 network, such as "fd00::/64", anywhere in what the IPAM plugin goes by? */
+const expectsIPv6 = (raw: JsonObject): boolean =>
+  Object.entries(raw).some(
+    ([key, value]) =>
+      ['ipam', 'runtimeconfig'].includes(key.toLowerCase()) &&
+      /"[0-9a-f]*:[0-9a-f:.]*\/\d+"/i.test(JSON.stringify(value)),
+  )
+
 /** Reads the bridge plugin's configuration and CNI_ARGS. Throws code 7, or 4 for CNI_ARGS, if that can't be done. */
 export const readBridgeConf = (call: Call): BridgeConf => {
   const conf = parseBySchema(bridgeSchema, call.raw, 'bridge')
@@ -191,6 +201,7 @@ export const readBridgeConf = (call: Call): BridgeConf => {
   return {
     network: conf.name,
     ipamType: conf.ipam?.type,
+    expectsIPv6: expectsIPv6(call.raw),
     bridge: conf.bridge ?? defaultBridge,
     mtu: conf.mtu === 'auto' ? undefined : conf.mtu || undefined,
     mtuOf: conf.mtu === 'auto' ? 'default-routes' : 'all',

@@ -9,11 +9,12 @@ import type { Result } from '../../src/cni/result'
 import { parseMac } from '../../src/ip/mac'
 import type { BridgeConf } from './config'
 import { namedBackend } from './masquerade'
+import { smallestIPv6Mtu } from './mtu'
 import { isVethPrefix } from './veth'
 import { vlanInterfaceName } from './vlan-gateway'
 
-/** The least MTU of a link that carries IPv4 (RFC 791) or IPv6 (RFC 8200), and the most a veth takes (veth.c). */
-const mtuLimits = { least: 68, leastWithIPv6: 1280, most: 65535 }
+/** The smallest MTU of a link that carries IPv4 (RFC 791), and the largest that a veth takes (veth.c). */
+const mtuLimits = { smallest: 68, largest: 65535 }
 
 const invalid = (message: string, details = '') =>
   new CniError(ErrorCode.invalidNetworkConfig, message, { details })
@@ -28,9 +29,9 @@ const refuseContradictions = (conf: BridgeConf): void => {
 }
 
 const refuseMtu = ({ mtu }: BridgeConf): void => {
-  const { least, most } = mtuLimits
-  if (mtu === undefined || (mtu >= least && mtu <= most)) return
-  throw invalid(`"mtu": ${mtu} is not between ${least} and ${most}`)
+  const { smallest, largest } = mtuLimits
+  if (mtu === undefined || (mtu >= smallest && mtu <= largest)) return
+  throw invalid(`"mtu": ${mtu} is not between ${smallest} and ${largest}`)
 }
 
 const refuseName = (conf: BridgeConf): void => {
@@ -72,8 +73,8 @@ export const refuseUnusable = (conf: BridgeConf): void => {
 export const refuseForIPv6 = (conf: BridgeConf, { ips }: Result, mtu: number): void => {
   if (!ips.some(({ address }) => address.addr.family === 6)) return
   if (conf.ipv6 === 'off') throw invalid('"ipv6" is "off", but the IPAM plugin gave out an IPv6 address')
-  const { leastWithIPv6, most } = mtuLimits
-  if (mtu >= leastWithIPv6) return
-  const found = conf.mtu === undefined ? `the least MTU of the host's interfaces, ${mtu},` : `"mtu": ${mtu}`
-  throw invalid(`${found} is not between ${leastWithIPv6} and ${most}, as IPv6 needs it`)
+  if (mtu >= smallestIPv6Mtu) return
+  const found =
+    conf.mtu === undefined ? `the smallest MTU of the host's interfaces, ${mtu},` : `"mtu": ${mtu}`
+  throw invalid(`${found} is not between ${smallestIPv6Mtu} and ${mtuLimits.largest}, as IPv6 needs it`)
 }

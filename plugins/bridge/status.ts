@@ -61,14 +61,11 @@ const checkNetlink = (conf: BridgeConf): void => {
   }
 }
 
-/** Do the ranges of the IPAM plugin, or those of the runtime, say that there will be addresses of IPv6? */
-const hasIPv6Ranges = ({ raw }: Call): boolean => /"subnet":"[^"]*:/i.test(JSON.stringify(raw))
-
-const checkForwarding = (call: Call, conf: BridgeConf): void => {
+const checkForwarding = (conf: BridgeConf): void => {
   if (!conf.isGateway) return
   if (readSysctl(forwardingKey[4]) === undefined)
     throw notReady('net.ipv4.ip_forward can not be read', 'mount /proc')
-  const keys = hasIPv6Ranges(call) ? [forwardingKey[4], forwardingKey[6]] : [forwardingKey[4]]
+  const keys = conf.expectsIPv6 ? [forwardingKey[4], forwardingKey[6]] : [forwardingKey[4]]
   for (const key of keys) {
     const obstacle = obstacleTo(key)
     if (obstacle === undefined) continue
@@ -103,7 +100,7 @@ export const status = async (call: Call): Promise<void> => {
   await checkNftables(conf)
   checkNetlink(conf)
   requirePrivilege('bridge')
-  checkForwarding(call, conf)
+  checkForwarding(conf)
   await checkPrune(conf)
   requireBridgeNetfilter(conf, ErrorCode.pluginNotAvailable)
   if (conf.ipamType) await delegate(callOfIpam(call, conf), conf.ipamType, 'STATUS')

@@ -30,8 +30,8 @@ export const kubenetSchema = v.object({
     v.pipe(
       v.union([v.pipe(v.number(), v.integer()), v.literal('auto')]),
       v.description(
-        'MTU of pods and bridge; default: the least of the host’s interfaces; "auto": of those that its ' +
-          'default routes lead over',
+        'MTU of pods and bridge; default: the smallest of the host’s interfaces that can carry pods’ traffic; ' +
+          '"auto": of those that its default routes lead over',
       ),
     ),
   ),

@@ -37,6 +37,7 @@ const RTAX_ADVMSS = 8
 const RTPROT_BOOT = 3
 const RTN_UNICAST = 1
 export const RT_TABLE_MAIN = 254
+export const RT_TABLE_LOCAL = 255
 /** <linux/rtnetlink.h>: a route learned from an IPv6 router advertisement. */
 export const RTPROT_RA = 9
 
@@ -150,21 +151,21 @@ const nextHops = (attributes: Attributes): NextHop[] => {
 export type ListedRoute = Required<Omit<KernelRoute, 'mtu' | 'advmss'>>
 
 /**
- * The unicast routes of one family in all tables, or only those of a protocol; one with several next hops once for each.
- * Equivalent to: `ip -$family route show table all type unicast [proto $protocol]`.
+ * The unicast routes of one family in all tables, or only those over one interface; one with several next hops once for
+ * each. Equivalent to: `ip -$family route show table all type unicast [dev $over]`.
  */
-export const routeList = (nl: NetlinkSocket, family: Family, protocol?: number): ListedRoute[] => {
+export const routeList = (nl: NetlinkSocket, family: Family, over?: number): ListedRoute[] => {
   const header = Buffer.alloc(SIZEOF_RTMSG)
   header[0] = addressFamily(family)
-  header[5] = protocol ?? 0
   const routes: ListedRoute[] = []
-  for (const { type, data } of nl.dump('list the routes', { type: RTM_GETROUTE, body: [header] })) {
+  const body = messageBody(header, [number(RTA_OIF, over)])
+  for (const { type, data } of nl.dump('list the routes', { type: RTM_GETROUTE, body })) {
     if (type !== RTM_NEWROUTE || data[7] !== RTN_UNICAST) continue
-    // A kernel without strict checking sends those of all protocols.
-    if (protocol !== undefined && data[5] !== protocol) continue
     const attributes = readAttributes(data, SIZEOF_RTMSG)
     const dst = attributes.get(RTA_DST)
     for (const { index, gateway } of nextHops(attributes)) {
+      // A kernel without strict checking sends those of all interfaces.
+      if (over !== undefined && index !== over) continue
       routes.push({
         dst: {
           addr: (dst && addrFromBytes(dst)) ?? { family, bits: 0n },

@@ -3,6 +3,9 @@ import { bridgeConf, hostVethOf, hostWithPods, layer2Conf, linksOf, type Pod } f
 import { anyFlavour, type Json } from '../../fixtures/cni'
 import type { PrivateHost } from '../../fixtures/private-host'
 
+/** A range of IPv4 that no other network of these tests has. */
+const v4Only = { type: 'host-local', ranges: [[{ subnet: '10.5.2.0/24' }]] }
+
 /** The MTUs of bridge, host veth and container after an ADD. */
 const mtusOf = async (host: PrivateHost, pod: Pod, result: Json): Promise<number[]> => {
   const links = await linksOf(host)
@@ -10,25 +13,37 @@ const mtusOf = async (host: PrivateHost, pod: Pod, result: Json): Promise<number
 }
 
 for (const flavour of anyFlavour) {
-  t.test(`[${flavour}] without "mtu" the least MTU of the host's interfaces is taken`, async t => {
+  t.test(`[${flavour}] without "mtu" the smallest MTU of what can carry pods' traffic is taken`, async t => {
     const { host, pod } = await hostWithPods(t, flavour)
     const cases: { what: string; script: string; expected: number }[] = [
       { what: 'no interface: the kernel’s default', script: 'true', expected: 1500 },
       {
         what: 'one interface',
-        script: 'ip link add up0 mtu 9000 type bridge; ip link set up0 up',
+        script: 'ip link add up0 mtu 9000 type bridge; ip addr add 192.0.2.1/28 dev up0; ip link set up0 up',
         expected: 9000,
       },
       {
-        what: 'the least of two',
-        script: 'ip link add up1 mtu 1400 type bridge; ip link set up1 up',
+        what: 'the smallest of two',
+        script: 'ip link add up1 mtu 1400 type bridge; ip addr add 192.0.2.17/28 dev up1; ip link set up1 up',
         expected: 1400,
       },
       { what: 'one that is down does not count', script: 'ip link set up1 down', expected: 9000 },
       {
-        what: 'veths do not count',
+        what: 'a tap without address does not count',
+        script: 'ip tuntap add tap9 mode tap; ip link set tap9 mtu 72 up',
+        expected: 9000,
+      },
+      {
+        what: 'veths without address do not count',
         script:
           'ip link add v0 mtu 1000 type veth peer name v1 mtu 1000; ip link set v0 up; ip link set v1 up',
+        expected: 9000,
+      },
+      {
+        what: 'a veth that leads to a container of another plugin does not count',
+        script:
+          'ip netns add other; ip link add p0 mtu 1000 type veth peer name eth0 mtu 1000 netns other; ' +
+          'ip link set p0 up; ip addr add 10.8.0.1/32 dev p0; ip route add 10.8.0.7 dev p0',
         expected: 9000,
       },
       {
@@ -37,17 +52,34 @@ for (const flavour of anyFlavour) {
         expected: 9000,
       },
       {
-        what: 'a tunnel from point to point does not count',
-        script: 'ip tuntap add tun0 mode tun; ip link set tun0 mtu 1000 up',
+        what: 'a port of another bridge counts as this',
+        script:
+          'ip tuntap add tap0 mode tap; ip link set tap0 mtu 1200 master up0 up; ip link set up0 mtu 9000',
         expected: 9000,
       },
       {
-        what: 'a port of another bridge counts, whatever that bridge says',
-        script:
-          'ip tuntap add tap0 mode tap; ip link set tap0 mtu 1200 master up0 up; ip link set up0 mtu 9000',
-        expected: 1200,
+        what: 'a tunnel with an address counts',
+        script: 'ip tuntap add tun0 mode tun; ip link set tun0 mtu 1420 up; ip addr add 10.7.0.1/32 dev tun0',
+        expected: 1420,
       },
-      { what: 'never under 576', script: 'ip link set up1 mtu 500 up', expected: 576 },
+      {
+        what: 'an interface with a route and no address counts',
+        script: 'ip route add 198.51.100.0/24 dev tap9; ip link set tap9 mtu 1300',
+        expected: 1300,
+      },
+      {
+        what: 'a veth with an address of the node counts, as in kind, LXD and k3d',
+        script: 'ip addr add 192.0.2.33/28 dev v0; ip link set v0 mtu 1250; ip link set v1 mtu 1250',
+        expected: 1250,
+      },
+      {
+        what: 'a veth with a default route counts, as in a pod',
+        script:
+          'ip addr flush dev v0; ip addr add 10.6.0.7/32 dev v0; ip route add 169.254.1.1 dev v0; ' +
+          'ip route add default via 169.254.1.1 dev v0; ip link set v0 mtu 1240; ip link set v1 mtu 1240',
+        expected: 1240,
+      },
+      { what: 'never below 576', script: 'ip link set v0 mtu 500; ip link set v1 mtu 500', expected: 576 },
     ]
     for (const [i, { what, script, expected }] of cases.entries()) {
       await host.sh(script)
@@ -61,7 +93,9 @@ for (const flavour of anyFlavour) {
 
   t.test(`[${flavour}] the bridge's own ports do not count for the next container`, async t => {
     const { host, pod } = await hostWithPods(t, flavour)
-    await host.sh('ip link add up0 mtu 1400 type bridge; ip link set up0 up')
+    await host.sh(
+      'ip link add up0 mtu 1400 type bridge; ip addr add 192.0.2.1/28 dev up0; ip link set up0 up',
+    )
     const [a, b] = [await pod('c1'), await pod('c2')]
     await a.add(bridgeConf('v4'))
     await host.run('ip', 'link', 'set', 'up0', 'mtu', '1450')
@@ -154,21 +188,30 @@ for (const flavour of anyFlavour) {
     }
     t.same(await mtusOf(host, a, await a.add(bridgeConf('v6', { mtu: 1280 }))), [1280, 1280, 1280])
 
-    await host.sh('ip link add up0 mtu 1000 type bridge; ip link set up0 up')
-    const b = await pod('c2')
-    const { json } = await b.call('ADD', bridgeConf('v6', { bridge: 'br1' }))
-    t.match(json, { code: 7, msg: /^the least MTU of the host's interfaces, 1000, is not between 1280/ })
+    await host.sh(
+      'ip link add up0 mtu 1000 type bridge; ip addr add 192.0.2.1/28 dev up0; ip link set up0 up',
+    )
+    const [b, c] = [await pod('c2'), await pod('c3')]
+    const taken = await b.add(bridgeConf('dual', { bridge: 'br1', name: 'net1', mtu: 0 }))
+    t.same(await mtusOf(host, b, taken), [1280, 1280, 1280], 'the smallest that IPv6 takes')
+    const v4 = await c.add(bridgeConf('v4', { bridge: 'br2', name: 'net2', ipam: v4Only }))
+    t.same(await mtusOf(host, c, v4), [1000, 1000, 1000], 'without IPv6 that of the interface')
   })
 
   t.test(`[${flavour}] "auto" is the MTU of where the default routes lead, less "mtuOverhead"`, async t => {
     const { host, pod } = await hostWithPods(t, flavour)
     await host.sh(`
       ip link add up0 mtu 9000 type bridge; ip link add up1 mtu 1400 type bridge; ip link add up2 mtu 1300 type bridge
-      ip addr add 192.0.2.1/28 dev up0; ip addr add 192.0.2.17/28 dev up1
+      ip addr add 192.0.2.1/28 dev up0; ip addr add 192.0.2.17/28 dev up1; ip addr add 192.0.2.33/28 dev up2
       for i in 0 1 2; do ip link set up$i up; done
     `)
     const cases: { what: string; script: string; more: Json; expected: number }[] = [
-      { what: 'no default route: the least of all', script: 'true', more: { mtu: 'auto' }, expected: 1300 },
+      {
+        what: 'no default route: the smallest of all',
+        script: 'true',
+        more: { mtu: 'auto' },
+        expected: 1300,
+      },
       {
         what: 'one default route',
         script: 'ip route add default via 192.0.2.2 dev up0',

@@ -76,9 +76,9 @@ for (const flavour of flavours) {
       t.same(
         interfaces.map(({ name, mac, mtu, sandbox }: Json) => [name, mac, mtu, sandbox]),
         [
-          ['cbr0', links.get('cbr0').address, 1460, undefined],
-          [interfaces[1].name, links.get(interfaces[1].name).address, 1460, undefined],
-          ['eth0', inside.get('eth0').address, 1460, '/run/netns/web'],
+          ['cbr0', links.get('cbr0').address, 1500, undefined],
+          [interfaces[1].name, links.get(interfaces[1].name).address, 1500, undefined],
+          ['eth0', inside.get('eth0').address, 1500, '/run/netns/web'],
         ],
       )
     })

@@ -7,16 +7,25 @@ type Case = { readonly what: string; readonly script?: string; readonly more?: J
 
 /** One after the other on one host: each finds what those before have made. */
 const cases: readonly Case[] = [
-  { what: '1460, as kubelet had it, where the host has but veths', mtu: 1460 },
   {
-    what: 'the least of the host’s interfaces',
+    what: '1460, as kubelet had it, where no interface can carry traffic',
+    script: 'ip link set up0 down; ip tuntap add tap9 mode tap; ip link set tap9 mtu 72 up',
+    mtu: 1460,
+  },
+  {
+    what: 'that of a veth by which the host reaches others',
+    script: 'ip link set up0 mtu 1450 up; ip addr add 2001:db8::1/64 dev up0 nodad',
+    mtu: 1450,
+  },
+  {
+    what: 'the smallest of the host’s interfaces',
     script: `
       ip link add up1 mtu 1400 type bridge; ip link set up1 up; ip addr add 198.51.100.1/24 dev up1
       ip link add up2 mtu 9000 type bridge; ip link set up2 up; ip addr add 203.0.113.1/24 dev up2`,
     mtu: 1400,
   },
   { what: 'that, less what a tunnel needs', more: { mtuOverhead: 50 }, mtu: 1350 },
-  { what: '"auto": the least of all as long as there is no default route', more: { mtu: 'auto' }, mtu: 1400 },
+  { what: '"auto": the smallest of all as long as there is no default route', more: { mtu: 'auto' }, mtu: 1400 },
   {
     what: '"auto": the MTU of where the default route leads',
     script: 'ip route add default via 203.0.113.9',

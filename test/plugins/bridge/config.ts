@@ -19,6 +19,7 @@ t.test('readBridgeConf() has a default for every key', async t => {
   t.same(confOf({}), {
     network: 'net',
     ipamType: undefined,
+    expectsIPv6: false,
     bridge: 'cbr0',
     mtu: undefined,
     mtuOf: 'all',

@@ -75,6 +75,6 @@ t.test('refuseForIPv6() wants 1280 bytes for an IPv6 address', async t => {
     7,
     '"mtu": 1279 is not between 1280 and 65535, as IPv6 needs it',
   ])
-  t.match(check({}, 1000, 'fd00::2/64')[1], /^the least MTU of the host's interfaces, 1000,/)
+  t.match(check({}, 1000, 'fd00::2/64')[1], /^the smallest MTU of the host's interfaces, 1000,/)
   t.match(check({ ipv6: 'off' }, 1500, 'fd00::2/64'), [7, /"ipv6" is "off"/])
 })

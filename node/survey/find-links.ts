@@ -41,19 +41,31 @@ const offBridge = (attachment: NodeAttachment, bridge: HostLink, now: number): F
   ]
 }
 
-const mtuMismatch = (attachment: NodeAttachment, bridge: HostLink, now: number): Finding[] => {
-  const { veth, container } = attachment
+/** Does another plugin of the chain set the MTU in the container? Bridge and port keep theirs. */
+const isTuned = ({ types }: Network): boolean => types.includes('tuning')
+
+const mtuMismatch = (
+  attachment: NodeAttachment,
+  { bridge, network }: { bridge: HostLink; network: Network },
+  now: number,
+): Finding[] => {
+  const { veth } = attachment
+  const container =
+    isTuned(network) && veth && attachment.container && attachment.container.mtu <= veth.mtu
+      ? undefined
+      : attachment.container
   const ends = [veth?.mtu, container?.mtu].filter(mtu => mtu !== undefined)
   if (!veth || ends.every(mtu => mtu === bridge.mtu)) return []
   const inside = container ? `, in the container ${container.mtu}` : ''
+  const both = container ? `, and the same for "${attachment.ifName}" in the container` : ''
   return [
     findingOn(attachment, now, {
       severity: 'fail',
       what: 'mtu-mismatch',
       object: `veth ${veth.name}`,
       cause: `its MTU is ${veth.mtu}${inside}, that of "${bridge.name}" is ${bridge.mtu}: large packets vanish`,
-      remedy: `ip link set ${veth.name} mtu ${bridge.mtu}, and the same for "${attachment.ifName}" in the container`,
-      repair: repairOf(attachment, { mtu: bridge.mtu }),
+      remedy: `ip link set ${veth.name} mtu ${bridge.mtu}${both}`,
+      repair: repairOf({ ...attachment, container }, { mtu: bridge.mtu }),
     }),
   ]
 }
@@ -134,7 +146,9 @@ const onAttachment = (
     ...unfinished(attachment, now),
     ...down(attachment, now),
     ...withoutHairpin(attachment, network, now),
-    ...(bridge ? [...offBridge(attachment, bridge, now), ...mtuMismatch(attachment, bridge, now)] : []),
+    ...(bridge
+      ? [...offBridge(attachment, bridge, now), ...mtuMismatch(attachment, { bridge, network }, now)]
+      : []),
   ]
 }
 

@@ -17,6 +17,8 @@ export const broken = (message: string, details = '') =>
 export type Expected = {
   readonly bridge: Interface
   readonly container: Interface
+  /** All interfaces of the host, the container's port among them. */
+  readonly onHost: readonly Interface[]
   readonly ips: readonly IpConfig[]
   readonly routes: Result['routes']
 }
@@ -40,7 +42,7 @@ export const expectedOf = (
   }
   const index = interfaces.indexOf(container)
   const own = ips.filter(ip => ip.interface === undefined || ip.interface === index)
-  return { bridge, container, ips: own, routes }
+  return { bridge, container, onHost: interfaces.filter(({ sandbox }) => !sandbox), ips: own, routes }
 }
 
 /** Is it the MAC that the interface has? */

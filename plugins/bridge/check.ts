@@ -68,17 +68,20 @@ const checkPort = (nl: NetlinkSocket, conf: BridgeConf, bridge: Link, container:
   return host
 }
 
-/** Frames vanish where one of the three carries longer ones than the next. */
+/**
+ * Frames vanish where one of the three takes shorter ones than the next sends. The host's end has the MTU that ADD gave
+ * it. The container's may have a smaller one: later plugins of a chain, such as tuning, set it and do not say so in
+ * their result.
+ */
 const checkMtus = (
   conf: BridgeConf,
   links: { bridge: Link; host: Link; container: Link },
-  expected: Expected,
+  { onHost }: Expected,
 ): void => {
   const { bridge, host, container } = links
-  // A later plugin of the chain may have set another one, and said so in its result.
-  const configured = expected.container.mtu ?? conf.mtu
-  const wanted = configured ?? container.mtu
-  if (container.mtu === wanted && host.mtu === wanted && bridge.mtu >= wanted) return
+  const configured = conf.mtu ?? onHost.find(({ name }) => name === host.name)?.mtu
+  const isAsMade = configured === undefined || host.mtu === configured
+  if (isAsMade && bridge.mtu >= host.mtu && container.mtu <= host.mtu) return
   throw broken(
     `the MTUs of ${container.name}, ${host.name} and ${bridge.name} do not match: ` +
       `${container.mtu}, ${host.mtu}, ${bridge.mtu}${configured === undefined ? '' : `, configured ${configured}`}`,

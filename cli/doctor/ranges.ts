@@ -42,7 +42,9 @@ const overlapOfAddress = (subnet: Cidr, network: Network, readings: Readings): D
     const name = nameOf(readings, index)
     if (isOwn(name, network) || name === 'lo' || !cidrOverlaps(subnet, networkOf(cidr))) return []
     const where = `range ${formatCidr(subnet)} of network "${network.name}"`
-    const remedy = 'give the network a range that nothing else on the node uses'
+    const own = 'give the network a range that nothing else on the node uses'
+    const isBridge = readings.links.some(link => link.index === index && link.kind === 'bridge')
+    const remedy = isBridge ? `${own}, or if its containers are on "${name}", set "bridge": "${name}"` : own
     if (cidrContains(subnet, cidr.addr))
       return [
         failure(check, {

@@ -6,10 +6,9 @@ import type { Call } from '../../src/cni/plugin'
 import type { Dns } from '../../src/cni/result'
 import { cidr, commonEntries, integer, type JsonObject, parseBySchema } from '../../src/cni/schema'
 import { type Cidr, networkOf } from '../../src/ip/cidr'
+import { unnamedBridge } from './bridge-name'
 import { kernelMtu } from './mtu'
 import { trunkVlans, vlanTrunkSchema } from './vlan-trunk'
-
-const defaultBridge = 'cbr0'
 
 const ipv6Modes = ['auto', 'on', 'off'] as const
 const bridgeNetfilterModes = ['off', 'auto', 'require'] as const
@@ -26,7 +25,12 @@ const macAddress = () =>
 export const bridgeSchema = v.object({
   ...commonEntries,
   ipam: v.optional(v.object({ type: v.optional(v.string()) })),
-  bridge: v.optional(v.pipe(v.string(), v.description('Name of the bridge, made if missing; default cbr0'))),
+  bridge: v.optional(
+    v.pipe(
+      v.string(),
+      v.description('Name of the bridge, made if missing; default cbr0, or cni0 where the network is on it'),
+    ),
+  ),
   mtu: v.optional(
     v.pipe(
       v.union([v.pipe(v.number(), v.integer()), v.literal('auto')]),
@@ -198,16 +202,17 @@ export const readBridgeConf = (call: Call): BridgeConf => {
   if (vlan < 0 || vlan > 4094) throw invalid(`invalid VLAN ID ${vlan} (must be between 0 and 4094)`)
   const trunk = trunkVlans(conf.vlanTrunk ?? [])
   const { hairpinMode: mode } = conf
+  const isGateway = (conf.isGateway || conf.isDefaultGateway) ?? false
   return {
     network: conf.name,
     ipamType: conf.ipam?.type,
     expectsIPv6: expectsIPv6(call.raw),
-    bridge: conf.bridge ?? defaultBridge,
+    bridge: conf.bridge || unnamedBridge(call, { isGateway }),
     mtu: conf.mtu === 'auto' ? undefined : conf.mtu || undefined,
     mtuOf: conf.mtu === 'auto' ? 'default-routes' : 'all',
     mtuOverhead: conf.mtuOverhead ?? 0,
     mtuFallback: conf.mtuFallback ?? kernelMtu,
-    isGateway: (conf.isGateway || conf.isDefaultGateway) ?? false,
+    isGateway,
     isDefaultGateway: conf.isDefaultGateway ?? false,
     forceAddress: conf.forceAddress ?? false,
     keepAddresses: conf.keepAddresses ?? false,

@@ -25,7 +25,11 @@ const cases: readonly Case[] = [
     mtu: 1400,
   },
   { what: 'that, less what a tunnel needs', more: { mtuOverhead: 50 }, mtu: 1350 },
-  { what: '"auto": the smallest of all as long as there is no default route', more: { mtu: 'auto' }, mtu: 1400 },
+  {
+    what: '"auto": the smallest of all as long as there is no default route',
+    more: { mtu: 'auto' },
+    mtu: 1400,
+  },
   {
     what: '"auto": the MTU of where the default route leads',
     script: 'ip route add default via 203.0.113.9',

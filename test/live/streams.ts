@@ -61,7 +61,7 @@ const standaloneRows: readonly Row[] = [
   },
   {
     what: 'a name of no plugin',
-    script: 'ln -s $plugin /run/foo; echo "$conf}" | /run/foo',
+    script: 'cp $plugin /run/foo; echo "$conf}" | /run/foo',
     ...refused,
     out: /"code":7,"msg":"no plugin of kubenet-cni is called \\"foo\\""/,
   },

@@ -1,5 +1,5 @@
-import { delegate, delegateAdd } from '../../src/cni/delegate'
-import { CniError, ErrorCode, runAll } from '../../src/cni/error'
+import type { Attachment } from '../../src/attachment/attachment'
+import { CniError, ErrorCode } from '../../src/cni/error'
 import { type Call, requireNetns } from '../../src/cni/plugin'
 import type { Interface, Result } from '../../src/cni/result'
 import { throwIfInterrupted } from '../../src/host/interrupt'
@@ -16,11 +16,11 @@ import { type BridgeConf, readBridgeConf } from './config'
 import { ContainerEnd, operationalSeconds, setContainerSysctls, setIPv6 } from './container'
 import { ensureForwarding } from './forwarding'
 import { applyGateways, completeGateways, type GatewayPlan, planGateways } from './gateways'
-import { ipamCall } from './ipam-call'
+import { ipamCall, runIpam } from './ipam-call'
 import { macForAddresses, macsOf } from './mac'
 import { setupMasquerade } from './masquerade'
 import { refuseForIPv6, refuseUnusable } from './refusals'
-import { attachVeth, deleteVeth, finishVeth } from './veth'
+import { attachVeth, finishVeth } from './veth'
 import { ensureUplinkVlans, setPortVlans } from './vlan'
 import { ensureVlanInterface, vlanInterfaceName } from './vlan-gateway'
 
@@ -36,11 +36,16 @@ type Adding = {
   readonly undo: Undo
 }
 
-const attach = ({ call, conf, nl, undo }: Adding, bridge: EnsuredBridge): Link => {
+const idOf = ({ call, conf: { network } }: Adding): Attachment => {
   const { containerID, ifName } = call.env
+  return { network, containerID, ifName }
+}
+
+const attach = (adding: Adding, bridge: EnsuredBridge): Link => {
+  const { call, conf, nl, undo } = adding
   const macs = macsOf(call.env, conf)
   const request = {
-    id: { network: conf.network, containerID, ifName },
+    id: idOf(adding),
     netns: requireNetns(call),
     bridge: bridge.link,
     mtu: bridge.portMtu,
@@ -80,14 +85,12 @@ const join = async (adding: Adding): Promise<Joined> => {
 const gatewayLink = ({ nl, conf }: Adding, bridge: EnsuredBridge): Link | undefined =>
   conf.vlan === 0 ? bridge.link : linkByName(nl, vlanInterfaceName(conf))
 
-const runIpam = async (adding: Adding, { bridge, host }: Joined): Promise<Result> => {
+const askIpam = async (adding: Adding, { bridge, host }: Joined): Promise<Result> => {
   const { call, conf, nl, undo } = adding
   if (!conf.ipamType) return { interfaces: [], ips: [], routes: [], dns: {} }
   const type = conf.ipamType
-  const result = await delegateAdd(ipamCall(nl, { call, conf, link: gatewayLink(adding, bridge) }), type)
-  // In this order, as in DEL: an address that is free again must not be on an interface any more.
-  const giveBack = () => runAll([() => deleteVeth(host.name), () => delegate(call, type, 'DEL')])
-  undo.add('give the addresses back', giveBack)
+  const asked = ipamCall(nl, { call, conf, link: gatewayLink(adding, bridge) })
+  const result = await runIpam({ call, conf, id: idOf(adding), veth: host.name }, { type, asked }, undo)
   // The plugin may have taken longer than the runtime had patience for.
   throwIfInterrupted(`waiting for IPAM plugin "${type}"`)
   if (result.ips.length === 0)
@@ -180,7 +183,7 @@ const connect = async (adding: Adding): Promise<Result> => {
   const { call, conf, nl, undo } = adding
   const joined = await join(adding)
   const { bridge, host } = joined
-  const ipam = await runIpam(adding, joined)
+  const ipam = await askIpam(adding, joined)
   endStep('ipam')
   refuseForIPv6(conf, ipam, bridge.portMtu)
   const gateways = completeGateways(ipam, conf, containerIndex)

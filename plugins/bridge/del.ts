@@ -1,9 +1,9 @@
 import { parseAlias } from '../../src/attachment/alias'
 import type { Attachment } from '../../src/attachment/attachment'
 import { delegate } from '../../src/cni/delegate'
-import { runAll } from '../../src/cni/error'
+import { CniError, runAll } from '../../src/cni/error'
 import type { Call } from '../../src/cni/plugin'
-import { parseResult } from '../../src/cni/result'
+import { parseResult, type Result } from '../../src/cni/result'
 import { endStep } from '../../src/host/steps'
 import { isLinkLocal } from '../../src/ip/addr'
 import type { Cidr } from '../../src/ip/cidr'
@@ -13,62 +13,101 @@ import { NETLINK_ROUTE, NetlinkSocket, withNetlink } from '../../src/netlink/soc
 import { insideNetns, NetnsError } from '../../src/netns/netns'
 import { type BridgeConf, readBridgeConf } from './config'
 import { findHostVeth } from './veth'
+import { vlanInterfaceName } from './vlan-gateway'
 
 const idOf = (call: Call, { network }: BridgeConf): Attachment => {
   const { containerID, ifName } = call.env
   return { network, containerID, ifName }
 }
 
-/** Opens a socket in the container's namespace; undefined if there is none. */
-const openInContainer = ({ netns }: Call): NetlinkSocket | undefined => {
-  if (!netns) return undefined
-  try {
-    return insideNetns(netns, () => NetlinkSocket.open(NETLINK_ROUTE))
-  } catch (error) {
-    // The path leads to a file that is no network namespace (any more).
-    if (error instanceof NetnsError) return undefined
-    throw error
-  }
-}
+/** Why the container's namespace, which is there, can't be worked in; undefined if it can, or if it is gone. */
+type Obstacle = CniError | undefined
+
+/** What became of the interface inside: `addresses` are those it had. */
+type Deletion = { readonly addresses: readonly Cidr[]; readonly obstacle: Obstacle }
+
+const notThere: Deletion = { addresses: [], obstacle: undefined }
 
 /**
  * Deletes the container's interface from inside and answers the addresses it had, which `meanwhile` is told before the
  * kernel begins. An interface of that name which is no veth is nothing this plugin ever made, and stays.
  */
-const deleteInContainer = (call: Call, meanwhile: (addresses: readonly Cidr[]) => void): Cidr[] => {
-  const nl = openInContainer(call)
-  if (!nl) return []
+const deleteInside = (
+  nl: NetlinkSocket,
+  ifName: string,
+  meanwhile: (addresses: readonly Cidr[]) => void,
+): Deletion => {
+  const link = linkByName(nl, ifName)
+  if (link?.kind !== 'veth') return notThere
+  const addresses = addrList(nl, { index: link.index })
+    .map(({ cidr }) => cidr)
+    .filter(({ addr }) => !isLinkLocal(addr))
+  meanwhile(addresses)
+  linkDel(nl, link)
+  return { addresses, obstacle: undefined }
+}
+
+const deleteInContainer = (
+  { env, netns, outOfReach }: Call,
+  meanwhile: (addresses: readonly Cidr[]) => void,
+): Deletion => {
+  if (!netns) return { addresses: [], obstacle: outOfReach }
+  let nl: NetlinkSocket
   try {
-    const link = linkByName(nl, call.env.ifName)
-    if (link?.kind !== 'veth') return []
-    const addresses = addrList(nl, { index: link.index })
-      .map(({ cidr }) => cidr)
-      .filter(({ addr }) => !isLinkLocal(addr))
-    meanwhile(addresses)
-    linkDel(nl, link)
-    return addresses
+    nl = insideNetns(netns, () => NetlinkSocket.open(NETLINK_ROUTE))
+  } catch (error) {
+    if (!(error instanceof NetnsError)) throw error
+    // EINVAL: the path leads to a file that is no network namespace (any more).
+    return { addresses: [], obstacle: error.code === 'EINVAL' ? undefined : CniError.from(error) }
+  }
+  try {
+    return deleteInside(nl, env.ifName, meanwhile)
   } finally {
     nl.close()
   }
 }
 
-/** Deletes the host's end, where the namespace is out of reach or the container's end was renamed. */
-const deleteOnHost = (id: Attachment, { vethPrefix }: BridgeConf): void =>
+/** Deletes the host's end, where the namespace is out of reach or the container's end was renamed. Says if it was there. */
+const deleteOnHost = (id: Attachment, { vethPrefix }: BridgeConf): boolean =>
   withNetlink(NETLINK_ROUTE, nl => {
     const link = findHostVeth(nl, id, vethPrefix)
     if (link) linkDel(nl, link)
+    return link !== undefined
   })
 
-/** The addresses in a prevResult; none if there is no prevResult or it can't be read. */
-const knownAddresses = (call: Call): Cidr[] => {
+/**
+ * Is the attachment's veth pair gone for sure? Its result names the host's end, which an alias need not do: the
+ * reference sets none. Both ends of a pair go together.
+ */
+const isPairGone = (call: Call, conf: BridgeConf): boolean => {
+  const { interfaces } = knownResult(call)
+  const others = [conf.bridge, vlanInterfaceName(conf)]
+  const ends = interfaces.filter(({ name, sandbox }) => !sandbox && !others.includes(name))
+  if (ends.length === 0) return false
+  return withNetlink(NETLINK_ROUTE, nl => ends.every(({ name }) => linkByName(nl, name)?.kind !== 'veth'))
+}
+
+/** The failure of a DEL that did all but what is inside of the namespace. */
+const leftInside = ({ code, message, details }: CniError, { ifName }: Attachment): CniError =>
+  new CniError(code, message, {
+    details: [details, `all that is outside of it was removed, "${ifName}" may be left in it: call DEL again`]
+      .filter(Boolean)
+      .join('; '),
+  })
+
+/** The prevResult; an empty one if there is none or it can't be read. */
+const knownResult = (call: Call): Pick<Result, 'interfaces' | 'ips'> => {
+  const nothing = { interfaces: [], ips: [] }
   const { prevResult } = call.conf
-  if (prevResult === undefined) return []
+  if (prevResult === undefined) return nothing
   try {
-    return parseResult(prevResult, call.version, 'prevResult').ips.map(({ address }) => address)
+    return parseResult(prevResult, call.version, 'prevResult')
   } catch {
-    return [] // a broken cache must not keep anything from being cleaned
+    return nothing // a broken cache must not keep anything from being cleaned
   }
 }
+
+const knownAddresses = (call: Call): Cidr[] => knownResult(call).ips.map(({ address }) => address)
 
 /** Has the container another interface on this network? */
 const hasSibling = ({ network, containerID, ifName }: Attachment): boolean =>
@@ -130,18 +169,26 @@ const removeMacCheck = async (call: Call, conf: BridgeConf): Promise<void> => {
 
 type Step = () => void | Promise<void>
 
-/** Deletes the veth pair. */
-const vethSteps = (call: Call, conf: BridgeConf, rules: RuleRemoval): Step[] => {
-  let addresses: Cidr[] = []
-  return [
-    () => {
-      addresses = deleteInContainer(call, found => rules.begin(found))
-      endStep('link')
+/** Deletes the veth pair. The last step fails where it may be left. */
+const vethSteps = (call: Call, conf: BridgeConf, rules: RuleRemoval): { first: Step[]; last: Step } => {
+  const id = idOf(call, conf)
+  let deletion = notThere
+  let wasOnHost = false
+  return {
+    first: [
+      () => {
+        deletion = deleteInContainer(call, found => rules.begin(found))
+        endStep('link')
+      },
+      () => {
+        if (deletion.addresses.length === 0) wasOnHost = deleteOnHost(id, conf)
+      },
+    ],
+    last: () => {
+      const { obstacle } = deletion
+      if (obstacle && !wasOnHost && !isPairGone(call, conf)) throw leftInside(obstacle, id)
     },
-    () => {
-      if (addresses.length === 0) deleteOnHost(idOf(call, conf), conf)
-    },
-  ]
+  }
 }
 
 /** Removes what there is beside the veth pair. */
@@ -164,7 +211,8 @@ const otherSteps = (call: Call, conf: BridgeConf, rules: RuleRemoval): Step[] =>
 export const del = async (call: Call): Promise<void> => {
   const conf = readBridgeConf(call)
   const rules = await RuleRemoval.of(call, conf)
-  await runAll([...vethSteps(call, conf, rules), ...otherSteps(call, conf, rules)])
+  const { first, last } = vethSteps(call, conf, rules)
+  await runAll([...first, ...otherSteps(call, conf, rules), last])
 }
 
 /** What `del` does for an attachment whose veth pair is gone: a search under all names it may have costs milliseconds. */

@@ -1,10 +1,16 @@
+import type { Attachment } from '../../src/attachment/attachment'
+import { delegate, delegateAdd } from '../../src/cni/delegate'
+import { CniError, runAll } from '../../src/cni/error'
 import type { Call } from '../../src/cni/plugin'
+import type { Result } from '../../src/cni/result'
 import type { JsonObject } from '../../src/cni/schema'
+import type { Undo } from '../../src/host/undo'
 import { formatAddr, isLinkLocal } from '../../src/ip/addr'
 import { addrList } from '../../src/netlink/addr'
 import type { Link } from '../../src/netlink/link'
-import type { NetlinkSocket } from '../../src/netlink/socket'
+import { NETLINK_ROUTE, type NetlinkSocket, withNetlink } from '../../src/netlink/socket'
 import type { BridgeConf } from './config'
+import { deleteVeth, findHostVeth } from './veth'
 
 /** The name of a key as the user wrote it: case does not count. */
 const keyIn = (object: JsonObject, name: string): string =>
@@ -38,4 +44,50 @@ export const ipamCall = (
     .map(({ cidr }) => formatAddr(cidr.addr))
   const raw = addresses.length > 0 ? excluding(call.raw, addresses) : undefined
   return raw ? { ...call, raw, stdin: JSON.stringify(raw) } : call
+}
+
+const isSaidAlready = (error: unknown, earlier: unknown): boolean =>
+  earlier !== undefined && CniError.from(error).message === CniError.from(earlier).message
+
+/** An attachment whose ADD is under way, with the host's end of its veth. */
+type Beginning = {
+  readonly call: Call
+  readonly conf: BridgeConf
+  readonly id: Attachment
+  readonly veth: string
+}
+
+/** Has the attachment another veth pair, of an ADD before into another namespace? Then its addresses are in use. */
+const isAttachedElsewhere = ({ id, conf }: Beginning): boolean =>
+  withNetlink(NETLINK_ROUTE, nl => findHostVeth(nl, id, conf.vethPrefix) !== undefined)
+
+/**
+ * Has the IPAM plugin `type` give out addresses; `asked` is its call. It is called with DEL if the ADD fails, be it the
+ * plugin that failed (SPEC.md, section 4): what it leaves then, only that one can give back.
+ */
+export const runIpam = async (
+  beginning: Beginning,
+  { type, asked }: { type: string; asked: Call },
+  undo: Undo,
+): Promise<Result> => {
+  const { call, veth } = beginning
+  let failure: unknown
+  // In this order, as in DEL: an address that is free again must not be on an interface any more.
+  const giveBack = () =>
+    runAll([
+      () => deleteVeth(veth),
+      async () => {
+        if (isAttachedElsewhere(beginning)) return
+        // What it refused to add it may refuse to delete, for the reason that is thrown already.
+        await delegate(call, type, 'DEL').catch(error => {
+          if (!isSaidAlready(error, failure)) throw error
+        })
+      },
+    ])
+  try {
+    return await delegateAdd(asked, type, () => undo.add('give the addresses back', giveBack))
+  } catch (error) {
+    failure = error
+    throw error
+  }
 }

@@ -84,8 +84,9 @@ export const check = async (call: Call): Promise<void> => {
   const find = (leases: Leases) => holdingOf(leases, owner)
   const holding = rooms.store.exists() ? await readLeases(rooms, find) : undefined
   if (!holding) {
+    // Not code 3, by which a runtime would forget the container, its veth and rules.
     throw new CniError(
-      ErrorCode.unknownContainer,
+      ErrorCode.internal,
       `host-local: Failed to find address added by container ${owner.containerID}`,
     )
   }

@@ -3,13 +3,14 @@ import { CniError, ErrorCode } from '../../src/cni/error'
 import { type Call, requireNetns } from '../../src/cni/plugin'
 import { requirePrivilege } from '../../src/cni/privilege'
 import { parseResult, type Result } from '../../src/cni/result'
+import { warn } from '../../src/host/log'
 import type { Undo } from '../../src/host/undo'
 import { formatAddr, isLoopback } from '../../src/ip/addr'
 import { formatCidr } from '../../src/ip/cidr'
 import { addrList } from '../../src/netlink/addr'
 import { IFF_UP, type Link, linkByName, linkSet } from '../../src/netlink/link'
 import { NETLINK_ROUTE, NetlinkSocket, withNetlink } from '../../src/netlink/socket'
-import { insideNetns, type Netns } from '../../src/netns/netns'
+import { insideNetns, type Netns, NetnsError } from '../../src/netns/netns'
 
 // CNI_IFNAME is ignored: the loopback interface has one name only.
 const ifName = 'lo'
@@ -61,9 +62,19 @@ export const check = async (call: Call): Promise<void> => {
   })
 }
 
-export const del = async (call: Call): Promise<void> => {
-  if (!call.netns) return
-  withLoopback(call.netns, (nl, lo) => linkSet(nl, lo, { up: false }))
+/**
+ * Sets the interface down. That it stays up in a namespace which is out of reach harms nobody, and a runtime does not call
+ * the plugins that come after one that fails.
+ */
+export const del = async ({ netns, outOfReach }: Call): Promise<void> => {
+  if (outOfReach) warn(`loopback: ${outOfReach.message}: ${outOfReach.details}`)
+  if (!netns) return
+  try {
+    withLoopback(netns, (nl, lo) => linkSet(nl, lo, { up: false }))
+  } catch (error) {
+    if (!(error instanceof NetnsError)) throw error
+    warn(`loopback: ${error.message}`)
+  }
 }
 
 /** The interface lives and dies with its namespace: nothing of it can be left over. The call must be whole, though. */

@@ -53,9 +53,17 @@ const insidePlugin = (
   return { path: found.path, ...(same && { load: builtIn }) }
 }
 
-/** Calls the plugin `type` with the caller's configuration and environment. Its failure is passed on as it is. */
-const callDelegate = async (call: Call, type: string, verb: Verb): Promise<Result | undefined> => {
+/**
+ * Calls the plugin `type` with the caller's configuration and environment; `onCall` is told when it is found, just
+ * before. Its failure is passed on as it is.
+ */
+const callDelegate = async (
+  call: Call,
+  type: string,
+  { verb, onCall }: { verb: Verb; onCall?: () => void },
+): Promise<Result | undefined> => {
   const { load, path } = insidePlugin(call, type, verb)
+  onCall?.()
   if (load) {
     let result: Result | undefined
     await runCommand(await load(), verb, { ...call, env: { ...call.env, command: verb } }, answer => {
@@ -84,14 +92,17 @@ const environment = (verb: Verb): Record<string, string> => {
   return { ...env, CNI_COMMAND: verb }
 }
 
-/** Has the IPAM plugin give out addresses. */
-export const delegateAdd = async (call: Call, type: string): Promise<Result> => {
-  const result = await callDelegate(call, type, 'ADD')
+/**
+ * Has the IPAM plugin give out addresses. From when `onCall` is told there may be some to give back, also where the plugin
+ * fails: who calls it has to call its DEL then.
+ */
+export const delegateAdd = async (call: Call, type: string, onCall: () => void): Promise<Result> => {
+  const result = await callDelegate(call, type, { verb: 'ADD', onCall })
   if (!result) throw new CniError(ErrorCode.internal, `plugin "${type}" answered ADD without a result`)
   return result
 }
 
 /** Has the IPAM plugin do a command that answers nothing. */
 export const delegate = async (call: Call, type: string, verb: Exclude<Verb, 'ADD'>): Promise<void> => {
-  await callDelegate(call, type, verb)
+  await callDelegate(call, type, { verb })
 }

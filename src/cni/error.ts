@@ -62,14 +62,14 @@ export class CniError extends Error {
   }
 }
 
-/** Errnos that may be gone the next time: a lock, a table that kept changing, memory. */
-const transient = ['EAGAIN', 'EINTR', 'ENOBUFS', 'ENOMEM']
+/** Is it an errno that may be gone the next time: a lock, a table that kept changing, memory, too many open files? */
+export const isTransient = (errno: string): boolean =>
+  ['EAGAIN', 'EINTR', 'EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM'].includes(errno)
 
 /** The code for a failure nobody gave one: what passes by itself, what node:fs failed at, or "internal". */
 const codeOf = (error: Error): number => {
   const errno = errnoOf(error)
-  if (error.name === 'InterruptedError' || (errno && transient.includes(errno)))
-    return ErrorCode.tryAgainLater
+  if (error.name === 'InterruptedError' || (errno && isTransient(errno))) return ErrorCode.tryAgainLater
   // setns(2) of a namespace of another kind.
   if (error.name === 'NetnsError' && errno === 'EINVAL') return ErrorCode.invalidNetns
   const failedAtFile = errno !== undefined && 'syscall' in error && typeof error.syscall === 'string'

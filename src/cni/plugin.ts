@@ -1,3 +1,4 @@
+import { errnoText } from '../host/errno'
 import type { Undo } from '../host/undo'
 import {
   closeNetns,
@@ -10,7 +11,7 @@ import {
 } from '../netns/netns'
 import type { CniEnv } from './args'
 import type { NetConf } from './conf'
-import { CniError, ErrorCode } from './error'
+import { CniError, ErrorCode, errnoOf, isTransient } from './error'
 import type { Result } from './result'
 import type { JsonObject } from './schema'
 import type { SpecVersion } from './version'
@@ -27,6 +28,11 @@ export type Call = {
   readonly version: SpecVersion
   /** The container's network namespace; undefined if CNI_NETNS is empty or leads nowhere. */
   readonly netns: Netns | undefined
+  /**
+   * For DEL alone: CNI_NETNS leads somewhere, but not to where this process may work, and this is why. DEL does all
+   * that is outside of the namespace.
+   */
+  readonly outOfReach?: CniError | undefined
   /** The plugins inside this program, by the name a configuration calls them. */
   readonly builtIns: BuiltIns
   /** Plugins that are parts of the one that was called, and therefore not looked for in CNI_PATH. */
@@ -51,19 +57,51 @@ export type Plugin = {
   status(call: Call): Promise<void>
 }
 
+/** The namespace of a call; for DEL also what stands between it and this process. */
+export type CallNetns = Pick<Call, 'netns' | 'outOfReach'> & {
+  /** What DEL fails with once it has done all that is outside of the namespace. */
+  readonly refusal?: CniError
+}
+
+/** There is nothing at the path: open(2), and ESRCH of the /proc of a process that has ended. */
+const isGone = ({ code }: NetnsError): boolean => ['ENOENT', 'ENOTDIR', 'ESRCH'].includes(code)
+
+/** The failure of a path that can't be opened: with the kernel's words, and what may help. */
+const notOpened = (path: string, error: unknown): CniError => {
+  const errno = errnoOf(error) ?? ''
+  const said = error instanceof Error ? error.message : String(error)
+  const code = isTransient(errno) ? ErrorCode.tryAgainLater : ErrorCode.invalidNetns
+  const text = errnoText(errno)
+  return new CniError(code, `failed to open netns "${path}"`, {
+    details: `${said}${text ? ` (${text})` : ''}; see as root: ls -lL ${path}`,
+    cause: error,
+  })
+}
+
 /**
- * Opens CNI_NETNS before anything is changed. It must not be the namespace this process is in (code 8), which is
- * what a recycled /proc/PID/ns/net would be, unless the runtime insists with CNI_NETNS_OVERRIDE. One that does not
- * exist is undefined: DEL makes do, other commands ask `requireNetns`.
+ * Opens CNI_NETNS before anything is changed. It must not be the namespace this process is in, which is what a recycled
+ * /proc/PID/ns/net would be, unless the runtime insists with CNI_NETNS_OVERRIDE. One that does not exist is undefined:
+ * DEL makes do, other commands ask `requireNetns`. Throws code 8, or 11 for what may pass, except for DEL.
  */
-export const openCallNetns = (env: CniEnv): Netns | undefined => {
-  if (!env.netns) return undefined
+export const openCallNetns = (env: CniEnv): CallNetns => {
+  if (!env.netns) return { netns: undefined }
+  try {
+    return { netns: openUsable(env) }
+  } catch (error) {
+    const isRefused = error instanceof CniError
+    const failure = isRefused ? error : notOpened(env.netns, error)
+    if (env.command !== 'DEL') throw failure
+    return { netns: undefined, ...(isRefused ? { refusal: failure } : { outOfReach: failure }) }
+  }
+}
+
+const openUsable = (env: CniEnv): Netns | undefined => {
   let netns: Netns
   try {
     netns = openNetns(env.netns)
   } catch (error) {
-    if (error instanceof NetnsError && ['ENOENT', 'ENOTDIR', 'ESRCH'].includes(error.code)) return undefined
-    throw new CniError(ErrorCode.invalidNetns, `failed to open netns "${env.netns}"`, { cause: error })
+    if (error instanceof NetnsError && isGone(error)) return undefined
+    throw error
   }
   try {
     return isUsable(env, netns) ? netns : closeUnused(netns)
@@ -87,7 +125,9 @@ const isUsable = (env: CniEnv, netns: Netns): boolean => {
       throw new CniError(
         ErrorCode.invalidNetns,
         "plugin's netns and netns from CNI_NETNS should not be the same",
-        { details: `"${env.netns}" is the network namespace the plugin was started in; nothing was changed` },
+        {
+          details: `"${env.netns}" is the network namespace the plugin was started in; nothing in it was changed`,
+        },
       )
     }
     if (isOwn || (netns.dev === own.dev && isOfNetwork(netns, own))) return true
@@ -99,11 +139,13 @@ const isUsable = (env: CniEnv, netns: Netns): boolean => {
   throw new CniError(ErrorCode.invalidNetns, `CNI_NETNS "${env.netns}" is not a network namespace`)
 }
 
-/** The container's network namespace, or code 3: for all but DEL there is nothing to do without it. */
-export const requireNetns = (call: Call): Netns => {
-  if (call.netns) return call.netns
-  throw new CniError(
-    ErrorCode.unknownContainer,
-    `failed to open netns "${call.env.netns}": it does not exist`,
-  )
+/**
+ * The container's network namespace, which all verbs but DEL need. Throws code 3, by which a runtime is free to forget the
+ * container, only where that is so: at the ADD of the first plugin, before which there was nothing; else code 8.
+ */
+export const requireNetns = ({ netns, env, conf }: Call): Netns => {
+  if (netns) return netns
+  const isFirst = env.command === 'ADD' && conf.prevResult === undefined
+  const code = isFirst ? ErrorCode.unknownContainer : ErrorCode.invalidNetns
+  throw new CniError(code, `failed to open netns "${env.netns}": it does not exist`)
 }

@@ -7,7 +7,7 @@ import { endStep, printTrace, startTrace, takeSteps } from '../host/steps'
 import { closeNetns } from '../netns/netns'
 import { readCniEnv } from './args'
 import { maxConfBytes, type NetConf, parseJsonObject, parseNetConf } from './conf'
-import { CniError, ErrorCode, formatError } from './error'
+import { CniError, ErrorCode, formatError, runAll } from './error'
 import { type BuiltIns, openCallNetns, type Plugin } from './plugin'
 import { formatResult } from './result'
 import { runCommand } from './run'
@@ -96,19 +96,21 @@ export const answerCall = async (
     conf = parseNetConf(raw)
     version = negotiateVersion(conf.cniVersion, command, plugin.versions)
     endStep('parse')
-    const netns = openCallNetns(cniEnv)
+    const { netns, outOfReach, refusal } = openCallNetns(cniEnv)
     endStep('netns')
     try {
-      const call = { env: cniEnv, stdin: text, raw, conf, version, netns, builtIns }
-      await runCommand(plugin, command, call, result => {
-        const text = formatResult(result, call.version)
-        if (!deliver) {
-          stdout = text
-          return
-        }
-        deliver(text)
-        endStep('output')
-      })
+      const call = { env: cniEnv, stdin: text, raw, conf, version, netns, outOfReach, builtIns }
+      const work = () =>
+        runCommand(plugin, command, call, result => {
+          const text = formatResult(result, call.version)
+          if (!deliver) {
+            stdout = text
+            return
+          }
+          deliver(text)
+          endStep('output')
+        })
+      await (refusal ? runAll([() => Promise.reject(refusal), work]) : work())
     } finally {
       if (netns) closeNetns(netns)
     }

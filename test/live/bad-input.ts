@@ -79,7 +79,8 @@ const cases: Case[] = [
     error: () => ({
       code: 8,
       msg: "plugin's netns and netns from CNI_NETNS should not be the same",
-      details: '"/proc/self/ns/net" is the network namespace the plugin was started in; nothing was changed',
+      details:
+        '"/proc/self/ns/net" is the network namespace the plugin was started in; nothing in it was changed',
     }),
   },
   ...['/proc/self/ns/ipc', '/proc/self/ns/uts', '/run/uts', '/run/file', '/run'].map(

@@ -10,6 +10,7 @@ import { gc } from './gc/gc'
 import { init } from './init'
 import { inspect } from './inspect/inspect'
 import { install } from './install/install'
+import { uninstall } from './install/uninstall'
 import { helpCommand } from './manual/help-command'
 import { manCommand } from './manual/man-command'
 import { networks } from './networks'
@@ -25,6 +26,7 @@ const tree = (): readonly Command[] => commands
 /** All subcommands, in the order the help has them within their groups. */
 export const commands: readonly Command[] = [
   install,
+  uninstall,
   config,
   init,
   agent,

@@ -1,6 +1,5 @@
 import { dirname, resolve } from 'node:path'
 import { type Answer, type CliCall, command } from '../../node/command/command'
-import { CliError, ExitCode, usageError } from '../../node/command/failure'
 import { denial, flag, text, withDefault } from '../../node/command/option'
 import { defaultBinDir, defaultConfDir } from '../../node/command/places'
 import { conflistOf, formatConflist, referenceNotes } from '../../node/conflist/conflist'
@@ -14,11 +13,11 @@ import {
   type Staged,
   stageFile,
   stageName,
-  syncFolder,
 } from '../../node/conflist/staged-file'
 import { removeFile } from '../../src/runtime/durable-file'
 import { copyProgram } from './copy-program'
-import { commandName, isInstalled, type Place, type Program, programsOf, surveyNames } from './plan'
+import { isForeign, isInstalled, type Place, type Program, programsOf, surveyNames } from './plan'
+import { stageKept } from './replaced-file'
 import { type InstallAction, type InstalledName, installAnswer } from './report'
 
 const folder = { completes: 'folder' } as const
@@ -28,13 +27,10 @@ const options = {
   confDir: withDefault(text('folder', 'folder of the networks, for --pod-cidr', folder), defaultConfDir),
   create: denial('do not make a folder that is missing'),
   keepForeign: flag('leave what others have put under one of our names'),
-  uninstall: flag("remove our plugins from the folder, and nobody else's"),
   ...networkOptions,
 }
 
 type Call = CliCall<typeof options>
-
-const isForeign = ({ occupant }: Place): boolean => occupant === 'foreign' || occupant === 'link'
 
 /** A file of ours and the places it has to be put in. */
 type Change = { readonly source: string; readonly places: readonly Place[] }
@@ -65,21 +61,30 @@ const stageNetwork = ({ options: values, io }: Call): StagedConflist | undefined
   return stageConflist({ confDir, text: formatConflist(conflistOf(values)), create: values.create })
 }
 
-/** Puts programs and network in place, all of it or nothing. */
-const putInPlace = async (
-  call: Call,
-  binDir: string,
-  changes: readonly Change[],
-): Promise<StagedConflist | undefined> => {
+type InPlace = {
+  readonly network: StagedConflist | undefined
+  /** Under which path the file of others that was at a path is kept now. */
+  readonly keptAs: ReadonlyMap<string, string>
+}
+
+/** Puts programs and network in place, all of it or nothing. Files of others that are replaced are kept. */
+const putInPlace = async (call: Call, binDir: string, changes: readonly Change[]): Promise<InPlace> => {
   const removeFolder = ensureFolder(binDir, call.options)
   const staged: Staged[] = []
+  const keptAs = new Map<string, string>()
   try {
     removeLeftovers(binDir)
+    for (const { path } of changes.flatMap(({ places }) => places).filter(isForeign)) {
+      const copy = stageKept(path)
+      if (!copy) continue
+      staged.push(copy)
+      keptAs.set(path, copy.kept)
+    }
     const network = stageNetwork(call)
     if (network && network.staged !== 'unchanged') staged.push(network.staged)
     for (const change of changes) staged.push(...(await stageProgram(change, call)))
     commitAll(staged, [binDir, ...(network ? [dirname(network.path)] : [])])
-    return network
+    return { network, keptAs }
   } catch (error) {
     for (const file of staged) file.discard()
     removeFolder()
@@ -106,25 +111,17 @@ const putAll = async (call: Call): Promise<Answer> => {
   const places = surveyNames(binDir, programs.flatMap(({ names }) => names).sort())
   const ours = places.filter(place => !(values.keepForeign && isForeign(place)))
   const changes = programs.flatMap(program => changeOf(program, ours))
-  const network = await putInPlace(call, binDir, changes)
-  const names = places.map((place): InstalledName => ({ place, action: actionOf(place, changes) }))
+  const { network, keptAs } = await putInPlace(call, binDir, changes)
+  const names = places.map(
+    (place): InstalledName => ({
+      place,
+      action: actionOf(place, changes),
+      keptAs: keptAs.get(place.path),
+    }),
+  )
   const confDir = network && dirname(network.path)
   const notes = network ? [...referenceNotes(values), ...confDirNotes(confDir ?? '', values.name)] : []
   return installAnswer({ binDir, names, network, notes })
-}
-
-const uninstall = ({ options: values, io }: Call): Answer => {
-  if (values.podCidr.length > 0) throw usageError('--uninstall and --pod-cidr exclude each other')
-  const binDir = resolve(io.cwd, values.binDir)
-  const ownNames = [...io.programs, commandName].sort()
-  const names = surveyNames(binDir, ownNames).flatMap((place): InstalledName[] => {
-    if (place.occupant === 'nothing') return []
-    return [{ place, action: place.occupant === 'ours' ? 'removed' : 'kept' }]
-  })
-  if (names.length === 0) throw new CliError(ExitCode.notFound, `there is none of our plugins in ${binDir}`)
-  for (const { place, action } of names) if (action === 'removed') removeFile(place.path)
-  syncFolder(binDir)
-  return installAnswer({ binDir, names, network: undefined, notes: [] })
 }
 
 export const install = command({
@@ -135,6 +132,8 @@ export const install = command({
     'Copies this program into the folder of the plugins, once, under the names of all plugins, and beside them the ' +
       'command line, which is a program of its own (kubenet-cli). Each name is the old ' +
       'file or the new one at any moment, also while plugins run, and if anything fails all of it is as it was.',
+    'A plugin of others that is replaced is kept beside its place as NAME.before-kubenet: "kubenet uninstall ' +
+      '--restore" puts it back.',
     'With --pod-cidr it also writes 10-kubenet.conflist, as "kubenet config --write" does; the options are the same.',
   ],
   options,
@@ -145,7 +144,6 @@ export const install = command({
       line: 'kubenet install --bin-dir /usr/lib/cni --keep-foreign',
       does: 'only what is not there from others',
     },
-    { line: 'kubenet install --uninstall', does: 'remove ours' },
   ],
-  run: call => (call.options.uninstall ? uninstall(call) : putAll(call)),
+  run: putAll,
 })

@@ -30,6 +30,9 @@ export type Place = {
   readonly target: string | undefined
 }
 
+/** Is a file of others, or a link to whatever, under this name? */
+export const isForeign = ({ occupant }: Place): boolean => occupant === 'foreign' || occupant === 'link'
+
 const occupantOf = (path: string, stat: Stats | undefined, known: Map<number, boolean>): Occupant => {
   if (!stat) return 'nothing'
   if (stat.isDirectory())

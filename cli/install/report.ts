@@ -1,3 +1,4 @@
+import { basename } from 'node:path'
 import type { Answer } from '../../node/command/command'
 import type { Style } from '../../node/command/style'
 import type { StagedConflist } from '../../node/conflist/conflist-file'
@@ -5,10 +6,15 @@ import { commit, version } from '../../src/build-info'
 import { formatTable } from '../frame/table'
 import type { Place } from './plan'
 
-export type InstallAction = 'installed' | 'replaced' | 'unchanged' | 'kept' | 'removed'
+export type InstallAction = 'installed' | 'replaced' | 'unchanged' | 'kept' | 'removed' | 'restored'
 
 /** One of our names, and what became of it. */
-export type InstalledName = { readonly place: Place; readonly action: InstallAction }
+export type InstalledName = {
+  readonly place: Place
+  readonly action: InstallAction
+  /** The path under which the file of others that was there is kept now. */
+  readonly keptAs?: string | undefined
+}
 
 /** What an installation did. */
 export type Installation = {
@@ -18,10 +24,13 @@ export type Installation = {
   readonly notes: readonly string[]
 }
 
-const previousText = ({ occupant, target }: Place): string => {
+const occupantText = ({ occupant, target }: Place): string => {
   if (occupant === 'link') return `a link to ${target}`
   return { nothing: '-', ours: 'kubenet-cni', foreign: "another's file" }[occupant]
 }
+
+const previousText = ({ place, keptAs }: InstalledName): string =>
+  occupantText(place) + (keptAs === undefined ? '' : `, kept as ${basename(keptAs)}`)
 
 const paint = (action: InstallAction, style: Style): string => {
   if (action === 'kept') return style.yellow(action)
@@ -37,12 +46,13 @@ export const installAnswer = ({ binDir, names, network, notes }: Installation): 
     version,
     commit,
     binDir,
-    programs: names.map(({ place, action }) => ({
+    programs: names.map(({ place, action, keptAs }) => ({
       name: place.name,
       path: place.path,
       action,
       previous: place.occupant,
       ...(place.target !== undefined && { target: place.target }),
+      ...(keptAs !== undefined && { keptAs }),
     })),
     ...(network && { network: { file: network.path, written: network.staged !== 'unchanged' } }),
     notes,
@@ -50,7 +60,12 @@ export const installAnswer = ({ binDir, names, network, notes }: Installation): 
   text: style =>
     formatTable(
       [{ title: 'NAME' }, { title: 'ACTION' }, { title: 'WAS' }, { title: 'PATH' }],
-      names.map(({ place, action }) => [place.name, paint(action, style), previousText(place), place.path]),
+      names.map(entry => [
+        entry.place.name,
+        paint(entry.action, style),
+        previousText(entry),
+        entry.place.path,
+      ]),
       style,
     ) + (network ? networkText(network) : ''),
   notes,

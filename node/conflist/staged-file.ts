@@ -89,6 +89,16 @@ export const stageFile = (path: string, temporary: string): Staged => {
   }
 }
 
+/** Stages the removal of the file at `path`. */
+export const stageRemoval = (path: string): Staged => {
+  const kept = stageName(path, 'old')
+  return {
+    commit: () => renameSync(path, kept),
+    undo: () => renameSync(kept, path),
+    discard: () => removeFile(kept),
+  }
+}
+
 /** Only root reads network configurations: the CIS benchmark wants them so. */
 const textMode = 0o600
 

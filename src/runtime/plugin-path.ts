@@ -4,6 +4,9 @@ import { CniError, ErrorCode, errnoOf } from '../cni/error'
 /** An executable file of one of the plugin folders. */
 export type PluginPath = { readonly name: string; readonly path: string }
 
+/** The end of the name under which `kubenet install` keeps a plugin of others that it replaced. */
+export const replacedSuffix = '.before-kubenet'
+
 const statFile = (path: string): { executable: boolean } | undefined => {
   try {
     const stat = statSync(path)
@@ -32,13 +35,21 @@ const namesIn = (folder: string): string[] => {
   }
 }
 
-/** The executables a runtime would find, each once, at its first place. Names with a leading dot are no plugins. */
+/**
+ * The executables a runtime would find, each once, at its first place. Names with a leading dot, and plugins that were
+ * replaced and kept, are left out.
+ */
 export const listPlugins = (binDirs: readonly string[]): PluginPath[] => {
   const found = new Map<string, PluginPath>()
   for (const folder of binDirs) {
     for (const name of namesIn(folder)) {
       const path = `${folder}/${name}`
-      if (!name.startsWith('.') && !found.has(name) && statFile(path)?.executable)
+      if (
+        !name.startsWith('.') &&
+        !name.includes(replacedSuffix) &&
+        !found.has(name) &&
+        statFile(path)?.executable
+      )
         found.set(name, { name, path })
     }
   }

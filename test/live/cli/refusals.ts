@@ -84,7 +84,7 @@ const cases: Record<string, readonly Refusal[]> = {
       says: /there is no folder \/run\/none; without --no-create it is made/,
     },
     {
-      line: ['install', '--uninstall', '--bin-dir', '/run/none'],
+      line: ['uninstall', '--bin-dir', '/run/none'],
       code: 3,
       says: /there is none of our plugins in \/run\/none/,
     },

@@ -1,0 +1,136 @@
+import { resolve } from 'node:path'
+import { type Answer, type CliCall, command } from '../../node/command/command'
+import { CliError, ExitCode } from '../../node/command/failure'
+import { flag, text, withDefault } from '../../node/command/option'
+import { defaultBinDir, defaultCacheDir, defaultConfDir, type Places } from '../../node/command/places'
+import { commitAll, stageRemoval, syncFolder } from '../../node/conflist/staged-file'
+import type { NodeAttachment } from '../../node/survey/attachments'
+import { readConfDir } from '../../src/runtime/conf-dir'
+import type { NetworkConfigList } from '../../src/runtime/conf-list'
+import { removeFile } from '../../src/runtime/durable-file'
+import { requiredTypes } from '../frame/networks'
+import { readSurvey, unreadNotes } from '../frame/read-survey'
+import { type Place, programsOf, surveyNames } from './plan'
+import { keptCopies, stageRestored } from './replaced-file'
+import { type InstalledName, installAnswer } from './report'
+
+const folder = { completes: 'folder' } as const
+
+const options = {
+  binDir: withDefault(text('folder', 'where the plugins are', folder), defaultBinDir),
+  confDir: withDefault(
+    text('folder', 'folder of the networks, which may need the plugins', folder),
+    defaultConfDir,
+  ),
+  restore: flag('put back the plugins that "kubenet install" replaced'),
+  force: flag('also where networks or running containers need the plugins'),
+}
+
+type Call = CliCall<typeof options>
+
+/** A name of ours in the folder, and the file of others that can take its place. */
+type Leaving = { readonly place: Place; readonly kept: string | undefined }
+
+const nameOf = ({ pod, containerID, ifName, network }: NodeAttachment): string =>
+  `${pod ?? containerID} (${ifName} on ${network || 'a network without a name'})`
+
+/** The most names that one message has. */
+const shownAtMost = 5
+
+const listed = (names: readonly string[]): string =>
+  names.length > shownAtMost
+    ? `${names.slice(0, shownAtMost).join(', ')} and ${names.length - shownAtMost} more`
+    : names.join(', ')
+
+/** The networks that need one of the types, a line each. */
+const networksThatNeed = (networks: readonly NetworkConfigList[], types: ReadonlySet<string>): string[] =>
+  networks.flatMap(network => {
+    const missing = requiredTypes(network).filter(type => types.has(type))
+    return missing.length > 0
+      ? [`network "${network.name}" (${network.file}) needs ${missing.join(', ')}`]
+      : []
+  })
+
+/** The containers whose DEL would find no plugin any more. A network without a file is taken for one that needs ours. */
+const containersThatNeed = (
+  attachments: readonly NodeAttachment[],
+  networks: readonly NetworkConfigList[],
+  types: ReadonlySet<string>,
+): string[] => {
+  const unaffected = new Set(
+    networks.filter(network => !requiredTypes(network).some(type => types.has(type))).map(({ name }) => name),
+  )
+  const needing = attachments.filter(({ state, network }) => state !== 'gone' && !unaffected.has(network))
+  return needing.length > 0
+    ? [`${needing.length} attached containers need them for DEL: ${listed(needing.map(nameOf))}`]
+    : []
+}
+
+/** Throws unless nothing on the node needs the plugins that would be missing; with --force it only says what does. */
+const checkNeeds = async (leaving: readonly Leaving[], call: Call, places: Places): Promise<string[]> => {
+  const types = new Set(leaving.filter(({ kept }) => kept === undefined).map(({ place }) => place.name))
+  if (types.size === 0) return []
+  const networks = readConfDir({ confDir: places.confDir, onBroken: () => {} })
+  const survey = await readSurvey(places, call.io)
+  const needs = [
+    ...networksThatNeed(networks, types),
+    ...containersThatNeed(survey.attachments, networks, types),
+    // A container that cannot be seen may be there all the same.
+    ...unreadNotes(survey),
+  ]
+  if (needs.length === 0 || call.options.force) return needs
+  const hint = call.options.restore
+    ? `no copy of ${[...types].join(', ')} was kept`
+    : '--restore puts back the plugins that were there before'
+  throw new CliError(
+    ExitCode.failed,
+    `the plugins are in use: ${needs.join('; ')}`,
+    `${hint}; --force removes them all the same`,
+  )
+}
+
+const uninstallAll = async (call: Call): Promise<Answer> => {
+  const { options: values, io } = call
+  const binDir = resolve(io.cwd, values.binDir)
+  const ownNames = programsOf(io).flatMap(({ names }) => names)
+  const found = surveyNames(binDir, ownNames.sort()).filter(({ occupant }) => occupant !== 'nothing')
+  if (found.length === 0) throw new CliError(ExitCode.notFound, `there is none of our plugins in ${binDir}`)
+  const leaving = found
+    .filter(({ occupant }) => occupant === 'ours')
+    .map((place): Leaving => ({ place, kept: values.restore ? keptCopies(place.path).at(-1) : undefined }))
+  const notes = await checkNeeds(leaving, call, {
+    binDirs: [binDir],
+    confDir: resolve(io.cwd, values.confDir),
+    cacheDir: defaultCacheDir,
+  })
+  const staged = leaving.map(({ place, kept }) =>
+    kept === undefined ? stageRemoval(place.path) : stageRestored(place.path, kept),
+  )
+  commitAll(staged, [binDir])
+  for (const { kept } of leaving) if (kept !== undefined) removeFile(kept)
+  syncFolder(binDir)
+  const names = found.map((place): InstalledName => {
+    const own = leaving.find(entry => entry.place === place)
+    if (!own) return { place, action: 'kept' }
+    return { place, action: own.kept === undefined ? 'removed' : 'restored' }
+  })
+  return installAnswer({ binDir, names, network: undefined, notes })
+}
+
+export const uninstall = command({
+  name: 'uninstall',
+  group: 'Set up a node',
+  summary: 'remove our plugins, or put back those that were there before',
+  about: [
+    'Removes our files from the folder of the plugins, and no others. With --restore each plugin that "kubenet install" ' +
+      'replaced is put back in the same step. If anything fails, all of it is as it was.',
+    'It refuses while a network of the node, or a running container, needs a plugin that would be missing: without ' +
+      'its plugin a container cannot be deleted.',
+  ],
+  options,
+  examples: [
+    { line: 'kubenet uninstall --restore', does: 'back to the plugins that were there before' },
+    { line: 'kubenet uninstall --bin-dir /usr/lib/cni', does: 'remove ours' },
+  ],
+  run: uninstallAll,
+})

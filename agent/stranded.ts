@@ -1,12 +1,13 @@
 /** Which containers a change of the node's pod ranges would leave behind. */
 
 import { type Lease, readLeases } from '../node/survey/leases'
+import { subjectOf } from '../plugins/host-local/liveness'
 import { parseResult } from '../src/cni/result'
 import { currentVersion } from '../src/cni/version'
-import { readBootID } from '../src/host/boot'
-import { readSysctl } from '../src/host/sysctl'
 import { type Addr, formatAddr, parseAddr } from '../src/ip/addr'
 import { type Cidr, cidrContains } from '../src/ip/cidr'
+import { type Here, thisHost } from '../src/life/here'
+import { judgeLife } from '../src/life/judge'
 import type { CacheEntry } from '../src/runtime/cache-entry'
 import { listCacheEntries } from '../src/runtime/result-cache'
 
@@ -17,11 +18,11 @@ export type Attachments = { readonly network: string; readonly dataDir: string; 
 export type Held = { readonly containerID: string; readonly address: string }
 
 /**
- * Is the lease of an earlier boot of this host? Whether a container's namespace is still there can't be told from
- * inside of the agent's own container, so that every other lease counts as one of a living container.
+ * Has the lease's container certainly ended? From inside of the agent's own container that is only seen of those of
+ * earlier boots, so that every other lease counts as one of a living container.
  */
-const isOfEarlierBoot = ({ record }: Lease): boolean =>
-  record !== undefined && record.host === readSysctl('kernel/hostname') && record.bootID !== readBootID()
+const hasEnded = ({ record, network }: Lease, here: Here): boolean =>
+  record !== undefined && judgeLife(subjectOf(record, network), here).state === 'dead'
 
 const cachedAddresses = ({ result }: CacheEntry): Addr[] => {
   try {
@@ -34,7 +35,8 @@ const cachedAddresses = ({ result }: CacheEntry): Addr[] => {
 const leased = ({ network, dataDir }: Attachments): { held: Held[]; ended: Set<string> } => {
   const { leases } = readLeases([dataDir])
   const own = leases.filter(lease => lease.network === network)
-  const ended = own.filter(isOfEarlierBoot)
+  const here = thisHost()
+  const ended = own.filter(lease => hasEnded(lease, here))
   const held = own.flatMap(lease =>
     lease.containerID === undefined || ended.includes(lease)
       ? []

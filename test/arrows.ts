@@ -19,6 +19,7 @@ const library = [
   'src/netns',
   'src/netfilter',
   'src/cni',
+  'src/life',
 ]
 
 /** Room → the rooms below it. A room always may import from itself. */
@@ -32,6 +33,7 @@ const arrows: Record<string, readonly string[]> = {
   'src/netns': ['src/platform', 'src/host'],
   'src/netfilter': ['src/platform', 'src/host', 'src/ip', 'src/attachment', 'src/netlink'],
   'src/cni': ['src/platform', 'src/host', 'src/ip', 'src/attachment', 'src/netns', 'src/build-info'],
+  'src/life': ['src/platform', 'src/host', 'src/ip', 'src/attachment', 'src/netlink', 'src/cni'],
   'src/runtime': ['src/platform', 'src/host', 'src/ip', 'src/attachment', 'src/cni', 'src/build-info'],
   plugins: library,
   node: [...library, 'src/runtime', 'plugins'],

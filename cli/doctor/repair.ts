@@ -14,11 +14,11 @@ import { podsSet } from '../../plugins/kubenet/ruleset'
 import { eraseElements } from '../../plugins/kubenet/state'
 import { dropClaim } from '../../plugins/portmap/claim-files'
 import { releasePorts } from '../../plugins/portmap/claims'
-import { hostportsFolder, isAlive, readOwner } from '../../plugins/portmap/owners'
-import { keyOf } from '../../src/attachment/attachment'
+import { hasEnded, hostportsFolder, readOwner } from '../../plugins/portmap/owners'
 import { withLock } from '../../src/host/lock'
 import { writeSysctl } from '../../src/host/sysctl'
 import { parseAddr } from '../../src/ip/addr'
+import { thisHost } from '../../src/life/here'
 import { type Link, linkByIndex, linkByName, linkDel, linkSet } from '../../src/netlink/link'
 import { NETLINK_NETFILTER, NETLINK_ROUTE, NetlinkSocket, withNetlink } from '../../src/netlink/socket'
 import { closeNetns, insideNetns, openNetns } from '../../src/netns/netns'
@@ -53,8 +53,7 @@ const releaseLease = (
 }
 
 const releaseOwner = async ({ owner }: RepairOf<'release-ports'>): Promise<void> => {
-  const found = readOwner(hostportsFolder, keyOf(owner))
-  if (found && !isAlive(found)) await releasePorts(owner)
+  await releasePorts(owner, hostportsFolder, found => hasEnded(found, thisHost()))
 }
 
 const dropStrayClaim = ({ claim, holder }: RepairOf<'drop-claim'>): Promise<void> =>

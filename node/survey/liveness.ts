@@ -1,6 +1,7 @@
-/** Does the container of an attachment still live? Judged by its veth, its recorded namespace, its boot. */
-import { type Stats, statSync } from 'node:fs'
-import type { AttachmentRecord } from '../../plugins/host-local/record'
+/** Does the container of an attachment still live? The judgement of src/life, and what a survey guesses beyond it. */
+import { subjectOf as subjectOfRecord } from '../../plugins/host-local/liveness'
+import { subjectOf as subjectOfOwner } from '../../plugins/portmap/owners'
+import { judgeLife, type Subject, type Verdict } from '../../src/life/judge'
 import type { Draft } from './draft'
 import { namespacePath } from './namespaces'
 import type { Readings } from './readings'
@@ -12,51 +13,19 @@ export type State = 'running' | 'gone' | 'unknown'
 export type Judgement = { readonly state: State; readonly why: string; readonly proven: boolean }
 
 /** What is younger is not judged: its runtime may be just putting the namespace in place. */
-export const graceMs = 60_000
+const graceMs = 60_000
 
 const running = (why: string): Judgement => ({ state: 'running', why, proven: true })
 const gone = (why: string, proven: boolean): Judgement => ({ state: 'gone', why, proven })
 const unknown = (why: string): Judgement => ({ state: 'unknown', why, proven: false })
 
-type RecordedNetns = { readonly path: string; readonly dev: number; readonly ino: number }
-
-const statOf = (path: string): Stats | undefined => {
-  try {
-    return statSync(path)
-  } catch {
-    return undefined // the path of a process that has ended can't even be asked for
-  }
-}
-
-/** Judges by the namespace that was recorded. `age` in milliseconds; undefined where no time was recorded. */
-const judgeNetns = (netns: RecordedNetns, age: number | undefined, { namespaces }: Readings): Judgement => {
-  const there = statOf(netns.path)
-  if (there?.ino === netns.ino && there.dev === netns.dev)
-    return running(`its namespace ${netns.path} is there`)
-  const living = namespaces.byInode.get(netns.ino)
-  if (living) return unknown(`${netns.path} is gone, its namespace lives on at ${namespacePath(living)}`)
-  if (!namespaces.complete) return unknown(`${netns.path} is gone; not every process can be seen from here`)
-  if (age !== undefined && age < graceMs) return unknown(`it was made ${Math.round(age / 1000)} s ago`)
-  const why = there
-    ? `${netns.path} is another namespace now than the one it had`
-    : `its network namespace ${netns.path} is gone`
-  return gone(why, true)
-}
-
-const judgeRecord = (record: AttachmentRecord, readings: Readings): Judgement | undefined => {
-  const { host } = readings
-  // Several hosts may share a folder; each can speak of its own containers only.
-  if (record.host !== host.name) return unknown(`it was made on host "${record.host}"`)
-  if (record.bootID !== host.bootID) return gone('it was made before this boot', true)
-  return record.netns && judgeNetns(record.netns, host.now - record.time, readings)
-}
-
 /** A namespace by its path alone, which is all a runtime remembers. */
-const judgePath = (path: string, { namespaces }: Readings): Judgement => {
-  const there = statOf(path)
-  if (there?.dev === namespaces.own.dev) return running(`its namespace ${path} is there`)
-  const why = there ? `${path} is no network namespace any more` : `its network namespace ${path} is gone`
-  return gone(why, false)
+const judgePath = (path: string, { namespaces, here }: Readings): Judgement => {
+  const there = here.netnsAt(path)
+  if (there === 'hidden') return unknown(`${path} can't be looked at`)
+  if (there === 'nothing') return gone(`${path} is gone`, false)
+  if (there.dev === namespaces.own.dev) return running(`${path} is there`)
+  return gone(`${path} is no network namespace any more`, false)
 }
 
 /** A pair of which one end is here: a veth dies with the namespace its other end is in. */
@@ -66,15 +35,25 @@ const judgeVeth = ({ veth, container }: Draft): Judgement | undefined => {
   return veth.peerNsid === undefined ? undefined : running(`the other end of ${veth.name} is in a namespace`)
 }
 
+/** What was recorded of an attachment, the best first. */
+const subjectsOf = ({ leases, portOwner, network }: Draft): Subject[] => [
+  ...leases.flatMap(({ record }) => (record ? [subjectOfRecord(record, network)] : [])),
+  ...(portOwner?.netns ? [subjectOfOwner(portOwner)] : []),
+]
+
+const judgementOf = ({ state, why }: Verdict): Judgement => {
+  if (state === 'alive') return running(why)
+  return state === 'dead' ? gone(why, true) : unknown(why)
+}
+
 /** Judges an attachment by the best evidence there is. */
 export const judge = (draft: Draft, readings: Readings): Judgement => {
   const byVeth = judgeVeth(draft)
   if (byVeth) return byVeth
-  const record = draft.leases.find(lease => lease.record)?.record
-  const byRecord = record && judgeRecord(record, readings)
-  if (byRecord) return byRecord
-  const { portOwner, cached } = draft
-  if (portOwner?.netns) return judgeNetns(portOwner.netns, undefined, readings)
+  const subject = subjectsOf(draft).find(({ netns, made }) => netns ?? made)
+  const byRecord = subject && judgementOf(judgeLife(subject, readings.here, { graceMs }))
+  const { cached } = draft
+  if (byRecord && (subject.netns || byRecord.proven || !cached?.netns)) return byRecord
   if (cached?.netns) return judgePath(cached.netns, readings)
   if (draft.leases.length > 0 && readings.insides?.closed === 0 && readings.namespaces.complete) {
     return gone('no network namespace of the node has its address', false)

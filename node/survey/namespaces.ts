@@ -1,7 +1,8 @@
 /** The network namespaces of the node, found by their mounts and by their processes, and what is inside of them. */
-import { closeSync, openSync, readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs'
+import { closeSync, openSync, statSync } from 'node:fs'
 import { errnoOf } from '../../src/cni/error'
 import { formatAddr } from '../../src/ip/addr'
+import { findHolders, ownPidNamespace } from '../../src/life/holders'
 import { addrList } from '../../src/netlink/addr'
 import { unlessRefused } from '../../src/netlink/error'
 import { IFF_UP, linkList } from '../../src/netlink/link'
@@ -53,53 +54,12 @@ export type Namespaces = {
   readonly complete: boolean
 }
 
-const inodeIn = (text: string): number => Number(/^net:\[(\d+)\]$/.exec(text)?.[1] ?? 0)
-
-// "47 29 0:4 net:[4026532401] /run/netns/a rw shared:1 - nsfs nsfs rw": proc(5); blanks in paths are octal escapes.
-const mountedNamespaces = (): { ino: number; path: string }[] =>
-  readFileSync('/proc/self/mountinfo', 'utf8')
-    .split('\n')
-    .map(line => line.split(' '))
-    .map(fields => ({ ino: inodeIn(fields[3] ?? ''), path: (fields[4] ?? '').replaceAll('\\040', ' ') }))
-    .filter(({ ino }) => ino !== 0)
-
-/** <linux/proc_ns.h>, PROC_PID_INIT_INO: from every other PID namespace only some processes can be seen. */
-const initialPidNamespace = 'pid:[4026531836]'
-
-/** Init is in the host's own namespace; with more capabilities than we have, it can't be asked. */
-const init = '1'
-
-type ProcessNamespaces = { readonly pids: Map<number, number>; readonly complete: boolean }
-
-/** The first process of each namespace. */
-const processNamespaces = (): ProcessNamespaces => {
-  const pids = new Map<number, number>()
-  let complete = readlinkSync('/proc/self/ns/pid') === initialPidNamespace
-  for (const name of readdirSync('/proc')) {
-    if (!/^\d+$/.test(name)) continue
-    try {
-      const ino = inodeIn(readlinkSync(`/proc/${name}/ns/net`))
-      if (ino !== 0 && !pids.has(ino)) pids.set(ino, Number(name))
-    } catch (error) {
-      // One that has ended since is no loss.
-      if (name !== init && ['EACCES', 'EPERM'].includes(errnoOf(error) ?? '')) complete = false
-    }
-  }
-  return { pids, complete }
-}
-
 /** Finds every network namespace that a process is in or that is mounted somewhere. */
 export const findNamespaces = (): Namespaces => {
   const { dev, ino } = statSync('/proc/thread-self/ns/net')
-  const { pids, complete } = processNamespaces()
-  const byInode = new Map<number, { dev: number; ino: number; paths: string[]; pid: number | undefined }>()
-  for (const [found, pid] of pids) byInode.set(found, { dev, ino: found, paths: [], pid })
-  for (const { ino: found, path } of mountedNamespaces()) {
-    const known = byInode.get(found)
-    if (known) known.paths.push(path)
-    else byInode.set(found, { dev, ino: found, paths: [path], pid: undefined })
-  }
-  return { own: { dev, ino }, byInode, complete }
+  const { byInode, blind } = findHolders(ownPidNamespace())
+  const namespaces = [...byInode].map(([found, holder]) => [found, { dev, ino: found, ...holder }] as const)
+  return { own: { dev, ino }, byInode: new Map(namespaces), complete: blind === undefined }
 }
 
 /** How people find a namespace: its first path, else the one of a process in it. */

@@ -4,6 +4,7 @@ import { defaultDataDir } from '../../plugins/host-local/config'
 import { frameIsThere } from '../../plugins/kubenet/state'
 import { hostportsFolder, listOwners, namesIn, type PortOwner } from '../../plugins/portmap/owners'
 import { CniError } from '../../src/cni/error'
+import { type Here, thisHost } from '../../src/life/here'
 import { ifNftables } from '../../src/netfilter/nft/socket'
 import { addrList, type LinkAddr } from '../../src/netlink/addr'
 import { type KernelRoute, routeList } from '../../src/netlink/route'
@@ -35,6 +36,7 @@ export type HostRoute = ReturnType<typeof routeList>[number] & Pick<KernelRoute,
 /** A node as it was read. What is undefined is not known; nothing may be concluded from its absence. */
 export type Readings = {
   readonly host: Host
+  readonly here: Here
   readonly networks: readonly Network[]
   /** As the folder has them: without those that only leases or cached results tell of. */
   readonly lists: readonly NetworkConfigList[]
@@ -183,6 +185,7 @@ export const readNode = async (places: SurveyPlaces, tell: Tell = () => {}): Pro
     : new Set<string>()
   return {
     host: readHost(),
+    here: thisHost(),
     ...files,
     framed,
     droppingChains: attempt('chains of nftables', () => readDropping(ruleset, iptables), []),

@@ -1,7 +1,7 @@
 import { type LeaseOwner, leaseKeyOf } from '../../src/attachment/lease'
+import type { Here } from '../../src/life/here'
 import type { Cooldown } from './cooldown'
 import { foreignAddresses, formatForeign, withoutForeign } from './foreign'
-import type { Here } from './here'
 import { type Holding, isLeaseName, type Reading, readHoldings } from './holding'
 import type { AttachmentRecord, RecordStore } from './record'
 import { isSealed, seal } from './seal'
@@ -151,7 +151,12 @@ export class Leases {
     const { here, store } = this
     const addresses = [...new Set(has)]
     const leases = Object.fromEntries(addresses.map(address => [address, store.identity(address) ?? '']))
-    const about = { host: here.host(), bootID: here.bootID, time: here.now() }
+    const about = {
+      host: here.host(),
+      bootID: here.bootID,
+      pidNamespace: here.pidNamespace(),
+      time: here.now(),
+    }
     this.#unwritten.push({ ...owner, leases, netns, ...about })
     const key = leaseKeyOf(owner)
     this.#reading?.holdings.set(key, { key, owner, addresses })

@@ -23,6 +23,8 @@ const recordSchema = v.object({
   /** The host's name, and its boot: /proc/sys/kernel/random/boot_id. */
   host: v.string(),
   bootID: v.string(),
+  /** The PID namespace of the one who made it, by inode: from elsewhere the container may be out of sight. */
+  pidNamespace: v.optional(v.number()),
   /** When the record was made, in milliseconds since the epoch. */
   time: v.number(),
 })

@@ -31,10 +31,12 @@ const noHardLinks = ['EPERM', 'EOPNOTSUPP', 'ENOTSUP', 'ENOSYS']
 
 export class LeaseStore {
   readonly folder: string
+  readonly network: string
   readonly #newFile: string
 
   constructor(dataDir: string, network: string) {
     this.folder = `${dataDir}/${network}`
+    this.network = network
     this.#newFile = `${this.folder}/${newFile}`
   }
 

@@ -11,14 +11,18 @@ import type { Call } from '../../src/cni/plugin'
 import { LockError, withLock } from '../../src/host/lock'
 import { warn } from '../../src/host/log'
 import { type Family, formatAddr } from '../../src/ip/addr'
+import { thisHost } from '../../src/life/here'
+import { ownPidNamespace } from '../../src/life/holders'
+import { ownNetnsNumber } from '../../src/netns/netns'
 import { dropClaim, rivalsOf, takeClaim } from './claim-files'
 import { mappingsOf, type PortmapConf } from './config'
 import {
   eraseOwner,
   eraseUnfinished,
+  hasEnded,
   hostportsFolder,
   type InstalledRules,
-  isAlive,
+  isOfThisHost,
   ownerPath,
   type PortOwner,
   readOwner,
@@ -79,15 +83,27 @@ const shadows = (owner: PortOwner, family: Family, conf: PortmapConf): boolean =
 }
 
 /** The owners whose claims are in the way; throws code 7 naming one that is alive. */
-const deadRivals = (folder: string, conf: PortmapConf, wanted: readonly Claim[]): PortOwner[] => {
+const deadRivals = (
+  folder: string,
+  claimer: PortOwner,
+  conf: PortmapConf,
+  wanted: readonly Claim[],
+): PortOwner[] => {
   const dead = new Map<string, PortOwner>()
+  const isHere = isOfThisHost()
+  const here = thisHost()
+  const caller = {
+    ...claimer,
+    netns: claimer.netns && { dev: claimer.netns.dev, ino: claimer.netns.ino },
+    since: claimer.time,
+  }
   for (const { claim, family } of wanted) {
     for (const rival of rivalsOf(folder, claim, keyOf(conf))) {
       const owner = readOwner(folder, rival.holder)
       if (!owner) dropClaim(folder, rival.claim, rival.holder)
       // A runtime gives all networks of a container the same ports; the first one's rules serve them.
-      else if (owner.containerID === conf.containerID) continue
-      else if (!isAlive(owner)) dead.set(rival.holder, owner)
+      else if (owner.containerID === conf.containerID || !isHere(owner)) continue
+      else if (hasEnded(owner, here, caller, folder)) dead.set(rival.holder, owner)
       else if (shadows(owner, family, conf)) throw conflict(claim, rival.claim, owner)
     }
   }
@@ -112,6 +128,9 @@ const recordOf = (call: Call, conf: PortmapConf, claims: readonly Claim[]): Port
     ...(pod && { pod }),
     ...(path !== undefined && dev !== undefined && ino !== undefined && { netns: { path, dev, ino } }),
     claims: [...new Set(claims.map(({ claim }) => claim))],
+    hostNetns: ownNetnsNumber(),
+    time: Date.now(),
+    pidNamespace: ownPidNamespace(),
     ...((conditions[4].length > 0 || conditions[6].length > 0) && {
       conditions: { 4: [...conditions[4]], 6: [...conditions[6]] },
     }),
@@ -161,7 +180,7 @@ export const claimPorts = async (
   let burial: unknown
   try {
     return await locked(folder, async () => {
-      const dead = deadRivals(folder, conf, wanted)
+      const dead = deadRivals(folder, record, conf, wanted)
       for (const owner of dead) {
         await bury?.(owner).catch(error => {
           burial = error
@@ -226,14 +245,19 @@ export const sweepOwners = async (folder: string = hostportsFolder): Promise<voi
   })
 }
 
-/** Gives back all ports of an attachment; none claimed is no failure. */
-export const releasePorts = async (id: Attachment, folder: string = hostportsFolder): Promise<void> => {
+/** Gives back all ports of an attachment, if `isDue` says so of its record; none claimed is no failure. */
+export const releasePorts = async (
+  id: Attachment,
+  folder: string = hostportsFolder,
+  isDue: (owner: PortOwner) => boolean = () => true,
+): Promise<void> => {
   const key = keyOf(id)
   // A call that was killed while it wrote the record has left the beginning of one.
   if (!isThere(ownerPath(folder, key)) && !isThere(unfinishedPath(folder, key))) return
   try {
     await locked(folder, () => {
       const owner = readOwner(folder, key)
+      if (owner && !isDue(owner)) return
       if (owner) forget(folder, owner)
       else eraseOwner(folder, key)
     })

@@ -14,13 +14,15 @@ import {
   readdirSync,
   readFileSync,
   renameSync,
-  statSync,
   unlinkSync,
   writeFileSync,
 } from 'node:fs'
 import * as v from 'valibot'
 import { keyOf } from '../../src/attachment/attachment'
 import { errnoOf } from '../../src/cni/error'
+import { type Here, once } from '../../src/life/here'
+import { type Claimant, isSameNetns, judgeLife, type Subject } from '../../src/life/judge'
+import { ownNetnsNumber } from '../../src/netns/netns'
 
 /** The folder of the records, of the claims and of the lock that guards both. */
 export const hostportsFolder = '/run/kubenet-cni/hostports'
@@ -50,6 +52,12 @@ const ownerSchema = v.object({
   netns: v.optional(v.object({ path: v.string(), dev: v.number(), ino: v.number() })),
   /** "tcp-8080/any4" and so on: the ports, as the files of their claims are called. */
   claims: v.array(v.string()),
+  /** The network namespace of the host whose ports they are: several hosts may share the folder. */
+  hostNetns: v.optional(v.object({ dev: v.number(), ino: v.number() })),
+  /** When the record was made, in milliseconds since the epoch. */
+  time: v.optional(v.number()),
+  /** The PID namespace of the one who made it, by inode: from elsewhere the container may be out of sight. */
+  pidNamespace: v.optional(v.number()),
   /** The conditions its connections must meet; absent for none. */
   conditions: v.optional(v.object({ 4: v.array(v.string()), 6: v.array(v.string()) })),
   /** The container's addresses the ports lead to. */
@@ -113,6 +121,12 @@ export const readOwner = (folder: string, key: string): PortOwner | undefined =>
   }
 }
 
+/** Tells whether an owner's ports are those of the host this process is on. Records of older versions do not say. */
+export const isOfThisHost = (): ((owner: PortOwner) => boolean) => {
+  const own = once(ownNetnsNumber)
+  return ({ hostNetns }) => hostNetns === undefined || isSameNetns(hostNetns, own())
+}
+
 /** Writes a record whole or not at all, in place of the one that is there. */
 export const writeOwner = (folder: string, owner: PortOwner): void => {
   const key = keyOf(owner)
@@ -144,18 +158,38 @@ export const unfinishedOwners = (folder: string): string[] =>
 export const eraseUnfinished = (folder: string, key: string): void =>
   ignoringAbsence(() => unlinkSync(unfinishedPath(folder, key)))
 
-/** Every owner there is a record of. */
-export const listOwners = (folder: string = hostportsFolder): PortOwner[] =>
-  namesIn(`${folder}/owners`).flatMap(key => readOwner(folder, key) ?? [])
+/** Every owner of this host's ports that there is a record of. */
+export const listOwners = (folder: string = hostportsFolder): PortOwner[] => {
+  const isHere = isOfThisHost()
+  return namesIn(`${folder}/owners`).flatMap(key => {
+    const owner = readOwner(folder, key)
+    return owner && isHere(owner) ? [owner] : []
+  })
+}
 
-/** Is the container's namespace still the one it had? Without a record of one it counts as alive. */
-export const isAlive = ({ netns }: PortOwner): boolean => {
-  if (!netns) return true
-  try {
-    const { dev, ino } = statSync(netns.path)
-    return dev === netns.dev && ino === netns.ino
-  } catch (error) {
-    // Not to be seen is not to be gone.
-    return !['ENOENT', 'ENOTDIR', 'ESRCH'].includes(errnoOf(error) ?? '')
-  }
+/** What a record tells of a life. */
+export const subjectOf = ({
+  network,
+  containerID,
+  ifName,
+  netns,
+  time,
+  pidNamespace,
+}: PortOwner): Subject => ({
+  network,
+  containerID,
+  ifName,
+  netns,
+  since: time,
+  pidNamespace,
+})
+
+/** The containers that have network namespaces by their records. */
+const claimantsOf = (owners: readonly PortOwner[]): Claimant[] =>
+  owners.map(({ containerID, netns, time }) => ({ containerID, netns, since: time }))
+
+/** Has the owner's container certainly ended? `caller` is the container a call is for. */
+export const hasEnded = (owner: PortOwner, here: Here, caller?: Claimant, folder?: string): boolean => {
+  const claimants = once(() => [...(caller ? [caller] : []), ...claimantsOf(listOwners(folder))])
+  return judgeLife(subjectOf(owner), here, { claimants }).state === 'dead'
 }

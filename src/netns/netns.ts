@@ -1,4 +1,4 @@
-import { closeSync, constants, fstatSync, openSync } from 'node:fs'
+import { closeSync, constants, fstatSync, openSync, statSync } from 'node:fs'
 import { platform } from '#platform'
 import { errnoName } from '../host/errno'
 
@@ -44,6 +44,12 @@ export const openNetns = (path: string): Netns => {
 
 /** Opens the network namespace the calling thread is in. */
 export const openOwnNetns = (): Netns => openNetns(ownPath)
+
+/** Device and inode of the namespace the calling thread is in. */
+export const ownNetnsNumber = (): Pick<Netns, 'dev' | 'ino'> => {
+  const { dev, ino } = statSync(ownPath)
+  return { dev, ino }
+}
 
 /** Are the two one namespace? */
 export const isSameNetns = (a: Netns, b: Netns): boolean => a.dev === b.dev && a.ino === b.ino

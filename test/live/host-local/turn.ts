@@ -15,9 +15,18 @@ for (const flavour of flavours) {
       const tiny = confOf('reboot', { ranges: [[{ subnet: '10.1.5.0/29' }]] })
       for (let i = 0; i < 5; i++) await hostLocal('ADD', tiny, { containerID: `old${i}` })
       t.match((await hostLocal('ADD', tiny, { containerID: 'new' })).json, { code: 11 })
-      await host.sh(
+      const containerBoot =
         'echo 99999999-0000-4000-8000-000000000000 > /run/boot_id; ' +
-          'mount --bind /run/boot_id /proc/sys/kernel/random/boot_id',
+        'mount --bind /run/boot_id /proc/sys/kernel/random/boot_id'
+      await host.sh(containerBoot)
+      t.match(
+        (await hostLocal('ADD', tiny, { containerID: 'new' })).json,
+        { code: 11 },
+        'a boot_id bound over',
+      )
+      await host.sh('umount /proc/sys/kernel/random/boot_id')
+      await host.sh(
+        `sed -i 's/"bootID":"[^"]*"/"bootID":"before"/' /var/lib/cni/networks/.kubenet/reboot/[0-9a-f]*`,
       )
       t.equal((await hostLocal('STATUS', tiny)).stdout, '')
       const { code, json, stderr } = await hostLocal('ADD', tiny, { containerID: 'new' })
@@ -27,7 +36,6 @@ for (const flavour of flavours) {
         /gave back the addresses of containers that ended without a DEL: old\d, old\d, old\d and 2 more/,
       )
       t.same(await leasesOn(host, 'reboot'), ['10.1.5.2'])
-      await host.sh('umount /proc/sys/kernel/random/boot_id')
     })
 
     await t.test('a full network takes addresses from namespaces that are gone, not from others', async t => {

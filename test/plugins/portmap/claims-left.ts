@@ -2,9 +2,11 @@
 import { existsSync, mkdirSync, readFileSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs'
 import t from 'tap'
 import { ownerOf, releasePorts } from '../../../plugins/portmap/claims'
-import { isAlive, listOwners, type PortOwner } from '../../../plugins/portmap/owners'
+import { hasEnded, listOwners, type PortOwner } from '../../../plugins/portmap/owners'
 import { keyOf } from '../../../src/attachment/attachment'
 
+import { ownNetnsNumber } from '../../../src/netns/netns'
+import { fakeHere } from '../../fixtures/fake-here'
 import { claim, filesIn, id, namespace, port } from './fixtures/claims'
 
 t.test('a dead owner’s ports go to the next, after what is left of it is buried', async t => {
@@ -40,20 +42,41 @@ t.test('one that can’t be buried keeps its ports', async t => {
   t.same(filesIn(folder), before)
 })
 
-t.test('alive is whose namespace is the one it was', async t => {
+t.test('ended is whose namespace is gone, for all that can be seen', async t => {
+  const here = fakeHere()
+  const netns = { path: '/run/netns/a', dev: 4, ino: 10 }
+  const owner = (more: object = { netns }): PortOwner => ({ ...id('c1'), claims: [], ...more })
+  t.equal(hasEnded(owner({}), here, undefined, t.testdir()), false, 'nobody knows')
+  t.equal(hasEnded(owner(), here, undefined, t.testdir()), true, 'gone')
+  here.blind = 'not all is seen'
+  t.equal(hasEnded(owner(), here, undefined, t.testdir()), false, 'not to be seen')
+  t.equal(
+    hasEnded(owner({ netns, pidNamespace: 4 }), here, undefined, t.testdir()),
+    true,
+    'made where all is seen',
+  )
+  here.veths.push(id('c1'))
+  t.equal(
+    hasEnded(owner({ netns, pidNamespace: 4 }), here, undefined, t.testdir()),
+    false,
+    'its veth leads somewhere',
+  )
+})
+
+t.test('claims of another host that shares the folder are in nobody’s way', async t => {
   const folder = t.testdir()
-  const owner = (netns?: { path: string; dev: number; ino: number }): PortOwner => ({
-    ...id('c1'),
-    claims: [],
-    ...(netns && { netns }),
-  })
-  const { path, dev, ino } = namespace(folder, 'ns1')
-  t.equal(isAlive(owner({ path, dev, ino })), true)
-  t.equal(isAlive(owner()), true, 'nobody knows')
-  t.equal(isAlive(owner({ path, dev, ino: ino + 1 })), false, 'another one under its name')
-  t.equal(isAlive(owner({ path: `${path}x`, dev, ino })), false, 'gone')
-  t.equal(isAlive(owner({ path: `${path}/x`, dev, ino })), false, 'its folder is gone')
-  t.equal(isAlive(owner({ path: 'a'.repeat(300), dev, ino })), true, 'not to be seen')
+  const netns = namespace(folder, 'ns1')
+  await claim(folder, { containerID: 'c1', ports: [port(80)], netns })
+  const path = `${folder}/owners/${keyOf(id('c1'))}`
+  const record = JSON.parse(readFileSync(path, 'utf8'))
+  t.same(record.hostNetns, ownNetnsNumber())
+  writeFileSync(path, JSON.stringify({ ...record, hostNetns: { dev: 4, ino: 1 } }))
+  await t.resolves(claim(folder, { containerID: 'c2', ports: [port(80)] }))
+  t.ok(ownerOf(id('c1'), folder), 'and stay')
+  t.same(
+    listOwners(folder).map(({ containerID }) => containerID),
+    ['c2'],
+  )
 })
 
 t.test('claims of a torn or missing record are nobody’s', async t => {

@@ -1,7 +1,7 @@
 import { readFileSync, statSync } from 'node:fs'
 import { hostname } from 'node:os'
 import t from 'tap'
-import { once, thisHost } from '../../../plugins/host-local/here'
+import { once, thisHost } from '../../../src/life/here'
 
 t.test('thisHost() tells the host, its boot and the network namespaces that live on it', async t => {
   const here = thisHost()
@@ -10,9 +10,13 @@ t.test('thisHost() tells the host, its boot and the network namespaces that live
   t.ok(Math.abs(here.now() - Date.now()) < 10_000)
   const { dev, ino } = statSync('/proc/self/ns/net')
   t.same(here.netnsAt('/proc/self/ns/net'), { dev, ino })
-  t.equal(here.netnsAt('/proc/0/ns/net'), undefined)
-  t.ok(here.livingNetns().has(ino))
-  t.notOk(here.livingNetns().has(1))
+  t.equal(here.netnsAt('/proc/0/ns/net'), 'nothing')
+  t.equal(here.netnsAt('/proc/version/x'), 'nothing')
+  t.equal(here.netnsAt('a'.repeat(300)), 'hidden')
+  t.ok(here.holders(undefined).byInode.has(ino))
+  t.notOk(here.holders(undefined).byInode.has(1))
+  t.equal(here.isKernelsBootID(), true)
+  t.ok(here.bootTime() <= Date.now() - process.uptime() * 1000)
 })
 
 t.test('once() asks once, also when the answer is undefined', async t => {

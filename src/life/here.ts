@@ -1,0 +1,81 @@
+/** What the life of attachments is judged by: this host, this boot, this moment. Each is looked at once, when asked for. */
+import { statSync } from 'node:fs'
+import { formatAlias } from '../attachment/alias'
+import type { Attachment } from '../attachment/attachment'
+import { errnoOf } from '../cni/error'
+import { bootTime, isKernelsBootID } from '../host/boot'
+import { readSysctl } from '../host/sysctl'
+import { linkList } from '../netlink/link'
+import { NETLINK_ROUTE, withNetlink } from '../netlink/socket'
+import { findHolders, type Holders, ownPidNamespace } from './holders'
+
+/** Device and inode: what tells two network namespaces apart. */
+export type NetnsNumber = { readonly dev: number; readonly ino: number }
+
+/** This host as it can be seen from this process. */
+export type Here = {
+  /** The kernel's random/boot_id; empty where that can't be read. */
+  readonly bootID: string
+  /** Is that the kernel's own, and not one that a container has been given? */
+  isKernelsBootID(): boolean
+  /** When this boot was, in milliseconds since the epoch. */
+  bootTime(): number
+  /** The host's name. */
+  host(): string
+  /** The inode of this process's PID namespace; 0 where that can't be told. */
+  pidNamespace(): number
+  /** Milliseconds since the epoch. */
+  now(): number
+  /** What is at the path of a network namespace: "nothing", or "hidden" from this process. */
+  netnsAt(path: string): NetnsNumber | 'nothing' | 'hidden'
+  /** The namespaces that live; `pidNamespace` is where their processes are known to be. */
+  holders(pidNamespace: number | undefined): Holders
+  /** The host's end of an attachment's veth, by its alias, whose other end is in another namespace. */
+  vethOf(id: Attachment): string | undefined
+}
+
+/** A function that asks once and then remembers. */
+export const once = <T>(ask: () => T): (() => T) => {
+  let answer: { readonly value: T } | undefined
+  return () => {
+    answer ??= { value: ask() }
+    return answer.value
+  }
+}
+
+/** What there is not: the path of a process that has ended can't even be asked for. */
+const nothing = ['ENOENT', 'ENOTDIR', 'ESRCH']
+
+const netnsAt = (path: string): NetnsNumber | 'nothing' | 'hidden' => {
+  try {
+    const { dev, ino } = statSync(path)
+    return { dev, ino }
+  } catch (error) {
+    return nothing.includes(errnoOf(error) ?? '') ? 'nothing' : 'hidden'
+  }
+}
+
+/** The veths of this namespace whose other ends are elsewhere: name by alias. */
+const connectedVeths = (): Map<string, string> => {
+  const links = withNetlink(NETLINK_ROUTE, linkList)
+  const connected = links.filter(({ kind, peerNetnsId }) => kind === 'veth' && peerNetnsId !== undefined)
+  return new Map(connected.map(({ alias, name }) => [alias, name]))
+}
+
+/** The host the process runs on. */
+export const thisHost = (): Here => {
+  const veths = once(connectedVeths)
+  const everywhere = once(() => findHolders())
+  const own = once(() => findHolders(ownPidNamespace()))
+  return {
+    bootID: readSysctl('kernel/random/boot_id') ?? '',
+    isKernelsBootID: once(isKernelsBootID),
+    bootTime: once(bootTime),
+    host: once(() => readSysctl('kernel/hostname') ?? ''),
+    pidNamespace: once(ownPidNamespace),
+    now: () => Date.now(),
+    netnsAt,
+    holders: pidNamespace => (pidNamespace === ownPidNamespace() ? own() : everywhere()),
+    vethOf: id => veths().get(formatAlias(id)),
+  }
+}

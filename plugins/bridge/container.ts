@@ -144,7 +144,7 @@ export const setContainerSysctls = (ifName: string, options: { v6: boolean; dad:
   const v6 = `net/ipv6/conf/${ifName}`
   if (options.v6) {
     // An address outlives its interface being set down and up again, as IPv4's do.
-    ensureSysctl(`${v6}/keep_addr_on_down`, '1')
+    trySysctl(`${v6}/keep_addr_on_down`, '1')
     // Without, there is only a link-local address to announce: to every port of the bridge, for nobody.
     trySysctl(`${v6}/ndisc_notify`, '1')
   }

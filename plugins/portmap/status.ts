@@ -6,6 +6,7 @@ import { obstacleTo } from '../../src/host/sysctl'
 import { hasLegacyNat, hasNftNatRules } from '../../src/netfilter/iptables-probe'
 import { forBackend } from './backend'
 import type { PortmapConf } from './config'
+import { routesLocalnetEverywhere } from './localnet'
 import { readConf } from './read-conf'
 
 /** Do both variants of iptables have rules of IPv4 in their table nat? */
@@ -25,7 +26,7 @@ const localnetKey = 'net/ipv4/conf/default/route_localnet'
 
 const checkLocalnet = ({ snat }: PortmapConf): void => {
   const obstacle = snat ? obstacleTo(localnetKey) : undefined
-  if (obstacle === undefined) return
+  if (obstacle === undefined || routesLocalnetEverywhere()) return
   throw new CniError(
     ErrorCode.pluginNotAvailable,
     'portmap: net.ipv4.conf.*.route_localnet can not be set, which "snat" needs',

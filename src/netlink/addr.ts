@@ -51,15 +51,20 @@ export type LinkAddr = {
 /** Which addresses: of one interface, of one family, in the namespace that this one knows by a number. */
 export type AddrFilter = { index?: number; family?: 4 | 6; netnsId?: number | undefined }
 
-/** The addresses of one interface, or of all. Equivalent to: `ip addr show [dev $index]`. */
+/**
+ * The addresses of one interface, or of all; an interface of this namespace that is gone has none.
+ * Equivalent to: `ip addr show [dev $index]`.
+ */
 export const addrList = (nl: NetlinkSocket, of: AddrFilter = {}): LinkAddr[] => {
   const { index, family, netnsId } = of
-  const replies = nl.dump('list the addresses', {
-    type: RTM_GETADDR,
-    body: messageBody(ifAddrMsg(family ? addressFamily(family) : 0, 0, index ?? 0), [
-      [IFA_TARGET_NETNSID, netnsId === undefined ? undefined : putU32(netnsId)],
-    ]),
-  })
+  const ask = () =>
+    nl.dump('list the addresses', {
+      type: RTM_GETADDR,
+      body: messageBody(ifAddrMsg(family ? addressFamily(family) : 0, 0, index ?? 0), [
+        [IFA_TARGET_NETNSID, netnsId === undefined ? undefined : putU32(netnsId)],
+      ]),
+    })
+  const replies = netnsId === undefined ? (unlessRefused(['ENODEV'], ask) ?? []) : ask()
   const found: LinkAddr[] = []
   for (const { type, data } of replies) {
     if (type !== RTM_NEWADDR || (index !== undefined && data.readUInt32LE(4) !== index)) continue

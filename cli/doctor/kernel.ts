@@ -26,7 +26,7 @@ const limitParts: readonly Part[] = [
   { module: 'ifb', has: nl => hasLinkKind(nl, 'ifb') },
   { module: 'sch_tbf', has: nl => hasQdiscKind(nl, 'tbf') },
   { module: 'sch_ingress', has: nl => hasQdiscKind(nl, 'ingress') },
-  { module: 'act_mirred', has: nl => hasActionKind(nl, 'mirred') },
+  { module: 'act_mirred', has: nl => hasActionKind(nl, 'mirred') !== false },
   { module: 'cls_u32', has: () => hasFilterKind('u32') !== false },
 ]
 

@@ -11,7 +11,7 @@ import { type KernelPart, missingPart } from './kernel'
  * Each part and how to ask for it. None for cls_u32: a kernel looks for a filter's kind only where it may be put, and
  * to make such a place would change the host.
  */
-const probes: readonly [KernelPart, (nl: NetlinkSocket) => boolean][] = [
+const probes: readonly [KernelPart, (nl: NetlinkSocket) => boolean | undefined][] = [
   ['ifb', nl => hasLinkKind(nl, 'ifb')],
   ['sch_tbf', nl => hasQdiscKind(nl, 'tbf')],
   ['sch_ingress', nl => hasQdiscKind(nl, 'ingress')],
@@ -23,7 +23,7 @@ export const status = async (call: Call): Promise<void> => {
   readBandwidthConf(call)
   try {
     withNetlink(NETLINK_ROUTE, nl => {
-      for (const [part, isThere] of probes) if (!isThere(nl)) throw missingPart(part)
+      for (const [part, isThere] of probes) if (isThere(nl) === false) throw missingPart(part)
     })
   } catch (error) {
     if (!(error instanceof NetlinkError)) throw error

@@ -185,7 +185,7 @@ const connect = async (adding: Adding): Promise<Result> => {
   const { bridge, host } = joined
   const ipam = await askIpam(adding, joined)
   endStep('ipam')
-  refuseForIPv6(conf, ipam, bridge.portMtu)
+  if (ipam.ips.some(({ address }) => address.addr.family === 6)) refuseForIPv6(conf, bridge.portMtu)
   const gateways = completeGateways(ipam, conf, containerIndex)
   const plan = planFor(adding, joined, gateways)
   const container = openContainer(adding, ipam)

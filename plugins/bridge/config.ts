@@ -187,12 +187,15 @@ const requestedMac = (conf: RawConf, call: Call): RequestedMac | undefined => {
 const isSet = (settings: Dns | undefined): settings is Dns =>
   settings !== undefined && Object.values(settings).some(value => value !== undefined)
 
-/** Is there an IPv6 network, such as "fd00::/64", anywhere in what the IPAM plugin goes by? */
+const withoutRoutes = (key: string, value: unknown): unknown =>
+  key.toLowerCase() === 'routes' ? undefined : value
+
+/** Is there an IPv6 network, such as "fd00::/64", anywhere in what the IPAM plugin goes by? Routes need no address. */
 const expectsIPv6 = (raw: JsonObject): boolean =>
   Object.entries(raw).some(
     ([key, value]) =>
       ['ipam', 'runtimeconfig'].includes(key.toLowerCase()) &&
-      /"[0-9a-f]*:[0-9a-f:.]*\/\d+"/i.test(JSON.stringify(value)),
+      /"[0-9a-f]*:[0-9a-f:.]*\/\d+"/i.test(JSON.stringify(value, withoutRoutes)),
   )
 
 /** Reads the bridge plugin's configuration and CNI_ARGS. Throws code 7, or 4 for CNI_ARGS, if that can't be done. */

@@ -2,7 +2,7 @@ import { parseAlias } from '../../src/attachment/alias'
 import { CniError, ErrorCode } from '../../src/cni/error'
 import type { Result } from '../../src/cni/result'
 import { warn } from '../../src/host/log'
-import { trySysctl } from '../../src/host/sysctl'
+import { disableIPv6Key, trySysctl } from '../../src/host/sysctl'
 import type { Undo } from '../../src/host/undo'
 import { addrEquals, type Family, isLinkLocal } from '../../src/ip/addr'
 import {
@@ -15,6 +15,7 @@ import {
   formatCidr,
 } from '../../src/ip/cidr'
 import { addrAdd, addrDel, addrList, peerAddrs } from '../../src/netlink/addr'
+import { NetlinkError } from '../../src/netlink/error'
 import { type Link, linkList } from '../../src/netlink/link'
 import { NETLINK_ROUTE, type NetlinkSocket, withNetlink } from '../../src/netlink/socket'
 import type { BridgeConf } from './config'
@@ -130,6 +131,16 @@ type Conflict = { readonly found: Cidr; readonly wanted: Cidr }
 
 const foundOf = (conflicts: readonly Conflict[]): Cidr[] => [...new Set(conflicts.map(({ found }) => found))]
 
+const addGateway = (nl: NetlinkSocket, link: Link, cidr: Cidr): void => {
+  try {
+    addrAdd(nl, link, cidr)
+  } catch (error) {
+    if (!(error instanceof NetlinkError && error.code === 'EACCES')) throw error
+    const remedy = `sysctl -w ${disableIPv6Key(link.name).replaceAll('/', '.')}=0`
+    throw new CniError(ErrorCode.internal, error.message, { details: `${error.details}; ${remedy}` })
+  }
+}
+
 /** Carries a plan out. Only a replaced address comes back with `undo`: a new one may be in use by then. */
 export const applyGateways = (nl: NetlinkSocket, link: Link, plan: GatewayPlan, undo: Undo): void => {
   for (const cidr of plan.replaced) {
@@ -144,7 +155,7 @@ export const applyGateways = (nl: NetlinkSocket, link: Link, plan: GatewayPlan, 
         withNetlink(NETLINK_ROUTE, again => addrDel(again, link, cidr)),
       )
     }
-    addrAdd(nl, link, cidr)
+    addGateway(nl, link, cidr)
   }
   // The IPv6 routes of an interface that is a gateway are ours to make.
   if (plan.missing.length > 0) trySysctl(`net/ipv6/conf/${link.name}/accept_ra`, '0')

@@ -5,7 +5,6 @@
 import { longestVethPrefix } from '../../src/attachment/interface-names'
 import { checkIfName } from '../../src/cni/args'
 import { CniError, ErrorCode } from '../../src/cni/error'
-import type { Result } from '../../src/cni/result'
 import { parseMac } from '../../src/ip/mac'
 import type { BridgeConf } from './config'
 import { namedBackend } from './masquerade'
@@ -69,9 +68,8 @@ export const refuseUnusable = (conf: BridgeConf): void => {
   namedBackend(conf)
 }
 
-/** Throws code 7 if the container has IPv6 addresses and its interface could not carry them. */
-export const refuseForIPv6 = (conf: BridgeConf, { ips }: Result, mtu: number): void => {
-  if (!ips.some(({ address }) => address.addr.family === 6)) return
+/** Throws code 7 if an interface with this MTU, as configured, could not carry IPv6 addresses. */
+export const refuseForIPv6 = (conf: BridgeConf, mtu: number): void => {
   if (conf.ipv6 === 'off') throw invalid('"ipv6" is "off", but the IPAM plugin gave out an IPv6 address')
   if (mtu >= smallestIPv6Mtu) return
   const found =

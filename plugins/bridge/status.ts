@@ -2,7 +2,7 @@ import { delegate } from '../../src/cni/delegate'
 import { CniError, ErrorCode } from '../../src/cni/error'
 import type { Call } from '../../src/cni/plugin'
 import { requirePrivilege } from '../../src/cni/privilege'
-import { obstacleTo, readSysctl } from '../../src/host/sysctl'
+import { disableIPv6Key, obstacleTo, readSysctl } from '../../src/host/sysctl'
 import { hasBridgeVlans } from '../../src/netlink/bridge-vlan'
 import { NetlinkError } from '../../src/netlink/error'
 import { linkByName } from '../../src/netlink/link'
@@ -14,9 +14,11 @@ import { type BridgeConf, readBridgeConf } from './config'
 import { forwardingKey } from './forwarding'
 import { ipamCall } from './ipam-call'
 import { probeMasquerade } from './masquerade'
+import { smallestIPv6Mtu } from './mtu'
 import { notReady, saidBy } from './not-ready'
-import { refuseUnusable } from './refusals'
+import { refuseForIPv6, refuseUnusable } from './refusals'
 import { refuseStrangeUplinks } from './vlan'
+import { vlanInterfaceName } from './vlan-gateway'
 
 /** The kinds of links an ADD makes, and those it finds in its place. */
 const checkLinks = (nl: NetlinkSocket, conf: BridgeConf): void => {
@@ -73,6 +75,26 @@ const checkForwarding = (conf: BridgeConf): void => {
   }
 }
 
+/** The host's end of IPv6: the bridge, or its interface in a VLAN, must be able to have the gateway's address. */
+const checkIPv6 = (conf: BridgeConf): void => {
+  if (!conf.expectsIPv6) return
+  refuseForIPv6(conf, conf.mtu ?? smallestIPv6Mtu)
+  if (!conf.isGateway) return
+  const name = conf.vlan === 0 ? conf.bridge : vlanInterfaceName(conf)
+  const key = [name, 'default'].map(disableIPv6Key).find(one => readSysctl(one) !== undefined)
+  if (key === undefined)
+    throw notReady(
+      'this kernel has no IPv6',
+      'leave out the ranges of IPv6, or start it without "ipv6.disable"',
+    )
+  if (readSysctl(key) === '0') return
+  const setting = key.replaceAll('/', '.')
+  throw notReady(
+    `"${name}" can not have a gateway of IPv6: ${setting} is 1`,
+    `sysctl -w ${setting}=0, or leave out the ranges of IPv6`,
+  )
+}
+
 const checkNftables = async (conf: BridgeConf): Promise<void> => {
   if (conf.macSpoofCheck || conf.masquerade?.dropInvalid) (await import('./nftables.js')).probeNftables()
 }
@@ -101,6 +123,7 @@ export const status = async (call: Call): Promise<void> => {
   checkNetlink(conf)
   requirePrivilege('bridge')
   checkForwarding(conf)
+  checkIPv6(conf)
   await checkPrune(conf)
   requireBridgeNetfilter(conf, ErrorCode.pluginNotAvailable)
   if (conf.ipamType) await delegate(callOfIpam(call, conf), conf.ipamType, 'STATUS')

@@ -2,11 +2,10 @@ import { CniError, ErrorCode } from '../../src/cni/error'
 import type { Call } from '../../src/cni/plugin'
 import { exec, findProgram } from '../../src/host/exec'
 import { warn } from '../../src/host/log'
-import { obstacleTo } from '../../src/host/sysctl'
 import { hasLegacyNat, hasNftNatRules } from '../../src/netfilter/iptables-probe'
 import { forBackend } from './backend'
 import type { PortmapConf } from './config'
-import { routesLocalnetEverywhere } from './localnet'
+import { obstacleToLocalnet } from './localnet'
 import { readConf } from './read-conf'
 
 /** Do both variants of iptables have rules of IPv4 in their table nat? */
@@ -21,12 +20,10 @@ const notReady = (what: string, cause: CniError): CniError =>
     details: [cause.message, cause.details].filter(Boolean).join('; '),
   })
 
-/** With "snat" the interface to a container must let in what comes from 127.0.0.1; a new one has the default. */
-const localnetKey = 'net/ipv4/conf/default/route_localnet'
-
+/** With "snat" the interface to a container must let in what comes from 127.0.0.1. */
 const checkLocalnet = ({ snat }: PortmapConf): void => {
-  const obstacle = snat ? obstacleTo(localnetKey) : undefined
-  if (obstacle === undefined || routesLocalnetEverywhere()) return
+  const obstacle = snat ? obstacleToLocalnet() : undefined
+  if (obstacle === undefined) return
   throw new CniError(
     ErrorCode.pluginNotAvailable,
     'portmap: net.ipv4.conf.*.route_localnet can not be set, which "snat" needs',

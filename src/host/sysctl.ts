@@ -53,8 +53,11 @@ export const trySysctl = (key: string, value: string): void => {
   }
 }
 
+/** The sysctl that keeps IPv6 away from an interface, or from "all", or from those that are yet to be made: "default". */
+export const disableIPv6Key = (name: string): string => `net/ipv6/conf/${name}/disable_ipv6`
+
 /**
  * Keeps IPv6 away from an interface of the host that only passes frames on: a port of a bridge, an ifb. Its link-local
  * address would be of no use, and every interface's addresses and routes are looked through when another comes or goes.
  */
-export const disableIPv6 = (name: string): void => trySysctl(`net/ipv6/conf/${name}/disable_ipv6`, '1')
+export const disableIPv6 = (name: string): void => trySysctl(disableIPv6Key(name), '1')

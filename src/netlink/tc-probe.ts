@@ -62,10 +62,20 @@ export const hasQdiscKind = (nl: NetlinkSocket, kind: string): boolean =>
     ),
   })
 
-/** Has the kernel this action for filters, such as "mirred"? The fault: an action without its parameters. */
-export const hasActionKind = (nl: NetlinkSocket, kind: string): boolean =>
-  isKnown(nl, `look for action "${kind}"`, 'ENOENT', {
-    type: RTM_NEWACTION,
-    flags: NLM_F_CREATE | NLM_F_EXCL,
-    body: tcActionBody([[1, [actionKind(kind)]]]),
-  })
+/**
+ * Has the kernel this action for filters, such as "mirred"? The fault: an action without its parameters. Undefined where
+ * the kernel does not say: in a user namespace an action comes with its filter only (net/sched/act_api.c,
+ * tc_ctl_action).
+ */
+export const hasActionKind = (nl: NetlinkSocket, kind: string): boolean | undefined => {
+  try {
+    return isKnown(nl, `look for action "${kind}"`, 'ENOENT', {
+      type: RTM_NEWACTION,
+      flags: NLM_F_CREATE | NLM_F_EXCL,
+      body: tcActionBody([[1, [actionKind(kind)]]]),
+    })
+  } catch (error) {
+    if (error instanceof NetlinkError && error.code === 'EPERM') return undefined
+    throw error
+  }
+}

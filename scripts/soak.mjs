@@ -31,6 +31,10 @@ const parts = {
     promise: 'containers that come and go, 16 at once, Go plugins among them, leave nothing',
     files: live('churn'),
   },
+  interleavings: {
+    promise: 'no live pod loses anything, and nothing is left of others, whoever runs beside whom',
+    files: live('interleavings'),
+  },
   leases: {
     promise:
       'a /29 is enough without a single DEL, and after a reboot; no address of a living pod is given out',

@@ -9,6 +9,7 @@ import { parseAlias } from '../../src/attachment/alias'
 import { isOn } from '../../src/attachment/attachment'
 import { parseContainerComment, parseHostportComment } from '../../src/attachment/iptables-names'
 import { leaseKeyOf } from '../../src/attachment/lease'
+import { usualDataDir } from '../../src/attachment/lease-files'
 import { parseElementComment, parseMasqueradeComment } from '../../src/attachment/nft-comments'
 import { CniError } from '../../src/cni/error'
 import { isJsonObject } from '../../src/cni/schema'
@@ -46,11 +47,9 @@ const cachedResults: Finder = ({ name }, cacheDir) =>
     .filter(({ network }) => network === name)
     .map(({ containerID, ifName, netns }) => ({ containerID, ifName, netns, object: 'cached result' }))
 
-const defaultDataDir = '/var/lib/cni/networks'
-
 /** The folders of leases that the network's plugins are configured with. */
 const dataDirs = ({ plugins }: NetworkConfigList): string[] => {
-  const textOr = (value: unknown) => (typeof value === 'string' && value !== '' ? value : defaultDataDir)
+  const textOr = (value: unknown) => (typeof value === 'string' && value !== '' ? value : usualDataDir)
   const found = plugins.flatMap(({ type, raw }) => {
     if (type === 'kubenet') return [textOr(raw.dataDir)]
     return isJsonObject(raw.ipam) && raw.ipam.type === 'host-local' ? [textOr(raw.ipam.dataDir)] : []

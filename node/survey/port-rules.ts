@@ -102,7 +102,7 @@ export const readPortLines = (family: Family, lines: readonly string[]): PortRul
   return lines.flatMap(line => {
     const chain = line.split(' ')[1] ?? ''
     const owner = owners.get(chain)
-    if (!owner || !chain.startsWith(`CNI-${dnatChainPrefix}`)) return []
+    if (!owner || !chain.startsWith(dnatChainPrefix)) return []
     return [{ by: 'iptables' as const, family, ...owner, where: `chain ${chain}`, dnat: dnatOfLine(line) }]
   })
 }

@@ -1,8 +1,8 @@
 /** Everything a survey reads, one thing after the other; what can't be read is noted and left out. */
 import { lstatSync } from 'node:fs'
-import { defaultDataDir } from '../../plugins/host-local/config'
 import { frameIsThere } from '../../plugins/kubenet/state'
 import { hostportsFolder, listOwners, namesIn, type PortOwner } from '../../plugins/portmap/owners'
+import { usualDataDir } from '../../src/attachment/lease-files'
 import { CniError } from '../../src/cni/error'
 import { type Here, thisHost } from '../../src/life/here'
 import { ifNftables } from '../../src/netfilter/nft/socket'
@@ -123,7 +123,7 @@ const readFiles = (attempt: Attempt, { confDir, cacheDir }: SurveyPlaces, tell: 
   const conf = attempt('the networks', () => readNetworks(confDir), { lists: [], networks: [], broken: [] })
   const cached = attempt('the cached results', () => readCached(cacheDir), [])
   const networks = allNetworks(conf.networks, cached)
-  const dataDirs = new Set([defaultDataDir, ...networks.flatMap(({ ipam }) => ipam?.dataDir ?? [])])
+  const dataDirs = new Set([usualDataDir, ...networks.flatMap(({ ipam }) => ipam?.dataDir ?? [])])
   const { leases, unreadable } = attempt('the leases', () => readLeases([...dataDirs], tell), {
     leases: [],
     unreadable: 0,

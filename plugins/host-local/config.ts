@@ -1,4 +1,5 @@
 import * as v from 'valibot'
+import { usualDataDir } from '../../src/attachment/lease-files'
 import { readCniArgs } from '../../src/cni/args'
 import { CniError, ErrorCode } from '../../src/cni/error'
 import type { Call } from '../../src/cni/plugin'
@@ -9,8 +10,6 @@ import { type Addr, formatAddr, parseAddr } from '../../src/ip/addr'
 import { parseCidr } from '../../src/ip/cidr'
 import { type RangeSet, rangeSet, setsOverlap } from './range'
 import { parseSpan, type Span } from './span'
-
-export const defaultDataDir = '/var/lib/cni/networks'
 
 const invalid = (message: string) => new CniError(ErrorCode.invalidNetworkConfig, message)
 
@@ -169,7 +168,7 @@ export const readHostLocalConf = (call: Call): HostLocalConf => {
   const excluded = (ipam.exclude ?? []).map(text => parseSpan(text, 'exclude'))
   return {
     network: conf.name,
-    dataDir: ipam.dataDir ?? defaultDataDir,
+    dataDir: ipam.dataDir ?? usualDataDir,
     rangeSets: sets,
     requested: unique(requested),
     excluded,

@@ -3,7 +3,11 @@ import type { Call } from '../../src/cni/plugin'
 import type { Result } from '../../src/cni/result'
 import { endStep } from '../../src/host/steps'
 import type { Undo } from '../../src/host/undo'
-import { type Addr, addrEquals } from '../../src/ip/addr'
+import { type Addr, addrEquals, formatAddr } from '../../src/ip/addr'
+import { addrList } from '../../src/netlink/addr'
+import { linkByName } from '../../src/netlink/link'
+import { NETLINK_ROUTE, NetlinkSocket } from '../../src/netlink/socket'
+import { insideNetns } from '../../src/netns/netns'
 import { forBackend } from './backend'
 import { type Claimed, claimPorts, noteRules, releasePorts } from './claims'
 import type { PortmapConf } from './config'
@@ -11,19 +15,41 @@ import { forgetFlowsToOthers } from './conntrack'
 import { bury, removeRules } from './del'
 import { ensureLocalnetRouting } from './localnet'
 import { readConf } from './read-conf'
+import { subjectOf } from './whose'
+
+/** Has another interface of the container this address? Not if nothing tells. */
+const isElsewhereInside = ({ netns, env: { ifName } }: Call, address: string): boolean => {
+  if (!netns) return false
+  const nl = insideNetns(netns, () => NetlinkSocket.open(NETLINK_ROUTE))
+  try {
+    const own = linkByName(nl, ifName)?.index
+    return addrList(nl).some(({ index, cidr }) => index !== own && formatAddr(cidr.addr) === address)
+  } finally {
+    nl.close()
+  }
+}
 
 /** Opens the ports, in place of what an ADD before has left, with whichever backend. */
-const forward = async (conf: PortmapConf, claimed: Claimed, undo: Undo): Promise<void> => {
+const forward = async (call: Call, conf: PortmapConf, claimed: Claimed, undo: Undo): Promise<void> => {
   const backend = forBackend(conf.backend)
   const { earlier } = claimed
   const planned = backend.plan(conf, claimed)
   let installed = planned
-  undo.add('remove the rules of the host ports', () => removeRules(conf, installed))
-  await backend.forward(conf, claimed, rules => {
-    installed = rules
+  const subject = subjectOf(
+    conf,
+    earlier,
+    conf.addresses.map(({ addr }) => formatAddr(addr)),
+  )
+  undo.add('remove the rules of the host ports', () => removeRules({ subject, rules: installed }))
+  await backend.forward(conf, {
+    claimed,
+    isElsewhere: address => isElsewhereInside(call, address),
+    note: rules => {
+      installed = rules
+    },
   })
   if (earlier?.rules && earlier.rules.backend !== conf.backend)
-    await forBackend(earlier.rules.backend).unforward(conf, earlier.rules)
+    await forBackend(earlier.rules.backend).unforward({ subject, rules: earlier.rules })
   if (claimed.recorded && installed !== planned) noteRules(conf, installed)
 }
 
@@ -47,7 +73,7 @@ export const add = async (call: Call, undo: Undo): Promise<Result> => {
   const claimed = await claimPorts(call, conf, { rules: forBackend(conf.backend).plan(conf), bury })
   undo.add('give the host ports back', () => releasePorts(conf))
   endStep('claims')
-  await forward(conf, claimed, undo)
+  await forward(call, conf, claimed, undo)
   endStep('rules')
   forgetFlows(conf)
   for (const { addr } of addresses) if (conf.snat && addr.family === 4) ensureLocalnetRouting(addr, undo)

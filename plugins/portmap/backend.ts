@@ -6,30 +6,40 @@ import type { PortmapConf } from './config'
 import * as iptables from './iptables'
 import * as nftables from './nftables'
 import { checkPortsNftables } from './nftables-check'
-import type { InstalledRules, PortOwner } from './owners'
+import type { InstalledRules } from './owners'
+import type { Subject } from './whose'
 
 /** Who is to stay and who is to go when a network is cleaned up. */
 export type Collection = {
   readonly network: string
-  /** The containers whose rules stay. */
-  readonly kept: readonly string[]
+  /** The attachments whose rules stay. */
+  readonly kept: readonly Attachment[]
   /** The attachments known to be gone; rules may name others. */
-  readonly gone: readonly PortOwner[]
+  readonly gone: readonly Going[]
+}
+
+/** An attachment whose rules go, and those its record names; where that is silent, everything is looked through. */
+export type Going = { readonly subject: Subject; readonly rules: InstalledRules | undefined }
+
+/** An attachment whose rules come: what is known, and who hears of them. */
+export type Opening = {
+  readonly claimed: Claimed
+  /** Has another interface of the container this address? */
+  readonly isElsewhere: (address: string) => boolean
+  /** Hears of the rules there are by now, each time some are added. */
+  readonly note: (rules: InstalledRules) => void
 }
 
 /** What either way of programming the packet filter does for portmap. */
 export type PortBackend = {
   /** The rules `forward` is going to make, as far as they can be told before. */
   plan(conf: PortmapConf, claimed?: Claimed): InstalledRules
-  /**
-   * Opens the container's ports, in place of those it had before. `note` hears of the rules there are by now, each
-   * time some were added.
-   */
-  forward(conf: PortmapConf, claimed: Claimed, note: (rules: InstalledRules) => void): Promise<void>
+  /** Opens the container's ports, in place of those it had before. */
+  forward(conf: PortmapConf, opening: Opening): Promise<void>
   /** Throws unless the rules of `forward` are there. */
   check(conf: PortmapConf): Promise<void>
-  /** Removes all rules of an attachment; none there is no failure. `rules` are those its record names. */
-  unforward(id: Attachment, rules: InstalledRules | undefined): Promise<void>
+  /** Removes all rules of an attachment; none there is no failure. */
+  unforward(going: Going): Promise<void>
   /** Removes the rules of a network's attachments that are gone. */
   collect(collection: Collection): Promise<void>
   /** Throws the reason if the backend can't be used on this host. */

@@ -1,19 +1,19 @@
-import type { Attachment } from '../../src/attachment/attachment'
 import { runAll } from '../../src/cni/error'
 import type { Call } from '../../src/cni/plugin'
-import { type Addr, parseAddr } from '../../src/ip/addr'
-import { forEveryBackend } from './backend'
+import { type Addr, formatAddr, parseAddr } from '../../src/ip/addr'
+import { forEveryBackend, type Going } from './backend'
 import { ownerOf, releasePorts, udpPortsOf } from './claims'
 import { forgetFlowsToPod } from './conntrack'
-import type { InstalledRules, PortOwner } from './owners'
+import type { PortOwner } from './owners'
 import { readConf } from './read-conf'
+import { subjectOf } from './whose'
 
-/**
- * Removes an attachment's rules, whatever this call's configuration says: ADD may have had another. `rules` are those
- * its record names; where that is silent, everything is looked through.
- */
-export const removeRules = (id: Attachment, rules: InstalledRules | undefined): Promise<void> =>
-  forEveryBackend(backend => backend.unforward(id, rules))
+/** The attachment of a record, as one whose rules go. */
+export const goingOf = (owner: PortOwner): Going => ({ subject: subjectOf(owner, owner), rules: owner.rules })
+
+/** Removes an attachment's rules, whatever this call's configuration says: ADD may have had another. */
+export const removeRules = (going: Going): Promise<void> =>
+  forEveryBackend(backend => backend.unforward(going))
 
 /** The addresses a container's ports led to, as far as its record has them. */
 const addressesOf = (owner: PortOwner | undefined): Addr[] =>
@@ -31,7 +31,7 @@ export const forgetFlowsOf = (owner: PortOwner): void => forgetFlows(addressesOf
 
 /** Removes what is left of an attachment that is gone, but for its claims. */
 export const bury = (owner: PortOwner): Promise<void> =>
-  runAll([() => removeRules(owner, owner.rules), () => forgetFlowsOf(owner)])
+  runAll([() => removeRules(goingOf(owner)), () => forgetFlowsOf(owner)])
 
 export const del = async (call: Call): Promise<void> => {
   const conf = readConf(call)
@@ -39,7 +39,7 @@ export const del = async (call: Call): Promise<void> => {
   const known = conf.addresses.map(({ addr }) => addr)
   const udpPorts = conf.mappings.filter(({ protocol }) => protocol === 'udp').map(({ hostPort }) => hostPort)
   await runAll([
-    () => removeRules(conf, owner?.rules),
+    () => removeRules({ subject: subjectOf(conf, owner, known.map(formatAddr)), rules: owner?.rules }),
     () =>
       forgetFlows(known.length > 0 ? known : addressesOf(owner), [
         ...udpPorts,

@@ -4,7 +4,7 @@ import { runAll } from '../../src/cni/error'
 import type { Call } from '../../src/cni/plugin'
 import { forEveryBackend } from './backend'
 import { releasePorts, sweepOwners } from './claims'
-import { forgetFlowsOf } from './del'
+import { forgetFlowsOf, goingOf } from './del'
 import { listOwners } from './owners'
 import { readConf } from './read-conf'
 
@@ -17,9 +17,8 @@ export const gc = async (call: Call): Promise<void> => {
   const valid = validAttachments(call.conf)
   const isValid = isAmong(valid)
   const gone = listOwners().filter(owner => owner.network === network && !isValid(owner))
-  const kept = valid.map(({ containerID }) => containerID)
   await runAll([
-    () => forEveryBackend(backend => backend.collect({ network, kept, gone })),
+    () => forEveryBackend(backend => backend.collect({ network, kept: valid, gone: gone.map(goingOf) })),
     ...gone.map(owner => () => forgetFlowsOf(owner)),
     ...gone.map(owner => () => releasePorts(owner)),
     () => sweepOwners(),

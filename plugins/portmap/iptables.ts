@@ -1,8 +1,8 @@
 /** Port mappings with iptables: one iptables-restore a family, in the common case without reading anything before. */
 import type { Attachment } from '../../src/attachment/attachment'
-import { hostportChains, networkOfHostportComment } from '../../src/attachment/iptables-names'
+import { dnatChains, hostportChains, networkOfHostportComment } from '../../src/attachment/iptables-names'
 import { CniError, ErrorCode, runAll } from '../../src/cni/error'
-import type { Family } from '../../src/ip/addr'
+import { type Family, formatAddr } from '../../src/ip/addr'
 import type { Cidr } from '../../src/ip/cidr'
 import {
   chainOf,
@@ -20,8 +20,7 @@ import {
   type Variant,
 } from '../../src/netfilter/iptables'
 import { variantsInUse } from '../../src/netfilter/iptables-probe'
-import type { Collection } from './backend'
-import type { Claimed } from './claims'
+import type { Collection, Going, Opening } from './backend'
 import { refusedWords } from './conditions'
 import type { PortmapConf } from './config'
 import type { InstalledRules } from './owners'
@@ -30,11 +29,12 @@ import {
   type ChainRule,
   checkLine,
   containerRules,
-  dnatChain,
+  destinationsOf,
   localnetRules,
   missingRules,
   sharedNatRules,
 } from './rules-iptables'
+import { subjectOf, Whose } from './whose'
 
 const families: readonly Family[] = [4, 6]
 
@@ -44,15 +44,29 @@ const maxAttempts = 5
 const restoreNat = (family: Family, lines: readonly string[], variant?: Variant): Promise<void> =>
   iptablesRestore(family, [{ table: 'nat', lines }], variant)
 
-/** The rules in shared chains that lead to the container's own, as its record keeps them. */
-export const plannedIptables = (conf: PortmapConf): InstalledRules => {
+/** What the record keeps of the rules: those in shared chains that lead to the container's own, and one of its own. */
+const recordedOf = (
+  conf: PortmapConf,
+  chainOfFamily: { readonly [family in Family]?: string } = {},
+): InstalledRules => {
   const jumps: { [family in Family]?: string[] } = {}
+  const marks: { [family in Family]?: string } = {}
   for (const address of conf.addresses) {
-    const { entries } = containerRules(conf, address)
-    jumps[address.addr.family] = entries.map(({ chain, rule }) => `${chain} ${rule}`)
+    const { family } = address.addr
+    const { rules, entries } = containerRules(conf, address, chainOfFamily[family])
+    jumps[family] = entries.map(textOfRule)
+    const mark = rules.map(textOfRule).find(leadsOn)
+    if (mark) marks[family] = mark
   }
-  return { backend: 'iptables', jumps }
+  return { backend: 'iptables', jumps, marks }
 }
+
+const textOfRule = ({ chain, rule }: ChainRule): string => `${chain} ${rule}`
+
+const leadsOn = (rule: string): boolean => rule.includes(' -j DNAT ')
+
+/** The rules of a container whose chain has the reference's name, as that of every container's only interface has. */
+export const plannedIptables = (conf: PortmapConf): InstalledRules => recordedOf(conf)
 
 /** Adds the container's rules if everything shared is in place and nothing of the container is. */
 const addAtOnce = (conf: PortmapConf, address: Cidr): Promise<void> => {
@@ -80,19 +94,50 @@ const linesToComplete = (
   ...rules.filter(({ chain, rule }) => !found.rules.includes(`-A ${chain} ${rule}`)).map(addLine),
 ]
 
-/** Adds the container's rules after a look at what is there: for the first container, and for a repeated ADD. */
-const addAfterReading = async (conf: PortmapConf, address: Cidr): Promise<void> => {
+/** The chains of the subject that are there: its own by name, and the container's if that leads to the subject. */
+const chainsThere = (found: TableDump, id: Attachment, isOwn: (address: string) => boolean): string[] => {
+  const [shared, own] = dnatChains(id)
+  const there = [shared, own].filter(chain => found.chains.has(chain))
+  return there.filter(chain => chain === own || isOwnChain(found, chain, isOwn))
+}
+
+/** A chain that leads nowhere is what a change of somebody else's has left of one. */
+const isOwnChain = (found: TableDump, chain: string, isOwn: (address: string) => boolean): boolean => {
+  const destinations = destinationsOf(found.rules, chain)
+  return destinations.length === 0 || destinations.some(isOwn)
+}
+
+/** The lines that remove chains with all rules that lead to them. */
+const removal = (found: TableDump, chains: readonly string[]): string[] =>
+  chains.flatMap(chain => [...jumpsTo(found, chain), `-F ${chain}`, `-X ${chain}`])
+
+type Adding = {
+  readonly conf: PortmapConf
+  readonly isOwn: (address: string) => boolean
+  /** Hears in which chain the rules are going to be. */
+  readonly note: (family: Family, chain: string) => void
+}
+
+/**
+ * Adds the container's rules after a look at what is there: for the first container, for a repeated ADD, and for a
+ * second interface of the container, whose chain gets a name of its own.
+ */
+const addAfterReading = async ({ conf, isOwn, note }: Adding, address: Cidr): Promise<void> => {
   const { family } = address.addr
-  const { chain, rules, entries } = containerRules(conf, address)
   const scripts: TableScript[] = []
   if (family === 4) {
     const lines = linesToComplete(await iptablesSave(family, 'filter'), localnetRules())
     if (lines.length > 0) scripts.push({ table: 'filter', lines })
   }
   const found = await iptablesSave(family, 'nat')
-  const own = found.chains.has(chain) ? [...jumpsTo(found, chain), `-F ${chain}`] : [`-N ${chain}`]
-  const shared = linesToComplete(found, sharedNatRules(conf))
-  scripts.push({ table: 'nat', lines: [...shared, ...own, ...[...rules, ...entries].map(addLine)] })
+  const old = chainsThere(found, conf, isOwn)
+  const [shared, own] = dnatChains(conf)
+  const chain = found.chains.has(shared) && !old.includes(shared) ? own : shared
+  note(family, chain)
+  const { rules, entries } = containerRules(conf, address, chain)
+  const lines = [...rules, ...entries].map(addLine)
+  const completed = linesToComplete(found, sharedNatRules(conf))
+  scripts.push({ table: 'nat', lines: [...completed, ...removal(found, old), `-N ${chain}`, ...lines] })
   await iptablesRestore(family, scripts)
 }
 
@@ -105,11 +150,12 @@ const jumpsTo = (found: TableDump, chain: string): string[] =>
  */
 const canCheck = (family: Family): boolean => family === 4 || isNftVariant(family)
 
-const addRules = async (conf: PortmapConf, address: Cidr): Promise<void> => {
+const addRules = async (adding: Adding, address: Cidr, isNew: boolean): Promise<void> => {
+  const { conf } = adding
   for (let attempt = 0; ; attempt++) {
     try {
-      const atOnce = attempt === 0 && canCheck(address.addr.family)
-      return await (atOnce ? addAtOnce(conf, address) : addAfterReading(conf, address))
+      const atOnce = attempt === 0 && isNew && canCheck(address.addr.family)
+      return await (atOnce ? addAtOnce(conf, address) : addAfterReading(adding, address))
     } catch (error) {
       if (!isRefused(error)) throw error
       if (attempt === maxAttempts) throw refusalOf(conf, address, error)
@@ -131,20 +177,42 @@ const refusalOf = (conf: PortmapConf, { addr: { family } }: Cidr, error: Iptable
  */
 export const forwardPortsIptables = async (
   conf: PortmapConf,
-  { earlier, recorded }: Claimed,
+  { claimed: { earlier, recorded }, isElsewhere, note }: Opening,
 ): Promise<void> => {
-  for (const address of conf.addresses) await addRules(conf, address)
+  const whose = new Whose(
+    subjectOf(
+      conf,
+      earlier,
+      conf.addresses.map(({ addr }) => formatAddr(addr)),
+    ),
+  )
+  const isOwn = (address: string): boolean => {
+    const answer = whose.of(address)
+    return answer === 'unknown' ? !isElsewhere(address) : answer === 'own'
+  }
+  const chains: { [family in Family]?: string } = {}
+  const adding: Adding = {
+    conf,
+    isOwn,
+    note: (family, chain) => {
+      if (chain === dnatChains(conf)[0] && chains[family] === undefined) return
+      chains[family] = chain
+      note(recordedOf(conf, chains))
+    },
+  }
+  for (const address of conf.addresses) await addRules(adding, address, !earlier)
   if (recorded && !earlier) return
   const others = families.filter(family => !conf.addresses.some(({ addr }) => addr.family === family))
-  for (const family of others) await removeByReading(family, dnatChain(conf.network, conf.containerID))
+  for (const family of others) await removeByReading(family, conf, isOwn)
 }
 
 /** Throws unless all rules of the container are there, naming the first that is not. */
 export const checkPortsIptables = async (conf: PortmapConf): Promise<void> => {
   for (const address of conf.addresses) {
     const { family } = address.addr
-    const { rules } = await iptablesSave(family, 'nat')
-    const [missing] = missingRules(rules, conf, address)
+    const { chains, rules } = await iptablesSave(family, 'nat')
+    const [shared, own] = dnatChains(conf)
+    const [missing] = missingRules(rules, conf, address, chains.has(own) ? own : shared)
     if (!missing) continue
     throw new CniError(
       ErrorCode.internal,
@@ -161,50 +229,59 @@ const removeChains = async (
 ): Promise<void> => {
   const found = await iptablesSave(family, 'nat', variant)
   const there = chainsOf(found).filter(chain => found.chains.has(chain))
-  if (there.length === 0) return
-  const lines = there.flatMap(chain => [...jumpsTo(found, chain), `-F ${chain}`, `-X ${chain}`])
-  await restoreNat(family, lines, variant)
+  if (there.length > 0) await restoreNat(family, removal(found, there), variant)
 }
 
-const removeByReading = async (family: Family, chain: string): Promise<void> => {
-  for (const variant of variantsInUse(family, chain))
-    await removeChains(family, { variant, chainsOf: () => [chain] })
+const removeByReading = async (
+  family: Family,
+  id: Attachment,
+  isOwn: (address: string) => boolean,
+): Promise<void> => {
+  for (const variant of variantsInUse(family, ...dnatChains(id)))
+    await removeChains(family, { variant, chainsOf: found => chainsThere(found, id, isOwn) })
 }
 
-/** Removes a container's rules of one family: those that are known without reading, if they are all there are. */
-const removeFamily = async (family: Family, chain: string, jumps?: readonly string[]): Promise<void> => {
-  if (!jumps || !hasIptables(family)) return removeByReading(family, chain)
+/** Removes an attachment's rules of one family: those that are known without reading, if they are all there are. */
+const removeFamily = async (family: Family, { subject, rules }: Going): Promise<void> => {
+  const { id } = subject
+  const whose = new Whose(subject)
+  const jumps = rules?.backend === 'iptables' ? rules.jumps[family] : undefined
+  const mark = rules?.backend === 'iptables' ? rules.marks?.[family] : undefined
+  if (!jumps || !mark || !hasIptables(family) || !canCheck(family))
+    return removeByReading(family, id, address => whose.isDoomed(address))
+  const chain = mark.split(' ')[0]
   try {
-    // -D refuses the whole transaction if a rule is not there, -X if another one leads to the chain.
-    await restoreNat(family, [...jumps.map(rule => `-D ${rule}`), `-F ${chain}`, `-X ${chain}`])
+    // -C refuses the whole transaction if the chain is another's, -D if a rule is not there, -X if another leads there.
+    await restoreNat(family, [`-C ${mark}`, ...jumps.map(rule => `-D ${rule}`), `-F ${chain}`, `-X ${chain}`])
   } catch (error) {
     if (!isRefused(error)) throw error
-    await removeByReading(family, chain)
+    await removeByReading(family, id, address => whose.isDoomed(address))
   }
 }
 
-/** Removes all rules of a container, of both families; none there is no failure. `rules` are what its record says. */
-export const unforwardPortsIptables = (
-  { network, containerID }: Attachment,
-  rules: InstalledRules | undefined,
-): Promise<void> => {
-  const chain = dnatChain(network, containerID)
-  const jumps = rules?.backend === 'iptables' ? rules.jumps : {}
-  return runAll(families.map(family => () => removeFamily(family, chain, jumps[family])))
-}
+/** Removes all rules of an attachment, of both families; none there is no failure. */
+export const unforwardPortsIptables = (going: Going): Promise<void> =>
+  runAll(families.map(family => () => removeFamily(family, going)))
 
-/** The chains of a network's containers that are not to be kept, by the comments of the rules that lead there. */
+/**
+ * The chains of a network's attachments that are gone, those nobody recorded among them: such a chain is known by the
+ * comments of the rules that lead there and by the addresses it leads to.
+ */
 const staleChains = (found: TableDump, { network, kept, gone }: Collection): string[] => {
   const ofNetwork = found.rules
     .filter(rule => chainOf(rule) === hostportChains.dnat)
     .filter(rule => networkOfHostportComment(commentOf(rule)) === network)
     .map(targetOf)
-  const keptChains = kept.map(containerID => dnatChain(network, containerID))
-  const goneChains = gone.map(({ containerID }) => dnatChain(network, containerID))
-  return [...new Set([...ofNetwork, ...goneChains])].filter(chain => !keptChains.includes(chain))
+  const keptChains = new Set(kept.flatMap(dnatChains))
+  const nameless = ofNetwork.filter(chain => !keptChains.has(chain))
+  const ended = gone.flatMap(({ subject }) => {
+    const whose = new Whose(subject)
+    return chainsThere(found, subject.id, address => whose.isDoomed(address))
+  })
+  return [...new Set([...nameless, ...ended])]
 }
 
-/** Removes the rules of a network's containers that are gone, those the reference made among them. */
+/** Removes the rules of a network's attachments that are gone, those the reference made among them. */
 export const collectPortsIptables = (collection: Collection): Promise<void> =>
   runAll(
     families.flatMap(family =>

@@ -1,9 +1,10 @@
 /** Port mappings with nftables: one batch a family, over netlink; only conditions in nft's words need its program. */
-import type { Attachment } from '../../src/attachment/attachment'
+import { isAmong } from '../../src/attachment/attachment'
+import { leaseOn } from '../../src/attachment/lease-files'
 import { portComment } from '../../src/attachment/nft-comments'
 import { CniError, ErrorCode } from '../../src/cni/error'
 import { ExecError, exec, findProgram } from '../../src/host/exec'
-import type { Family } from '../../src/ip/addr'
+import { type Family, formatAddr } from '../../src/ip/addr'
 import type { Cidr } from '../../src/ip/cidr'
 import { ensureChain } from '../../src/netfilter/nft/ensure'
 import { nftGeneration, ruleList, ruleListByComment } from '../../src/netfilter/nft/read'
@@ -12,11 +13,12 @@ import type { NftTransaction } from '../../src/netfilter/nft/transaction'
 import { nftUpdate } from '../../src/netfilter/nft/update'
 import type { ReadRule } from '../../src/netfilter/nft/wire/rule'
 import { NETLINK_NETFILTER, NetlinkSocket, withNetlink } from '../../src/netlink/socket'
-import type { Collection } from './backend'
+import type { Collection, Going, Opening } from './backend'
 import type { Claimed } from './claims'
 import { refusedWords } from './conditions'
 import type { PortmapConf } from './config'
 import type { InstalledRules, RuleRef } from './owners'
+import { addressed } from './rule-address'
 import { areRules } from './rule-match'
 import { echoing, type NftSocket, refOf, rulesAt } from './rule-refs'
 import {
@@ -28,40 +30,63 @@ import {
   tableComment,
   tableOf,
 } from './rules-nftables'
+import { subjectOf, Whose } from './whose'
 
 const families: readonly Family[] = [4, 6]
 
-/** Whose rules: a container's that its record names; without those all that bear its comment. */
-type Subject = { readonly containerID: string; readonly refs: readonly RuleRef[] | undefined }
-
-/** The rules a record names, or undefined if not all are there: who loads a saved ruleset has them numbered anew. */
-const recordedRules = (
-  nl: NftSocket,
-  family: Family,
-  { containerID, refs }: Subject,
-): ReadRule[] | undefined => {
-  if (!refs) return undefined
-  const own = refs.filter(ref => ref.family === family)
-  const found = rulesAt(nl, family, own).filter(({ comment }) => comment === portComment(containerID))
-  return found.length === own.length ? found : undefined
+/** The rules looked for: those a record names, or those with the container's comment that lead to its addresses. */
+type Sought = {
+  readonly containerID: string
+  readonly refs: readonly RuleRef[] | undefined
+  /** The addresses the record has; the rules it names lead to no other. */
+  readonly recorded: readonly string[]
+  /** Does a rule that leads to this address belong to the attachment? */
+  readonly isOwn: (address: string | undefined) => boolean
 }
 
-/** The rules of containers in one family. */
-const rulesOf = (nl: NftSocket, family: Family, subjects: readonly Subject[]): ReadRule[] => {
-  const found: ReadRule[] = []
-  const sought = new Set<string>()
-  for (const subject of subjects) {
-    const recorded = recordedRules(nl, family, subject)
-    if (recorded) found.push(...recorded)
-    else sought.add(portComment(subject.containerID))
-  }
-  const [first, ...others] = sought
-  if (first === undefined) return found
-  const table = tableOf(family)
-  const listed = containerChains.flatMap(chain =>
-    others.length > 0 ? ruleList(nl, table, chain) : ruleListByComment(nl, table, chain, first),
+/** The rules a record names, or undefined if not all are there: who loads a saved ruleset has them numbered anew. */
+const recordedRules = (nl: NftSocket, family: Family, sought: Sought): ReadRule[] | undefined => {
+  const { containerID, refs, recorded } = sought
+  if (!refs) return undefined
+  const own = refs.filter(ref => ref.family === family)
+  const isRecorded = (address: string | undefined): boolean =>
+    address === undefined || recorded.length === 0 || recorded.includes(address)
+  // The numbers may be another interface's by now, whose comment is the same.
+  const found = addressed(rulesAt(nl, family, own)).filter(
+    ({ rule, address }) => rule.comment === portComment(containerID) && isRecorded(address),
   )
-  return [...found, ...listed.filter(({ comment }) => sought.has(comment))]
+  return found.length === own.length ? found.map(({ rule }) => rule) : undefined
+}
+
+/** Each rule once: one may have been looked for more than once. */
+const unique = (rules: readonly ReadRule[]): ReadRule[] => [
+  ...new Map(rules.map(rule => [rule.handle, rule])).values(),
+]
+
+/** The rules of attachments in one family. */
+const rulesOf = (nl: NftSocket, family: Family, all: readonly Sought[]): ReadRule[] => {
+  const found: ReadRule[] = []
+  const unnamed: Sought[] = []
+  for (const sought of all) {
+    const recorded = recordedRules(nl, family, sought)
+    if (recorded) found.push(...recorded)
+    else unnamed.push(sought)
+  }
+  const [first] = unnamed
+  if (!first) return found
+  const table = tableOf(family)
+  for (const chain of containerChains) {
+    const listed =
+      unnamed.length > 1
+        ? ruleList(nl, table, chain)
+        : ruleListByComment(nl, table, chain, portComment(first.containerID))
+    for (const { containerID, isOwn } of unnamed) {
+      const comment = portComment(containerID)
+      const rules = addressed(listed.filter(rule => rule.comment === comment))
+      found.push(...rules.filter(({ address }) => isOwn(address)).map(({ rule }) => rule))
+    }
+  }
+  return found
 }
 
 /**
@@ -80,12 +105,7 @@ const ensureShared = (nl: NftSocket, tx: NftTransaction, conf: PortmapConf, fami
 }
 
 /** One batch for one family: what the container has goes, what is wanted comes. Answers where the new rules are. */
-const replaceRules = (
-  nl: NetlinkSocket,
-  conf: PortmapConf,
-  family: Family,
-  earlier: readonly RuleRef[] | undefined,
-): RuleRef[] => {
+const replaceRules = (nl: NetlinkSocket, conf: PortmapConf, family: Family, earlier: Sought): RuleRef[] => {
   const { containerID } = conf
   const table = tableOf(family)
   const address = conf.addresses.find(({ addr }) => addr.family === family)
@@ -97,7 +117,7 @@ const replaceRules = (
   })
   nftUpdate(hearing, 'open host ports', tx => {
     if (address) ensureShared(nl, tx, conf, family)
-    for (const stale of rulesOf(nl, family, [{ containerID, refs: earlier }])) tx.deleteRule(table, stale)
+    for (const stale of rulesOf(nl, family, [earlier])) tx.deleteRule(table, stale)
     if (!address) return
     const ports = conf.conditions[family].length > 0 ? [] : portRules(conf, address)
     for (const { chain, rule } of [...ports, ...snatRules(conf, address)]) tx.addRule(table, chain, rule)
@@ -138,17 +158,28 @@ export const plannedNftables = (_: PortmapConf, claimed?: Claimed): InstalledRul
   return { backend: 'nftables', ...(handles && { handles: [...handles] }) }
 }
 
-/**
- * Opens the container's ports on the host, for every family it has an address of, in place of those it had. `note`
- * hears where its rules are after each batch.
- */
+/** Opens the container's ports on the host, for every family it has an address of, in place of those it had. */
 export const forwardPortsNftables = async (
   conf: PortmapConf,
-  claimed: Claimed,
-  note: (rules: InstalledRules) => void,
+  { claimed, isElsewhere, note }: Opening,
 ): Promise<void> => {
   const nl = NetlinkSocket.open(NETLINK_NETFILTER)
   const earlier = earlierRefs(claimed)
+  const subject = subjectOf(
+    conf,
+    claimed.earlier,
+    conf.addresses.map(({ addr }) => formatAddr(addr)),
+  )
+  const whose = new Whose(subject)
+  const old: Sought = {
+    containerID: conf.containerID,
+    refs: earlier,
+    recorded: subject.recorded,
+    isOwn: address => {
+      const answer = address === undefined ? 'own' : whose.of(address)
+      return answer === 'unknown' ? !isElsewhere(address ?? '') : answer === 'own'
+    },
+  }
   const handles: RuleRef[] = []
   const add = (refs: readonly RuleRef[]): void => {
     handles.push(...refs)
@@ -158,7 +189,7 @@ export const forwardPortsNftables = async (
   try {
     for (const family of families) {
       const hasAddress = conf.addresses.some(({ addr }) => addr.family === family)
-      if (hasAddress || earlier?.length !== 0) add(replaceRules(nl, conf, family, earlier))
+      if (hasAddress || earlier?.length !== 0) add(replaceRules(nl, conf, family, old))
     }
     for (const address of conf.addresses) add(await addConditional(conf, address))
   } finally {
@@ -167,35 +198,62 @@ export const forwardPortsNftables = async (
   note({ backend: 'nftables', handles })
 }
 
-const removeRules = (nl: NetlinkSocket, subjects: readonly Subject[]): void => {
+const soughtOf = ({ subject, rules }: Going): Sought => {
+  const whose = new Whose(subject)
+  return {
+    containerID: subject.id.containerID,
+    refs: rules?.backend === 'nftables' ? rules.handles : undefined,
+    recorded: subject.recorded,
+    isOwn: address => address === undefined || whose.isDoomed(address),
+  }
+}
+
+const removeRules = (nl: NetlinkSocket, all: readonly Sought[]): void => {
   for (const family of families) {
     nftUpdate(nl, 'close host ports', tx => {
-      for (const found of rulesOf(nl, family, subjects)) tx.deleteRule(tableOf(family), found)
+      for (const found of unique(rulesOf(nl, family, all))) tx.deleteRule(tableOf(family), found)
     })
   }
 }
 
-const subjectOf = ({ containerID }: Attachment, rules: InstalledRules | undefined): Subject => ({
-  containerID,
-  refs: rules?.backend === 'nftables' ? rules.handles : undefined,
-})
-
-/** Removes all rules of an attachment, of both families; none there is no failure. `rules` are what its record says. */
-export const unforwardPortsNftables = async (
-  id: Attachment,
-  rules: InstalledRules | undefined,
-): Promise<void> => {
-  ifNftables(nl => removeRules(nl, [subjectOf(id, rules)]))
+/** Removes all rules of an attachment, of both families; none there is no failure. */
+export const unforwardPortsNftables = async (going: Going): Promise<void> => {
+  ifNftables(nl => removeRules(nl, [soughtOf(going)]))
 }
 
-/** Removes the rules of attachments that are gone. Those nobody recorded bear no network, and stay. */
-export const collectPortsNftables = async ({ gone }: Collection): Promise<void> => {
-  ifNftables(nl =>
-    removeRules(
-      nl,
-      gone.map(owner => subjectOf(owner, owner.rules)),
-    ),
-  )
+/** The rules that nobody recorded of the network's attachments that are gone: their addresses' leases tell whose. */
+const straysOf = (nl: NftSocket, family: Family, { network, kept }: Collection): ReadRule[] => {
+  const isKept = isAmong(kept)
+  const isStray = (address: string, comment: string): boolean => {
+    const lease = leaseOn(network, address)
+    if (!lease || portComment(lease.containerID) !== comment) return false
+    const { containerID, ifName } = lease
+    return ifName === undefined
+      ? !kept.some(id => id.containerID === containerID)
+      : !isKept({ network, containerID, ifName })
+  }
+  return containerChains.flatMap(chain => {
+    const listed = ruleList(nl, tableOf(family), chain)
+    const comments = new Set(listed.map(({ comment }) => comment).filter(Boolean))
+    return [...comments].flatMap(comment =>
+      addressed(listed.filter(rule => rule.comment === comment))
+        .filter(({ address }) => address !== undefined && isStray(address, comment))
+        .map(({ rule }) => rule),
+    )
+  })
+}
+
+/** Removes the rules of a network's attachments that are gone. Those that neither a record nor a lease names stay. */
+export const collectPortsNftables = async (collection: Collection): Promise<void> => {
+  ifNftables(nl => {
+    const gone = collection.gone.map(soughtOf)
+    for (const family of families) {
+      nftUpdate(nl, 'close host ports', tx => {
+        const stale = [...rulesOf(nl, family, gone), ...straysOf(nl, family, collection)]
+        for (const found of unique(stale)) tx.deleteRule(tableOf(family), found)
+      })
+    }
+  })
 }
 
 /** Throws unless the kernel has nf_tables, lets this process change it, and the configuration's words can be read. */

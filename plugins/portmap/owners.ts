@@ -35,9 +35,12 @@ const ruleRef = () => v.object({ family: family(), chain: v.string(), handle: v.
 /** The rules that lead to a container's chain, "CNI-HOSTPORT-DNAT -p tcp …", for each family it has one of. */
 const jumps = () => v.object({ 4: v.optional(v.array(v.string())), 6: v.optional(v.array(v.string())) })
 
+/** One rule of the chain, "CNI-DN-… -p tcp … -j DNAT …": no other chain has it. Older versions noted none. */
+const marks = () => v.object({ 4: v.optional(v.string()), 6: v.optional(v.string()) })
+
 const installedRules = () =>
   v.variant('backend', [
-    v.object({ backend: v.literal('iptables'), jumps: jumps() }),
+    v.object({ backend: v.literal('iptables'), jumps: jumps(), marks: v.optional(marks()) }),
     // Without handles ADD did not come to its end.
     v.object({ backend: v.literal('nftables'), handles: v.optional(v.array(ruleRef())) }),
   ])

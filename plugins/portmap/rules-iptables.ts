@@ -18,12 +18,7 @@
  *   -A CNI-HOSTPORT-LOCAL ! -i lo -m conntrack --ctorigdst 127.0.0.0/8 --ctdir ORIGINAL -j DROP
  */
 
-import {
-  containerChain,
-  dnatChainPrefix,
-  hostportChains,
-  hostportComment,
-} from '../../src/attachment/iptables-names'
+import { dnatChains, hostportChains, hostportComment } from '../../src/attachment/iptables-names'
 import { type Family, formatAddr, widthOf } from '../../src/ip/addr'
 import { type Cidr, formatCidr, networkOf } from '../../src/ip/cidr'
 import { commentMatch } from '../../src/netfilter/iptables'
@@ -42,10 +37,6 @@ export const checkLine = ({ chain, rule }: ChainRule): string => `-C ${chain} ${
 
 /** One word of a user's condition, quoted for iptables-restore, whose quotes a backslash escapes. */
 const quoted = (word: string): string => `"${word.replaceAll('\\', '\\\\').replaceAll('"', '\\"')}"`
-
-/** The chain of this container's mappings. */
-export const dnatChain = (network: string, containerID: string): string =>
-  containerChain(network, containerID, dnatChainPrefix)
 
 /** The rules all containers share in the table nat, with the chains they need. */
 export const sharedNatRules = (conf: PortmapConf): { chains: string[]; rules: ChainRule[] } => {
@@ -137,8 +128,8 @@ const mappingRules = (conf: PortmapConf, address: Cidr, mapping: PortMapping, ch
 export const containerRules = (
   conf: PortmapConf,
   address: Cidr,
+  chain: string = dnatChains(conf)[0],
 ): { chain: string; rules: ChainRule[]; entries: ChainRule[] } => {
-  const chain = dnatChain(conf.network, conf.containerID)
   const { family } = address.addr
   return {
     chain,
@@ -155,8 +146,13 @@ const ownWords = (rule: string): string[] =>
  * The rules of a container and those it shares that are not among `found`, as iptables-save prints them. Of conditions
  * it is not seen whether they are still the same: they are printed in iptables' own words.
  */
-export const missingRules = (found: readonly string[], conf: PortmapConf, address: Cidr): ChainRule[] => {
-  const { rules, entries } = containerRules(conf, address)
+export const missingRules = (
+  found: readonly string[],
+  conf: PortmapConf,
+  address: Cidr,
+  chain: string = dnatChains(conf)[0],
+): ChainRule[] => {
+  const { rules, entries } = containerRules(conf, address, chain)
   const isListed = ({ chain, rule }: ChainRule): boolean => found.includes(`-A ${chain} ${rule}`)
   const isEntry = ({ chain, rule }: ChainRule): boolean =>
     found.some(
@@ -167,4 +163,15 @@ export const missingRules = (found: readonly string[], conf: PortmapConf, addres
     ...[...sharedNatRules(conf).rules, ...rules].filter(rule => !isListed(rule)),
     ...entries.filter(rule => !(conf.conditions[address.addr.family].length > 0 ? isEntry : isListed)(rule)),
   ]
+}
+
+const destination = /^-A (\S+) .*-j DNAT --to-destination (?:\[([^\]]+)\]|([^:\s]+))/
+
+/** The addresses that the rules of a chain lead to, as iptables-save prints them. */
+export const destinationsOf = (rules: readonly string[], chain: string): string[] => {
+  const found = rules.flatMap(rule => {
+    const [, at, v6, v4] = destination.exec(rule) ?? []
+    return at === chain ? (v6 ?? v4 ?? []) : []
+  })
+  return [...new Set(found)]
 }

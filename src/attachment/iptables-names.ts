@@ -3,7 +3,7 @@
  * that runs either implementation, so they never change: an upgrade must find what was there before.
  */
 import { platform } from '#platform'
-import type { Attachment } from './attachment'
+import { type Attachment, hashOf } from './attachment'
 import { maxIptablesChainBytes, maxIptablesCommentBytes } from './limits'
 
 /** As much of an attachment as the rules of iptables name. */
@@ -31,8 +31,17 @@ const parseNamed = (pattern: RegExp, comment: string): NamedContainer | undefine
 export const parseContainerComment = (comment: string): NamedContainer | undefined =>
   parseNamed(/^name: "([^"]*)" id: "([^"]*)"$/, comment)
 
-/** The prefix of the chain that portmap keeps per container. */
-export const dnatChainPrefix = 'DN-'
+/** What the names of the chains begin with that lead host ports to containers. */
+export const dnatChainPrefix = `${chainPrefix}DN-`
+
+/**
+ * The names a chain of an attachment's host ports may have, the reference's first. That one has no interface in it:
+ * where another interface of the container on this network has it, the second name is taken.
+ */
+export const dnatChains = (id: Attachment): [string, string] => [
+  containerChain(id.network, id.containerID, 'DN-'),
+  `${dnatChainPrefix}${hashOf(id)}`.slice(0, maxIptablesChainBytes),
+]
 
 /** The chains that portmap's containers share; DEL leaves them. */
 export const hostportChains = {

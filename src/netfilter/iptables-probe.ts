@@ -36,17 +36,17 @@ const asksNftables = (work: Parameters<typeof ifNftables<boolean>>[0]): boolean 
 export const hasNftNatRules = (family: Family): boolean =>
   asksNftables(nl => ruleList(nl, natTable(family)).length > 0)
 
-const hasNftChain = (family: Family, chain: string): boolean =>
-  asksNftables(nl => chainGet(nl, natTable(family), chain) !== undefined)
+const hasNftChain = (family: Family, chains: readonly string[]): boolean =>
+  asksNftables(nl => chains.some(chain => chainGet(nl, natTable(family), chain) !== undefined))
 
 /**
- * The variants of iptables that may have rules in the table nat, or this chain there, each by its own programs;
+ * The variants of iptables that may have rules in the table nat, or one of these chains there, each by its own programs;
  * undefined stands for those that are called iptables alone. Who changes the variant of a node leaves rules in the
  * other one. Empty where there is nothing to be found, or nothing to find it with.
  */
-export const variantsInUse = (family: Family, chain?: string): (Variant | undefined)[] => {
+export const variantsInUse = (family: Family, ...chains: readonly string[]): (Variant | undefined)[] => {
   const there: Variant[] = [
-    ...((chain === undefined ? hasNftNatRules(family) : hasNftChain(family, chain))
+    ...((chains.length === 0 ? hasNftNatRules(family) : hasNftChain(family, chains))
       ? (['nft'] as const)
       : []),
     ...(hasLegacyNat(family) ? (['legacy'] as const) : []),

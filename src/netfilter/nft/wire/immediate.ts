@@ -1,4 +1,5 @@
-import { type Expression, NFTA_DATA_VERDICT, putData } from './expression'
+import { readAttributes, readText } from '../../../netlink/wire/attributes'
+import { type Expression, NFTA_DATA_VERDICT, putData, type ReadExpression, readData } from './expression'
 import { NFT_REG_VERDICT } from './register'
 
 /** <linux/netfilter.h> and <linux/netfilter/nf_tables.h>, enum nft_verdicts */
@@ -49,3 +50,15 @@ export const immediateVerdict = (code: number, chain?: string): Expression => ({
     ],
   ],
 })
+
+/** The value a rule's step puts into a register; undefined for a verdict and for any other step. */
+export const readImmediate = ({ name, attributes }: ReadExpression): Buffer | undefined =>
+  name === 'immediate' ? readData(attributes.get(NFTA_IMMEDIATE_DATA)) : undefined
+
+/** The chain a rule's step jumps or goes to; undefined for any other step. */
+export const readTargetChain = ({ name, attributes }: ReadExpression): string | undefined => {
+  const data = name === 'immediate' ? attributes.get(NFTA_IMMEDIATE_DATA) : undefined
+  const verdict = data && readAttributes(data).get(NFTA_DATA_VERDICT)
+  const chain = verdict && readAttributes(verdict).get(NFTA_VERDICT_CHAIN)
+  return chain && readText(chain)
+}

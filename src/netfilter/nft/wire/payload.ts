@@ -1,4 +1,5 @@
-import type { Expression } from './expression'
+import { readU32be } from '../../../netlink/wire/attributes'
+import type { Expression, ReadExpression } from './expression'
 
 /** <linux/netfilter/nf_tables.h>, enum nft_payload_bases and nft_payload_attributes */
 export const NFT_PAYLOAD_LL_HEADER = 0
@@ -26,3 +27,14 @@ export const payloadLoad = ({ base, offset, bytes }: PayloadField, dreg: number)
     [NFTA_PAYLOAD_LEN, bytes],
   ],
 })
+
+/** The part of a packet that a rule's step loads; undefined for a step that loads none. */
+export const readPayload = ({ name, attributes }: ReadExpression): PayloadField | undefined => {
+  if (name !== 'payload') return undefined
+  const [base, offset, bytes] = [NFTA_PAYLOAD_BASE, NFTA_PAYLOAD_OFFSET, NFTA_PAYLOAD_LEN].map(type =>
+    readU32be(attributes.get(type)),
+  )
+  return base === undefined || offset === undefined || bytes === undefined
+    ? undefined
+    : { base, offset, bytes }
+}

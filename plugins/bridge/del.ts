@@ -1,17 +1,20 @@
-import { parseAlias } from '../../src/attachment/alias'
+import { isAliasOf, parseAlias } from '../../src/attachment/alias'
 import type { Attachment } from '../../src/attachment/attachment'
+import { isLeaseOf, leaseOn } from '../../src/attachment/lease-files'
 import { delegate } from '../../src/cni/delegate'
 import { CniError, runAll } from '../../src/cni/error'
 import type { Call } from '../../src/cni/plugin'
 import { parseResult, type Result } from '../../src/cni/result'
 import { endStep } from '../../src/host/steps'
-import { isLinkLocal } from '../../src/ip/addr'
+import { formatAddr, isLinkLocal } from '../../src/ip/addr'
 import type { Cidr } from '../../src/ip/cidr'
+import type { DoomedRules } from '../../src/netfilter/masquerade-iptables'
 import { addrList } from '../../src/netlink/addr'
 import { linkByName, linkDel, linkList } from '../../src/netlink/link'
 import { NETLINK_ROUTE, NetlinkSocket, withNetlink } from '../../src/netlink/socket'
 import { insideNetns, NetnsError } from '../../src/netns/netns'
 import { type BridgeConf, readBridgeConf } from './config'
+import { leaseFolder } from './ipam-call'
 import { findHostVeth } from './veth'
 import { vlanInterfaceName } from './vlan-gateway'
 
@@ -107,16 +110,35 @@ const knownResult = (call: Call): Pick<Result, 'interfaces' | 'ips'> => {
   }
 }
 
-const knownAddresses = (call: Call): Cidr[] => knownResult(call).ips.map(({ address }) => address)
-
 /** Has the container another interface on this network? */
-const hasSibling = ({ network, containerID, ifName }: Attachment): boolean =>
+const hasSibling = (id: Attachment): boolean =>
   withNetlink(NETLINK_ROUTE, nl =>
     linkList(nl).some(({ alias }) => {
       const other = parseAlias(alias)
-      return other?.network === network && other.containerID === containerID && other.ifName !== ifName
+      return (
+        other !== undefined && isAliasOf(alias, { ...id, ifName: other.ifName }) && other.ifName !== id.ifName
+      )
     }),
   )
+
+/**
+ * Which of the rules of its container are the attachment's, where they name no interface. Its leases tell, which the
+ * host keeps, then its addresses: those of its result and those it has now. Of any other address the rule goes unless
+ * the container has another interface on the network.
+ */
+const doomedRules = (call: Call, id: Attachment, inside: readonly Cidr[]): DoomedRules => {
+  const known = knownResult(call).ips.map(({ address }) => address)
+  const own = [...known, ...inside].map(({ addr }) => formatAddr(addr))
+  const dataDir = leaseFolder(call)
+  return {
+    known,
+    isDoomed: address => {
+      const lease = leaseOn(id.network, address, dataDir)
+      if (lease) return lease.containerID !== id.containerID || isLeaseOf(lease, id)
+      return own.includes(address) || !hasSibling(id)
+    },
+  }
+}
 
 /**
  * Removing the rules of an attachment, begun as soon as its addresses are known: the kernel takes 10 to 30 ms to delete
@@ -134,11 +156,7 @@ class RuleRemoval {
     if (!conf.masquerade) return new RuleRemoval(async () => {})
     const { removeMasquerade } = await import('./masquerade-removal.js')
     const id = idOf(call, conf)
-    return new RuleRemoval(async addresses => {
-      const known = addresses.length > 0 ? addresses : knownAddresses(call)
-      // Without an address all rules of the container would go, a second interface's among them.
-      await removeMasquerade(id, known.length === 0 && hasSibling(id) ? undefined : known)
-    })
+    return new RuleRemoval(inside => removeMasquerade(id, doomedRules(call, id, inside)))
   }
 
   begin(addresses: readonly Cidr[]): void {
@@ -192,21 +210,25 @@ const vethSteps = (call: Call, conf: BridgeConf, rules: RuleRemoval): { first: S
 }
 
 /** Removes what there is beside the veth pair. */
-const otherSteps = (call: Call, conf: BridgeConf, rules: RuleRemoval): Step[] => [
-  async () => {
-    if (conf.ipamType) await delegate(call, conf.ipamType, 'DEL')
-    endStep('ipam')
-  },
-  async () => {
-    await rules.end()
-    endStep('masquerade')
-  },
-  () => removeGuards(call, conf),
-  () => removeMacCheck(call, conf),
-  async () => {
-    if (conf.prune) await (await import('./prune.js')).pruneBridge(conf)
-  },
-]
+const otherSteps = (call: Call, conf: BridgeConf, rules: RuleRemoval): Step[] => {
+  let hasRules = true
+  return [
+    async () => {
+      await runAll([() => rules.end(), () => removeGuards(call, conf)])
+      hasRules = false
+      endStep('masquerade')
+    },
+    async () => {
+      // Rules that are left would be those of whoever gets the address next: it stays leased for the next DEL.
+      if (conf.ipamType && !hasRules) await delegate(call, conf.ipamType, 'DEL')
+      endStep('ipam')
+    },
+    () => removeMacCheck(call, conf),
+    async () => {
+      if (conf.prune) await (await import('./prune.js')).pruneBridge(conf)
+    },
+  ]
+}
 
 export const del = async (call: Call): Promise<void> => {
   const conf = readBridgeConf(call)

@@ -7,6 +7,7 @@ import type { Call } from '../../src/cni/plugin'
 import { type Link, linkDel, linkList } from '../../src/netlink/link'
 import { NETLINK_ROUTE, NetlinkSocket } from '../../src/netlink/socket'
 import { type BridgeConf, readBridgeConf } from './config'
+import { leaseFolder } from './ipam-call'
 import { halfMadeGroup } from './veth'
 
 /**
@@ -38,20 +39,34 @@ const deleteStaleVeths = async (conf: BridgeConf, valid: readonly Attachment[]):
   }
 }
 
+/** Removes the rules of attachments that are gone. */
+const collectRules = (call: Call, { network }: BridgeConf, valid: readonly Attachment[]): Promise<void> =>
+  runAll([
+    async () => {
+      const { collectMasquerade } = await import('./masquerade-removal.js')
+      await collectMasquerade({ network, valid, dataDir: leaseFolder(call) })
+    },
+    async () => (await import('./drop-invalid.js')).collectGuards(network, valid),
+  ])
+
 export const gc = async (call: Call): Promise<void> => {
   const conf = readBridgeConf(call)
   const valid = validAttachments(call.conf)
+  let hasStaleRules = true
   await runAll([
     () => deleteStaleVeths(conf, valid),
-    async () => (await import('./masquerade-removal.js')).collectMasquerade(conf.network, valid),
+    async () => {
+      await collectRules(call, conf, valid)
+      hasStaleRules = false
+    },
     async () => {
       if (conf.prune) await (await import('./prune.js')).pruneBridge(conf)
     },
-    async () => (await import('./drop-invalid.js')).collectGuards(conf.network, valid),
     // After the veths: a check stays as long as there is one for it.
     async () => (await import('./mac-spoof.js')).collectMacChecks(),
     async () => {
-      if (conf.ipamType) await delegate(call, conf.ipamType, 'GC')
+      // Rules that are left would be those of whoever gets the address next.
+      if (conf.ipamType && !hasStaleRules) await delegate(call, conf.ipamType, 'GC')
     },
   ])
 }

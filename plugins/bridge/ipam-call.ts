@@ -29,6 +29,13 @@ const excluding = (raw: JsonObject, addresses: readonly string[]): JsonObject | 
   return { ...raw, [key]: { ...ipam, [exclude]: [...given, ...addresses] } }
 }
 
+/** The folder in which the IPAM plugin keeps its leases, if its configuration names one. */
+export const leaseFolder = ({ raw }: Call): string | undefined => {
+  const ipam = raw[keyIn(raw, 'ipam')]
+  const folder = isObject(ipam) ? ipam[keyIn(ipam, 'datadir')] : undefined
+  return typeof folder === 'string' && folder !== '' ? folder : undefined
+}
+
 /**
  * The call as the IPAM plugin gets it. host-local passes over the gateways of its own ranges; of what else the bridge
  * has it knows nothing: the gateway of a range that the network had before, the host's own address in a network of

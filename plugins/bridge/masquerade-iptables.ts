@@ -1,4 +1,5 @@
 /** What of masquerading ADD, CHECK and STATUS do with iptables; only loaded where that is used. */
+import { formatAddr } from '../../src/ip/addr'
 import { hasIptables, iptablesSave } from '../../src/netfilter/iptables'
 import {
   missingMasqueradeIptables,
@@ -10,8 +11,11 @@ import { notReady, saidBy } from './not-ready'
 
 export const backend: MasqueradeBackend = {
   setup: setupMasqueradeIptables,
-  teardown: ({ network, containerID, addresses }) =>
-    teardownMasqueradeIptables(network, containerID, addresses),
+  teardown: masquerade =>
+    teardownMasqueradeIptables(masquerade, {
+      known: masquerade.addresses,
+      isDoomed: address => masquerade.addresses.some(({ addr }) => formatAddr(addr) === address),
+    }),
   missing: missingMasqueradeIptables,
   // Reading the table fails where the programs or the kernel will not have it.
   probe: async () => {

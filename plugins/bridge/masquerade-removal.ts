@@ -1,28 +1,18 @@
 /** Masquerading rules go from both backends: those of an attachment may be of an earlier configuration. */
-import type { Attachment } from '../../src/attachment/attachment'
+import { type Attachment, isAmong } from '../../src/attachment/attachment'
 import { containerChain } from '../../src/attachment/iptables-names'
+import { leaseOn } from '../../src/attachment/lease-files'
 import { CniError, runAll } from '../../src/cni/error'
-import type { Family } from '../../src/ip/addr'
-import type { Cidr } from '../../src/ip/cidr'
-import { variantsInUse } from '../../src/netfilter/iptables-probe'
-import { masqueradedContainers, teardownMasqueradeIptables } from '../../src/netfilter/masquerade-iptables'
+import {
+  collectMasqueradeIptables,
+  type DoomedRules,
+  teardownMasqueradeIptables,
+} from '../../src/netfilter/masquerade-iptables'
 import {
   collectMasqueradeNftables,
   teardownMasqueradeNftables,
 } from '../../src/netfilter/masquerade-nftables'
 import { ifNftables, ifNftablesMeanwhile } from '../../src/netfilter/nft/socket'
-
-const families: readonly Family[] = [4, 6]
-
-const removeFromIptables = async (
-  { network, containerID }: Attachment,
-  addresses: readonly Cidr[],
-): Promise<void> => {
-  const chain = containerChain(network, containerID)
-  // Asking costs no program, removing costs one a family.
-  if (families.every(family => variantsInUse(family, chain).length === 0)) return
-  await teardownMasqueradeIptables(network, containerID, addresses)
-}
 
 /** Waits for all of it, also when some fails; then throws what failed. */
 const allOf = async (work: readonly Promise<unknown>[]): Promise<void> => {
@@ -33,27 +23,39 @@ const allOf = async (work: readonly Promise<unknown>[]): Promise<void> => {
 
 /**
  * Removes an attachment's rules: with either backend as much as can be done without waiting is done, or begun, before
- * this returns. In iptables those of the addresses, and without any all of the container's on this
- * network; undefined leaves them alone there, where a second interface has a share in them.
+ * this returns. `doomed` tells which of its container's they are in iptables, where they name no interface.
  */
-export const removeMasquerade = (id: Attachment, addresses: readonly Cidr[] | undefined): Promise<void> =>
+export const removeMasquerade = (id: Attachment, doomed: DoomedRules): Promise<void> =>
   allOf([
     // First: to ask which rules there are it opens and closes sockets, which would wait for what nftables removes.
-    addresses ? removeFromIptables(id, addresses) : Promise.resolve(),
+    teardownMasqueradeIptables(id, doomed),
     ifNftablesMeanwhile(nl => teardownMasqueradeNftables(nl, id)),
   ])
 
-const collectFromIptables = async (network: string, valid: readonly Attachment[]): Promise<void> => {
-  const alive = new Set(valid.map(({ containerID }) => containerID))
-  const stale = [...(await masqueradedContainers(network))].filter(containerID => !alive.has(containerID))
-  await runAll(stale.map(containerID => () => teardownMasqueradeIptables(network, containerID, [])))
+/** The attachments of a network that stay, and the folder in which leases tell whose an address is. */
+export type Kept = {
+  readonly network: string
+  readonly valid: readonly Attachment[]
+  readonly dataDir: string | undefined
 }
 
-/** Removes the rules of the network's attachments that are not valid any more; in iptables a container's as a whole. */
-export const collectMasquerade = (network: string, valid: readonly Attachment[]): Promise<void> =>
+/** Removes from iptables the rules of containers that are gone, and those of interfaces whose leases name them. */
+const collectFromIptables = ({ network, valid, dataDir }: Kept): Promise<void> => {
+  const kept = new Set(valid.map(({ containerID }) => containerChain(network, containerID)))
+  const isValid = isAmong(valid)
+  return collectMasqueradeIptables(network, (chain, address) => {
+    if (!kept.has(chain)) return true
+    const { containerID, ifName } = leaseOn(network, address, dataDir) ?? {}
+    if (containerID === undefined || ifName === undefined) return false
+    return containerChain(network, containerID) !== chain || !isValid({ network, containerID, ifName })
+  })
+}
+
+/** Removes the rules of the network's attachments that are not valid any more. */
+export const collectMasquerade = (kept: Kept): Promise<void> =>
   runAll([
-    () => collectFromIptables(network, valid),
+    () => collectFromIptables(kept),
     () => {
-      ifNftables(nl => collectMasqueradeNftables(nl, network, valid))
+      ifNftables(nl => collectMasqueradeNftables(nl, kept.network, kept.valid))
     },
   ])

@@ -2,7 +2,7 @@ import * as v from 'valibot'
 import { CniError, ErrorCode } from '../../src/cni/error'
 import type { Call } from '../../src/cni/plugin'
 import { cidr, commonEntries, integer, mac, parseBySchema } from '../../src/cni/schema'
-import { type Cidr, cidrContains, formatCidr, isNetwork, parseCidr } from '../../src/ip/cidr'
+import { type Cidr, cidrContains, formatCidr, isNetwork, literalCidr } from '../../src/ip/cidr'
 
 const defaultBridge = 'cbr0'
 
@@ -103,8 +103,6 @@ const checkPodCIDRs = (list: readonly Cidr[]): readonly Cidr[] => {
   return list
 }
 
-const parsed = (texts: readonly string[]): Cidr[] => texts.flatMap(text => parseCidr(text) ?? [])
-
 /** The networks without those that lie inside another: an interval set takes no overlaps. */
 const withoutNested = (networks: readonly Cidr[]): Cidr[] =>
   networks.filter(
@@ -131,7 +129,10 @@ export const readKubenetConf = (call: Call): KubenetConf => {
     network: conf.name,
     podCIDRs,
     runtimeRanges: (conf.runtimeConfig?.ipRanges ?? []).flat().map(({ subnet }) => subnet),
-    nonMasquerade: withoutNested([...(given.length > 0 ? given : parsed(defaultNonMasquerade)), ...podCIDRs]),
+    nonMasquerade: withoutNested([
+      ...(given.length > 0 ? given : defaultNonMasquerade.map(literalCidr)),
+      ...podCIDRs,
+    ]),
     mtu: conf.mtu || undefined,
     mtuOverhead: conf.mtuOverhead ?? 0,
     hairpinMode: conf.hairpinMode ?? 'promiscuous-bridge',

@@ -70,9 +70,10 @@ const forgetFlows = (call: Call, { addresses, ports }: Found): void => {
 const delBridge = (
   call: Call,
   conf: KubenetConf,
-  { masquerade, isVethGone = false }: { masquerade: boolean; isVethGone?: boolean },
+  { masquerade, isVethGone, keepsLeases }: { masquerade: boolean; isVethGone: boolean; keepsLeases: boolean },
 ): Promise<void> => {
-  const own = callOf(call, bridgeConf(conf, { masquerade }))
+  const whole = bridgeConf(conf, { masquerade })
+  const own = callOf(call, keepsLeases ? { ...whole, ipam: {} } : whole)
   return isVethGone ? delWithoutVeth(own) : parts.bridge.del(own)
 }
 
@@ -93,19 +94,6 @@ const eraseElements = (call: Call, conf: KubenetConf, { addresses, ports }: Foun
   })
 }
 
-/** Removes the rules that are not elements, and what else there is of ports, after `erased` elements have gone. */
-const removeRules = async (call: Call, conf: KubenetConf, found: Found, erased: number): Promise<void> => {
-  const usesIptables = chooseBackend(conf) === 'iptables'
-  // An earlier configuration may have had it in iptables. To ask costs more than all the rest, so only then.
-  const mayBeThere = !usesIptables && erased === 0 && isExpected(conf, found)
-  await runAll([
-    () => (usesIptables || mayBeThere ? delPortmap(call) : undefined),
-    () => (mayBeThere ? delBridge(call, conf, { masquerade: true }) : undefined),
-    () => forgetFlows(call, found),
-    () => releasePorts(ownerOfCall(call, conf)),
-  ])
-}
-
 /** Is it of a range that the node has? Another one may lie around it, with another prefix length. */
 const isOfRanges = ({ podCIDRs }: KubenetConf, { addr, prefix }: PodAddress): boolean =>
   podCIDRs.some(range => cidrContains(range, addr) && (prefix === undefined || prefix === range.prefix))
@@ -116,7 +104,10 @@ export const del = async (call: Call): Promise<void> => {
   const usesIptables = chooseBackend(conf) === 'iptables'
   let addresses: PodAddress[] = []
   let isVethGone = false
-  let erased = 0
+  let erased: number | undefined
+  // An earlier configuration may have had it in iptables. To ask costs more than all the rest, so only then.
+  const mayBeInIptables = () => usesIptables || (erased === 0 && isExpected(conf, found()))
+  let hasPortRules = true
   const found = (): Found => ({ addresses: addresses.map(({ addr }) => addr), ports })
   await runAll([
     // Before bridge, whose IPAM plugin gives the leases back.
@@ -137,8 +128,16 @@ export const del = async (call: Call): Promise<void> => {
         },
       ])
     },
-    () => delBridge(call, conf, { masquerade: usesIptables, isVethGone }),
-    () => removeRules(call, conf, found(), erased),
+    async () => {
+      if (mayBeInIptables()) await delPortmap(call)
+      hasPortRules = erased === undefined
+    },
+    // An address to which a rule leads stays leased for the next DEL: it must not be another pod's.
+    () => delBridge(call, conf, { masquerade: mayBeInIptables(), isVethGone, keepsLeases: hasPortRules }),
+    () => forgetFlows(call, found()),
+    async () => {
+      if (!hasPortRules) await releasePorts(ownerOfCall(call, conf))
+    },
     async () => {
       if (addresses.some(address => !isOfRanges(conf, address))) await retireGateways(call, conf)
     },

@@ -39,7 +39,7 @@
  * The mark is for who would else get an answer from an address it did not ask: pods and the host's own 127.0.0.0/8.
  */
 import type { Family } from '../../src/ip/addr'
-import { type Cidr, everywhere, parseCidr } from '../../src/ip/cidr'
+import { literalCidr } from '../../src/ip/cidr'
 import { ctStatus, eq, fibDaddrType, inSet, type Key, neq, notInSet } from '../../src/netfilter/nft/match'
 import { type NftRule, rule } from '../../src/netfilter/nft/rule'
 import {
@@ -111,8 +111,6 @@ export const hostipsMap = (family: Family): PlainSet => ({
   data: [addrType(family), 'inet_service'],
 })
 
-const network = (text: string): Cidr => parseCidr(text) ?? everywhere(4)
-
 /** A chain and the rules that are always in it. */
 export type FixedChain = { readonly chain: NftChain; readonly rules: readonly NftRule[] }
 
@@ -137,7 +135,7 @@ export const fixedChains = (): FixedChain[] => [
   {
     chain: { name: 'output', type: 'nat', hook: 'output', priority: dstnat },
     rules: [
-      rule([eq(ipSaddr, network('127.0.0.0/8')), fibDaddrType('local'), setMarkBits(markBits)]),
+      rule([eq(ipSaddr, literalCidr('127.0.0.0/8')), fibDaddrType('local'), setMarkBits(markBits)]),
       rule([fibDaddrType('local'), jump('hostports')]),
     ],
   },
@@ -145,15 +143,15 @@ export const fixedChains = (): FixedChain[] => [
     chain: { name: 'postrouting', type: 'nat', hook: 'postrouting', priority: srcnat },
     rules: [
       rule([eq(and(metaMark, markBits), markBits), ctStatus('dnat'), masquerade()]),
-      rule([eq(ipDaddr, network('224.0.0.0/4')), returnToCaller()]),
-      rule([eq(ip6Daddr, network('ff00::/8')), returnToCaller()]),
+      rule([eq(ipDaddr, literalCidr('224.0.0.0/4')), returnToCaller()]),
+      rule([eq(ip6Daddr, literalCidr('ff00::/8')), returnToCaller()]),
       rule([jump('to_outside')]),
     ],
   },
   {
     // Before any port leads such a packet elsewhere; answers to this host's own are not addressed to 127.0.0.0/8 yet.
     chain: { name: 'martians', type: 'filter', hook: 'prerouting', priority: raw },
-    rules: [rule([neq(iifname, 'lo'), eq(ipDaddr, network('127.0.0.0/8')), drop()])],
+    rules: [rule([neq(iifname, 'lo'), eq(ipDaddr, literalCidr('127.0.0.0/8')), drop()])],
   },
 ]
 

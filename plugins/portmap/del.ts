@@ -38,13 +38,20 @@ export const del = async (call: Call): Promise<void> => {
   const owner = ownerOf(conf)
   const known = conf.addresses.map(({ addr }) => addr)
   const udpPorts = conf.mappings.filter(({ protocol }) => protocol === 'udp').map(({ hostPort }) => hostPort)
+  let hasRules = true
   await runAll([
-    () => removeRules({ subject: subjectOf(conf, owner, known.map(formatAddr)), rules: owner?.rules }),
+    async () => {
+      await removeRules({ subject: subjectOf(conf, owner, known.map(formatAddr)), rules: owner?.rules })
+      hasRules = false
+    },
     () =>
       forgetFlows(known.length > 0 ? known : addressesOf(owner), [
         ...udpPorts,
         ...(owner ? udpPortsOf(owner) : []),
       ]),
-    () => releasePorts(conf),
+    // Whoever got a port next, while rules lead it elsewhere, would get none of its connections.
+    async () => {
+      if (!hasRules) await releasePorts(conf)
+    },
   ])
 }

@@ -17,10 +17,17 @@ export const gc = async (call: Call): Promise<void> => {
   const valid = validAttachments(call.conf)
   const isValid = isAmong(valid)
   const gone = listOwners().filter(owner => owner.network === network && !isValid(owner))
+  let hasStaleRules = true
   await runAll([
-    () => forEveryBackend(backend => backend.collect({ network, kept: valid, gone: gone.map(goingOf) })),
+    async () => {
+      await forEveryBackend(backend => backend.collect({ network, kept: valid, gone: gone.map(goingOf) }))
+      hasStaleRules = false
+    },
     ...gone.map(owner => () => forgetFlowsOf(owner)),
-    ...gone.map(owner => () => releasePorts(owner)),
+    // Whoever got a port next, while rules lead it elsewhere, would get none of its connections.
+    async () => {
+      if (!hasStaleRules) await runAll(gone.map(owner => () => releasePorts(owner)))
+    },
     () => sweepOwners(),
   ])
 }

@@ -33,7 +33,7 @@ export const shortened = ({ network, containerID, ifName }: Attachment): Attachm
 })
 
 /** Is it on this network? It may have been read from a text that had no room for a long name. */
-export const isOn = (id: Attachment, network: string): boolean =>
+export const isOn = (id: Pick<Attachment, 'network'>, network: string): boolean =>
   id.network === network || id.network === shortName(network)
 
 /**

@@ -3,7 +3,7 @@
  * that runs either implementation, so they never change: an upgrade must find what was there before.
  */
 import { platform } from '#platform'
-import { type Attachment, hashOf } from './attachment'
+import { type Attachment, hashOf, shortName } from './attachment'
 import { maxIptablesChainBytes, maxIptablesCommentBytes } from './limits'
 
 /** As much of an attachment as the rules of iptables name. */
@@ -18,9 +18,16 @@ export const containerChain = (network: string, containerID: string, prefix = ''
 /** Is it a chain that `containerChain` makes without a prefix? */
 export const isMasqueradeChain = (chain: string): boolean => /^CNI-[0-9a-f]{24}$/.test(chain)
 
-/** The comment on each rule of a container: the network and the container in full. */
-export const containerComment = (network: string, containerID: string): string =>
+const writtenName = (network: string, containerID: string): string =>
   `name: "${network}" id: "${containerID}"`
+
+/** The comment on each rule of a container: the network and the container, long names as hashes where there is no room. */
+export const containerComment = (network: string, containerID: string): string => {
+  const whole = writtenName(network, containerID)
+  return whole.length <= maxIptablesCommentBytes
+    ? whole
+    : writtenName(shortName(network), shortName(containerID))
+}
 
 const parseNamed = (pattern: RegExp, comment: string): NamedContainer | undefined => {
   const [, network, containerID] = pattern.exec(comment) ?? []

@@ -15,6 +15,13 @@ export const parseCidr = (text: string): Cidr | undefined => {
   return prefix >= 0 && prefix <= widthOf(addr.family) ? { addr, prefix } : undefined
 }
 
+/** A network that is written in the program itself. Throws for a text that is none: a typo must not become another network. */
+export const literalCidr = (text: string): Cidr => {
+  const cidr = parseCidr(text)
+  if (!cidr || !isNetwork(cidr)) throw new Error(`${JSON.stringify(text)} is no network`)
+  return cidr
+}
+
 export const formatCidr = (cidr: Cidr): string => `${formatAddr(cidr.addr)}/${cidr.prefix}`
 
 const hostMask = (cidr: Cidr): bigint => (1n << BigInt(widthOf(cidr.addr.family) - cidr.prefix)) - 1n

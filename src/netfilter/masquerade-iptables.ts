@@ -9,10 +9,12 @@
  * and before MASQUERADE an ACCEPT for each network that is never masqueraded.
  */
 
+import { isOn } from '../attachment/attachment'
 import {
   containerChain,
   containerComment,
   isMasqueradeChain,
+  type NamedContainer,
   parseContainerComment,
 } from '../attachment/iptables-names'
 import { type Addr, type Family, formatAddr, widthOf } from '../ip/addr'
@@ -22,7 +24,6 @@ import {
   commentMatch,
   commentOf,
   deletionOf,
-  hasIptables,
   iptablesRestore,
   iptablesSave,
   isRefused,
@@ -111,67 +112,82 @@ export const setupMasqueradeIptables = async (masquerade: Masquerade): Promise<v
   }
 }
 
+/** Does the rule that leads an address to a container's chain go? */
+type IsDoomed = (address: string) => boolean
+
 /** A container's chain in the table of one variant of iptables. */
 type ChainPlace = { readonly family: Family; readonly chain: string; readonly variant: Variant | undefined }
 
-/**
- * Removes rules found by reading the table: all of the container's, or those for some of its addresses. The chain
- * goes with the last rule that leads there.
- */
-const teardownByReading = async (place: ChainPlace, only?: readonly string[]): Promise<void> => {
+/** The address that a rule leads to a container's chain. */
+const addressOf = (jump: string): string => / -s ([^/\s]+)/.exec(jump)?.[1] ?? ''
+
+/** Removes those rules of a container that are doomed. The chain goes with the last rule that leads there. */
+const teardownByReading = async (place: ChainPlace, isDoomed: IsDoomed): Promise<void> => {
   const { family, chain, variant } = place
   const { chains, rules } = await iptablesSave(family, 'nat', variant)
   const jumps = rules.filter(rule => targetOf(rule) === chain)
-  const doomed = only ? jumps.filter(rule => only.includes(rule)) : jumps
+  const doomed = jumps.filter(rule => isDoomed(addressOf(rule)))
   const isLast = doomed.length === jumps.length
   const lines = doomed.map(deletionOf)
   if (isLast && chains.has(chain)) lines.push(`-F ${chain}`, `-X ${chain}`)
   if (lines.length === 0) return
   await restoreNat(family, lines, variant)
   // The other interfaces may be going at this moment too, and each have left the chain to the other.
-  if (!isLast) await teardownByReading(place, only)
+  if (!isLast) await teardownByReading(place, isDoomed)
 }
 
-/**
- * Removes a container's rules. With its addresses known, only theirs go: another interface of the container on the
- * same network shares the chain. Without, all go.
- */
+/** Which rules of a container go: several of its interfaces may share a chain. */
+export type DoomedRules = {
+  /** Addresses that have a rule each, if nobody was at them since the ADD. */
+  readonly known: readonly Cidr[]
+  /** Asked where those known are not all there are. */
+  readonly isDoomed: IsDoomed
+}
+
+/** Removes the rules of one of a container's interfaces; none there is no failure. */
 export const teardownMasqueradeIptables = async (
-  network: string,
-  containerID: string,
-  addresses: readonly Cidr[],
+  { network, containerID }: NamedContainer,
+  { known, isDoomed }: DoomedRules,
 ): Promise<void> => {
   const chain = containerChain(network, containerID)
   const comment = commentMatch(containerComment(network, containerID))
-  const concerned = addresses.length > 0 ? familiesOf(addresses) : families
-  for (const family of concerned.filter(name => hasIptables(name))) {
-    const jumps = addresses
+  for (const family of families) {
+    // Asking costs no program, removing costs one.
+    const variants = variantsInUse(family, chain)
+    if (variants.length === 0) continue
+    const jumps = known
       .filter(({ addr }) => addr.family === family)
       .map(({ addr }) => jumpRule(addr, chain, comment))
-    const only = jumps.length > 0 ? jumps : undefined
     await untilAccepted(async attempt => {
       // -D refuses the whole transaction if a rule is not there, -X if another one leads to the chain.
-      if (only && attempt === 1)
-        return restoreNat(family, [...only.map(deletionOf), `-F ${chain}`, `-X ${chain}`])
-      for (const variant of variantsInUse(family, chain))
-        await teardownByReading({ family, chain, variant }, only)
+      if (jumps.length > 0 && attempt === 1)
+        return restoreNat(family, [...jumps.map(deletionOf), `-F ${chain}`, `-X ${chain}`])
+      for (const variant of variants) await teardownByReading({ family, chain, variant }, isDoomed)
     })
   }
 }
 
-/** The containers of a network that have masquerade rules, by their rules' comments. */
-export const masqueradedContainers = async (network: string): Promise<Set<string>> => {
-  const containers = new Set<string>()
+/** Removes those rules of a network's containers for which `isDoomed` holds. */
+export const collectMasqueradeIptables = async (
+  network: string,
+  isDoomed: (chain: string, address: string) => boolean,
+): Promise<void> => {
+  const isOfNetwork = (rule: string): boolean => {
+    const named = parseContainerComment(commentOf(rule))
+    return named !== undefined && isOn(named, network)
+  }
   for (const family of families) {
     for (const variant of variantsInUse(family)) {
-      for (const rule of (await iptablesSave(family, 'nat', variant)).rules) {
-        if (!isMasqueradeChain(targetOf(rule)) && !isMasqueradeChain(chainOf(rule))) continue
-        const owner = parseContainerComment(commentOf(rule))
-        if (owner?.network === network) containers.add(owner.containerID)
+      const { rules } = await iptablesSave(family, 'nat', variant)
+      const named = rules.filter(isOfNetwork).flatMap(rule => [targetOf(rule), chainOf(rule)])
+      for (const chain of new Set(named.filter(isMasqueradeChain))) {
+        const jumps = rules.filter(rule => targetOf(rule) === chain)
+        if (!jumps.some(rule => isDoomed(chain, addressOf(rule))) && jumps.length > 0) continue
+        const place = { family, chain, variant }
+        await untilAccepted(() => teardownByReading(place, address => isDoomed(chain, address)))
       }
     }
   }
-  return containers
 }
 
 /** The rules of `masquerade` that are missing, in iptables' words. */

@@ -16,7 +16,7 @@
  * and before an address's rule a `return` for each network that is never masqueraded, with the same comment.
  */
 import type { Attachment } from '../attachment/attachment'
-import { type Cidr, formatCidr, parseCidr } from '../ip/cidr'
+import { formatCidr, literalCidr } from '../ip/cidr'
 import type { NetlinkSocket } from '../netlink/socket'
 import { attachmentRules, deleteRulesOf, deleteStaleRules, replaceRules, rulesOf } from './attachment-rules'
 import type { Masquerade } from './masquerade'
@@ -38,16 +38,10 @@ const postrouting = 'postrouting'
 // <linux/netfilter_ipv4.h>: NF_IP_PRI_NAT_SRC.
 const srcnat = 100
 
-const must = (text: string): Cidr => {
-  const parsed = parseCidr(text)
-  if (!parsed) throw new Error(`${text} is no network`)
-  return parsed
-}
-
 /** The rules of the base chain, the same for every container. */
 const baseRules = (): NftRule[] => [
-  rule([eq(ipDaddr, must('224.0.0.0/4')), returnToCaller()]),
-  rule([eq(ip6Daddr, must('ff00::/8')), returnToCaller()]),
+  rule([eq(ipDaddr, literalCidr('224.0.0.0/4')), returnToCaller()]),
+  rule([eq(ip6Daddr, literalCidr('ff00::/8')), returnToCaller()]),
   rule([goto(checks)]),
 ]
 

@@ -142,6 +142,7 @@ const common = {
 /** Replaces `folder` by hard links of `file` under every program's name. */
 const linkPrograms = (folder, file) => {
   chmodSync(file, 0o755)
+  chmodSync(folder, 0o755) // whatever the umask
   for (const name of programs) {
     rmSync(join(folder, name), { force: true })
     linkSync(file, join(folder, name))

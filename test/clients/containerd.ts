@@ -4,7 +4,7 @@ import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { binDir, type Flavour } from '../fixtures/cni'
+import { binDir, builtDir, type Flavour } from '../fixtures/cni'
 import type { PrivateHost } from '../fixtures/private-host'
 import { Containerd, containerdMissing } from './fixtures/containerd'
 import type { CriPod } from './fixtures/cri'
@@ -36,7 +36,7 @@ const unpacked = (t: Test, flavour: Flavour): string => {
   t.teardown(() => rmSync(folder, { recursive: true }))
   const tarball = join(folder, 'kubenet-cni.tar.gz')
   const pack = join(__dirname, '../../scripts/pack')
-  execFileSync(pack, ['tarball', binDir(flavour), tarball], { env: { ...process.env, PACK_LEVEL: '1' } })
+  execFileSync(pack, ['tarball', builtDir(flavour), tarball], { env: { ...process.env, PACK_LEVEL: '1' } })
   const bin = join(folder, 'opt/cni/bin')
   mkdirSync(bin, { recursive: true })
   execFileSync('tar', ['-C', bin, '-xzf', tarball])

@@ -3,11 +3,11 @@ import { execFileSync, spawnSync } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { binDir } from '../fixtures/cni'
+import { builtDir } from '../fixtures/cni'
 import { PrivateHost } from '../fixtures/private-host'
 
 const root = join(__dirname, '../..')
-const program = join(binDir('standalone'), 'bridge')
+const program = join(builtDir('standalone'), 'bridge')
 const mark = 'a frozen heap: \0'
 
 const version = /^\{"cniVersion":"1\.1\.0","supportedVersions":\[.*\]\}\n$/
@@ -27,11 +27,11 @@ t.test('VERSION', async t => {
     writeFileSync(join(folder, name), readFileSync(program).subarray(0, length), { mode: 0o755 })
 
   const answers: readonly [how: string, script: string][] = [
-    ['as it is built', `exec ${program}`],
-    ['with its heap cut off at the end', `exec -a bridge ${join(folder, 'cut')}`],
-    ['with no heap', `exec -a bridge ${join(folder, 'stripped')}`],
-    ['where there is no /proc', `umount -l /proc; exec ${program}`],
-    ['where there is no room for it', `ulimit -v 11000; exec ${program}`],
+    ['as it is built', `exec '${program}'`],
+    ['with its heap cut off at the end', `exec -a bridge '${join(folder, 'cut')}'`],
+    ['with no heap', `exec -a bridge '${join(folder, 'stripped')}'`],
+    ['where there is no /proc', `umount -l /proc; exec '${program}'`],
+    ['where there is no room for it', `ulimit -v 11000; exec '${program}'`],
   ]
   for (const [how, script] of answers) {
     const { code, stdout, stderr } = await host.exec(['bash', '-c', script], {

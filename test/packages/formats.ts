@@ -4,7 +4,7 @@ import { mkdirSync, readdirSync, readFileSync, statSync, utimesSync, writeFileSy
 import { join } from 'node:path'
 import { gunzipSync } from 'node:zlib'
 import t from 'tap'
-import { binDir } from '../fixtures/cni'
+import { builtDir } from '../fixtures/cni'
 
 const root = join(__dirname, '../..')
 const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
@@ -30,7 +30,7 @@ const filesIn = (folder: string): string[] =>
     .map(entry => join(entry.parentPath, entry.name).slice(folder.length + 1))
     .sort()
 
-const built = binDir('node')
+const built = builtDir('node')
 const scratch = t.testdir({})
 
 t.test('the Debian package', async t => {

@@ -10,7 +10,7 @@ import { EventSocket } from '../../src/netlink/event-socket'
 import { type Link, linkByName } from '../../src/netlink/link'
 import { RTNLGRP_LINK, waitUntilOperational } from '../../src/netlink/link-events'
 import { NETLINK_ROUTE, NetlinkSocket } from '../../src/netlink/socket'
-import { type EnsuredBridge, ensureBridge, settleBridge } from './bridge-link'
+import { type EnsuredBridge, ensureBridge, ensureLinkLocal, settleBridge } from './bridge-link'
 import { ensureBridgeNetfilter } from './bridge-netfilter'
 import { type BridgeConf, readBridgeConf } from './config'
 import { ContainerEnd, operationalSeconds, setContainerSysctls, setIPv6 } from './container'
@@ -202,6 +202,7 @@ const connect = async (adding: Adding): Promise<Result> => {
     for (const family of new Set(gateways.map(({ addr }) => addr.family))) ensureForwarding(nl, family)
     const pin = plan.missing.length > 0 && !vlan
     const outside = settleBridge(nl, bridge.link, { port: host, pin })
+    if (!conf.containerInterfaceUp) ensureLinkLocal(nl, outside)
     finishVeth(nl, host)
     endStep('gateway')
     return {

@@ -3,9 +3,9 @@ import { ifbPrefix } from '../../src/attachment/interface-names'
 import { CniError, ErrorCode } from '../../src/cni/error'
 import { readBootID } from '../../src/host/boot'
 import { trySysctl } from '../../src/host/sysctl'
-import type { Family } from '../../src/ip/addr'
-import { type Mac, macFromHash } from '../../src/ip/mac'
-import { addrList } from '../../src/netlink/addr'
+import { type Family, isLinkLocal } from '../../src/ip/addr'
+import { linkLocalOf, type Mac, macFromHash } from '../../src/ip/mac'
+import { addrAdd, addrList } from '../../src/netlink/addr'
 import { unlessRefused } from '../../src/netlink/error'
 import {
   bridgeAdd,
@@ -171,4 +171,16 @@ export const settleBridge = (
   if (!options.pin && now.mac !== options.port.mac) return now
   linkSet(nl, now, { mac: before.mac })
   return { ...now, mac: before.mac }
+}
+
+/**
+ * Gives a bridge its IPv6 link-local address where the kernel does not: with a MAC of its own a bridge has no carrier
+ * until a port has, and the port of a container whose interface stays down has none.
+ */
+export const ensureLinkLocal = (nl: NetlinkSocket, { index, name, mac }: Link): void => {
+  if (addrList(nl, { index, family: 6 }).some(({ cidr }) => isLinkLocal(cidr.addr))) return
+  // Where IPv6 is switched off there is nothing to have.
+  unlessRefused(['EACCES', 'EAFNOSUPPORT', 'EOPNOTSUPP', 'EINVAL'], () =>
+    addrAdd(nl, { index, name }, { addr: linkLocalOf(mac), prefix: 64 }),
+  )
 }

@@ -1,3 +1,5 @@
+import type { Addr } from './addr'
+
 /** An Ethernet address as six bytes in lower-case hex, divided by colons: the only form a CNI result has. */
 export type Mac = string
 
@@ -15,4 +17,11 @@ export const macFromHash = (hex: string): Mac => {
   const bytes = Buffer.from(hex.slice(0, 12), 'hex')
   bytes[0] = ((bytes[0] ?? 0) & 0xfe) | 0x02
   return formatMac(bytes)
+}
+
+/** The link-local address that the kernel makes of a MAC: fe80::/64 and its modified EUI-64 (RFC 4291, appendix A). */
+export const linkLocalOf = (mac: Mac): Addr => {
+  const [first = 0, ...rest] = macBytes(mac)
+  const identifier = Buffer.from([first ^ 0x02, ...rest.slice(0, 2), 0xff, 0xfe, ...rest.slice(2)])
+  return { family: 6, bits: (0xfe80n << 112n) | identifier.readBigUInt64BE(0) }
 }

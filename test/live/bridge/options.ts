@@ -76,6 +76,23 @@ for (const flavour of anyFlavour) {
     t.notOk(eth0.flags.includes('UP'))
     t.same(eth0.addr_info, [])
     t.equal((await a.call('CHECK', { ...conf, prevResult: result })).code, 0)
+
+    const linkLocal = async () => {
+      const [bridge] = await host.json<Json[]>('ip', '-6', 'addr', 'show', 'dev', 'br0')
+      return bridge?.addr_info.map((found: Json) => [found.local, found.scope, found.tentative ?? false])
+    }
+    const [first = 0, ...rest] = result.interfaces[0].mac
+      .split(':')
+      .map((byte: string) => Number.parseInt(byte, 16))
+    const hex = [first ^ 2, ...rest.slice(0, 2), 0xff, 0xfe, ...rest.slice(2)]
+    const groups = [0, 2, 4, 6].map(i => (hex[i] * 256 + hex[i + 1]).toString(16))
+    t.same(
+      await linkLocal(),
+      [[`fe80::${groups.join(':')}`, 'link', false]],
+      'the bridge has its own at once',
+    )
+    await a.run('ip', 'link', 'set', 'eth0', 'up')
+    t.same(await linkLocal(), [[`fe80::${groups.join(':')}`, 'link', false]], 'and no second one')
     t.equal((await a.call('DEL', conf)).code, 0)
 
     const both = await a.call('ADD', bridgeConf('v4', { disableContainerInterface: true }))

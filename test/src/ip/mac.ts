@@ -1,5 +1,6 @@
 import t from 'tap'
-import { formatMac, macBytes, macFromHash, parseMac } from '../../../src/ip/mac'
+import { formatAddr } from '../../../src/ip/addr'
+import { formatMac, linkLocalOf, macBytes, macFromHash, parseMac } from '../../../src/ip/mac'
 
 t.test('parseMac() answers one form of six bytes and nothing else', async t => {
   t.equal(parseMac('0A-58-0a-01-02-03'), '0a:58:0a:01:02:03')
@@ -16,4 +17,9 @@ t.test('macFromHash() makes a unicast, locally administered address', async t =>
 t.test('macBytes() and formatMac() are each other’s reverse', async t => {
   t.same(macBytes('0a:58:0a:01:02:03'), Buffer.from('0a580a010203', 'hex'))
   t.equal(formatMac(macBytes('0a:58:0a:01:02:03')), '0a:58:0a:01:02:03')
+})
+
+t.test('linkLocalOf() is the address that the kernel makes of a MAC', async t => {
+  t.equal(formatAddr(linkLocalOf('02:69:e2:ee:a5:3a')), 'fe80::69:e2ff:feee:a53a')
+  t.equal(formatAddr(linkLocalOf('0a:58:0a:01:02:03')), 'fe80::858:aff:fe01:203')
 })

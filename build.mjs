@@ -13,7 +13,7 @@
 import { execFileSync } from 'node:child_process'
 import { chmodSync, existsSync, linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { gzipSync } from 'node:zlib'
 import { build } from 'esbuild'
@@ -142,7 +142,8 @@ const common = {
 /** Replaces `folder` by hard links of `file` under every program's name. */
 const linkPrograms = (folder, file) => {
   chmodSync(file, 0o755)
-  chmodSync(folder, 0o755) // whatever the umask
+  // Whatever the umask: other users may call them.
+  for (const one of [dirname(folder), folder]) chmodSync(one, 0o755)
   for (const name of programs) {
     rmSync(join(folder, name), { force: true })
     linkSync(file, join(folder, name))

@@ -10,7 +10,7 @@ import { spawn, spawnSync } from 'node:child_process'
 import { readdirSync, statSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { join, relative, resolve } from 'node:path'
-import { parseArgs } from 'node:util'
+import { inspect, parseArgs } from 'node:util'
 import { Parser } from 'tap-parser'
 import { compile } from './compile-tests.mjs'
 
@@ -53,7 +53,8 @@ const explain = diag => {
   return [
     at && `${at.fileName}:${at.lineNumber}`,
     diff ?? stack,
-    ...Object.entries(others).map(([key, value]) => `${key}: ${JSON.stringify(value)}`),
+    // Not as JSON: what a parser says of a plan that is not kept refers to itself.
+    ...Object.entries(others).map(([key, value]) => `${key}: ${inspect(value, { breakLength: Infinity })}`),
   ]
     .filter(Boolean)
     .join('\n')

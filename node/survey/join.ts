@@ -46,25 +46,45 @@ const joinVeths = (drafts: Drafts, readings: Readings): HostLink[] => {
     if (!owner) unnamed.push(veth)
     else setVeth(drafts.of(owner), veth, byVeth.get(veth.index)?.inside)
   }
-  const byPlace = new Map<string, Draft>()
-  const byAddress = new Map<string, Draft>()
-  for (const draft of drafts.all.filter(({ veth }) => !veth)) {
-    const { cached, ifName } = draft
-    const recorded = draft.leases.find(({ record }) => record?.netns)?.record?.netns ?? draft.portOwner?.netns
-    if (recorded) byPlace.set(`${recorded.ino} ${ifName}`, draft)
-    if (cached?.netns) byPlace.set(`${cached.netns} ${ifName}`, draft)
-    for (const { address } of draft.leases) byAddress.set(address, draft)
-  }
+  const { byPlace, byAddress } = placesOf(drafts)
+  const claims = addressClaims(pairs)
   return unnamed.filter(veth => {
     const inside = byVeth.get(veth.index)?.inside
     if (!inside) return true
     const { netns, name, addresses } = inside
     const places = [netns.ino, ...netns.paths].map(place => byPlace.get(`${place} ${name}`))
-    const draft = [...places, ...addresses.map(cidr => byAddress.get(bare(cidr)))].find(known => known)
+    const claimed = addresses.map(bare).filter(address => claims.get(address) === 1)
+    const draft = [...places, ...claimed.map(address => byAddress.get(address))].find(known => known)
     if (!draft || draft.veth) return true
     setVeth(draft, veth, inside)
     return false
   })
+}
+
+/**
+ * The attachments without a veth, by namespace and interface; those of which no namespace is recorded by address. A
+ * container can give itself any address, so an address never tells more than a namespace.
+ */
+const placesOf = (drafts: Drafts): Record<'byPlace' | 'byAddress', ReadonlyMap<string, Draft>> => {
+  const byPlace = new Map<string, Draft>()
+  const byAddress = new Map<string, Draft>()
+  for (const draft of drafts.all.filter(({ veth }) => !veth)) {
+    const { cached, ifName, leases, portOwner } = draft
+    const recorded = leases.find(({ record }) => record?.netns)?.record?.netns ?? portOwner?.netns
+    if (recorded) byPlace.set(`${recorded.ino} ${ifName}`, draft)
+    if (cached?.netns) byPlace.set(`${cached.netns} ${ifName}`, draft)
+    if (recorded || cached?.netns) continue
+    for (const { address } of leases) byAddress.set(address, draft)
+  }
+  return { byPlace, byAddress }
+}
+
+/** How many interfaces have an address: of several one took another's, and nothing tells which. */
+const addressClaims = (pairs: readonly Pair[]): ReadonlyMap<string, number> => {
+  const claims = new Map<string, number>()
+  for (const address of pairs.flatMap(({ inside }) => inside.addresses.map(bare)))
+    claims.set(address, (claims.get(address) ?? 0) + 1)
+  return claims
 }
 
 const setVeth = (draft: Draft, veth: HostLink, inside: ContainerInterface | undefined): void => {

@@ -4,23 +4,10 @@ import { errnoOf } from '../../src/cni/error'
 import { formatAddr } from '../../src/ip/addr'
 import { findHolders, ownPidNamespace } from '../../src/life/holders'
 import { addrList } from '../../src/netlink/addr'
-import { unlessRefused } from '../../src/netlink/error'
 import { IFF_UP, linkList } from '../../src/netlink/link'
+import { netnsIdOf } from '../../src/netlink/netns-id'
 import { NETLINK_ROUTE, NetlinkSocket } from '../../src/netlink/socket'
-import { messageBody, putU32, readAttributes } from '../../src/netlink/wire/attributes'
 import { insideNetns } from '../../src/netns/netns'
-
-/** <linux/rtnetlink.h> and <linux/net_namespace.h> */
-const RTM_NEWNSID = 88
-const RTM_GETNSID = 90
-const NETNSA_NSID = 1
-const NETNSA_FD = 3
-
-// <linux/rtnetlink.h>                             offset
-// struct rtgenmsg {
-//   unsigned char rtgen_family;                   0
-// };                                              1 byte, and three to align it
-const SIZEOF_RTGENMSG = 4
 
 /** A network namespace. */
 export type Namespace = {
@@ -64,19 +51,6 @@ export const findNamespaces = (): Namespaces => {
 
 /** How people find a namespace: its first path, else the one of a process in it. */
 export const namespacePath = ({ paths, pid }: Namespace): string => paths[0] ?? `/proc/${pid}/ns/net`
-
-/** The number that the socket's namespace has for the one behind `fd`; undefined if it has none. */
-const nsidOf = (nl: NetlinkSocket, fd: number): number | undefined => {
-  const replies = unlessRefused(['EINVAL', 'ENOENT'], () =>
-    nl.request('look up the number of a namespace', {
-      type: RTM_GETNSID,
-      body: messageBody(Buffer.alloc(SIZEOF_RTGENMSG), [[NETNSA_FD, putU32(fd)]]),
-    }),
-  )
-  const reply = replies?.find(({ type }) => type === RTM_NEWNSID)
-  const nsid = reply && readAttributes(reply.data, SIZEOF_RTGENMSG).get(NETNSA_NSID)
-  return nsid?.length === 4 && nsid.readInt32LE(0) >= 0 ? nsid.readInt32LE(0) : undefined
-}
 
 /** <linux/rtnetlink.h> */
 const RT_SCOPE_LINK = 253
@@ -127,7 +101,7 @@ export const readInsides = (
     let fd: number | undefined
     try {
       fd = openSync(namespacePath(netns), 'r')
-      const nsid = nsidOf(nl, fd)
+      const nsid = netnsIdOf(nl, fd)
       if (nsid !== undefined) byNsid.set(nsid, readInside(netns, fd))
     } catch (error) {
       // One that has ended since is no loss.

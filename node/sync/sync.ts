@@ -82,8 +82,9 @@ const syncInside = async (
   netns: Netns,
   isDry: boolean,
 ): Promise<Outcome | undefined> => {
-  const { ifName } = record.entry
-  const veth = withNetlink(NETLINK_ROUTE, nl => findHostVeth(nl, netns, ifName))
+  const { networkName: network, containerID, ifName } = record.entry
+  const id = { network, containerID, ifName }
+  const veth = withNetlink(NETLINK_ROUTE, nl => findHostVeth(nl, netns, id))
   if (!veth) return undefined
   try {
     const comparisons = record.list.plugins.flatMap(plugin => comparisonsOf(record, plugin, netns, veth.name))

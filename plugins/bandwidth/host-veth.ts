@@ -1,8 +1,10 @@
 import { CniError, ErrorCode } from '../../src/cni/error'
 import { type Call, requireNetns } from '../../src/cni/plugin'
 import type { Result } from '../../src/cni/result'
-import { type Link, linkByIndex, linkByName } from '../../src/netlink/link'
+import { hostEndOf } from '../../src/netlink/host-veth'
+import { type Link, linkByName } from '../../src/netlink/link'
 import { NETLINK_ROUTE, NetlinkSocket } from '../../src/netlink/socket'
+import type { AttachmentID } from '../../src/netlink/veth-alias'
 import { insideNetns, type Netns, NetnsError } from '../../src/netns/netns'
 
 const readContainerLink = (netns: Netns, ifName: string): Link | undefined => {
@@ -14,20 +16,22 @@ const readContainerLink = (netns: Netns, ifName: string): Link | undefined => {
   }
 }
 
-/** The host's end of a container's veth pair; undefined if there is no such interface, or no such pair. */
-export const findHostVeth = (nl: NetlinkSocket, netns: Netns, ifName: string): Link | undefined => {
-  const inside = readContainerLink(netns, ifName)
-  if (inside?.kind !== 'veth' || inside.peer === 0) return undefined
-  const host = linkByIndex(nl, inside.peer)
-  // An index means something only in its own namespace, and the peer's may not be this one.
-  return host?.kind === 'veth' && host.peer === inside.index ? host : undefined
-}
+/** The host's end of an attachment's veth pair; undefined if there is no such interface, or no such pair. */
+export const findHostVeth = (nl: NetlinkSocket, netns: Netns, id: AttachmentID): Link | undefined =>
+  hostEndOf(nl, readContainerLink(netns, id.ifName), { id, netnsFd: netns.fd })
+
+const idOf = ({ conf, env }: Call): AttachmentID => ({
+  network: conf.name,
+  containerID: env.containerID,
+  ifName: env.ifName,
+})
 
 /** The same for DEL: undefined also where the path leads to no network namespace (any more). */
-export const findHostVethOf = (nl: NetlinkSocket, { netns, env }: Call): Link | undefined => {
+export const findHostVethOf = (nl: NetlinkSocket, call: Call): Link | undefined => {
+  const { netns } = call
   if (!netns) return undefined
   try {
-    return findHostVeth(nl, netns, env.ifName)
+    return findHostVeth(nl, netns, idOf(call))
   } catch (error) {
     if (error instanceof NetnsError) return undefined
     throw error
@@ -46,7 +50,7 @@ export const requireHostVeth = (nl: NetlinkSocket, call: Call, prevResult: Resul
       '"prevResult" lists none; bandwidth needs the host’s end of a veth pair',
     )
   }
-  const host = findHostVeth(nl, netns, ifName)
+  const host = findHostVeth(nl, netns, idOf(call))
   if (!host) {
     throw unfit(
       `container interface ${ifName} has no veth peer`,

@@ -7,7 +7,8 @@ import { formatCidr } from '../../src/ip/cidr'
 import type { Mac } from '../../src/ip/mac'
 import { addrList } from '../../src/netlink/addr'
 import { bridgeVlanList } from '../../src/netlink/bridge-vlan'
-import { IFF_UP, type Link, linkByIndex, linkByName } from '../../src/netlink/link'
+import { hostEndOf } from '../../src/netlink/host-veth'
+import { IFF_UP, type Link, linkByName } from '../../src/netlink/link'
 import { NETLINK_ROUTE, NetlinkSocket, withNetlink } from '../../src/netlink/socket'
 import { insideNetns, type Netns } from '../../src/netns/netns'
 import { broken, checkContainer, type Expected, expectedOf, sameMac } from './check-container'
@@ -50,9 +51,8 @@ const checkGateways = (nl: NetlinkSocket, conf: BridgeConf, bridge: Link, { ips 
  * The host's end must be the container's peer and a port of the bridge. Its MAC is not compared: on pods that the
  * reference made, udev changes it behind everyone's back.
  */
-const checkPort = (nl: NetlinkSocket, conf: BridgeConf, bridge: Link, container: Link): Link => {
-  const host = linkByIndex(nl, container.peer)
-  if (!host || host.peer !== container.index || host.kind !== 'veth') {
+const checkPort = (nl: NetlinkSocket, conf: BridgeConf, bridge: Link, host: Link | undefined): Link => {
+  if (!host) {
     throw broken(`CNI veth created for bridge ${bridge.name} was not found`)
   }
   if (host.master !== bridge.index) {
@@ -91,13 +91,15 @@ const checkMtus = (
 type Ends = { readonly hostName: string; readonly mac: Mac }
 
 /** Compares the interfaces of both namespaces with what they should be; answers the two ends of the pair. */
-const checkLinks = (netns: Netns, conf: BridgeConf, expected: Expected): Ends => {
+const checkLinks = (call: Call, netns: Netns, conf: BridgeConf, expected: Expected): Ends => {
+  const { containerID, ifName } = call.env
+  const id = { network: conf.network, containerID, ifName }
   const inside = insideNetns(netns, () => NetlinkSocket.open(NETLINK_ROUTE))
   try {
     return withNetlink(NETLINK_ROUTE, nl => {
       const bridge = checkBridge(nl, conf, expected)
       const container = checkContainer(inside, conf, expected)
-      const host = checkPort(nl, conf, bridge, container)
+      const host = checkPort(nl, conf, bridge, hostEndOf(nl, container, { id, netnsFd: netns.fd }))
       checkMtus(conf, { bridge, host, container }, expected)
       checkGateways(nl, conf, bridge, expected)
       return { hostName: host.name, mac: container.mac }
@@ -125,5 +127,5 @@ export const check = async (call: Call): Promise<void> => {
   }
   const result = parseResult(call.conf.prevResult, call.version, 'prevResult')
   const expected = expectedOf(call.env, conf, result)
-  await checkRules(call, conf, expected, checkLinks(netns, conf, expected))
+  await checkRules(call, conf, expected, checkLinks(call, netns, conf, expected))
 }

@@ -3,17 +3,24 @@ import { endStep } from '../../src/host/steps'
 import { NetlinkError } from '../../src/netlink/error'
 import { type Link, linkDelTogether } from '../../src/netlink/link'
 import { NETLINK_ROUTE, NetlinkSocket } from '../../src/netlink/socket'
+import { formatAlias, parseAlias } from '../../src/netlink/veth-alias'
 import { findShaping, removeShaping, type Shaping } from '../bandwidth/del'
 import { callOf } from './parts'
 
 type Links = readonly [Link, ...Link[]]
 
+/** Does the veth say that it is another attachment's? Two of one container may have changed their names. */
+const isAnothers = ({ alias }: Link, call: Call): boolean => {
+  const owner = parseAlias(alias)
+  return owner !== undefined && alias !== formatAlias({ ...call.env, network: call.conf.name })
+}
+
 /**
  * A shaped attachment's veth and ifbs, if they can go together. By deleting them together their groups are lost, so that
  * an ifb without an alias is not among those: if this process were killed, nothing would tell the next DEL whose it is.
  */
-const linksOf = ({ veth, ifbs }: Shaping): Links | undefined =>
-  veth && ifbs.length > 0 && ifbs.every(({ alias }) => alias) ? [veth, ...ifbs] : undefined
+const linksOf = ({ veth, ifbs }: Shaping, call: Call): Links | undefined =>
+  veth && !isAnothers(veth, call) && ifbs.length > 0 && ifbs.every(({ alias }) => alias) ? [veth, ...ifbs] : undefined
 
 /** Says whether they are gone. */
 const deleteTogether = (nl: NetlinkSocket, links: Links): boolean => {
@@ -40,7 +47,7 @@ export const deleteShapedLinks = async (
   const nl = NetlinkSocket.open(NETLINK_ROUTE)
   try {
     const shaping = findShaping(nl, own)
-    const links = withVeth ? linksOf(shaping) : undefined
+    const links = withVeth ? linksOf(shaping, call) : undefined
     if (links && deleteTogether(nl, links)) return true
     // What went by itself meanwhile is why they could not go together.
     await removeShaping(nl, links ? findShaping(nl, own) : shaping)

@@ -20,7 +20,9 @@ const isAnothers = ({ alias }: Link, call: Call): boolean => {
  * an ifb without an alias is not among those: if this process were killed, nothing would tell the next DEL whose it is.
  */
 const linksOf = ({ veth, ifbs }: Shaping, call: Call): Links | undefined =>
-  veth && !isAnothers(veth, call) && ifbs.length > 0 && ifbs.every(({ alias }) => alias) ? [veth, ...ifbs] : undefined
+  veth && !isAnothers(veth, call) && ifbs.length > 0 && ifbs.every(({ alias }) => alias)
+    ? [veth, ...ifbs]
+    : undefined
 
 /** Says whether they are gone. */
 const deleteTogether = (nl: NetlinkSocket, links: Links): boolean => {

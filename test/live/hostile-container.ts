@@ -127,7 +127,9 @@ for (const flavour of anyFlavour) {
 
     await t.test('names', async t => {
       await attacker.add(conf)
-      await host.sh(`ip -n attacker link set eth0 down; ip -n attacker link set eth0 name ${result.interfaces[1].name}`)
+      await host.sh(
+        `ip -n attacker link set eth0 down; ip -n attacker link set eth0 name ${result.interfaces[1].name}`,
+      )
       t.equal((await attacker.call('DEL', conf)).code, 0)
       await whole('after')
     })

@@ -4,20 +4,9 @@ import { platform } from '#platform'
 import { errnoName } from '../host/errno'
 import { timed } from '../host/steps'
 import { NetlinkError } from './error'
-import { messagesOf, readDatagram } from './receive'
+import { messagesOf, readDatagram, sockaddrNl } from './receive'
 import { AF_NETLINK, SO_RCVTIMEO, SOCK_CLOEXEC, SOCK_RAW, SOL_SOCKET, timeval } from './sockopt'
 import type { Reply } from './wire/message'
-
-/** struct sockaddr_nl (linux/netlink.h): port ID 0 has the kernel choose one, and each group is a bit. */
-const sockaddr = (groups: readonly number[]): Buffer => {
-  const address = Buffer.alloc(12)
-  address.writeUInt16LE(AF_NETLINK)
-  address.writeInt32LE(
-    groups.reduce((bits, group) => bits | (1 << (group - 1)), 0),
-    8,
-  )
-  return address
-}
 
 export class EventSocket {
   readonly #fd: number
@@ -36,7 +25,7 @@ export class EventSocket {
     const op = 'listen for announcements of the kernel'
     const fd = libc.socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol)
     if (fd < 0) throw new NetlinkError(op, errnoName(fd))
-    const answer = libc.bind(fd, sockaddr(groups))
+    const answer = libc.bind(fd, sockaddrNl(groups))
     if (answer >= 0) return new EventSocket(fd)
     closeSync(fd)
     throw new NetlinkError(op, errnoName(answer))

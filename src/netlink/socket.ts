@@ -9,7 +9,7 @@ import { platform } from '#platform'
 import { errnoName } from '../host/errno'
 import { timed } from '../host/steps'
 import { NetlinkError } from './error'
-import { MSG_DONTWAIT, messagesOf, readDatagram } from './receive'
+import { MSG_DONTWAIT, messagesOf, readDatagram, sockaddrNl } from './receive'
 import * as o from './sockopt'
 import { extendedAck } from './wire/extended-ack'
 import { type EntryFilter, NLM_F_DUMP_INTR, NLM_F_MULTI, type Reply } from './wire/message'
@@ -54,6 +54,8 @@ export class NetlinkSocket {
     const fd = libc.socket(o.AF_NETLINK, o.SOCK_RAW | o.SOCK_CLOEXEC, protocol)
     if (fd < 0) throw new NetlinkError('open a netlink socket', errnoName(fd))
     const socket = new NetlinkSocket(fd)
+    // Of what another process sends to it, nothing comes into a connected socket: neither for us to read, nor to fill it.
+    libc.connect(fd, sockaddrNl())
     // Old kernels lack some of these; requests work without, with fewer words in errors and unfiltered dumps.
     for (const option of [o.NETLINK_EXT_ACK, o.NETLINK_CAP_ACK, o.NETLINK_GET_STRICT_CHK]) {
       libc.setsockopt(fd, o.SOL_NETLINK, option, o.int32(1))

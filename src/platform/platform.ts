@@ -13,12 +13,23 @@ export type Libc = {
   socket(domain: number, type: number, protocol: number): SyscallResult
   /** bind(2) with a raw sockaddr. */
   bind(fd: number, address: Uint8Array): SyscallResult
+  /** connect(2) with a raw sockaddr. */
+  connect(fd: number, address: Uint8Array): SyscallResult
   /** setsockopt(2) with a raw value. */
   setsockopt(fd: number, level: number, name: number, value: Uint8Array): SyscallResult
   /** send(2): all of `data`, in one datagram. */
   send(fd: number, data: Uint8Array, flags: number): SyscallResult
-  /** recv(2) into `buffer`; with MSG_TRUNC the answer is the datagram's whole length, which may exceed the buffer. */
-  recv(fd: number, buffer: Uint8Array, flags: number): SyscallResult
+  /**
+   * recvfrom(2) into `buffer`, with the sender's raw sockaddr into `sender`, whose length `senderLength` has as a native
+   * 32-bit number. With MSG_TRUNC the answer is the datagram's whole length, which may exceed the buffer.
+   */
+  recvfrom(
+    fd: number,
+    buffer: Uint8Array,
+    flags: number,
+    sender: Uint8Array,
+    senderLength: Uint8Array,
+  ): SyscallResult
   /** setns(2): moves the calling thread, and no other, into the namespace behind `fd`. */
   setns(fd: number, nstype: number): SyscallResult
   /** flock(2). */

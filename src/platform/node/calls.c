@@ -24,6 +24,7 @@ static const struct {
   long number;
 } calls[] = {
   { "bind", SYS_bind },
+  { "connect", SYS_connect },
   { "exit_group", SYS_exit_group },
   { "flock", SYS_flock },
   { "pipe2", SYS_pipe2 },

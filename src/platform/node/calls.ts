@@ -1,6 +1,7 @@
 /** What calls.c offers: system calls that take numbers and bytes, and answer as the kernel does. */
 type Calls = Record<
   | 'bind'
+  | 'connect'
   | 'exit_group'
   | 'flock'
   | 'pipe2'

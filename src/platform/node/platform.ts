@@ -5,9 +5,11 @@ import { sha512Hex } from './sha512'
 const libc: Libc = {
   socket: (domain, type, protocol) => call('socket', domain, type, protocol),
   bind: (fd, address) => call('bind', fd, address, address.length),
+  connect: (fd, address) => call('connect', fd, address, address.length),
   setsockopt: (fd, level, name, value) => call('setsockopt', fd, level, name, value, value.length),
   send: (fd, data, flags) => call('sendto', fd, data, data.length, flags),
-  recv: (fd, buffer, flags) => call('recvfrom', fd, buffer, buffer.length, flags),
+  recvfrom: (fd, buffer, flags, sender, length) =>
+    call('recvfrom', fd, buffer, buffer.length, flags, sender, length),
   setns: (fd, nstype) => call('setns', fd, nstype),
   flock: (fd, operation) => call('flock', fd, operation),
 }

@@ -8,7 +8,15 @@ type Callback = () => void
 type Timer = { readonly at: number; readonly callback: Callback }
 
 const timers = new Set<Timer>()
-const readers = new Map<number, Callback>()
+
+// <asm-generic/poll.h>
+const POLLIN = 1
+const POLLOUT = 4
+
+/** What a descriptor is waited for, and what is called then. */
+type Waiting = { readonly events: number; readonly callback: Callback }
+
+const waiting = new Map<number, Waiting>()
 let immediates: Callback[] = []
 
 const CLOCK_MONOTONIC = 1
@@ -38,11 +46,16 @@ export const setImmediate = (callback: Callback): void => {
 
 /** Calls `callback` whenever `fd` has something to read or is at its end, until `forget`. */
 export const onReadable = (fd: number, callback: Callback): void => {
-  readers.set(fd, callback)
+  waiting.set(fd, { events: POLLIN, callback })
+}
+
+/** Calls `callback` whenever `fd` takes something or has nobody left to read it, until `forget`. */
+export const onWritable = (fd: number, callback: Callback): void => {
+  waiting.set(fd, { events: POLLOUT, callback })
 }
 
 export const forget = (fd: number): void => {
-  readers.delete(fd)
+  waiting.delete(fd)
 }
 
 // <asm-generic/signal.h>
@@ -86,7 +99,6 @@ const openSignalFd = (): number | undefined => {
   return signalFd
 }
 
-const POLLIN = 1
 const pollfdBytes = 8
 
 /**
@@ -95,11 +107,11 @@ const pollfdBytes = 8
  */
 const poll = (ms: number | undefined): void => {
   const signals = openSignalFd()
-  const fds = [...readers.keys(), ...(signals === undefined ? [] : [signals])]
+  const fds = [...waiting.keys(), ...(signals === undefined ? [] : [signals])]
   const pollfds = new DataView(new ArrayBuffer(pollfdBytes * fds.length))
   for (const [index, fd] of fds.entries()) {
     pollfds.setInt32(index * pollfdBytes, fd, true)
-    pollfds.setInt16(index * pollfdBytes + 4, POLLIN, true)
+    pollfds.setInt16(index * pollfdBytes + 4, waiting.get(fd)?.events ?? POLLIN, true)
   }
   const timeout = new BigInt64Array(2)
   if (ms !== undefined) {
@@ -111,7 +123,7 @@ const poll = (ms: number | undefined): void => {
   for (const [index, fd] of fds.entries()) {
     if (pollfds.getInt16(index * pollfdBytes + 6, true) === 0) continue
     if (fd === signals) readSignals(fd)
-    else readers.get(fd)?.()
+    else waiting.get(fd)?.callback()
   }
 }
 
@@ -130,7 +142,7 @@ const firstTimer = (): Timer | undefined => {
 
 // One timer a turn: what its callback has promised is done before the next one's.
 onTurn(() => {
-  if (immediates.length + timers.size + readers.size === 0) return false
+  if (immediates.length + timers.size + waiting.size === 0) return false
   const timer = firstTimer()
   const untilTimer = timer && Math.max(0, timer.at - monotonicMs())
   poll(immediates.length > 0 ? 0 : untilTimer)

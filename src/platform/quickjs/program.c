@@ -40,8 +40,8 @@ static const struct {
   int number;
 } numbers[] = {
 #define CALL(name) { #name, SYS_##name }
-  CALL(bind), CALL(clock_gettime), CALL(close), CALL(exit_group), CALL(faccessat), CALL(flock), CALL(fsync),
-  CALL(ftruncate), CALL(getdents64), CALL(getpid), CALL(getrandom), CALL(linkat), CALL(lseek), CALL(memfd_create), CALL(mkdirat),
+  CALL(bind), CALL(clock_gettime), CALL(close), CALL(connect), CALL(exit_group), CALL(faccessat), CALL(flock), CALL(fsync),
+  CALL(ftruncate), CALL(getdents64), CALL(getpid), CALL(getrandom), CALL(linkat), CALL(mkdirat),
   CALL(openat), CALL(pipe2), CALL(ppoll), CALL(read), CALL(readlinkat), CALL(recvfrom), CALL(renameat),
   CALL(rt_sigprocmask), CALL(sendto), CALL(setns), CALL(setsockopt), CALL(signalfd4), CALL(socket), CALL(statx),
   CALL(unlinkat), CALL(utimensat), CALL(wait4), CALL(write),

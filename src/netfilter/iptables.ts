@@ -111,14 +111,34 @@ export type TableScript = {
   readonly lines: readonly string[]
 }
 
-/** Applies all lines of one family, or none. Throws an IptablesError: code EAGAIN if the lock was not had. */
+/**
+ * The end of every input: a comment, which iptables-restore repeats with --verbose when it comes there. By then each
+ * COMMIT before it was done.
+ */
+const lastLine = '# kubenet-cni: that is all'
+
+/**
+ * Applies all lines of one family, or none. Throws an IptablesError: code EAGAIN if the lock was not had, ENODATA if the
+ * program succeeded without having read them, as one does that SELinux keeps from its input.
+ */
 export const iptablesRestore = async (
   family: Family,
   scripts: readonly TableScript[],
   variant?: Variant,
 ): Promise<void> => {
   const text = scripts.map(({ table, lines }) => `*${table}\n${lines.join('\n')}\nCOMMIT\n`).join('')
-  await run([program(family, 'restore', variant), '--noflush', `--wait=${lockWaitSeconds}`], text)
+  const path = program(family, 'restore', variant)
+  const answer = await run(
+    [path, '--noflush', '--verbose', `--wait=${lockWaitSeconds}`],
+    `${text}${lastLine}\n`,
+  )
+  if (answer.split('\n').includes(lastLine)) return
+  throw new IptablesError(
+    `${path} succeeded without having read its rules to the end`,
+    'ENODATA',
+    'SELinux or AppArmor may keep it from reading them ("ausearch -m avc", "dmesg | grep apparmor" tell), or a ' +
+      'program that is no iptables-restore stands in its place; the nftables backend needs none',
+  )
 }
 
 /** A table's chains and rules, each rule in the form that deletes it when "-A" is made "-D". */

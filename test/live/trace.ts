@@ -51,7 +51,7 @@ for (const flavour of flavours) {
         'disk  /var/lib/cni/networks/net',
       ])
       t.equal(steps.get('veth')?.[0], `netlink  create the veth pair "${veth}" and "eth0"`)
-      t.same(steps.get('masquerade'), ['program  /usr/sbin/iptables-restore --noflush --wait=5'])
+      t.same(steps.get('masquerade'), ['program  /usr/sbin/iptables-restore --noflush --verbose --wait=5'])
     })
 
     await t.test('a call that fails ends with the parts of the step it failed in', async t => {

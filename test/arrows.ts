@@ -30,7 +30,7 @@ const arrows: Record<string, readonly string[]> = {
   'src/ip': [],
   'src/attachment': ['src/platform'],
   'src/netlink': ['src/platform', 'src/host', 'src/ip'],
-  'src/netns': ['src/platform', 'src/host'],
+  'src/netns': ['src/platform', 'src/host', 'src/attachment', 'src/netlink'],
   'src/netfilter': ['src/platform', 'src/host', 'src/ip', 'src/attachment', 'src/netlink'],
   'src/cni': ['src/platform', 'src/host', 'src/ip', 'src/attachment', 'src/netns', 'src/build-info'],
   'src/life': ['src/platform', 'src/host', 'src/ip', 'src/attachment', 'src/netlink', 'src/cni'],

@@ -82,9 +82,7 @@ const syncInside = async (
   netns: Netns,
   isDry: boolean,
 ): Promise<Outcome | undefined> => {
-  const { networkName: network, containerID, ifName } = record.entry
-  const id = { network, containerID, ifName }
-  const veth = withNetlink(NETLINK_ROUTE, nl => findHostVeth(nl, netns, id))
+  const veth = withNetlink(NETLINK_ROUTE, nl => findHostVeth(nl, netns, record.entry))
   if (!veth) return undefined
   try {
     const comparisons = record.list.plugins.flatMap(plugin => comparisonsOf(record, plugin, netns, veth.name))

@@ -1,10 +1,10 @@
+import type { Attachment } from '../../src/attachment/attachment'
 import { CniError, ErrorCode } from '../../src/cni/error'
 import { type Call, requireNetns } from '../../src/cni/plugin'
 import type { Result } from '../../src/cni/result'
-import { hostEndOf } from '../../src/netlink/host-veth'
 import { type Link, linkByName } from '../../src/netlink/link'
 import { NETLINK_ROUTE, NetlinkSocket } from '../../src/netlink/socket'
-import type { AttachmentID } from '../../src/netlink/veth-alias'
+import { hostEndOf } from '../../src/netns/host-veth'
 import { insideNetns, type Netns, NetnsError } from '../../src/netns/netns'
 
 const readContainerLink = (netns: Netns, ifName: string): Link | undefined => {
@@ -17,10 +17,10 @@ const readContainerLink = (netns: Netns, ifName: string): Link | undefined => {
 }
 
 /** The host's end of an attachment's veth pair; undefined if there is no such interface, or no such pair. */
-export const findHostVeth = (nl: NetlinkSocket, netns: Netns, id: AttachmentID): Link | undefined =>
-  hostEndOf(nl, readContainerLink(netns, id.ifName), { id, netnsFd: netns.fd })
+export const findHostVeth = (nl: NetlinkSocket, netns: Netns, id: Attachment): Link | undefined =>
+  hostEndOf(nl, readContainerLink(netns, id.ifName), { id, netns })
 
-const idOf = ({ conf, env }: Call): AttachmentID => ({
+const idOf = ({ conf, env }: Call): Attachment => ({
   network: conf.name,
   containerID: env.containerID,
   ifName: env.ifName,

@@ -7,9 +7,9 @@ import { formatCidr } from '../../src/ip/cidr'
 import type { Mac } from '../../src/ip/mac'
 import { addrList } from '../../src/netlink/addr'
 import { bridgeVlanList } from '../../src/netlink/bridge-vlan'
-import { hostEndOf } from '../../src/netlink/host-veth'
 import { IFF_UP, type Link, linkByName } from '../../src/netlink/link'
 import { NETLINK_ROUTE, NetlinkSocket, withNetlink } from '../../src/netlink/socket'
+import { hostEndOf } from '../../src/netns/host-veth'
 import { insideNetns, type Netns } from '../../src/netns/netns'
 import { broken, checkContainer, type Expected, expectedOf, sameMac } from './check-container'
 import { type BridgeConf, readBridgeConf } from './config'
@@ -99,7 +99,7 @@ const checkLinks = (call: Call, netns: Netns, conf: BridgeConf, expected: Expect
     return withNetlink(NETLINK_ROUTE, nl => {
       const bridge = checkBridge(nl, conf, expected)
       const container = checkContainer(inside, conf, expected)
-      const host = checkPort(nl, conf, bridge, hostEndOf(nl, container, { id, netnsFd: netns.fd }))
+      const host = checkPort(nl, conf, bridge, hostEndOf(nl, container, { id, netns }))
       checkMtus(conf, { bridge, host, container }, expected)
       checkGateways(nl, conf, bridge, expected)
       return { hostName: host.name, mac: container.mac }

@@ -1,19 +1,17 @@
+import { isAliasOf, parseAlias } from '../../src/attachment/alias'
 import type { Call } from '../../src/cni/plugin'
 import { endStep } from '../../src/host/steps'
 import { NetlinkError } from '../../src/netlink/error'
 import { type Link, linkDelTogether } from '../../src/netlink/link'
 import { NETLINK_ROUTE, NetlinkSocket } from '../../src/netlink/socket'
-import { formatAlias, parseAlias } from '../../src/netlink/veth-alias'
 import { findShaping, removeShaping, type Shaping } from '../bandwidth/del'
 import { callOf } from './parts'
 
 type Links = readonly [Link, ...Link[]]
 
 /** Does the veth say that it is another attachment's? Two of one container may have changed their names. */
-const isAnothers = ({ alias }: Link, call: Call): boolean => {
-  const owner = parseAlias(alias)
-  return owner !== undefined && alias !== formatAlias({ ...call.env, network: call.conf.name })
-}
+const isAnothers = ({ alias }: Link, call: Call): boolean =>
+  parseAlias(alias) !== undefined && !isAliasOf(alias, { ...call.env, network: call.conf.name })
 
 /**
  * A shaped attachment's veth and ifbs, if they can go together. By deleting them together their groups are lost, so that

@@ -3,25 +3,27 @@
  * its interface and that of the other end, so that both may be those of another container's pair. So they are only where
  * to look: the host's own end says whose it is, by what no container can write.
  */
-import { type Link, linkByIndex } from './link'
-import { netnsIdOf } from './netns-id'
-import type { NetlinkSocket } from './socket'
-import { type AttachmentID, formatAlias } from './veth-alias'
+import { isAliasOf } from '../attachment/alias'
+import type { Attachment } from '../attachment/attachment'
+import { type Link, linkByIndex } from '../netlink/link'
+import { netnsIdOf } from '../netlink/netns-id'
+import type { NetlinkSocket } from '../netlink/socket'
+import type { Netns } from './netns'
 
 /**
- * The host's end of `inside`, an interface of attachment `id` in the namespace behind `netnsFd`; undefined if it is no
+ * The host's end of `inside`, the interface of attachment `id` in `netns`; undefined if it is no
  * veth, or its other end is not proven to be on the host. `nl` must be in the host's namespace. The proof is the alias
  * that bridge gave it, or, for what another plugin made, that its own other end is in that namespace.
  */
 export const hostEndOf = (
   nl: NetlinkSocket,
   inside: Link | undefined,
-  { id, netnsFd }: { id: AttachmentID; netnsFd: number },
+  { id, netns }: { id: Attachment; netns: Netns },
 ): Link | undefined => {
   if (inside?.kind !== 'veth' || inside.peer === 0) return undefined
   const host = linkByIndex(nl, inside.peer)
   if (host?.kind !== 'veth' || host.peer !== inside.index) return undefined
-  if (host.alias === formatAlias(id)) return host
+  if (isAliasOf(host.alias, id)) return host
   const { peerNetnsId } = host
-  return peerNetnsId !== undefined && peerNetnsId === netnsIdOf(nl, netnsFd) ? host : undefined
+  return peerNetnsId !== undefined && peerNetnsId === netnsIdOf(nl, netns.fd) ? host : undefined
 }

@@ -10,11 +10,11 @@ import { vlanInterfaceName } from '../../plugins/bridge/vlan-gateway'
 import type { Call } from '../../src/cni/plugin'
 import type { Result } from '../../src/cni/result'
 import { readSysctl } from '../../src/host/sysctl'
-import { Undo, undoOnFailure } from '../../src/host/undo'
+import { undoOnFailure } from '../../src/host/undo'
 import { type Cidr, formatCidr } from '../../src/ip/cidr'
 import { bridgePortSet, IFF_PROMISC, IFF_UP, type Link, linkByName, linkSet } from '../../src/netlink/link'
 import { NETLINK_ROUTE, type NetlinkSocket, withNetlink } from '../../src/netlink/socket'
-import type { Change, Comparison } from './change'
+import { type Change, type Comparison, repair } from './change'
 
 const compareBridge = (conf: BridgeConf): Change[] =>
   withNetlink(NETLINK_ROUTE, nl => {
@@ -91,7 +91,11 @@ const compareMasquerade = async (call: Call, conf: BridgeConf, result: Result): 
   const missing = await missingMasquerade(call, conf, result)
   if (missing.length === 0) return []
   const text = `masquerade rules: add ${missing.length} (${missing[0]}${missing.length > 1 ? ', …' : ''})`
-  return [{ what: 'rules', text, apply: () => setupMasquerade(call, conf, result, new Undo()) }]
+  const { hasMasquerade } = await import('../../plugins/bridge/masquerade-removal.js')
+  const { containerID, ifName } = call.env
+  const isPartial = hasMasquerade({ network: conf.network, containerID, ifName })
+  const apply = () => repair(isPartial, undo => setupMasquerade(call, conf, result, undo))
+  return [{ what: 'rules', text, apply }]
 }
 
 /** All that bridge made for an attachment; `veth` is the name of its host end, in hairpin mode if `hairpin` says so. */

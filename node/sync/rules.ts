@@ -1,7 +1,12 @@
 /** The packet filter's rules, host ports and rates of an attachment: what "nft flush ruleset" and others take away. */
 
 import { readBandwidthConf } from '../../plugins/bandwidth/config'
-import { missingOfAttachment, portsOfCall, writeAttachment } from '../../plugins/kubenet/attachment'
+import {
+  elementsOf,
+  missingOfAttachment,
+  portsOfCall,
+  writeAttachment,
+} from '../../plugins/kubenet/attachment'
 import { chooseBackend } from '../../plugins/kubenet/backend'
 import { type KubenetConf, readKubenetConf } from '../../plugins/kubenet/config'
 import { dedupIsThere } from '../../plugins/kubenet/dedup'
@@ -15,12 +20,12 @@ import { ensureLocalnetRouting } from '../../plugins/portmap/localnet'
 import type { Call, Plugin } from '../../src/cni/plugin'
 import type { Result } from '../../src/cni/result'
 import { readSysctl } from '../../src/host/sysctl'
-import { Undo, undoOnFailure } from '../../src/host/undo'
+import { undoOnFailure } from '../../src/host/undo'
 import { linkByIndex } from '../../src/netlink/link'
 import { routeGet } from '../../src/netlink/route'
 import { NETLINK_NETFILTER, NETLINK_ROUTE, withNetlink } from '../../src/netlink/socket'
 import { bridgeComparisons } from './bridge'
-import type { Change, ChangeKind, Comparison } from './change'
+import { type Change, type ChangeKind, type Comparison, repair } from './change'
 
 /** Does CHECK of a part find nothing amiss? What it says else is why the part is rebuilt. */
 const complaint = async (part: Plugin, call: Call): Promise<string | undefined> => {
@@ -75,7 +80,7 @@ const compareLocalnet = (call: Call): Change[] => {
     return index === undefined ? undefined : linkByIndex(nl, index)?.name
   })
   if (name === undefined || readSysctl(`net/ipv4/conf/${name}/route_localnet`) !== '0') return []
-  const apply = () => ensureLocalnetRouting(pod, new Undo())
+  const apply = () => repair(false, undo => ensureLocalnetRouting(pod, undo))
   return [{ what: 'forwarding', text: `net.ipv4.conf.${name}.route_localnet: set it to 1`, apply }]
 }
 
@@ -98,8 +103,9 @@ const compareDedup = (conf: KubenetConf): Change[] => {
 const compareElements = (call: Call, conf: KubenetConf, result: Result): Change[] => {
   const missing = missingOfAttachment(call, conf, result)
   if (missing.length === 0) return []
+  const isPartial = missing.length < elementsOf(call, conf, result).length
   const apply = async () => {
-    await undoOnFailure(undo => writeAttachment(call, conf, result, undo))
+    await repair(isPartial, undo => writeAttachment(call, conf, result, undo))
     forgetFlows(portsOfCall(call, result))
   }
   return [{ what: 'rules', text: `table "inet kubenet": add ${missing.map(formatPlaced).join(', ')}`, apply }]

@@ -1,6 +1,6 @@
 import * as v from 'valibot'
 import { CniError, ErrorCode } from '../../src/cni/error'
-import type { Call } from '../../src/cni/plugin'
+import { type Call, isRemoval } from '../../src/cni/plugin'
 import { parseResult, type Result } from '../../src/cni/result'
 import { commonEntries, integer, parseBySchema } from '../../src/cni/schema'
 
@@ -69,7 +69,7 @@ const chosen = (
 
 /** Reads the bandwidth plugin's configuration; throws code 7 on anything not right. */
 export const readBandwidthConf = (call: Call): BandwidthConf => {
-  const conf = parseBySchema(bandwidthSchema, call.raw, 'bandwidth')
+  const conf = parseBySchema(bandwidthSchema, call.raw, 'bandwidth', { forgiving: isRemoval(call) })
   const { ingressRate, ingressBurst, egressRate, egressBurst } = chosen(conf)
   return {
     network: conf.name,

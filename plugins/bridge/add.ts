@@ -5,7 +5,7 @@ import type { Interface, Result } from '../../src/cni/result'
 import { throwIfInterrupted } from '../../src/host/interrupt'
 import { endStep } from '../../src/host/steps'
 import type { Undo } from '../../src/host/undo'
-import type { Cidr } from '../../src/ip/cidr'
+import { type Cidr, networkOf } from '../../src/ip/cidr'
 import { EventSocket } from '../../src/netlink/event-socket'
 import { type Link, linkByName } from '../../src/netlink/link'
 import { RTNLGRP_LINK, waitUntilOperational } from '../../src/netlink/link-events'
@@ -19,7 +19,7 @@ import { applyGateways, completeGateways, type GatewayPlan, planGateways } from 
 import { ipamCall, runIpam } from './ipam-call'
 import { macForAddresses, macsOf } from './mac'
 import { setupMasquerade } from './masquerade'
-import { refuseForIPv6, refuseUnusable } from './refusals'
+import { refuseForeignGateways, refuseForIPv6, refuseUnusable } from './refusals'
 import { attachVeth, finishVeth } from './veth'
 import { ensureUplinkVlans, setPortVlans } from './vlan'
 import { ensureVlanInterface, vlanInterfaceName } from './vlan-gateway'
@@ -95,7 +95,8 @@ const askIpam = async (adding: Adding, { bridge, host }: Joined): Promise<Result
   throwIfInterrupted(`waiting for IPAM plugin "${type}"`)
   if (result.ips.length === 0)
     throw new CniError(ErrorCode.internal, 'IPAM plugin returned missing IP config')
-  return result
+  // The kernel takes off what a destination has behind its prefix only of IPv6, and refuses it of IPv4.
+  return { ...result, routes: result.routes.map(route => ({ ...route, dst: networkOf(route.dst) })) }
 }
 
 const openContainer = ({ call, conf }: Adding, ipam: Result): ContainerEnd => {
@@ -107,9 +108,12 @@ const openContainer = ({ call, conf }: Adding, ipam: Result): ContainerEnd => {
   })
 }
 
-/** The MAC that goes with the addresses; undefined if the container keeps the one its interface was made with. */
+/**
+ * The MAC that goes with the addresses; undefined if the container keeps the one its interface was made with. host-local
+ * never looks at the interface. Another IPAM plugin may, and goes on by what it saw: a DHCP server's leases are for a MAC.
+ */
 const macFor = ({ conf }: Adding, { ips }: Result) =>
-  conf.mac ? undefined : macForAddresses(ips.map(({ address }) => address))
+  conf.mac || conf.ipamType !== 'host-local' ? undefined : macForAddresses(ips.map(({ address }) => address))
 
 /** Has frames under another MAC than the container's dropped, before it can send any. */
 const checkSpoofing = async (
@@ -186,6 +190,7 @@ const connect = async (adding: Adding): Promise<Result> => {
   const ipam = await askIpam(adding, joined)
   endStep('ipam')
   if (ipam.ips.some(({ address }) => address.addr.family === 6)) refuseForIPv6(conf, bridge.portMtu)
+  refuseForeignGateways(conf, ipam)
   const gateways = completeGateways(ipam, conf, containerIndex)
   const plan = planFor(adding, joined, gateways)
   const container = openContainer(adding, ipam)

@@ -2,9 +2,9 @@ import * as v from 'valibot'
 import { defaultVethPrefix } from '../../src/attachment/interface-names'
 import { readCniArgs } from '../../src/cni/args'
 import { CniError, ErrorCode } from '../../src/cni/error'
-import type { Call } from '../../src/cni/plugin'
+import { type Call, isRemoval } from '../../src/cni/plugin'
 import type { Dns } from '../../src/cni/result'
-import { cidr, commonEntries, integer, type JsonObject, parseBySchema } from '../../src/cni/schema'
+import { cidr, commonEntries, extension, integer, type JsonObject, parseBySchema } from '../../src/cni/schema'
 import { type Cidr, networkOf } from '../../src/ip/cidr'
 import { unnamedBridge } from './bridge-name'
 import { kernelMtu } from './mtu'
@@ -40,37 +40,45 @@ export const bridgeSchema = v.object({
       ),
     ),
   ),
-  mtuOverhead: v.optional(
-    v.pipe(
-      integer(0, 1500),
-      v.description('Bytes that a tunnel needs: an MTU that is not given is less by them'),
+  mtuOverhead: extension(
+    v.optional(
+      v.pipe(
+        integer(0, 1500),
+        v.description('Bytes that a tunnel needs: an MTU that is not given is less by them'),
+      ),
     ),
   ),
-  mtuFallback: v.optional(
-    v.pipe(
-      integer(68, 65535),
-      v.description('MTU where the host has no interface to take it from; default 1500'),
+  mtuFallback: extension(
+    v.optional(
+      v.pipe(
+        integer(68, 65535),
+        v.description('MTU where the host has no interface to take it from; default 1500'),
+      ),
     ),
   ),
   isGateway: flag('Give the bridge the gateway addresses and turn forwarding on'),
   isDefaultGateway: flag('As isGateway, and give the container default routes over them'),
   forceAddress: flag('Replace another address of the bridge that is in the way'),
-  keepAddresses: v.optional(
-    v.pipe(
-      v.union([v.boolean(), v.literal('while-used')]),
-      v.description(
-        'Leave other addresses of the bridge beside the gateway addresses; "while-used": only while ' +
-          'the bridge has other containers, else replace them',
+  keepAddresses: extension(
+    v.optional(
+      v.pipe(
+        v.union([v.boolean(), v.literal('while-used')]),
+        v.description(
+          'Leave other addresses of the bridge beside the gateway addresses; "while-used": only while ' +
+            'the bridge has other containers, else replace them',
+        ),
       ),
     ),
   ),
   ipMasq: flag('Masquerade what leaves the container’s addresses for outside their subnets'),
-  dropInvalid: flag('With ipMasq: drop what would leave without being masqueraded, for want of a connection'),
+  dropInvalid: extension(
+    flag('With ipMasq: drop what would leave without being masqueraded, for want of a connection'),
+  ),
   ipMasqBackend: v.optional(
     v.pipe(v.string(), v.description('"iptables" or "nftables"; default: iptables where it works')),
   ),
-  nonMasqueradeCIDRs: v.optional(
-    v.pipe(v.array(cidr), v.description('Networks to which traffic is never masqueraded')),
+  nonMasqueradeCIDRs: extension(
+    v.optional(v.pipe(v.array(cidr), v.description('Networks to which traffic is never masqueraded'))),
   ),
   hairpinMode: v.optional(
     v.pipe(
@@ -82,27 +90,33 @@ export const bridgeSchema = v.object({
   vlan: v.optional(v.pipe(v.number(), v.integer(), v.description('VLAN the port is in, untagged; 0: none'))),
   vlanTrunk: v.optional(vlanTrunkSchema()),
   preserveDefaultVlan: flag('Leave the port in VLAN 1 as well'),
-  uplinks: v.optional(
-    v.pipe(v.array(v.string()), v.description('Ports of the bridge that carry the VLANs too, tagged')),
+  uplinks: extension(
+    v.optional(
+      v.pipe(v.array(v.string()), v.description('Ports of the bridge that carry the VLANs too, tagged')),
+    ),
   ),
   macspoofchk: flag('Drop frames from the container that do not have its MAC'),
   enabledad: flag('Detect duplicates of the container’s IPv6 addresses'),
   disableContainerInterface: flag('Leave the container’s interface down; not with ipam'),
-  prune: flag('Delete the bridge, if it was made with this key, when its last container goes'),
-  vethPrefix: v.optional(
-    v.pipe(v.string(), v.description('What the names of host veths begin with; default veth')),
+  prune: extension(flag('Delete the bridge, if it was made with this key, when its last container goes')),
+  vethPrefix: extension(
+    v.optional(v.pipe(v.string(), v.description('What the names of host veths begin with; default veth'))),
   ),
   portIsolation: flag('Keep the container from the other isolated ports of the bridge'),
-  ipv6: v.optional(
-    v.pipe(
-      v.picklist(ipv6Modes),
-      v.description('IPv6 on the container’s interface; default auto: on if it gets an IPv6 address'),
+  ipv6: extension(
+    v.optional(
+      v.pipe(
+        v.picklist(ipv6Modes),
+        v.description('IPv6 on the container’s interface; default auto: on if it gets an IPv6 address'),
+      ),
     ),
   ),
-  bridgeNetfilter: v.optional(
-    v.pipe(
-      v.picklist(bridgeNetfilterModes),
-      v.description('Have iptables see bridged traffic; default off: leave the host’s setting alone'),
+  bridgeNetfilter: extension(
+    v.optional(
+      v.pipe(
+        v.picklist(bridgeNetfilterModes),
+        v.description('Have iptables see bridged traffic; default off: leave the host’s setting alone'),
+      ),
     ),
   ),
   args: v.optional(v.object({ cni: v.optional(v.object({ mac: macAddress() })) })),
@@ -200,7 +214,7 @@ const expectsIPv6 = (raw: JsonObject): boolean =>
 
 /** Reads the bridge plugin's configuration and CNI_ARGS. Throws code 7, or 4 for CNI_ARGS, if that can't be done. */
 export const readBridgeConf = (call: Call): BridgeConf => {
-  const conf = parseBySchema(bridgeSchema, call.raw, 'bridge')
+  const conf = parseBySchema(bridgeSchema, call.raw, 'bridge', { forgiving: isRemoval(call) })
   const { vlan = 0 } = conf
   if (vlan < 0 || vlan > 4094) throw invalid(`invalid VLAN ID ${vlan} (must be between 0 and 4094)`)
   const trunk = trunkVlans(conf.vlanTrunk ?? [])

@@ -3,6 +3,7 @@ import { type Attachment, isAmong } from '../../src/attachment/attachment'
 import { containerChain } from '../../src/attachment/iptables-names'
 import { leaseOn } from '../../src/attachment/lease-files'
 import { CniError, runAll } from '../../src/cni/error'
+import { variantsInUse } from '../../src/netfilter/iptables-probe'
 import {
   collectMasqueradeIptables,
   type DoomedRules,
@@ -10,9 +11,17 @@ import {
 } from '../../src/netfilter/masquerade-iptables'
 import {
   collectMasqueradeNftables,
+  hasMasqueradeNftables,
   teardownMasqueradeNftables,
 } from '../../src/netfilter/masquerade-nftables'
 import { ifNftables, ifNftablesMeanwhile } from '../../src/netfilter/nft/socket'
+
+/** Is any masquerade rule of the attachment there, with either backend? In iptables those of its container count. */
+export const hasMasquerade = (id: Attachment): boolean => {
+  const chain = containerChain(id.network, id.containerID)
+  if (([4, 6] as const).some(family => variantsInUse(family, chain).length > 0)) return true
+  return ifNftables(nl => hasMasqueradeNftables(nl, id)) ?? false
+}
 
 /** Waits for all of it, also when some fails; then throws what failed. */
 const allOf = async (work: readonly Promise<unknown>[]): Promise<void> => {

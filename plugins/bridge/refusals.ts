@@ -5,6 +5,9 @@
 import { longestVethPrefix } from '../../src/attachment/interface-names'
 import { checkIfName } from '../../src/cni/args'
 import { CniError, ErrorCode } from '../../src/cni/error'
+import type { Result } from '../../src/cni/result'
+import { formatAddr } from '../../src/ip/addr'
+import { formatCidr } from '../../src/ip/cidr'
 import { parseMac } from '../../src/ip/mac'
 import type { BridgeConf } from './config'
 import { namedBackend } from './masquerade'
@@ -66,6 +69,26 @@ export const refuseUnusable = (conf: BridgeConf): void => {
   refuseVethPrefix(conf)
   refuseMac(conf)
   namedBackend(conf)
+}
+
+/** Throws code 7 if a gateway that the IPAM plugin answered is of another family than what is to go over it. */
+export const refuseForeignGateways = (conf: BridgeConf, { ips, routes }: Result): void => {
+  const pairs = [
+    ...ips.map(({ address, gateway }) => ({
+      via: conf.isGateway ? gateway : undefined,
+      to: address,
+      key: 'gateway',
+      of: 'the address',
+    })),
+    ...routes.map(({ dst, gw }) => ({ via: gw, to: dst, key: 'gw', of: 'the route to' })),
+  ]
+  const foreign = pairs.find(({ via, to }) => via && via.family !== to.addr.family)
+  if (!foreign?.via) return
+  const { via, to, key, of } = foreign
+  throw invalid(
+    `the "${key}" ${formatAddr(via)} of ${of} ${formatCidr(to)} is IPv${via.family}`,
+    `it must be IPv${to.addr.family}: correct "ipam", or what the IPAM plugin "${conf.ipamType}" gives out`,
+  )
 }
 
 /** Throws code 7 if an interface with this MTU, as configured, could not carry IPv6 addresses. */

@@ -2,9 +2,9 @@ import * as v from 'valibot'
 import { usualDataDir } from '../../src/attachment/lease-files'
 import { readCniArgs } from '../../src/cni/args'
 import { CniError, ErrorCode } from '../../src/cni/error'
-import type { Call } from '../../src/cni/plugin'
+import { type Call, isRemoval } from '../../src/cni/plugin'
 import { type Route, tooManyAddresses } from '../../src/cni/result'
-import { addr, cidr, commonEntries, integer, parseBySchema, route } from '../../src/cni/schema'
+import { addr, cidr, commonEntries, extension, integer, parseBySchema, route } from '../../src/cni/schema'
 import { atLeast } from '../../src/cni/version'
 import { type Addr, formatAddr, parseAddr } from '../../src/ip/addr'
 import { parseCidr } from '../../src/ip/cidr'
@@ -44,36 +44,46 @@ export const hostLocalSchema = v.object({
         v.pipe(v.string(), v.description('Folder of the leases; default /var/lib/cni/networks')),
       ),
       resolvConf: v.optional(v.pipe(v.string(), v.description('File the "dns" of the result is read from'))),
-      exclude: v.optional(
-        v.pipe(
-          v.array(v.string()),
-          v.description('Never given out: addresses, networks or spans "10.1.2.3-10.1.2.9"'),
+      exclude: extension(
+        v.optional(
+          v.pipe(
+            v.array(v.string()),
+            v.description('Never given out: addresses, networks or spans "10.1.2.3-10.1.2.9"'),
+          ),
         ),
       ),
-      staticRanges: v.optional(
-        v.pipe(
-          v.array(v.string()),
-          v.description('What of the ranges only those get who ask for an address; written like "exclude"'),
+      staticRanges: extension(
+        v.optional(
+          v.pipe(
+            v.array(v.string()),
+            v.description('What of the ranges only those get who ask for an address; written like "exclude"'),
+          ),
         ),
       ),
-      sticky: v.optional(
-        v.pipe(
-          v.picklist(['pod']),
-          v.description('Give a pod of a name that was there before its address again, if that is free'),
+      sticky: extension(
+        v.optional(
+          v.pipe(
+            v.picklist(['pod']),
+            v.description('Give a pod of a name that was there before its address again, if that is free'),
+          ),
         ),
       ),
-      probe: v.optional(
-        v.pipe(
-          v.string(),
-          v.description('Interface on which is asked whether an address is in use before it is given out'),
+      probe: extension(
+        v.optional(
+          v.pipe(
+            v.string(),
+            v.description('Interface on which is asked whether an address is in use before it is given out'),
+          ),
         ),
       ),
-      cooldownSeconds: v.optional(
-        v.pipe(
-          integer(0, 0x7fffffff),
-          v.description('How long an address that was given back rests while there are others; default 0'),
+      cooldownSeconds: extension(
+        v.optional(
+          v.pipe(
+            integer(0, 0x7fffffff),
+            v.description('How long an address that was given back rests while there are others; default 0'),
+          ),
+          0,
         ),
-        0,
       ),
     }),
   ),
@@ -141,7 +151,7 @@ const unique = (addrs: readonly Addr[]): Addr[] => [
 
 /** Reads host-local's configuration and CNI_ARGS. Throws code 7, or 4 for CNI_ARGS, on anything not right. */
 export const readHostLocalConf = (call: Call): HostLocalConf => {
-  const conf = parseBySchema(hostLocalSchema, call.raw, 'host-local')
+  const conf = parseBySchema(hostLocalSchema, call.raw, 'host-local', { forgiving: isRemoval(call) })
   const { ipam } = conf
   if (!ipam) throw invalid("IPAM config missing 'ipam' key")
   const args = readArgs(call.env.args, ipam.sticky !== undefined)
@@ -165,14 +175,16 @@ export const readHostLocalConf = (call: Call): HostLocalConf => {
     if (other >= 0) throw invalid(`range set ${i} overlaps with ${other}`)
   })
 
-  const excluded = (ipam.exclude ?? []).map(text => parseSpan(text, 'exclude'))
+  const spansOf = (texts: readonly string[] | undefined, key: string): Span[] =>
+    isRemoval(call) ? [] : (texts ?? []).map(text => parseSpan(text, key))
+  const excluded = spansOf(ipam.exclude, 'exclude')
   return {
     network: conf.name,
     dataDir: ipam.dataDir ?? usualDataDir,
     rangeSets: sets,
     requested: unique(requested),
     excluded,
-    withheld: [...excluded, ...(ipam.staticRanges ?? []).map(text => parseSpan(text, 'staticRanges'))],
+    withheld: [...excluded, ...spansOf(ipam.staticRanges, 'staticRanges')],
     stickyPod: args.pod,
     probe: ipam.probe,
     routes: ipam.routes ?? [],

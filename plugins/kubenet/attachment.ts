@@ -70,14 +70,19 @@ export const eraseOfOwner = async (owner: Attachment, { addresses, claims }: Kno
 }
 
 /** Takes back what writeAttachment did, for a pod with `ports`; where they are not recorded all is looked through. */
-const takeBack = async (owner: Attachment, { mappings, addresses }: PortmapConf): Promise<void> => {
+const takeBack = async (
+  owner: Attachment,
+  { mappings, addresses }: PortmapConf,
+  hadPorts: boolean,
+): Promise<void> => {
   const record = ownerOf(owner)
   const known = record || mappings.length === 0 ? addresses.map(({ addr }) => addr) : []
   await runAll([
     async () => {
       await eraseOfOwner(owner, { addresses: known, claims: record?.claims ?? [] })
     },
-    () => releasePorts(owner),
+    // Those of an ADD before are the pod's, which may run.
+    () => (hadPorts ? undefined : releasePorts(owner)),
   ])
 }
 
@@ -100,11 +105,13 @@ export const writeAttachment = async (
 ): Promise<void> => {
   const ports = portsOfCall(call, result)
   const owner = ownerOfCall(call, conf)
-  undo.add('take the pod out of the ruleset', () => takeBack(owner, ports))
+  let hadPorts = false
+  undo.add('take the pod out of the ruleset', () => takeBack(owner, ports, hadPorts))
   if (ports.mappings.length > 0) {
     const { checkListeners } = await import('../portmap/listeners.js')
     checkListeners(ports)
-    await claimPorts(call, ports, { bury })
+    const { earlier } = await claimPorts(call, ports, { bury })
+    hadPorts = earlier !== undefined
   }
   withNetlink(NETLINK_NETFILTER, nl => writeElements(nl, conf, elementsOf(call, conf, result)))
 }

@@ -1,7 +1,7 @@
 import * as v from 'valibot'
 import { CniError, ErrorCode } from '../../src/cni/error'
-import type { Call } from '../../src/cni/plugin'
-import { cidr, commonEntries, integer, mac, parseBySchema } from '../../src/cni/schema'
+import { type Call, isRemoval } from '../../src/cni/plugin'
+import { cidr, commonEntries, extension, integer, mac, parseBySchema } from '../../src/cni/schema'
 import { type Cidr, cidrContains, formatCidr, isNetwork, literalCidr } from '../../src/ip/cidr'
 
 const defaultBridge = 'cbr0'
@@ -20,41 +20,54 @@ export const kubenetSchema = v.object({
   ...commonEntries,
   podCIDR: v.optional(v.pipe(cidr, v.description('The node’s pod range: "10.244.1.0/24"'))),
   podCIDRs: v.optional(v.pipe(cidrs(), v.description('The same for dual stack: at most one of each family'))),
-  nonMasqueradeCIDR: v.optional(
-    v.pipe(cidr, v.description('Network to which nothing is masqueraded; 0.0.0.0/0 turns masquerading off')),
-  ),
-  nonMasqueradeCIDRs: v.optional(
-    v.pipe(cidrs(), v.description('The same for several; default 10.0.0.0/8, fc00::/7')),
-  ),
-  mtu: v.optional(
-    v.pipe(
-      v.union([v.pipe(v.number(), v.integer()), v.literal('auto')]),
-      v.description(
-        'MTU of pods and bridge; default: the smallest of the host’s interfaces that can carry pods’ traffic; ' +
-          '"auto": of those that its default routes lead over',
+  nonMasqueradeCIDR: extension(
+    v.optional(
+      v.pipe(
+        cidr,
+        v.description('Network to which nothing is masqueraded; 0.0.0.0/0 turns masquerading off'),
       ),
     ),
   ),
-  mtuOverhead: v.optional(
-    v.pipe(
-      integer(0, 1500),
-      v.description('Bytes that a tunnel needs: an MTU that is not given is less by them'),
+  nonMasqueradeCIDRs: extension(
+    v.optional(v.pipe(cidrs(), v.description('The same for several; default 10.0.0.0/8, fc00::/7'))),
+  ),
+  mtu: extension(
+    v.optional(
+      v.pipe(
+        v.union([v.pipe(v.number(), v.integer()), v.literal('auto')]),
+        v.description(
+          'MTU of pods and bridge; default: the smallest of the host’s interfaces that can carry pods’ traffic; ' +
+            '"auto": of those that its default routes lead over',
+        ),
+      ),
     ),
   ),
-  hairpinMode: v.optional(
-    v.pipe(
-      v.picklist(hairpinModes),
-      v.description('How a pod reaches itself by a service; default promiscuous-bridge'),
+  mtuOverhead: extension(
+    v.optional(
+      v.pipe(
+        integer(0, 1500),
+        v.description('Bytes that a tunnel needs: an MTU that is not given is less by them'),
+      ),
     ),
   ),
-  bridge: v.optional(v.pipe(v.string(), v.description('Name of the bridge; default cbr0'))),
-  dataDir: v.optional(
-    v.pipe(v.string(), v.description('Folder of the leases; default /var/lib/cni/networks')),
+  hairpinMode: extension(
+    v.optional(
+      v.pipe(
+        v.picklist(hairpinModes),
+        v.description('How a pod reaches itself by a service; default promiscuous-bridge'),
+      ),
+    ),
   ),
-  backend: v.optional(
-    v.pipe(
-      v.picklist(choices),
-      v.description('Packet filter; default auto: nftables if the kernel has it, else iptables'),
+  bridge: extension(v.optional(v.pipe(v.string(), v.description('Name of the bridge; default cbr0')))),
+  dataDir: extension(
+    v.optional(v.pipe(v.string(), v.description('Folder of the leases; default /var/lib/cni/networks'))),
+  ),
+  backend: extension(
+    v.optional(
+      v.pipe(
+        v.picklist(choices),
+        v.description('Packet filter; default auto: nftables if the kernel has it, else iptables'),
+      ),
     ),
   ),
   runtimeConfig: v.optional(
@@ -117,13 +130,13 @@ const withoutNested = (networks: readonly Cidr[]): Cidr[] =>
 
 /** Reads kubenet's configuration; throws code 7 on anything not right. */
 export const readKubenetConf = (call: Call): KubenetConf => {
-  const conf = parseBySchema(kubenetSchema, call.raw, 'kubenet')
+  const conf = parseBySchema(kubenetSchema, call.raw, 'kubenet', { forgiving: isRemoval(call) })
   const podCIDRs = checkPodCIDRs([...(conf.podCIDRs ?? []), ...(conf.podCIDR ? [conf.podCIDR] : [])])
   const given = [
     ...(conf.nonMasqueradeCIDRs ?? []),
     ...(conf.nonMasqueradeCIDR ? [conf.nonMasqueradeCIDR] : []),
   ]
-  const notNetwork = given.find(network => !isNetwork(network))
+  const notNetwork = isRemoval(call) ? undefined : given.find(network => !isNetwork(network))
   if (notNetwork) throw invalid(`"nonMasqueradeCIDR": ${formatCidr(notNetwork)} has host bits set`)
   return {
     network: conf.name,

@@ -71,7 +71,8 @@ export const add = async (call: Call, undo: Undo): Promise<Result> => {
   const { checkListeners } = await import('./listeners.js')
   checkListeners(conf)
   const claimed = await claimPorts(call, conf, { rules: forBackend(conf.backend).plan(conf), bury })
-  undo.add('give the host ports back', () => releasePorts(conf))
+  // Those of an ADD before are the container's, which may run.
+  if (!claimed.earlier) undo.add('give the host ports back', () => releasePorts(conf))
   endStep('claims')
   await forward(call, conf, claimed, undo)
   endStep('rules')

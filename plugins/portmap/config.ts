@@ -1,9 +1,9 @@
 import * as v from 'valibot'
 import type { Attachment } from '../../src/attachment/attachment'
 import { CniError, ErrorCode } from '../../src/cni/error'
-import type { Call } from '../../src/cni/plugin'
+import { type Call, isRemoval } from '../../src/cni/plugin'
 import { parseResult, type Result } from '../../src/cni/result'
-import { addr, commonEntries, parseBySchema } from '../../src/cni/schema'
+import { addr, commonEntries, extension, parseBySchema } from '../../src/cni/schema'
 import type { Addr } from '../../src/ip/addr'
 import type { Cidr } from '../../src/ip/cidr'
 import { type Backend, backends, defaultBackend } from '../../src/netfilter/backend'
@@ -76,10 +76,12 @@ export const portmapSchema = v.object({
   ),
   conditionsV4: conditions('IPv4'),
   conditionsV6: conditions('IPv6'),
-  hostListeners: v.optional(
-    v.pipe(
-      v.picklist(hostListeners),
-      v.description('What to do about programs of the host that listen on a host port; default warn'),
+  hostListeners: extension(
+    v.optional(
+      v.pipe(
+        v.picklist(hostListeners),
+        v.description('What to do about programs of the host that listen on a host port; default warn'),
+      ),
     ),
   ),
   runtimeConfig: v.optional(v.object({ portMappings: v.optional(v.array(portMapping())) })),
@@ -210,7 +212,7 @@ const readPrevResult = ({ conf, env, version }: Call): Result | undefined => {
 
 /** Reads portmap's configuration; throws code 7 on anything not right. */
 export const readPortmapConf = (call: Call): PortmapConf => {
-  const conf = parseBySchema(portmapSchema, call.raw, 'portmap')
+  const conf = parseBySchema(portmapSchema, call.raw, 'portmap', { forgiving: isRemoval(call) })
   const result = readPrevResult(call)
   const externalSetMarkChain = checkSetMarkChain(conf.externalSetMarkChain)
   const markBit = checkMarkBit(conf.markMasqBit, externalSetMarkChain)

@@ -39,6 +39,9 @@ export type Call = {
   readonly embedded?: BuiltIns
 }
 
+/** Is it a verb that removes, and must not fail for what it does not need? */
+export const isRemoval = ({ env: { command } }: Call): boolean => command === 'DEL' || command === 'GC'
+
 export type BuiltIns = ReadonlyMap<string, () => Promise<Plugin>>
 
 /**

@@ -34,13 +34,16 @@ export type Result = {
   dns: Dns
 }
 
+/** Go's int. */
+const anyInteger = () => integer(Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER)
+
 const resultSchema = v.object({
   interfaces: v.optional(
     v.array(
       v.object({
-        name: v.string(),
+        name: v.optional(v.string(), ''),
         mac: v.optional(v.string()),
-        mtu: v.optional(integer(0, 0xffffffff)),
+        mtu: v.optional(anyInteger()),
         sandbox: v.optional(v.string()),
         socketPath: v.optional(v.string()),
         pciID: v.optional(v.string()),
@@ -51,7 +54,8 @@ const resultSchema = v.object({
   ips: v.optional(
     v.array(
       v.object({
-        interface: v.optional(integer(0, 0xffff)),
+        // Go's plugins take a number that is no interface's, such as -1, for none.
+        interface: v.optional(anyInteger()),
         address: cidr,
         gateway: v.optional(addr),
       }),

@@ -16,6 +16,17 @@ export const isJsonObject = (value: unknown): value is JsonObject =>
 
 type AnySchema = v.GenericSchema
 
+const ours = new WeakSet<AnySchema>()
+
+/**
+ * A key the reference does not know. Whoever added a container with the reference may have had anything there, and a typo
+ * must not keep a container from being deleted: DEL and GC read one that does not fit as if it were not there.
+ */
+export const extension = <S extends AnySchema>(schema: S): S => {
+  ours.add(schema)
+  return schema
+}
+
 const entriesOf = (schema: AnySchema): Record<string, AnySchema> | undefined =>
   'entries' in schema ? (schema.entries as Record<string, AnySchema>) : undefined
 
@@ -51,13 +62,31 @@ export const foldKeys = (schema: AnySchema, value: unknown): unknown => {
   return Object.fromEntries(folded)
 }
 
-/** Reads `value` by `schema`; throws code 7 naming the key if it does not fit. `what` is whose configuration it is. */
+/** The object without those keys of ours that do not fit. */
+const withoutMisfits = (schema: AnySchema, value: unknown): unknown => {
+  const wrapped = partOf(schema, 'wrapped')
+  if (wrapped && !ours.has(schema)) return withoutMisfits(wrapped, value)
+  const entries = entriesOf(schema)
+  if (!entries || !isJsonObject(value)) return value
+  const kept: [string, unknown][] = []
+  for (const [key, found] of Object.entries(value)) {
+    const entry = entries[key]
+    if (entry && ours.has(entry) && !v.safeParse(entry, found).success) continue
+    kept.push([key, entry ? withoutMisfits(entry, found) : found])
+  }
+  return Object.fromEntries(kept)
+}
+
+/** Reads `value` by `schema`; throws code 7 naming the key if it does not fit. `what` is whose configuration it is. With `forgiving` keys of ours that do not fit are passed over. */
 export const parseBySchema = <S extends AnySchema>(
   schema: S,
   value: unknown,
   what: string,
+  { forgiving = false }: { forgiving?: boolean } = {},
 ): v.InferOutput<S> => {
-  const answer = v.safeParse(schema, foldKeys(schema, value), { abortEarly: true })
+  const folded = foldKeys(schema, value)
+  const read = forgiving ? withoutMisfits(schema, folded) : folded
+  const answer = v.safeParse(schema, read, { abortEarly: true })
   if (answer.success) return answer.output
   const [issue] = answer.issues
   const path = v.getDotPath(issue)
@@ -128,6 +157,7 @@ export const commonEntries = {
   prevResult: v.optional(v.unknown()),
   'cni.dev/valid-attachments': v.optional(v.array(attachment)),
   'cni.dev/attachments': v.optional(v.array(attachment)),
-  logFile: v.optional(v.string()),
-  logLevel: v.optional(v.picklist(['error', 'info', 'debug'])),
+  // Other plugins have keys of these names, with values of their own.
+  logFile: v.fallback(v.optional(v.string()), undefined),
+  logLevel: v.fallback(v.optional(v.picklist(['error', 'info', 'debug'])), undefined),
 }

@@ -3,9 +3,15 @@ import type { Addr } from './addr'
 /** An Ethernet address as six bytes in lower-case hex, divided by colons: the only form a CNI result has. */
 export type Mac = string
 
-/** Reads a MAC divided by colons or dashes, in either case; undefined if it is not six bytes. */
-export const parseMac = (text: string): Mac | undefined =>
-  /^[0-9a-f]{2}([:-][0-9a-f]{2}){5}$/i.test(text) ? text.toLowerCase().replaceAll('-', ':') : undefined
+/**
+ * Reads a MAC in the forms Go takes, in either case: bytes divided by colons or dashes, or twos of them by dots
+ * ("0a58.0a01.0203"); undefined if it is not six bytes.
+ */
+export const parseMac = (text: string): Mac | undefined => {
+  const isMac =
+    /^[0-9a-f]{2}([:-][0-9a-f]{2}){5}$/i.test(text) || /^[0-9a-f]{4}(\.[0-9a-f]{4}){2}$/i.test(text)
+  return isMac ? formatMac(Buffer.from(text.replaceAll(/[:.-]/g, ''), 'hex')) : undefined
+}
 
 export const macBytes = (mac: Mac): Buffer => Buffer.from(mac.replaceAll(':', ''), 'hex')
 

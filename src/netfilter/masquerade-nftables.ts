@@ -64,6 +64,10 @@ export const setupMasqueradeNftables = (nl: NetlinkSocket, masquerade: Masquerad
     replaceRules(nl, tx, place, { id: masquerade, rules: addressRules(masquerade) })
   })
 
+/** Is any rule of an attachment there? */
+export const hasMasqueradeNftables = (nl: NetlinkSocket, id: Attachment): boolean =>
+  rulesOf(nl, place, id).length > 0
+
 /** Removes the rules of an attachment; none there is no failure. */
 export const teardownMasqueradeNftables = (nl: NetlinkSocket, id: Attachment): void =>
   deleteRulesOf(nl, 'remove masquerading', place, id)

@@ -4,7 +4,7 @@ import t from 'tap'
 import { AgentProcess } from '../../fixtures/cluster/agent-process'
 import { eventually } from '../../fixtures/cluster/eventually'
 import { LoneAgent } from '../../fixtures/cluster/lone-agent'
-import { binDir, flavours } from '../../fixtures/cni'
+import { builtDir, flavours } from '../../fixtures/cni'
 
 const node = { name: 'n1', addresses: ['192.0.2.1'] }
 const [a, b, six] = ['10.244.1.0/24', '10.244.9.0/24', 'fd00:244:1::/64']
@@ -89,7 +89,7 @@ for (const flavour of flavours) {
         [['--pod-cidr', a], 2, /--pod-cidr/],
       ]
       for (const [args, code, message] of rows) {
-        const agent = new AgentProcess({ program: `${binDir(flavour)}/kubenet`, args })
+        const agent = new AgentProcess({ program: `${builtDir(flavour)}/kubenet`, args })
         t.equal(await agent.ended(), code, args.join(' '))
         t.match(agent.stderr, message)
       }

@@ -7,11 +7,11 @@ import { AgentProcess } from '../../fixtures/cluster/agent-process'
 import { KubernetesApi } from '../../fixtures/cluster/api-server'
 import { kubeconfigOf } from '../../fixtures/cluster/kubeconfig'
 import { deployPath, manifestsOf, typeProblems } from '../../fixtures/cluster/manifests'
-import { binDir, type Json } from '../../fixtures/cni'
+import { binDir, builtDir, type Json } from '../../fixtures/cni'
 import { PrivateHost } from '../../fixtures/private-host'
 
 const root = join(__dirname, '../../..')
-const kubenet = `${binDir('standalone')}/kubenet`
+const kubenet = `${builtDir('standalone')}/kubenet`
 const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
 
 const [daemonSet] = manifestsOf('daemonset.yaml')

@@ -14,6 +14,7 @@
  * Within one range nothing else is routed. Between two, a node's old one and its new one, everything is: where one lies
  * inside the other, what comes from the narrow one and goes beyond it is let through before the wide one's turn.
  */
+import { nameInNft } from '../../src/attachment/nft-comments'
 import { type Cidr, cidrContains, formatCidr, networkOf } from '../../src/ip/cidr'
 import type { Mac } from '../../src/ip/mac'
 import { eq } from '../../src/netfilter/nft/match'
@@ -30,7 +31,7 @@ const table = { family: 'bridge', name: 'kubenet' } as const
 // <linux/netfilter_bridge.h>: NF_BR_PRI_FILTER_OTHER, where ebtables has its OUTPUT chain.
 const priority = 200
 
-const chainOf = (network: string): string => `dedup-${network}`
+const chainOf = (network: string): string => `dedup-${nameInNft(network)}`
 
 /** A bridge, and the addresses by which it is the gateway of ranges. */
 export type PromiscuousBridge = { readonly mac: Mac; readonly gateways: readonly Cidr[] }

@@ -38,6 +38,7 @@
  *
  * The mark is for who would else get an answer from an address it did not ask: pods and the host's own 127.0.0.0/8.
  */
+import { nameInNft } from '../../src/attachment/nft-comments'
 import type { Family } from '../../src/ip/addr'
 import { literalCidr } from '../../src/ip/cidr'
 import { ctStatus, eq, fibDaddrType, inSet, type Key, neq, notInSet } from '../../src/netfilter/nft/match'
@@ -86,13 +87,13 @@ export type PlainSet = NftSet & { readonly interval?: false }
 
 /** The addresses of a network's pods that are masqueraded. */
 export const podsSet = (network: string, family: Family): PlainSet => ({
-  name: `pods${family}-${network}`,
+  name: `pods${family}-${nameInNft(network)}`,
   key: [addrType(family)],
 })
 
 /** Where a network's pods go under their own addresses. */
 export const exemptSet = (network: string, family: Family): NftSet => ({
-  name: `exempt${family}-${network}`,
+  name: `exempt${family}-${nameInNft(network)}`,
   key: [addrType(family)],
   interval: true,
 })

@@ -1,5 +1,7 @@
 /** Changes and reads kubenet's nftables state. Every change of one call is one batch, or none of it happens. */
 import { platform } from '#platform'
+import { shortName } from '../../src/attachment/attachment'
+import { maxNftCommentBytes } from '../../src/attachment/limits'
 import { isElementOn } from '../../src/attachment/nft-comments'
 import type { Family } from '../../src/ip/addr'
 import { formatCidr } from '../../src/ip/cidr'
@@ -34,9 +36,13 @@ const fingerprint = ({ bridge, nonMasquerade }: KubenetConf): string =>
   platform.sha512Hex(JSON.stringify([layout, bridge, nonMasquerade.map(formatCidr)])).slice(0, 12)
 
 /** The comment on a network's rules: its name, and what they were made from. */
-const rulesComment = (conf: KubenetConf): string => `${conf.network} ${fingerprint(conf)}`
+const rulesComment = (conf: KubenetConf): string => {
+  const whole = `${conf.network} ${fingerprint(conf)}`
+  return whole.length <= maxNftCommentBytes ? whole : `${shortName(conf.network)} ${fingerprint(conf)}`
+}
 
-const isRuleOf = (comment: string, network: string): boolean => comment.split(' ')[0] === network
+const isRuleOf = (comment: string, network: string): boolean =>
+  [network, shortName(network)].includes(comment.split(' ')[0] ?? '')
 
 /** The sets and maps every attachment of the network may need. */
 const setsOf = (network: string): NftSet[] =>

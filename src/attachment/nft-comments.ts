@@ -63,11 +63,26 @@ export const portComment = (containerID: string): string => {
 /** What the comments on the rules against spoofed MACs begin with. */
 export const spoofCheckPrefix = 'macspoofchk-'
 
+const longestInChain = 200
+
+/** A long name as the names of chains and sets have it that have no room for it: nft reads no colon there. */
+export const nameInNft = (name: string): string =>
+  name.length <= longestInChain ? name : `sha512-${hashed(name, 64)}`
+
 /** An interface as the comments and chains of its check against spoofed MACs name it, whatever its network. */
-export const spoofCheckRef = ({ containerID, ifName }: InterfaceID): string => `${containerID}-${ifName}`
+export const spoofCheckRef = ({ containerID, ifName }: InterfaceID): string =>
+  `${nameInNft(containerID)}-${ifName}`
 
 /** The comment on the rules of the check that `spoofCheckRef` names. */
-export const spoofCheckComment = (ref: string): string => cut(`${spoofCheckPrefix}${ref}`)
+export const spoofCheckComment = (ref: string): string => {
+  const comment = `${spoofCheckPrefix}${ref}`
+  return Buffer.byteLength(comment) <= maxNftCommentBytes
+    ? comment
+    : `${spoofCheckPrefix}sha512-${hashed(ref, 64)}`
+}
+
+/** The same as older versions wrote it, which cut off what had no room: interfaces of one container had the same. */
+export const cutSpoofCheckComment = (ref: string): string => cut(`${spoofCheckPrefix}${ref}`)
 
 const elementMark = '#'
 const elementDigits = 40

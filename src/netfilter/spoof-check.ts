@@ -16,7 +16,12 @@
  *   }
  */
 import type { InterfaceID } from '../attachment/attachment'
-import { spoofCheckComment, spoofCheckPrefix, spoofCheckRef } from '../attachment/nft-comments'
+import {
+  cutSpoofCheckComment,
+  spoofCheckComment,
+  spoofCheckPrefix,
+  spoofCheckRef,
+} from '../attachment/nft-comments'
 import { type Mac, macBytes } from '../ip/mac'
 import type { NetlinkSocket } from '../netlink/socket'
 import { readText } from '../netlink/wire/attributes'
@@ -29,6 +34,7 @@ import { drop, jump, returnToCaller } from './nft/statement'
 import type { NftTransaction } from './nft/transaction'
 import { nftUpdate } from './nft/update'
 import { readCmpValue } from './nft/wire/cmp'
+import { readTargetChain } from './nft/wire/immediate'
 import type { ReadRule } from './nft/wire/rule'
 
 const table = { family: 'bridge', name: 'nat' } as const
@@ -41,11 +47,20 @@ const chainsOf = (ref: string): { iface: string; mac: string } => ({
   mac: `${chainPrefix}${ref}-mac`,
 })
 
-/** An attachment's rules in a chain. */
-const rulesOf = (nl: NetlinkSocket, chain: string, ref: string): ReadRule[] =>
-  ruleListByComment(nl, table, chain, spoofCheckComment(ref)).filter(
-    ({ comment }) => comment === spoofCheckComment(ref),
-  )
+/** An attachment's rules in a chain. In the one all share, a comment that was cut off does not tell whose they are. */
+const rulesOf = (nl: NetlinkSocket, chain: string, ref: string): ReadRule[] => {
+  const comment = spoofCheckComment(ref)
+  const old = cutSpoofCheckComment(ref)
+  const found = (text: string) =>
+    ruleListByComment(nl, table, chain, text).filter(entry => entry.comment === text)
+  if (old === comment) return found(comment)
+  const leadsThere = (entry: ReadRule) => targetOf(entry) === chainsOf(ref).iface
+  return [...found(comment), ...found(old).filter(entry => chain !== prerouting || leadsThere(entry))]
+}
+
+/** The chain a rule jumps to. */
+const targetOf = ({ expressions }: ReadRule): string | undefined =>
+  expressions.map(readTargetChain).find(target => target !== undefined)
 
 /** Adds what removes the chains of `ref` and every rule of PREROUTING, `entries`, that leads there. */
 const removeChains = (
@@ -101,11 +116,12 @@ export const collectSpoofChecks = (nl: NetlinkSocket, exists: (hostName: string)
     const checks = ruleList(nl, table, prerouting).filter(({ comment }) =>
       comment.startsWith(spoofCheckPrefix),
     )
-    for (const comment of new Set(checks.map(entry => entry.comment))) {
-      const entries = checks.filter(entry => entry.comment === comment)
+    for (const target of new Set(checks.map(targetOf))) {
+      if (!target?.startsWith(chainPrefix)) continue
+      const entries = checks.filter(entry => targetOf(entry) === target)
       const names = entries.map(interfaceOf)
       if (names.some(name => name === undefined || exists(name))) continue
-      removeChains(nl, tx, comment.slice(spoofCheckPrefix.length), entries)
+      removeChains(nl, tx, target.slice(chainPrefix.length), entries)
     }
   })
 

@@ -1,8 +1,9 @@
 import { existsSync } from 'node:fs'
 import type { Attachment } from '../attachment/attachment'
-import { CniError, ErrorCode, runAll } from '../cni/error'
+import { CniError, ErrorCode } from '../cni/error'
 import { atLeast, type SpecVersion } from '../cni/version'
 import { type AttachmentParameters, attachmentOn, checkAttachment, withCachedParameters } from './attachment'
+import { callInReverse } from './call-all'
 import type { NetworkConfigList } from './conf-list'
 import type { PluginConf } from './plugin-conf'
 import { formatRequestConf } from './request-conf'
@@ -42,8 +43,8 @@ export const delPlugin = async (
 
 /**
  * Detaches a container: calls DEL of the plugins in reverse order, with the result of the ADD from 0.4.0 on if it can
- * still be read. Unlike libcni's, it calls every plugin even if one fails, and throws all failures joined; the cached
- * result is then kept for the next DEL, else removed. Equivalent to: `cnitool del`
+ * still be read. Unlike libcni's, it goes on if one fails, but for those that give addresses back, and throws all failures
+ * joined; the cached result is then kept for the next DEL, else removed. Equivalent to: `cnitool del`
  */
 export const delNetworkList = async (
   list: NetworkConfigList,
@@ -57,10 +58,8 @@ export const delNetworkList = async (
   const prevResult = atLeast(list.cniVersion, '0.4.0')
     ? tryCachedResult(cacheDir, key, list.cniVersion)
     : undefined
-  await runAll(
-    list.plugins
-      .toReversed()
-      .map(plugin => () => delPlugin({ list, plugin, attachment: parameters, prevResult }, options)),
+  await callInReverse(list.plugins, plugin =>
+    delPlugin({ list, plugin, attachment: parameters, prevResult }, options),
   )
   removeCacheEntry(cacheDir, key)
 }

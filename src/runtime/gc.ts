@@ -3,6 +3,7 @@ import { CniError, ErrorCode, runAll } from '../cni/error'
 import { atLeast } from '../cni/version'
 import { attachmentOn } from './attachment'
 import type { CacheEntry } from './cache-entry'
+import { callInReverse } from './call-all'
 import type { NetworkConfigList } from './conf-list'
 import { delNetworkList } from './del'
 import { formatRequestConf } from './request-conf'
@@ -66,10 +67,12 @@ export const gcNetworkList = async (
           entry => () => delStale(list, entry, options),
         ),
       ),
-    ...(callsPlugins ? list.plugins : []).map(plugin => async () => {
-      const stdin = formatRequestConf(list, plugin, { validAttachments })
-      await runPlugin({ verb: 'GC', plugin, stdin }, options)
-    }),
+    // As DEL does: rules go before the addresses they lead to are given back.
+    () =>
+      callInReverse(callsPlugins ? list.plugins : [], async plugin => {
+        const stdin = formatRequestConf(list, plugin, { validAttachments })
+        await runPlugin({ verb: 'GC', plugin, stdin }, options)
+      }),
     () => sweepCache(options.cacheDir, list.name, validAttachments),
   ])
 }

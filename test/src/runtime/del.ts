@@ -94,6 +94,17 @@ t.test(
   },
 )
 
+t.test('DEL gives no address back once a plugin failed whose rules may lead there', async t => {
+  const leasing = network([{ type: 'first', ipam: { type: 'host-local' } }, 'second', 'third'])
+  const { calls, options, file } = await added(t, leasing, { 'DEL third': failure(11, 'busy') })
+  t.equal(
+    await failureOf(delNetworkList(leasing, attachment, options)),
+    '11 plugin type="third" failed (delete): busy; plugin type="first" was not called, to keep the addresses',
+  )
+  t.same(calls(), ['DEL third', 'DEL second'])
+  t.ok(existsSync(file), 'for the next DEL')
+})
+
 t.test('DEL calls the plugins that are there though one is not', async t => {
   const { calls, options } = await added(t, network(plugins))
   const more = network(['first', 'fourth'])

@@ -31,7 +31,7 @@ const valid = [{ containerID: 'c1', ifName: 'eth0' }]
 t.test('GC deletes what is remembered and not valid, then calls GC of every plugin', async t => {
   const { asked, calls, conf, options, remembered } = runtime(t)
   await gcNetworkList(network(plugins), valid, options)
-  t.same(calls(), ['DEL second', 'DEL first', 'GC first', 'GC second'])
+  t.same(calls(), ['DEL second', 'DEL first', 'GC second', 'GC first'])
   t.match(asked[0]?.env, {
     CNI_CONTAINERID: 'c2',
     CNI_NETNS: '/run/netns/b',
@@ -72,7 +72,7 @@ t.test('GC goes on after failures and throws them all', async t => {
     '11 failed to delete stale attachment c2 eth0: plugin type="first" failed (delete): busy; ' +
       'plugin type="first" failed (gc): broken',
   )
-  t.same(calls(), ['DEL second', 'DEL first', 'GC first', 'GC second'])
+  t.same(calls(), ['DEL second', 'DEL first', 'GC second', 'GC first'])
   t.ok(remembered().includes('net-c2-eth0'))
 })
 

@@ -9,7 +9,7 @@ import { addSources, createMetrics } from './metrics'
 import { NodeNetwork, type NodeNetworkOptions } from './node-network'
 import { Reflector } from './reflector'
 import { RouteKeeper } from './routes/route-keeper'
-import { RouteTable } from './routes/route-table'
+import { type RouteProblem, RouteTable } from './routes/route-table'
 import { wait } from './wait'
 
 export type AgentOptions = Omit<NodeNetworkOptions, 'log' | 'metrics'> & {
@@ -68,7 +68,7 @@ const readiness = ({ network, keeper }: Parts, { nodeRoutes }: AgentOptions): Ve
 }
 
 const questionsOf = (parts: Parts, options: AgentOptions): Questions => {
-  const { metrics, network, reflector, keeper } = parts
+  const { metrics, network, reflector, keeper, table } = parts
   const { registry } = metrics
   addSources(registry, {
     connected: () => reflector.isConnected,
@@ -77,6 +77,7 @@ const questionsOf = (parts: Parts, options: AgentOptions): Questions => {
     ready: () => readiness(parts, options).ok,
     networkState: () => network.state,
     routes: () => keeper.counts(),
+    routeProblems: () => table.problems().length,
   })
   return {
     // That it answers at all is the sign of life; a cluster that is not to be had is no reason to be started again.
@@ -86,18 +87,31 @@ const questionsOf = (parts: Parts, options: AgentOptions): Questions => {
   }
 }
 
+/** Tells of ranges without a route: of each once, and then again only to who wants to know everything. */
+const tellProblems = (problems: readonly RouteProblem[], told: Set<string>, log: Log): void => {
+  const now = new Set<string>()
+  for (const { node, dst, reason } of problems.slice(0, mostProblems)) {
+    const fields = { node, dst: formatCidr(dst), reason }
+    const key = Object.values(fields).join('\n')
+    now.add(key)
+    if (told.has(key)) log.debug('no route', fields)
+    else log.warn('no route', fields)
+  }
+  told.clear()
+  for (const key of now) told.add(key)
+}
+
 /** Looks at file and routes again and again: others may change them, and a refusal's reason may have gone. */
 const keepInLine = async (parts: Parts, options: AgentOptions, signal: AbortSignal): Promise<void> => {
   const { network, reflector, keeper, table } = parts
+  const told = new Set<string>()
   while (!signal.aborted) {
     await wait(options.resyncSeconds * 1000 * (0.9 + Math.random() / 5), signal)
     if (signal.aborted || !reflector.hasListed) continue
     network.apply(reflector.store.get(options.nodeName))
     if (!options.nodeRoutes) continue
     keeper.reconcile()
-    for (const { node, dst, reason } of table.problems().slice(0, mostProblems)) {
-      options.log.debug('no route', { node, dst: formatCidr(dst), reason })
-    }
+    tellProblems(table.problems(), told, options.log)
   }
 }
 

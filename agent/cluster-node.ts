@@ -9,6 +9,8 @@ export type ClusterNode = {
   readonly name: string
   readonly uid: string
   readonly resourceVersion: string
+  /** When it was made, as the API server writes times: they compare as texts. */
+  readonly created: string
   /** The ranges of its pods, at most one of each family. Empty as long as nobody has given it any. */
   readonly podCIDRs: readonly Cidr[]
   /** Why what stands in `spec.podCIDRs` is not in `podCIDRs`; undefined if all of it is. */
@@ -79,6 +81,7 @@ export const readNode = (value: unknown): ClusterNode | undefined => {
     name,
     uid: textOf(metadata.uid),
     resourceVersion,
+    created: textOf(metadata.creationTimestamp),
     ...readRanges(objectAt(value, 'spec')),
     addresses: readAddresses(objectAt(value, 'status')),
   }
@@ -94,6 +97,7 @@ export const sameRanges = (a: readonly Cidr[], b: readonly Cidr[]): boolean => s
 export const isSameNetwork = (a: ClusterNode, b: ClusterNode): boolean =>
   sameRanges(a.podCIDRs, b.podCIDRs) &&
   a.rangeProblem === b.rangeProblem &&
+  a.created === b.created &&
   sameLists(a.addresses, b.addresses, addrEquals)
 
 /** The ranges as people write them: "10.244.1.0/24,fd00:1::/64". */

@@ -12,6 +12,7 @@ export type MetricSources = {
   readonly nodes: () => number
   readonly ready: () => boolean
   readonly networkState: () => string
+  readonly routeProblems: () => number
   readonly routes: () => ReadonlyMap<string, number>
 }
 
@@ -89,6 +90,11 @@ export const addSources = (registry: Registry, sources: MetricSources): void => 
   gauge('watch_connected', 'Is there a watch?', () => flag(sources.connected()))
   gauge('api_silent_seconds', 'Time since the API server last sent anything', sources.silentSeconds)
   gauge('nodes', 'Nodes known', sources.nodes)
+  gauge(
+    'route_problems',
+    'Ranges of nodes that get no route, or that several nodes have',
+    sources.routeProblems,
+  )
   gauge('ready', 'What /readyz answers', () => flag(sources.ready()))
   new Gauge({
     name: `${prefix}network_state`,

@@ -5,14 +5,13 @@
 import { type Addr, addrEquals, formatAddr } from '../../src/ip/addr'
 import { type Cidr, cidrContains, cidrOverlaps, formatCidr } from '../../src/ip/cidr'
 import type { ClusterNode } from '../cluster-node'
+import { type Claim, Claims } from './claims'
 
 /** A route to a range of another node. */
 export type NodeRoute = { readonly node: string; readonly dst: Cidr; readonly gw: Addr }
 
 /** A range for which there is no route, and why. */
 export type RouteProblem = { readonly node: string; readonly dst: Cidr; readonly reason: string }
-
-type Claim = { readonly node: string; readonly dst: Cidr; readonly addresses: readonly Addr[] }
 
 /** This node: what a route must not take away from it. */
 export type Self = {
@@ -26,8 +25,7 @@ const isProblem = (route: NodeRoute | RouteProblem): route is RouteProblem => 'r
 export class RouteTable {
   readonly #clusterCIDRs: readonly Cidr[]
   #self: Self
-  /** Destination → the nodes that have it, by their names. More than one is a mistake, and told. */
-  readonly #claims = new Map<string, Map<string, Claim>>()
+  readonly #claims = new Claims()
 
   /** With `clusterCIDRs` only ranges inside of them are believed. */
   constructor(name: string, clusterCIDRs: readonly Cidr[]) {
@@ -38,45 +36,33 @@ export class RouteTable {
   /** Starts anew with these nodes. */
   replace(nodes: Iterable<ClusterNode>): void {
     this.#claims.clear()
-    for (const node of nodes) this.change(undefined, node)
+    for (const node of nodes) {
+      if (node.name === this.#self.name) this.#changeSelf(node)
+      else this.#claims.add(node)
+    }
   }
 
   /** Takes over a node that came, changed or went; answers the destinations that may have another route now. */
   change(before: ClusterNode | undefined, after: ClusterNode | undefined): string[] {
     if ((before ?? after)?.name === this.#self.name) return this.#changeSelf(after)
-    const touched = new Set<string>()
-    for (const dst of before?.podCIDRs ?? []) {
-      const key = formatCidr(dst)
-      const claims = this.#claims.get(key)
-      claims?.delete(before?.name ?? '')
-      if (claims?.size === 0) this.#claims.delete(key)
-      touched.add(key)
-    }
-    for (const dst of after?.podCIDRs ?? []) {
-      const key = formatCidr(dst)
-      const claims = this.#claims.get(key) ?? new Map<string, Claim>()
-      claims.set(after?.name ?? '', { node: after?.name ?? '', dst, addresses: after?.addresses ?? [] })
-      this.#claims.set(key, claims)
-      touched.add(key)
-    }
-    return [...touched]
+    const touched = [
+      ...(before ? this.#claims.remove(before) : []),
+      ...(after ? this.#claims.add(after) : []),
+    ]
+    return [...new Set(touched)]
   }
 
   /** The destinations anybody has. */
   destinations(): Iterable<string> {
-    return this.#claims.keys()
+    return this.#claims.destinations()
   }
 
   /** The route to a destination, or why there is none; undefined if nobody has it. */
   routeTo(key: string): NodeRoute | RouteProblem | undefined {
-    const claims = this.#claims.get(key)
-    if (!claims) return undefined
-    // The same one on every node of the cluster, whatever order they heard of it in.
-    const [first] = [...claims.keys()].sort()
-    const claim = claims.get(first ?? '')
+    const [claim] = this.#claims.of(key)
     if (!claim) return undefined
-    const reason = this.#objection(claim)
     const { node, dst } = claim
+    const reason = this.#objection(claim) ?? this.#conflict(claim)
     if (reason) return { node, dst, reason }
     const gw = claim.addresses.find(({ family }) => family === dst.addr.family)
     return gw
@@ -87,13 +73,13 @@ export class RouteTable {
   /** Every destination without a route, and the ranges that several nodes have. */
   problems(): RouteProblem[] {
     const found: RouteProblem[] = []
-    for (const [key, claims] of this.#claims) {
+    for (const key of this.#claims.destinations()) {
       const route = this.routeTo(key)
       if (route && isProblem(route)) found.push(route)
-      if (claims.size > 1 && route) {
-        const names = [...claims.keys()].sort()
-        found.push({ node: route.node, dst: route.dst, reason: `several nodes have it: ${names.join(', ')}` })
-      }
+      const [first, ...others] = this.#claims.of(key)
+      if (!first || others.length === 0) continue
+      const names = [first, ...others].map(({ node }) => node)
+      found.push({ node: first.node, dst: first.dst, reason: `several nodes have it: ${names.join(', ')}` })
     }
     return found
   }
@@ -102,7 +88,16 @@ export class RouteTable {
     const { name } = this.#self
     this.#self = { name, podCIDRs: self?.podCIDRs ?? [], addresses: self?.addresses ?? [] }
     // What was in the way of a route may have been this node's own ranges, or be it now.
-    return [...this.#claims.keys()]
+    return [...this.#claims.destinations()]
+  }
+
+  /**
+   * Why a range that overlaps another node's gets no route: a route to a part of a range would take the traffic of its
+   * pods. The node that was there first keeps its own.
+   */
+  #conflict(claim: Claim): string | undefined {
+    const other = this.#claims.before(claim)
+    return other && `it overlaps ${formatCidr(other.dst)}, the range of the older node "${other.node}"`
   }
 
   /** Why a range of another node is not believed: whoever can write Node objects must not get this node's traffic. */

@@ -3,8 +3,13 @@ import { readFileSync } from 'node:fs'
 import { gunzipSync } from 'node:zlib'
 import { CniError } from '../../src/cni/error'
 import { readSysctl } from '../../src/host/sysctl'
-import { nftGeneration } from '../../src/netfilter/nft/read'
-import { NftTransaction } from '../../src/netfilter/nft/transaction'
+import { eq } from '../../src/netfilter/nft/match'
+import { nftGeneration, noNftables } from '../../src/netfilter/nft/read'
+import { rule } from '../../src/netfilter/nft/rule'
+import { iifname } from '../../src/netfilter/nft/selector'
+import { drop } from '../../src/netfilter/nft/statement'
+import type { NftTransaction } from '../../src/netfilter/nft/transaction'
+import { nftProbe } from '../../src/netfilter/nft/update'
 import type { BaseChain } from '../../src/netfilter/nft/wire/chain'
 import type { NftFamily } from '../../src/netfilter/nft/wire/nfnetlink'
 import { NetlinkError } from '../../src/netlink/error'
@@ -92,28 +97,32 @@ const linksAndRates: Check = patient => {
   }
 }
 
-// What a kernel without nf_tables answers to a request for it.
-const unknownSubsystem = ['EINVAL', 'EOPNOTSUPP', 'EPROTONOSUPPORT', 'EAFNOSUPPORT']
-
 const probeTable = 'kubenet-doctor'
-const nobody = 'nobody'
 
-/** A batch of which the last change can't be done: the kernel looks up what the others need, and undoes them. */
-const hasChainType = (nl: NetlinkSocket, family: NftFamily, { type, hook, priority }: BaseChain): boolean => {
-  const table = { family, name: probeTable }
-  const tx = new NftTransaction()
-    .addTable(table)
-    .addChain(table, { name: 'probe', type, hook, priority })
-    .deleteChain(table, nobody)
+/** Would the kernel take these changes of a table? They are not made. */
+const takes = (nl: NetlinkSocket, build: (tx: NftTransaction) => void): boolean => {
   try {
-    tx.commit(nl)
+    nftProbe(nl, build)
+    return true
   } catch (error) {
-    if (!(error instanceof NetlinkError)) throw error
-    if (error.code === 'EPERM') throw error
-    return error.op.includes(`"${nobody}"`)
+    if (!(error instanceof NetlinkError) || error.code === 'EPERM') throw error
+    return false
   }
-  return true
 }
+
+const hasChainType = (nl: NetlinkSocket, family: NftFamily, { type, hook, priority }: BaseChain): boolean =>
+  takes(nl, tx => {
+    const table = { family, name: probeTable }
+    tx.addTable(table).addChain(table, { name: 'probe', type, hook, priority })
+  })
+
+/** Rules of bridges that look at an interface need a module of their own. */
+const hasBridgeMeta = (nl: NetlinkSocket): boolean =>
+  takes(nl, tx => {
+    const table = { family: 'bridge', name: probeTable } as const
+    tx.addTable(table).addChain(table, { name: 'probe' })
+    tx.addRule(table, 'probe', rule([eq(iifname, 'probe'), drop()]))
+  })
 
 const nat: BaseChain = { name: '', type: 'nat', hook: 'postrouting', priority: 100 }
 const filter: BaseChain = { name: '', type: 'filter', hook: 'forward', priority: 0 }
@@ -133,11 +142,15 @@ const nftables: Check = ({ survey }) => {
     const absent = withNetlink(NETLINK_NETFILTER, nl =>
       chainTypes.filter(([family, chain]) => !hasChainType(nl, family, chain)),
     ).map(([family, { type }]) => `${type} in family ${family}`)
+    if (absent.length === 0 && !withNetlink(NETLINK_NETFILTER, hasBridgeMeta)) {
+      const says = 'it has no nft_meta_bridge: neither promiscuous bridges nor "macspoofchk" work'
+      return [(isNeeded ? failure : warning)(check, { says, remedy: load(['nft_meta_bridge']) })]
+    }
     if (absent.length === 0) return [ok(check, 'it has nf_tables, of the families ip, ip6, inet and bridge')]
     const says = `its nf_tables has no chains of type ${absent.join(', ')}`
     return [(isNeeded ? failure : warning)(check, { says, remedy: load(['nf_tables', 'nft_chain_nat']) })]
   } catch (error) {
-    if (error instanceof NetlinkError && unknownSubsystem.includes(error.code)) {
+    if (error instanceof NetlinkError && noNftables.includes(error.code)) {
       const says = 'it has no nf_tables'
       const remedy = `${load(['nf_tables'])}; networks work with iptables meanwhile`
       return [(isNeeded ? failure : warning)(check, { says, remedy })]

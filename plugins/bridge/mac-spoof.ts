@@ -6,6 +6,7 @@ import { ifNftables } from '../../src/netfilter/nft/socket'
 import {
   collectSpoofChecks,
   missingSpoofCheck,
+  probeSpoofCheck,
   setupSpoofCheck,
   teardownSpoofCheck,
 } from '../../src/netfilter/spoof-check'
@@ -21,6 +22,9 @@ export const checkMac = (id: InterfaceID, { hostName, mac }: Ends, undo: Undo): 
   undo.add('remove the check of the MAC', () => uncheckMac(id))
   withNftables(nl => setupSpoofCheck(nl, id, hostName, mac))
 }
+
+/** Throws what making a check would, and makes none. */
+export const probeMacCheck = (): void => withNftables(probeSpoofCheck)
 
 /** Removes an attachment's check; none there is no failure. */
 export const uncheckMac = (id: InterfaceID): void => {

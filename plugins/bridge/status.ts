@@ -97,6 +97,13 @@ const checkIPv6 = (conf: BridgeConf): void => {
 
 const checkNftables = async (conf: BridgeConf): Promise<void> => {
   if (conf.macSpoofCheck || conf.masquerade?.dropInvalid) (await import('./nftables.js')).probeNftables()
+  if (!conf.macSpoofCheck) return
+  const { probeMacCheck } = await import('./mac-spoof.js')
+  try {
+    probeMacCheck()
+  } catch (error) {
+    throw notReady('"macspoofchk" does not work on this kernel', saidBy(error))
+  }
 }
 
 /** With "prune" an ADD needs the lock of the bridge. */

@@ -22,7 +22,7 @@ import { ruleList } from '../../src/netfilter/nft/read'
 import { type NftRule, rule } from '../../src/netfilter/nft/rule'
 import { daddr, etherSaddr, oifname, saddr } from '../../src/netfilter/nft/selector'
 import { accept, drop } from '../../src/netfilter/nft/statement'
-import { nftUpdate } from '../../src/netfilter/nft/update'
+import { nftProbe, nftUpdate } from '../../src/netfilter/nft/update'
 import type { NetlinkSocket } from '../../src/netlink/socket'
 import { tableComment } from './ruleset'
 
@@ -59,12 +59,28 @@ const rulesOf = ({ mac, gateways }: PromiscuousBridge): NftRule[] => {
   return [...passing, ...dropping]
 }
 
+/** Said where the kernel has no nf_tables, and all else works. */
+export const noDedup =
+  'kubenet: this kernel has no nf_tables: a pod that reaches a service on itself gets every datagram twice; ' +
+  'load the module nf_tables, or set "hairpinMode": "hairpin-veth"'
+
 const commentsOf = (rules: readonly { comment?: string | undefined }[]): string =>
   rules.map(({ comment }) => comment).join()
 
 /** Are the network's rules there as they should be? */
 export const dedupIsThere = (nl: NetlinkSocket, network: string, bridge: PromiscuousBridge): boolean =>
   commentsOf(ruleList(nl, table, chainOf(network))) === commentsOf(rulesOf(bridge))
+
+/** Throws what making the rules of such a bridge would, and makes none. */
+export const probeDedup = (nl: NetlinkSocket): void => {
+  const gateway = { addr: { family: 4, bits: 0x0a000001n }, prefix: 24 } as const
+  const rules = rulesOf({ mac: '0a:58:0a:00:00:01', gateways: [gateway] })
+  nftProbe(nl, tx => {
+    tx.addTable(table)
+    tx.addChain(table, { name: 'probe', type: 'filter', hook: 'output', priority })
+    for (const entry of rules) tx.addRule(table, 'probe', entry)
+  })
+}
 
 /** Makes the network's rules, unless they are there as they should be. */
 export const ensureDedup = (nl: NetlinkSocket, network: string, bridge: PromiscuousBridge): void => {

@@ -17,7 +17,7 @@ import { NETLINK_ROUTE, type NetlinkSocket, withNetlink } from '../../src/netlin
 import { readHostLocalConf } from '../host-local/config'
 import { readLeases, roomsOf } from '../host-local/network'
 import type { KubenetConf } from './config'
-import { ensureDedup } from './dedup'
+import { ensureDedup, noDedup } from './dedup'
 import { bridgeConf, callOf } from './parts'
 
 /** The bridge and its addresses but the kernel's own; undefined if there is no such bridge. */
@@ -37,7 +37,11 @@ export const settleDedup = (conf: KubenetConf): void => {
   const state = withNetlink(NETLINK_ROUTE, nl => readBridge(nl, conf))
   if (!state) return
   const { bridge, gateways } = state
-  ifNftables(nl => ensureDedup(nl, conf.network, { mac: bridge.mac, gateways }))
+  const isKept = ifNftables(nl => {
+    ensureDedup(nl, conf.network, { mac: bridge.mac, gateways })
+    return true
+  })
+  if (!isKept) warn(noDedup)
 }
 
 /** Is it a gateway as kubenet makes them, the first address of its range, and of a range that is no longer the node's? */

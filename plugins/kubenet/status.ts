@@ -1,10 +1,40 @@
 import { CniError, ErrorCode } from '../../src/cni/error'
 import type { Call } from '../../src/cni/plugin'
+import { warn } from '../../src/host/log'
 import { nftGeneration } from '../../src/netfilter/nft/read'
+import { ifNftables } from '../../src/netfilter/nft/socket'
 import { NETLINK_NETFILTER, withNetlink } from '../../src/netlink/socket'
 import { chooseBackend } from './backend'
-import { readKubenetConf } from './config'
+import { type KubenetConf, readKubenetConf } from './config'
+import { noDedup, probeDedup } from './dedup'
 import { bridgeConf, callOf, parts } from './parts'
+
+/** A promiscuous bridge needs rules of nftables, whatever filters the rest. Throws code 50 if it cannot have them. */
+const checkDedup = ({ hairpinMode }: KubenetConf): void => {
+  if (hairpinMode !== 'promiscuous-bridge') return
+  try {
+    if (ifNftables(nl => probeDedup(nl) ?? true)) return
+  } catch (error) {
+    const { message, details } = CniError.from(error)
+    const remedy = '"hairpinMode": "hairpin-veth" does without'
+    throw new CniError(
+      ErrorCode.pluginNotAvailable,
+      'kubenet: a promiscuous bridge does not work on this kernel',
+      { details: [message, details, remedy].filter(Boolean).join('; '), cause: error },
+    )
+  }
+  warn(noDedup)
+}
+
+/** Pods without limits work on a kernel that has nothing to limit them with. */
+const checkBandwidth = async (call: Call): Promise<void> => {
+  try {
+    await parts.bandwidth.status(callOf(call, { type: 'bandwidth' }))
+  } catch (error) {
+    const { message, details } = CniError.from(error)
+    warn(`kubenet: only pods without limits can be connected: ${message}; ${details}`)
+  }
+}
 
 /** Can pods be connected now? Throws code 50 with the first reason why not. */
 export const status = async (call: Call): Promise<void> => {
@@ -14,11 +44,16 @@ export const status = async (call: Call): Promise<void> => {
     try {
       withNetlink(NETLINK_NETFILTER, nftGeneration)
     } catch (cause) {
-      throw new CniError(ErrorCode.pluginNotAvailable, 'kubenet: nftables can not be used', { cause })
+      const { message, details } = CniError.from(cause)
+      throw new CniError(ErrorCode.pluginNotAvailable, 'kubenet: nftables can not be used', {
+        details: `${message}; ${details}`,
+        cause,
+      })
     }
   }
   await parts.loopback.status(callOf(call, { type: 'loopback' }))
   await parts.portmap.status(callOf(call, { type: 'portmap', backend }))
   await parts.bridge.status(callOf(call, bridgeConf(conf, { masquerade: backend === 'iptables' })))
-  await parts.bandwidth.status(callOf(call, { type: 'bandwidth' }))
+  checkDedup(conf)
+  await checkBandwidth(call)
 }

@@ -16,6 +16,10 @@ const refused = 'REFUSED'
 /** RESOURCE_PROBLEM of xtables.h: legacy did not get the lock, or the kernel refused what nf_tables asked of it. */
 const exitResource = 4
 
+const noNftables =
+  'the kernel may have no nf_tables, which this variant of iptables needs: try "modprobe nf_tables", or put the ' +
+  'programs of iptables-legacy in PATH under the names without "legacy" (update-alternatives --set iptables /usr/sbin/iptables-legacy)'
+
 /** iptables is not installed, or the kernel will not have it. */
 export class IptablesError extends Error {
   readonly code: string
@@ -87,7 +91,11 @@ const explain = (error: ExecError): IptablesError => {
       return new IptablesError(`${path}: EAGAIN`, 'EAGAIN', details)
     if (/permission denied/i.test(stderr)) return new IptablesError(`${path}: EPERM`, 'EPERM', details)
   }
-  return new IptablesError(message, refused, details)
+  // The words of the nf_tables variant where the kernel has none.
+  const lacksNftables = /could not fetch rule set generation id: (invalid|(protocol|operation) not)/i.test(
+    stderr,
+  )
+  return new IptablesError(message, refused, lacksNftables ? `${details}; ${noNftables}` : details)
 }
 
 /**

@@ -32,7 +32,7 @@ import { rule } from './nft/rule'
 import { etherSaddr, iifname } from './nft/selector'
 import { drop, jump, returnToCaller } from './nft/statement'
 import type { NftTransaction } from './nft/transaction'
-import { nftUpdate } from './nft/update'
+import { nftProbe, nftUpdate } from './nft/update'
 import { readCmpValue } from './nft/wire/cmp'
 import { readTargetChain } from './nft/wire/immediate'
 import type { ReadRule } from './nft/wire/rule'
@@ -93,6 +93,14 @@ export const setupSpoofCheck = (nl: NetlinkSocket, id: InterfaceID, hostName: st
     tx.addRule(table, chains.iface, rule([jump(chains.mac)], { comment }))
     tx.addRule(table, chains.mac, rule([eq(etherSaddr, mac), returnToCaller()], { comment }))
     tx.addRule(table, chains.mac, rule([drop()], { comment }))
+  })
+
+/** Throws what making a check would, and makes none. */
+export const probeSpoofCheck = (nl: NetlinkSocket): void =>
+  nftProbe(nl, tx => {
+    tx.addTable(table)
+    tx.addChain(table, { name: 'probe' })
+    tx.addRule(table, 'probe', rule([eq(iifname, 'probe'), drop()]))
   })
 
 /** Removes the check of an attachment; none there is no failure. */

@@ -107,18 +107,36 @@ export const addrAdd = (
 ): void => {
   const bytes = addrBytes(cidr.addr)
   const v4 = cidr.addr.family === 4
+  const op = `add ${formatCidr(cidr)} to "${link.name}"`
   unlessRefused(['EEXIST'], () =>
-    nl.request(`add ${formatCidr(cidr)} to "${link.name}"`, {
-      type: RTM_NEWADDR,
-      flags: NLM_F_CREATE | NLM_F_EXCL,
-      body: messageBody(ifAddrMsg(addressFamily(cidr.addr.family), cidr.prefix, link.index), [
-        [IFA_LOCAL, bytes],
-        [IFA_ADDRESS, bytes],
-        [IFA_BROADCAST, v4 && cidr.prefix < 31 ? addrBytes(lastAddr(cidr)) : undefined],
-        [IFA_FLAGS, v4 || dad ? undefined : putU32(IFA_F_NODAD)],
-      ]),
-    }),
+    explainingNoIPv6(cidr, () =>
+      nl.request(op, {
+        type: RTM_NEWADDR,
+        flags: NLM_F_CREATE | NLM_F_EXCL,
+        body: messageBody(ifAddrMsg(addressFamily(cidr.addr.family), cidr.prefix, link.index), [
+          [IFA_LOCAL, bytes],
+          [IFA_ADDRESS, bytes],
+          [IFA_BROADCAST, v4 && cidr.prefix < 31 ? addrBytes(lastAddr(cidr)) : undefined],
+          [IFA_FLAGS, v4 || dad ? undefined : putU32(IFA_F_NODAD)],
+        ]),
+      }),
+    ),
   )
+}
+
+/** For operators of nodes without IPv6; its sysctls are missing there too. */
+export const noIPv6 =
+  'this kernel has no IPv6: it was started with ipv6.disable=1, or built without CONFIG_IPV6; start it with IPv6, or ' +
+  'leave the ranges of IPv6 out'
+
+/** Without IPv6 the kernel does not know the kind of request. */
+const explainingNoIPv6 = <T>({ addr }: Cidr, work: () => T): T => {
+  try {
+    return work()
+  } catch (error) {
+    if (addr.family === 4 || !(error instanceof NetlinkError) || error.code !== 'EOPNOTSUPP') throw error
+    throw new NetlinkError(error.op, error.code, noIPv6)
+  }
 }
 
 /** Takes an address off an interface; one that is not there is no failure. */

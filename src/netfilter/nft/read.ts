@@ -38,15 +38,34 @@ const decode = <T>(
   }
 }
 
-/** The number of the ruleset's generation, which every commit by anybody raises. */
+/** How a kernel without nf_tables answers: it knows no such subsystem, or no such protocol. */
+export const noNftables: readonly string[] = ['EINVAL', 'EOPNOTSUPP', 'EPROTONOSUPPORT', 'EAFNOSUPPORT']
+
+const remedy =
+  'the kernel may have no nf_tables: try "modprobe nf_tables"; if there is no such module, use the backend iptables with ' +
+  'iptables-legacy, or a kernel built with CONFIG_NF_TABLES'
+
+/**
+ * The number of the ruleset's generation, which every commit by anybody raises. The first thing that is asked of
+ * nf_tables, and so what fails where there is none: with a code of noNftables.
+ */
 export const nftGeneration = (nl: Reader): number => {
   const op = 'read the generation of nftables'
-  const replies = nl.request(op, n.nftRequest(n.NFT_MSG_GETGEN, undefined, []))
+  const replies = askForGeneration(nl, op)
   const id = decode(op, replies, n.NFT_MSG_NEWGEN, ([body]) =>
     readU32be(body && n.readNftAttributes(body).get(NFTA_GEN_ID)),
   )
   if (id === undefined) throw new NetlinkError(op, 'EBADMSG', 'the kernel told none')
   return id
+}
+
+const askForGeneration = (nl: Reader, op: string) => {
+  try {
+    return nl.request(op, n.nftRequest(n.NFT_MSG_GETGEN, undefined, []))
+  } catch (error) {
+    if (!(error instanceof NetlinkError) || !noNftables.includes(error.code)) throw error
+    throw new NetlinkError(op, error.code, remedy)
+  }
 }
 
 /** The tables of all families, or of one. Equivalent to: `nft list tables [$family]`. */

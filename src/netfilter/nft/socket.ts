@@ -1,9 +1,6 @@
 import { unlessRefused } from '../../netlink/error'
 import { NETLINK_NETFILTER, NetlinkSocket } from '../../netlink/socket'
-import { nftGeneration } from './read'
-
-// A kernel without nf_tables knows no such subsystem, or no such protocol.
-const absent = ['EINVAL', 'EOPNOTSUPP', 'EPROTONOSUPPORT', 'EAFNOSUPPORT']
+import { nftGeneration, noNftables } from './read'
 
 const open = (): NetlinkSocket => {
   const nl = NetlinkSocket.open(NETLINK_NETFILTER)
@@ -18,7 +15,7 @@ const open = (): NetlinkSocket => {
 
 /** Runs `work` with a socket to nf_tables; undefined if the kernel has none, and so nothing to be found there. */
 export const ifNftables = <T>(work: (nl: NetlinkSocket) => T): T | undefined => {
-  const nl = unlessRefused(absent, open)
+  const nl = unlessRefused(noNftables, open)
   if (!nl) return undefined
   try {
     return work(nl)
@@ -33,7 +30,7 @@ export const ifNftables = <T>(work: (nl: NetlinkSocket) => T): T | undefined => 
  * net/netfilter/nf_tables_api.c), 10 to 20 ms in which something else can be done that the kernel takes as long for.
  */
 export const ifNftablesMeanwhile = async <T>(work: (nl: NetlinkSocket) => T): Promise<T | undefined> => {
-  const nl = unlessRefused(absent, open)
+  const nl = unlessRefused(noNftables, open)
   if (!nl) return undefined
   try {
     const answer = work(nl)

@@ -13,6 +13,7 @@ import {
   type Request,
 } from '../../netlink/socket'
 import { extendedAck } from '../../netlink/wire/extended-ack'
+import { modulesOfChain, modulesOfRule, remedyFor } from './kernel-modules'
 import { type NftRule, ruleExpressions } from './rule'
 import { formatElement, type NftElement, type NftSet, wireElement, wireKeys, wireSet } from './set'
 import type { NftAttribute } from './wire/attributes'
@@ -25,9 +26,12 @@ import { formatTable, type NftTable, tableAttributes } from './wire/table'
 
 const NLMSG_ERROR = 2
 
+/** A change, and the modules of the kernel it needs beside nf_tables. */
+type Change = { readonly op: string; readonly request: Request; readonly modules: readonly string[] }
+
 export class NftTransaction {
   readonly #generation: number | undefined
-  readonly #changes: { op: string; request: Request }[] = []
+  readonly #changes: Change[] = []
   #sets = 0
 
   /** With the number of a generation the kernel refuses, with ERESTART, if anybody changed any table since. */
@@ -57,7 +61,8 @@ export class NftTransaction {
    */
   addChain(table: NftTable, chain: NftChain): this {
     const op = `add chain "${chain.name}" to ${formatTable(table)}`
-    return this.#add(op, table, n.NFT_MSG_NEWCHAIN, chainAttributes(table.name, chain), NLM_F_CREATE)
+    const modules = modulesOfChain('type' in chain ? chain.type : undefined)
+    return this.#add(op, table, n.NFT_MSG_NEWCHAIN, chainAttributes(table.name, chain), NLM_F_CREATE, modules)
   }
 
   /** `flush chain`: deletes the rules of a chain. ENOENT if there is no such chain. */
@@ -83,13 +88,12 @@ export class NftTransaction {
   }
 
   #newRule(verb: 'add' | 'insert', table: NftTable, chain: string, rule: NftRule): this {
-    const attributes = ruleAttributes(table.name, chain, {
-      expressions: ruleExpressions(table.family, rule),
-      comment: rule.comment,
-    })
+    const expressions = ruleExpressions(table.family, rule)
+    const attributes = ruleAttributes(table.name, chain, { expressions, comment: rule.comment })
     const flags = verb === 'add' ? NLM_F_CREATE | NLM_F_APPEND : NLM_F_CREATE
     const op = `${verb} rule to chain "${chain}" of ${formatTable(table)}`
-    return this.#add(op, table, n.NFT_MSG_NEWRULE, attributes, flags)
+    const modules = modulesOfRule(table.family, expressions)
+    return this.#add(op, table, n.NFT_MSG_NEWRULE, attributes, flags, modules)
   }
 
   /** `delete rule … handle`. ENOENT if it is gone. */
@@ -161,11 +165,19 @@ export class NftTransaction {
     // What is answered under the batch's own first message is about the batch as a whole.
     const change = this.#changes[refused.seq - first - 1]
     const code = errnoName(refused.data.readInt32LE(0))
-    throw new NetlinkError(change?.op ?? 'change nftables', code, extendedAck(refused))
+    const words = [extendedAck(refused), remedyFor(code, change?.modules ?? [])].filter(Boolean).join('; ')
+    throw new NetlinkError(change?.op ?? 'change nftables', code, words)
   }
 
-  #add(op: string, { family }: NftTable, message: number, attributes: NftAttribute[], flags = 0): this {
-    this.#changes.push({ op, request: n.nftRequest(message, family, attributes, flags) })
+  #add(
+    op: string,
+    { family }: NftTable,
+    message: number,
+    attributes: NftAttribute[],
+    flags = 0,
+    modules: readonly string[] = [],
+  ): this {
+    this.#changes.push({ op, request: n.nftRequest(message, family, attributes, flags), modules })
     return this
   }
 }

@@ -28,3 +28,20 @@ export const nftUpdate = <T>(
   }
   throw new NetlinkError(op, 'EAGAIN', `nftables changed during each of ${maxAttempts} attempts`)
 }
+
+const nothing = { family: 'inet', name: 'kubenet-never-there' } as const
+
+/**
+ * Would the kernel take the changes that `build` adds? It looks at all of them and takes none, as the last one cannot be
+ * made. Throws what commit() would; the modules that the changes need may be loaded by it.
+ */
+export const nftProbe = (nl: Pick<NetlinkSocket, 'exchange'>, build: (tx: NftTransaction) => void): void => {
+  const tx = new NftTransaction()
+  build(tx)
+  tx.deleteTable(nothing)
+  try {
+    tx.commit(nl)
+  } catch (error) {
+    if (!(error instanceof NetlinkError) || !error.op.includes(nothing.name)) throw error
+  }
+}

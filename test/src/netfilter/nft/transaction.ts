@@ -1,5 +1,7 @@
 import t from 'tap'
+import { eq } from '../../../../src/netfilter/nft/match'
 import { rule } from '../../../../src/netfilter/nft/rule'
+import { iifname } from '../../../../src/netfilter/nft/selector'
 import { accept } from '../../../../src/netfilter/nft/statement'
 import { NftTransaction } from '../../../../src/netfilter/nft/transaction'
 import { nftUpdate } from '../../../../src/netfilter/nft/update'
@@ -171,4 +173,33 @@ t.test('nftUpdate() throws any other refusal at once, and sends nothing for noth
     'nothing',
   )
   t.equal(idle.batches.length, 0)
+})
+
+t.test('a refusal names the modules that a kernel may have left out', async t => {
+  const refusal = (build: (tx: NftTransaction) => NftTransaction, errno: number) => {
+    try {
+      build(new NftTransaction()).commit(kernel([answer(first + 1, errno)]))
+    } catch (error) {
+      return error instanceof NetlinkError ? error.details : error
+    }
+    return undefined
+  }
+  const ENOENT = 2
+  const bridge = { family: 'bridge', name: 't' } as const
+  const rejects = rule([eq(iifname, 'veth1'), accept()])
+  t.equal(
+    refusal(tx => tx.addRule(bridge, 'c', rejects), ENOENT),
+    'the kernel may lack nft_meta_bridge: try "modprobe -a nft_meta_bridge"; if there is no such module, install the ' +
+      "distribution's package of extra kernel modules; no such file or directory",
+  )
+  // In other families nf_tables itself has all that this rule needs.
+  t.equal(
+    refusal(tx => tx.addRule(table, 'c', rejects), ENOENT),
+    'no such file or directory',
+  )
+  const nat = { name: 'c', type: 'nat', hook: 'postrouting', priority: 100 } as const
+  t.match(
+    refusal(tx => tx.addChain(table, nat), ENOENT),
+    /^the kernel may lack nft_chain_nat: /,
+  )
 })

@@ -1,5 +1,6 @@
 /** What the outside may ask the agent: is it alive, is it ready, how is it doing. */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
 import type { ListenAddress } from './listen-address'
 
 /** A verdict and why. */
@@ -16,8 +17,14 @@ export type Questions = {
 const plainText = 'text/plain; charset=utf-8'
 
 /** A client that says nothing must not hold a connection. */
-const requestTimeoutMs = 10_000
-const mostConnections = 64
+const limits = {
+  headersTimeout: 5_000,
+  requestTimeout: 10_000,
+  keepAliveTimeout: 5_000,
+  connectionsCheckingInterval: 1_000,
+}
+/** How many connections may wait for their clients to ask something. */
+const mostWaiting = 64
 
 type Reply = { readonly status: number; readonly text: string; readonly contentType: string }
 
@@ -47,16 +54,36 @@ const send = (response: ServerResponse, { status, text, contentType }: Reply, is
   response.writeHead(status, headers).end(isHead ? undefined : text)
 }
 
+/**
+ * Closes the connection that has been silent for longest where too many are. To refuse new ones instead would let whoever
+ * opens that many, and asks nothing, keep kubelet from an answer.
+ */
+const limitWaiting = (server: Server): void => {
+  const waiting = new Set<Socket>()
+  server.on('connection', socket => {
+    waiting.add(socket)
+    socket.once('close', () => waiting.delete(socket))
+    const [oldest] = waiting
+    if (waiting.size > mostWaiting) oldest?.destroy()
+  })
+  server.on('request', ({ socket }, response) => {
+    waiting.delete(socket)
+    response.once('finish', () => {
+      if (!socket.destroyed) waiting.add(socket)
+    })
+  })
+}
+
 /** Starts to listen; rejects if the address can't be had. */
 export const listen = async ({ host, port }: ListenAddress, questions: Questions): Promise<Server> => {
-  const server = createServer({ requestTimeout: requestTimeoutMs }, (request, response) => {
+  const server = createServer(limits, (request, response) => {
     const isHead = request.method === 'HEAD'
     answer(request, questions).then(
       reply => send(response, reply, isHead),
       error => send(response, refusal(500, String(error)), isHead),
     )
   })
-  server.maxConnections = mostConnections
+  limitWaiting(server)
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
     server.listen({ port, ...(host && { host }) }, resolve)

@@ -56,7 +56,7 @@ t.test('bash completes commands, options, choices, networks and folders', async 
   if (!run) return t.comment('no bash')
   const complete = (line: string): string[] => {
     const words = line.split(' ')
-    const command = `source ${folder}/bash
+    const command = `source "${folder}/bash"
       COMP_WORDS=(${words.map(word => `'${word}'`).join(' ')})
       COMP_CWORD=${words.length - 1}
       _kubenet
@@ -93,7 +93,7 @@ t.test('fish completes commands, options and networks', async t => {
       'fish',
       '--no-config',
       '-c',
-      `source ${folder}/fish; complete -C ${JSON.stringify(line)}`,
+      `source "${folder}/fish"; complete -C ${JSON.stringify(line)}`,
     ])
     return stdout.split('\n').flatMap(word => word.split('\t')[0] || [])
   }
@@ -113,7 +113,7 @@ t.test('zsh completes commands, options and networks', async t => {
   const complete = (line: string): string => {
     const driver = `zmodload zsh/zpty
       zpty z 'PS1= zsh -f -i'
-      zpty -w z 'autoload -U compinit; compinit -D -u; source ${folder}/zsh'
+      zpty -w z 'autoload -U compinit; compinit -D -u; source "${folder}/zsh"'
       zpty -w z 'show() { print -r -- "BEGIN$BUFFER"END }; zle -N show; bindkey "^I" complete-word; bindkey "^X" show'
       zpty -w z 'print READY'
       zpty -r -m z out '*READY*READY*'

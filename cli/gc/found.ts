@@ -1,10 +1,11 @@
 /** What a node has of a network's attachments, told by whose each object says it is. */
 
+import { subjectOf } from '../../plugins/host-local/liveness'
 import { RecordStore } from '../../plugins/host-local/record'
 import { LeaseStore } from '../../plugins/host-local/store'
 import { formatPlaced } from '../../plugins/kubenet/elements'
 import { listElements } from '../../plugins/kubenet/state'
-import { listOwners } from '../../plugins/portmap/owners'
+import { listOwners, subjectOf as subjectOfOwner } from '../../plugins/portmap/owners'
 import { parseAlias } from '../../src/attachment/alias'
 import { isOn } from '../../src/attachment/attachment'
 import { parseContainerComment, parseHostportComment } from '../../src/attachment/iptables-names'
@@ -12,8 +13,9 @@ import { leaseKeyOf } from '../../src/attachment/lease'
 import { usualDataDir } from '../../src/attachment/lease-files'
 import { parseElementComment, parseMasqueradeComment } from '../../src/attachment/nft-comments'
 import { CniError } from '../../src/cni/error'
-import { isJsonObject } from '../../src/cni/schema'
+import { isJsonObject, type JsonObject } from '../../src/cni/schema'
 import { parseAddr } from '../../src/ip/addr'
+import type { Subject } from '../../src/life/judge'
 import { commentOf, iptablesSave } from '../../src/netfilter/iptables'
 import { variantsInUse } from '../../src/netfilter/iptables-probe'
 import { ruleList } from '../../src/netfilter/nft/read'
@@ -22,9 +24,6 @@ import { NETLINK_NETFILTER, NETLINK_ROUTE, withNetlink } from '../../src/netlink
 import type { NetworkConfigList } from '../../src/runtime/conf-list'
 import { listCacheEntries } from '../../src/runtime/result-cache'
 import type { Tell } from '../frame/progress'
-
-/** A network namespace as it was when an attachment was made. */
-export type RecordedNetns = { readonly path: string; readonly dev: number; readonly ino: number }
 
 /** One object of an attachment. */
 export type Found = {
@@ -35,20 +34,46 @@ export type Found = {
   readonly object: string
   /** The path of the namespace, where that is all that is known. */
   readonly netns?: string | undefined
-  readonly recorded?: RecordedNetns | undefined
-  /** Is it the host's end of a veth? */
+  /** What was recorded of the attachment. */
+  readonly subject?: Subject | undefined
+  /** Is it the host's end of a veth whose other end is in another namespace? */
   readonly isConnection?: boolean
+  /** The attachment's interfaces on the host, by a cached result. */
+  readonly hostEnds?: HostEnds | undefined
+  /** Addresses that it says the attachment has. */
+  readonly addresses?: readonly string[]
+  /** When a lease was made, in milliseconds since the epoch. */
+  readonly madeAt?: number | undefined
+  /** Is it made after others that say whose they are, too, so that alone it is what is left? */
+  readonly isLast?: boolean
 }
+
+/** The bridge of an attachment, and the host's end of its veth. */
+export type HostEnds = { readonly bridge: string; readonly veth: string }
 
 type Finder = (network: NetworkConfigList, cacheDir: string) => Found[] | Promise<Found[]>
 
-const cachedResults: Finder = ({ name }, cacheDir) =>
+/** The names of what bridge and kubenet, ours and the reference's, answer to have made on the host. */
+const hostEndsIn = (result: JsonObject | undefined, type: string | undefined): HostEnds | undefined => {
+  if (type !== 'bridge' && type !== 'kubenet') return undefined
+  const interfaces = Array.isArray(result?.interfaces) ? result.interfaces.filter(isJsonObject) : []
+  const [bridge, veth] = interfaces.filter(({ sandbox }) => !sandbox).map(({ name }) => name)
+  return typeof bridge === 'string' && typeof veth === 'string' ? { bridge, veth } : undefined
+}
+
+const cachedResults: Finder = ({ name, plugins }, cacheDir) =>
   listCacheEntries(cacheDir)
     .filter(({ network }) => network === name)
-    .map(({ containerID, ifName, netns }) => ({ containerID, ifName, netns, object: 'cached result' }))
+    .map(({ containerID, ifName, netns, result }) => ({
+      containerID,
+      ifName,
+      netns,
+      hostEnds: hostEndsIn(result, plugins[0]?.type),
+      object: 'cached result',
+    }))
 
 /** The folders of leases that the network's plugins are configured with. */
-const dataDirs = ({ plugins }: NetworkConfigList): string[] => {
+export const dataDirs = ({ plugins }: NetworkConfigList): string[] => {
   const textOr = (value: unknown) => (typeof value === 'string' && value !== '' ? value : usualDataDir)
   const found = plugins.flatMap(({ type, raw }) => {
     if (type === 'kubenet') return [textOr(raw.dataDir)]
@@ -68,29 +93,36 @@ const leasesIn = (dataDir: string, network: string): Found[] => {
       if (!owner || owner === 'torn') return []
       const record = records.read(leaseKeyOf(owner))
       // A record may be of an earlier lease of the same address.
-      const recorded = record?.leases[address] === store.identity(address) ? record?.netns : undefined
-      return [{ ...owner, object: `lease ${address}`, recorded }]
+      const { identity, madeAt } = store.stamp(address) ?? {}
+      const subject = record && record.leases[address] === identity ? subjectOf(record, network) : undefined
+      return [{ ...owner, object: `lease ${address}`, addresses: [address], madeAt, subject }]
     })
 }
 
 const leases: Finder = network => dataDirs(network).flatMap(dataDir => leasesIn(dataDir, network.name))
 
 const links: Finder = ({ name: network }) =>
-  withNetlink(NETLINK_ROUTE, linkList).flatMap(({ name, kind, alias }) => {
+  withNetlink(NETLINK_ROUTE, linkList).flatMap(({ name, kind, alias, peerNetnsId }) => {
     const id = parseAlias(alias)
     if (!id || !isOn(id, network)) return []
-    return [{ ...id, object: `${kind} ${name}`, isConnection: kind === 'veth' }]
+    return [{ ...id, object: `${kind} ${name}`, isConnection: kind === 'veth' && peerNetnsId !== undefined }]
   })
 
 const ports: Finder = ({ name }) =>
   listOwners()
     .filter(({ network }) => network === name)
-    .map(({ containerID, ifName, claims, netns }) => ({
-      containerID,
-      ifName,
-      object: `host port ${claims.join(', ')}`,
-      recorded: netns,
+    .map(owner => ({
+      containerID: owner.containerID,
+      ifName: owner.ifName,
+      object: `host port ${owner.claims.join(', ')}`,
+      subject: subjectOfOwner(owner),
     }))
+
+/** The container's address in a rule that is for one. */
+const addressesIn = (rule: string): string[] => {
+  const [, address] = /^-A POSTROUTING -s ([0-9a-f.:]+)\/(?:32|128) /.exec(rule) ?? []
+  return address === undefined ? [] : [address]
+}
 
 const iptablesRules: Finder = async ({ name }) => {
   const found = new Map<string, Found>()
@@ -101,7 +133,8 @@ const iptablesRules: Finder = async ({ name }) => {
         const owner = parseContainerComment(comment) ?? parseHostportComment(comment)
         if (owner?.network !== name) continue
         const { containerID } = owner
-        found.set(containerID, { containerID, ifName: undefined, object: 'iptables rules' })
+        const addresses = [...(found.get(containerID)?.addresses ?? []), ...addressesIn(rule)]
+        found.set(containerID, { containerID, ifName: undefined, object: 'iptables rules', addresses })
       }
     }
   }
@@ -121,16 +154,22 @@ const nftablesRules: Finder = ({ name }) =>
 const kubenetElements: Finder = ({ name }) =>
   withNetlink(NETLINK_NETFILTER, nl => listElements(nl, name)).flatMap(placed => {
     const owner = parseElementComment(placed.element.comment ?? '')
-    return owner ? [{ ...owner, object: `nftables element ${formatPlaced(placed)}` }] : []
+    return owner ? [{ ...owner, object: `nftables element ${formatPlaced(placed)}`, isLast: true }] : []
   })
 
-const finders: readonly (readonly [what: string, find: Finder])[] = [
-  ['leases', leases],
-  ['interfaces', links],
+/** What tells of life. */
+const recordFinders: readonly (readonly [what: string, find: Finder])[] = [
   ['host ports', ports],
-  ['iptables rules', iptablesRules],
-  ['nftables rules', nftablesRules],
+  ['interfaces', links],
+  ['leases', leases],
+]
+
+/** What an ADD makes last comes first: who sees a part of one then sees what came before it, too. */
+const finders: readonly (readonly [what: string, find: Finder])[] = [
   ['nftables elements', kubenetElements],
+  ['nftables rules', nftablesRules],
+  ['iptables rules', iptablesRules],
+  ...recordFinders,
 ]
 
 /** Everything found, and why some of it could not be looked for. */
@@ -145,8 +184,7 @@ export const findObjects = async (
   cacheDir: string,
   tell: Tell,
 ): Promise<Findings> => {
-  tell('looking for cached results')
-  const found: Found[] = [...(await cachedResults(network, cacheDir))]
+  const found: Found[] = []
   const notes: string[] = []
   for (const [what, find] of finders) {
     tell(`looking for ${what}`)
@@ -157,5 +195,14 @@ export const findObjects = async (
       notes.push(`${what} could not be looked for: ${[message, details].filter(Boolean).join(': ')}`)
     }
   }
+  tell('looking for cached results')
+  found.push(...(await cachedResults(network, cacheDir)))
   return { found, notes }
+}
+
+/** Looks again for what tells whether the attachments of a network live. */
+export const findRecords = async (network: NetworkConfigList, cacheDir: string): Promise<Found[]> => {
+  const found: Found[] = []
+  for (const [, find] of recordFinders) found.push(...(await find(network, cacheDir)))
+  return [...found, ...(await cachedResults(network, cacheDir))]
 }

@@ -7,15 +7,16 @@ import type { InterfaceID } from '../../src/attachment/attachment'
 import { runAll } from '../../src/cni/error'
 import { atLeast } from '../../src/cni/version'
 import type { NetworkConfigList } from '../../src/runtime/conf-list'
-import { delNetworkList } from '../../src/runtime/del'
-import { gcNetworkList } from '../../src/runtime/gc'
+import { delStaleAttachment, gcNetworkList } from '../../src/runtime/gc'
 import type { RuntimeOptions } from '../../src/runtime/run-plugin'
 import { networkNamed, requirePlugins, runtimeOptions } from '../frame/networks'
 import { requireNetworkAdmin } from '../frame/permission'
 import { type Tell, withProgress } from '../frame/progress'
-import { findObjects } from './found'
+import { gatherEvidence } from './evidence'
+import { findObjects, findRecords } from './found'
 import { groupByAttachment, type Judged, judge } from './judge'
 import { formatGcReport } from './report'
+import { sweep } from './sweep'
 
 const parseAttachment = (given: string): InterfaceID => {
   const [containerID, ifName, ...rest] = given.split(':')
@@ -33,7 +34,7 @@ const survey = async (
   const { found, notes } = await withProgress(io, 'reading the node', tell =>
     findObjects(network, cacheDir, tell),
   )
-  return { judged: judge(groupByAttachment(found), named), notes }
+  return { judged: judge(groupByAttachment(found), named, gatherEvidence(network, found)), notes }
 }
 
 const attachmentsOf = (judged: readonly Judged[]): InterfaceID[] =>
@@ -42,24 +43,59 @@ const attachmentsOf = (judged: readonly Judged[]): InterfaceID[] =>
 /** The interface of a container whose rules name none: any does, rules of that kind go by the container. */
 const anyIfName = 'eth0'
 
-/** Deletes what is stale, then has the plugins look for the rest. Tries everything, throws all that failed. */
+/** Is it still dead? Time has passed, and another container may have come under its name. */
+const isStillDead = async (
+  network: NetworkConfigList,
+  { containerID, ifName, parts }: Judged,
+  cacheDir: string,
+): Promise<boolean> => {
+  const records = await findRecords(network, cacheDir)
+  const own = records.filter(
+    found => found.containerID === containerID && (ifName === undefined || found.ifName === ifName),
+  )
+  const rules = parts.filter(({ subject, netns, madeAt }) => !subject && !netns && madeAt === undefined)
+  const again = judge(
+    groupByAttachment([...own, ...rules.filter(({ isConnection }) => isConnection === undefined)]),
+    [],
+    gatherEvidence(network, records),
+  )
+  return again.every(({ valid }) => !valid)
+}
+
+type Wish = RuntimeOptions & { readonly tell: Tell; readonly pluginGc: boolean }
+
+/**
+ * Deletes what is stale, each attachment by itself, after another look at it. Whoever is being added meanwhile is not
+ * touched: no runtime can be made to wait but ours, so that a plugin's GC, which takes all that is not on a list, is
+ * called only where the operator says that nothing is being added. Tries everything, throws all that failed.
+ */
 const collect = (
   network: NetworkConfigList,
   judged: readonly Judged[],
   named: readonly InterfaceID[],
-  { tell, ...options }: RuntimeOptions & { readonly tell: Tell },
+  { tell, pluginGc, ...options }: Wish,
 ): Promise<void> => {
   const stale = judged.filter(({ valid }) => !valid)
-  const valid = [...attachmentsOf(judged.filter(entry => entry.valid)), ...named]
+  const validNow = async (): Promise<InterfaceID[]> => {
+    const { found } = await findObjects(network, options.cacheDir, tell)
+    const now = judge(groupByAttachment(found), named, gatherEvidence(network, found))
+    return [...attachmentsOf(now.filter(({ valid }) => valid)), ...named]
+  }
   return runAll([
-    // The namespace is gone, or another container's by now: without one, plugins delete all they can.
-    ...stale.map(({ containerID, ifName = anyIfName }, index) => () => {
+    ...stale.map((attachment, index) => async () => {
       tell(`deleting container ${index + 1} of ${stale.length}`)
-      return delNetworkList(network, { containerID, ifName, netns: '' }, options)
+      const { containerID, ifName = anyIfName } = attachment
+      await delStaleAttachment(
+        network,
+        { containerID, ifName, isStale: () => isStillDead(network, attachment, options.cacheDir) },
+        options,
+      )
     }),
-    () => {
+    () => sweep(network, attachmentsOf(judged.filter(({ valid }) => valid)), options.cacheDir),
+    async () => {
+      if (!pluginGc) return
       tell(`letting the plugins of network "${network.name}" look for the rest`)
-      return gcNetworkList(network, valid, options)
+      await gcNetworkList(network, validNow, options)
     },
   ])
 }
@@ -79,11 +115,14 @@ export const gc = command({
   group: 'Attach containers',
   summary: 'remove what is left of containers that are gone; only says what, without --yes',
   about: [
-    'An attachment is valid if the network namespace it was made for is still there, as the cached results and the ' +
-      'records of leases and host ports tell, or if --attachment names it. What else there is of attachments to the ' +
-      'network is stale: cached results, leases, interfaces, host ports, rules.',
-    'With --yes, DEL is called for each stale attachment, without a namespace, and then GC of every plugin with the ' +
-      'list of the valid ones.',
+    'An attachment is stale if it is proven that its container has ended: its network namespace, as the records of ' +
+      'leases and host ports have it, is held by no process and no mount of the node, or it was made before this boot. ' +
+      'Of what nothing is proven, because no record tells or because not all of the node is seen from here, nothing ' +
+      'is removed; nor of what --attachment names. What there is of a stale attachment: cached results, leases, ' +
+      'interfaces, host ports, rules.',
+    'With --yes, DEL is called for each stale attachment, without a namespace, after another look at it. Containers may ' +
+      'be added meanwhile, by whatever runtime. With --plugin-gc the plugins are then asked to look for what names ' +
+      'nobody; they take all that is of no attachment known by now, so nothing may be added to the network meanwhile.',
   ],
   args: {
     network: required('name of the network', 'network'),
@@ -98,6 +137,7 @@ export const gc = command({
       parseAttachment,
     ),
     all: flag('go on though no attachment is valid'),
+    pluginGc: flag('have the plugins look for the rest; only while nothing is being added to the network'),
     ...placeOptions,
   },
   examples: [
@@ -106,7 +146,7 @@ export const gc = command({
     { line: 'kubenet gc pods --yes --attachment 4f2a:eth0', does: 'but not what this container has' },
   ],
   run: async ({ args, options, io }): Promise<Answer> => {
-    const { yes, dryRun, attachment: named, all } = options
+    const { yes, dryRun, attachment: named, all, pluginGc } = options
     if (yes && dryRun) throw usageError('--yes and --dry-run exclude each other')
     const isDry = !yes && dryRun !== false
     const places = placesOf(options, io)
@@ -118,7 +158,8 @@ export const gc = command({
     }
     const before = await survey(network, { cacheDir: places.cacheDir, io }, named)
     const isEmpty = !all && named.length === 0 && !before.judged.some(({ valid }) => valid)
-    const notes = [...before.notes, ...(atLeast(network.cniVersion, '1.1.0') ? [] : [noPluginGc(network)])]
+    const lacksGc = pluginGc && !atLeast(network.cniVersion, '1.1.0')
+    const notes = [...before.notes, ...(lacksGc ? [noPluginGc(network)] : [])]
     if (isDry) {
       if (isEmpty && before.judged.length > 0) notes.push(formatFailure(failureOf(refuseEmpty(network))))
       return formatGcReport({ network: network.name, isDry, judged: before.judged, left: [], notes })
@@ -126,7 +167,7 @@ export const gc = command({
     if (isEmpty) throw refuseEmpty(network)
     let failure: unknown
     await withProgress(io, 'deleting what is stale', tell =>
-      collect(network, before.judged, named, { ...runtimeOptions(places, io), tell }),
+      collect(network, before.judged, named, { ...runtimeOptions(places, io), tell, pluginGc }),
     ).catch(error => {
       failure = error
     })

@@ -1,7 +1,8 @@
 /** Which of a network's attachments are of containers that live. */
-import { statSync } from 'node:fs'
 import type { InterfaceID } from '../../src/attachment/attachment'
-import type { Found, RecordedNetns } from './found'
+import type { Here } from '../../src/life/here'
+import { type Claimant, judgeLife, type Subject, type Verdict } from '../../src/life/judge'
+import type { Found } from './found'
 
 /** All that a node has of one attachment. */
 export type KnownAttachment = {
@@ -9,15 +10,24 @@ export type KnownAttachment = {
   /** Undefined where nothing names an interface, only the container. */
   readonly ifName: string | undefined
   readonly objects: readonly string[]
-  /** The path of its namespace; undefined if nothing tells. */
-  readonly netns: string | undefined
-  readonly recorded: RecordedNetns | undefined
-  /** Has it a veth, whose other end some namespace holds? */
-  readonly isConnected: boolean
+  readonly parts: readonly Found[]
 }
 
-/** An attachment, and why it is to be kept or not. */
+/** An attachment, and why it is to be kept or not. Only who is proven dead is not valid. */
 export type Judged = KnownAttachment & { readonly valid: boolean; readonly why: string }
+
+/** What attachments are judged by. */
+export type Evidence = {
+  readonly here: Here
+  /** Is it a network namespace, and not a file that was left in its place? */
+  isNetns(dev: number): boolean
+  /** Is there an interface of that name on the host? */
+  hasInterface(name: string): boolean
+  /** Has no network namespace that is linked with the host the address? False where not all can be looked into. */
+  isNowhere(address: string): boolean
+  /** Who has which namespace, by what is recorded: the kernel uses their numbers again. */
+  claimants(): readonly Claimant[]
+}
 
 const unique = (texts: readonly string[]): string[] => [...new Set(texts)]
 
@@ -32,63 +42,86 @@ export const groupByAttachment = (found: readonly Found[]): KnownAttachment[] =>
   }
   return [...groups.values()].map(parts => {
     const [{ containerID, ifName }] = parts
-    const recorded = parts.find(part => part.recorded)?.recorded
-    return {
-      containerID,
-      ifName,
-      objects: unique(parts.map(({ object }) => object)),
-      netns: parts.find(({ netns }) => netns)?.netns ?? recorded?.path,
-      recorded,
-      isConnected: parts.some(part => part.isConnection),
-    }
+    return { containerID, ifName, objects: unique(parts.map(({ object }) => object)), parts }
   })
 }
 
-/** Device and inode of what is at a path; undefined if nothing is. */
-export type NetnsAt = (path: string) => { readonly dev: number; readonly ino: number } | undefined
+/** Between a lease and the interface that has its address an ADD takes less than this, in milliseconds. */
+const addMs = 60_000
 
-const statNetns: NetnsAt = path => {
-  try {
-    return statSync(path)
-  } catch {
-    return undefined // the path of a process that has ended can't even be asked for
-  }
+/** Are the addresses of an attachment on no interface? A lease is older than the interface: a young one proves nothing. */
+const isNowhere = ({ parts }: KnownAttachment, { here, isNowhere: nowhere }: Evidence): boolean => {
+  const addresses = parts.flatMap(part => part.addresses ?? [])
+  const ages = parts.flatMap(({ madeAt }) => (madeAt === undefined ? [] : [here.now() - madeAt]))
+  return addresses.length > 0 && addresses.every(nowhere) && ages.every(age => age < 0 || age > addMs)
 }
 
-const judgeNetns = (
-  { netns, recorded, isConnected }: KnownAttachment,
-  netnsAt: NetnsAt,
-): Omit<Judged, keyof KnownAttachment> => {
+/** Is the veth of a cached result gone from this host, which is the one that it was on? */
+const isCutOff = ({ parts }: KnownAttachment, { hasInterface }: Evidence): boolean =>
+  parts.some(({ hostEnds }) => hostEnds && hasInterface(hostEnds.bridge) && !hasInterface(hostEnds.veth))
+
+/** What needs a record that is written before it: without one it is what a DEL that was killed has left. */
+const isRest = ({ parts }: KnownAttachment): boolean => parts.every(({ isLast }) => isLast)
+
+/** Judges by what is there where nothing was recorded of its namespace but, at most, a path. */
+const judgeUnrecorded = (attachment: KnownAttachment, evidence: Evidence): Verdict => {
+  const { parts } = attachment
+  const path = parts.find(({ netns }) => netns)?.netns
+  const there = path === undefined ? 'nothing' : evidence.here.netnsAt(path)
+  if (there === 'hidden') return { state: 'unknown', why: `${path} can't be looked at` }
+  if (typeof there === 'object' && evidence.isNetns(there.dev))
+    return { state: 'alive', why: `${path} is there` }
   // A veth goes with the namespace of either end: the container's is still there, wherever.
-  if (!netns && isConnected) return { valid: true, why: 'its interface leads to a namespace' }
-  if (!netns) return { valid: false, why: 'nothing tells of its network namespace' }
-  const there = netnsAt(netns)
-  if (!there) return { valid: false, why: `${netns} is gone` }
-  if (there.dev !== netnsAt('/proc/self/ns/net')?.dev) {
-    return { valid: false, why: `${netns} is no network namespace any more` }
+  if (parts.some(part => part.isConnection))
+    return { state: 'alive', why: 'its interface leads to a namespace' }
+  const lost = there === 'nothing' ? `${path} is gone` : `${path} is no network namespace any more`
+  const why = path === undefined ? 'nothing tells of its network namespace' : lost
+  if (isCutOff(attachment, evidence)) return { state: 'dead', why: `${why}, and its veth on the host too` }
+  if (isNowhere(attachment, evidence))
+    return { state: 'dead', why: path === undefined ? 'no network namespace has its address' : why }
+  if (path === undefined && isRest(attachment))
+    return { state: 'dead', why: 'nothing but this is left of it' }
+  return {
+    state: 'unknown',
+    why: path === undefined ? why : `${why}; nothing tells whether it lives on elsewhere`,
   }
-  // A cached path without a record is all there is where the reference gave out the address.
-  if (recorded?.path === netns && (recorded.ino !== there.ino || recorded.dev !== there.dev)) {
-    return { valid: false, why: `${netns} is another namespace now: ${there.ino}, and was ${recorded.ino}` }
-  }
-  return { valid: true, why: `${netns} is there` }
 }
 
-/** Judges attachments by their namespaces; those in `named` are valid whatever there is of them. */
+const judgeOne = (attachment: KnownAttachment, evidence: Evidence): Verdict => {
+  const { parts } = attachment
+  const subjects = parts.flatMap(({ subject }) => (subject?.netns || subject?.made ? [subject] : []))
+  const verdicts = subjects.map((subject: Subject) => judgeLife(subject, evidence.here, evidence))
+  const alive = verdicts.find(({ state }) => state === 'alive')
+  if (alive) return alive
+  const recorded = subjects.map(({ netns }) => netns?.path)
+  const cached = parts.find(({ netns }) => netns)?.netns
+  // A cached path without a record is all there is where the reference gave out the address.
+  if (verdicts.length === 0) return judgeUnrecorded(attachment, evidence)
+  if (cached !== undefined && !recorded.includes(cached)) {
+    const byPath = judgeUnrecorded(attachment, evidence)
+    if (byPath.state === 'alive') return byPath
+  }
+  const doubtful = verdicts.find(({ state }) => state === 'unknown')
+  if (!doubtful) return verdicts[0] ?? judgeUnrecorded(attachment, evidence)
+  const unrecorded = subjects.every(({ netns }) => netns === undefined)
+  return unrecorded ? judgeUnrecorded(attachment, evidence) : doubtful
+}
+
+/** Judges attachments; those in `named` are valid whatever there is of them. */
 export const judge = (
   attachments: readonly KnownAttachment[],
   named: readonly InterfaceID[],
-  netnsAt: NetnsAt = statNetns,
+  evidence: Evidence,
 ): Judged[] => {
   const isNamed = ({ containerID, ifName }: KnownAttachment): boolean =>
     named.some(
       other => other.containerID === containerID && (ifName === undefined || other.ifName === ifName),
     )
-  const judged = attachments.map(attachment =>
-    isNamed(attachment)
-      ? { ...attachment, valid: true, why: 'named by --attachment' }
-      : { ...attachment, ...judgeNetns(attachment, netnsAt) },
-  )
+  const judged = attachments.map((attachment): Judged => {
+    if (isNamed(attachment)) return { ...attachment, valid: true, why: 'named by --attachment' }
+    const { state, why } = judgeOne(attachment, evidence)
+    return { ...attachment, valid: state !== 'dead', why }
+  })
   return withContainers(judged)
 }
 

@@ -1,7 +1,7 @@
 /** Does the container of an attachment still live? The judgement of src/life, and what a survey guesses beyond it. */
 import { subjectOf as subjectOfRecord } from '../../plugins/host-local/liveness'
 import { subjectOf as subjectOfOwner } from '../../plugins/portmap/owners'
-import { judgeLife, type Subject, type Verdict } from '../../src/life/judge'
+import { type Claimant, claimantsOf, judgeLife, type Subject, type Verdict } from '../../src/life/judge'
 import type { Draft } from './draft'
 import { namespacePath } from './namespaces'
 import type { Readings } from './readings'
@@ -46,12 +46,21 @@ const judgementOf = ({ state, why }: Verdict): Judgement => {
   return state === 'dead' ? gone(why, true) : unknown(why)
 }
 
+/** Who has which namespace, by the records of leases and host ports. */
+const claimantsIn = ({ leases, portOwners }: Readings): Claimant[] =>
+  claimantsOf([
+    ...leases.flatMap(({ record, network }) => (record ? [subjectOfRecord(record, network)] : [])),
+    ...portOwners.map(subjectOfOwner),
+  ])
+
 /** Judges an attachment by the best evidence there is. */
 export const judge = (draft: Draft, readings: Readings): Judgement => {
   const byVeth = judgeVeth(draft)
   if (byVeth) return byVeth
   const subject = subjectsOf(draft).find(({ netns, made }) => netns ?? made)
-  const byRecord = subject && judgementOf(judgeLife(subject, readings.here, { graceMs }))
+  const byRecord =
+    subject &&
+    judgementOf(judgeLife(subject, readings.here, { graceMs, claimants: () => claimantsIn(readings) }))
   const { cached } = draft
   if (byRecord && (subject.netns || byRecord.proven || !cached?.netns)) return byRecord
   if (cached?.netns) return judgePath(cached.netns, readings)

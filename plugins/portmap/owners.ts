@@ -21,7 +21,7 @@ import * as v from 'valibot'
 import { keyOf } from '../../src/attachment/attachment'
 import { errnoOf } from '../../src/cni/error'
 import { type Here, once } from '../../src/life/here'
-import { type Claimant, isSameNetns, judgeLife, type Subject } from '../../src/life/judge'
+import { type Claimant, claimantsOf, isSameNetns, judgeLife, type Subject } from '../../src/life/judge'
 import { ownNetnsNumber } from '../../src/netns/netns'
 
 /** The folder of the records, of the claims and of the lock that guards both. */
@@ -187,12 +187,11 @@ export const subjectOf = ({
   pidNamespace,
 })
 
-/** The containers that have network namespaces by their records. */
-const claimantsOf = (owners: readonly PortOwner[]): Claimant[] =>
-  owners.map(({ containerID, netns, time }) => ({ containerID, netns, since: time }))
-
 /** Has the owner's container certainly ended? `caller` is the container a call is for. */
 export const hasEnded = (owner: PortOwner, here: Here, caller?: Claimant, folder?: string): boolean => {
-  const claimants = once(() => [...(caller ? [caller] : []), ...claimantsOf(listOwners(folder))])
+  const claimants = once(() => [
+    ...(caller ? [caller] : []),
+    ...claimantsOf(listOwners(folder).map(subjectOf)),
+  ])
   return judgeLife(subjectOf(owner), here, { claimants }).state === 'dead'
 }

@@ -10,6 +10,7 @@ import { explainHolders, holdersOf } from './lock-holder'
 import { timedAsync } from './steps'
 
 /** <sys/file.h> */
+const LOCK_SH = 1
 const LOCK_EX = 2
 const LOCK_NB = 4
 
@@ -71,10 +72,12 @@ const patience = (fd: number, timeoutMs: number): { isOver(now: number): boolean
   }
 }
 
-const take = async (fd: number, path: string, timeoutMs: number): Promise<void> => {
+type Mode = typeof LOCK_SH | typeof LOCK_EX
+
+const take = async (fd: number, path: string, mode: Mode, timeoutMs: number): Promise<void> => {
   let waiting: ReturnType<typeof patience> | undefined
   for (let wait = pollMs.first; ; wait = Math.min(wait * 2, pollMs.longest)) {
-    const answer = platform.libc.flock(fd, LOCK_EX | LOCK_NB)
+    const answer = platform.libc.flock(fd, mode | LOCK_NB)
     if (answer >= 0) return
     const code = errnoName(answer)
     if (code !== 'EAGAIN' && code !== 'EINTR') throw new LockError(path, code, '')
@@ -91,14 +94,25 @@ const take = async (fd: number, path: string, timeoutMs: number): Promise<void> 
  * when one process has kept it for `timeoutMs`, or many in turn for six times as long. The lock ends with the process,
  * however that ends.
  */
-export const withLock = async <T>(
+export const withLock = <T>(
   path: string,
   work: () => T | Promise<T>,
   timeoutMs: number = lockTimeoutMs,
+): Promise<T> => hold(path, LOCK_EX, work, timeoutMs)
+
+/** The same beside others that hold it so too, and beside nobody who holds it as `withLock` does. */
+export const withSharedLock = <T>(path: string, work: () => T | Promise<T>): Promise<T> =>
+  hold(path, LOCK_SH, work, lockTimeoutMs)
+
+const hold = async <T>(
+  path: string,
+  mode: Mode,
+  work: () => T | Promise<T>,
+  timeoutMs: number,
 ): Promise<T> => {
   const fd = openLockFile(path)
   try {
-    await timedAsync('lock', path, () => take(fd, path, timeoutMs))
+    await timedAsync('lock', path, () => take(fd, path, mode, timeoutMs))
     return await work()
   } finally {
     closeSync(fd)

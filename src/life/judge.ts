@@ -37,6 +37,10 @@ export type Claimant = {
   readonly since: number | undefined
 }
 
+/** The containers that have namespaces by what was recorded of them. */
+export const claimantsOf = (subjects: readonly Subject[]): Claimant[] =>
+  subjects.map(({ containerID, netns, since }) => ({ containerID, netns, since }))
+
 export type JudgeOptions = {
   /** What is younger, in milliseconds, is not called dead: its runtime may be just putting its namespace in place. */
   readonly graceMs?: number

@@ -1,3 +1,4 @@
+import type { Attachment } from '../attachment/attachment'
 import { CniError, ErrorCode } from '../cni/error'
 import { parseResult } from '../cni/result'
 import { isJsonObject, type JsonObject } from '../cni/schema'
@@ -7,6 +8,7 @@ import { undoOnFailure } from '../host/undo'
 import { type AttachmentParameters, attachmentOn, checkAttachment } from './attachment'
 import type { NetworkConfigList } from './conf-list'
 import { delPlugin } from './del'
+import { besideOthers } from './lock'
 import type { PluginConf } from './plugin-conf'
 import { formatRequestConf } from './request-conf'
 import { readCacheEntry, writeCacheEntry } from './result-cache'
@@ -61,6 +63,15 @@ export const addNetworkList = async (
 ): Promise<JsonObject> => {
   const key = attachmentOn(list.name, attachment)
   checkAttachment(key)
+  return besideOthers(options.cacheDir, () => attach(list, key, attachment, options))
+}
+
+const attach = (
+  list: NetworkConfigList,
+  key: Attachment,
+  attachment: AttachmentParameters,
+  options: AddOptions,
+): Promise<JsonObject> => {
   // An ADD of what is attached already fails. Taking it back would cut off a container that runs.
   const isNew = readCacheEntry(options.cacheDir, key) === undefined
   const takeBack = options.onFailure === 'delete' && isNew

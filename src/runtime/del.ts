@@ -5,6 +5,7 @@ import { atLeast, type SpecVersion } from '../cni/version'
 import { type AttachmentParameters, attachmentOn, checkAttachment, withCachedParameters } from './attachment'
 import { callInReverse } from './call-all'
 import type { NetworkConfigList } from './conf-list'
+import { besideOthers } from './lock'
 import type { PluginConf } from './plugin-conf'
 import { formatRequestConf } from './request-conf'
 import { readCachedResult, readCacheEntry, removeCacheEntry } from './result-cache'
@@ -41,12 +42,8 @@ export const delPlugin = async (
   }
 }
 
-/**
- * Detaches a container: calls DEL of the plugins in reverse order, with the result of the ADD from 0.4.0 on if it can
- * still be read. Unlike libcni's, it goes on if one fails, but for those that give addresses back, and throws all failures
- * joined; the cached result is then kept for the next DEL, else removed. Equivalent to: `cnitool del`
- */
-export const delNetworkList = async (
+/** `delNetworkList` for those who hold the lock already. */
+export const detach = async (
   list: NetworkConfigList,
   attachment: AttachmentParameters,
   options: RuntimeOptions,
@@ -71,3 +68,14 @@ const tryCachedResult = (cacheDir: string, key: Attachment, version: SpecVersion
     return undefined // plugins must do without, and a container that can't be deleted helps nobody
   }
 }
+
+/**
+ * Detaches a container: calls DEL of the plugins in reverse order, with the result of the ADD from 0.4.0 on if it can
+ * still be read. Unlike libcni's, it goes on if one fails, but for those that give addresses back, and throws all failures
+ * joined; the cached result is then kept for the next DEL, else removed. Equivalent to: `cnitool del`
+ */
+export const delNetworkList = (
+  list: NetworkConfigList,
+  attachment: AttachmentParameters,
+  options: RuntimeOptions,
+): Promise<void> => besideOthers(options.cacheDir, () => detach(list, attachment, options))

@@ -5,7 +5,8 @@ import { attachmentOn } from './attachment'
 import type { CacheEntry } from './cache-entry'
 import { callInReverse } from './call-all'
 import type { NetworkConfigList } from './conf-list'
-import { delNetworkList } from './del'
+import { detach } from './del'
+import { alone } from './lock'
 import { formatRequestConf } from './request-conf'
 import { listCacheEntries, sweepCache } from './result-cache'
 import { type RuntimeOptions, runPlugin } from './run-plugin'
@@ -33,7 +34,7 @@ const delStale = async (
 ): Promise<void> => {
   const { containerID, ifName } = entry
   try {
-    await delNetworkList(list, { containerID, ifName, netns: netnsOf(entry) }, options)
+    await detach(list, { containerID, ifName, netns: netnsOf(entry) }, options)
   } catch (cause) {
     const { code, message, details } = CniError.from(cause)
     const text = `failed to delete stale attachment ${containerID} ${ifName}: ${message}`
@@ -41,15 +42,38 @@ const delStale = async (
   }
 }
 
+/** An attachment that is believed to have ended, and whether that still holds when nobody of ours can add it again. */
+export type StaleAttachment = InterfaceID & { isStale(): Promise<boolean> }
+
+/**
+ * Deletes an attachment whose container has ended, without its namespace, if it is still so when no ADD of this runtime
+ * runs. Says whether it was.
+ */
+export const delStaleAttachment = (
+  list: NetworkConfigList,
+  { containerID, ifName, isStale }: StaleAttachment,
+  options: RuntimeOptions,
+): Promise<boolean> =>
+  alone(options.cacheDir, async () => {
+    if (!(await isStale())) return false
+    // The namespace is gone, or another container's by now: without one, plugins delete all they can.
+    await detach(list, { containerID, ifName, netns: '' }, options)
+    return true
+  })
+
+/** The attachments to keep; what answers them is asked when no ADD of this runtime runs any more. */
+export type ValidAttachments = readonly InterfaceID[] | (() => Promise<readonly InterfaceID[]>)
+
 /**
  * Removes what is left of attachments that are not in `validAttachments`: calls DEL for those remembered, then, from
  * 1.1.0 on, GC of every plugin. Everything is tried, all failures are thrown joined. Does nothing for a network with
  * `disableGC`. An undefined list is refused with code 7, it would delete every container's network; an empty one means
- * just that.
+ * just that. ADDs and DELs of this runtime wait meanwhile. Others do not, and a list that was made before this call
+ * lacks what was added since: who can not rule that out gives a function, and keeps other runtimes from adding.
  */
 export const gcNetworkList = async (
   list: NetworkConfigList,
-  validAttachments: readonly InterfaceID[] | undefined,
+  validAttachments: ValidAttachments | undefined,
   options: RuntimeOptions,
 ): Promise<void> => {
   if (!validAttachments) {
@@ -59,6 +83,20 @@ export const gcNetworkList = async (
     )
   }
   if (list.disableGC) return
+  await alone(options.cacheDir, async () =>
+    collect(
+      list,
+      typeof validAttachments === 'function' ? await validAttachments() : validAttachments,
+      options,
+    ),
+  )
+}
+
+const collect = async (
+  list: NetworkConfigList,
+  validAttachments: readonly InterfaceID[],
+  options: RuntimeOptions,
+): Promise<void> => {
   const callsPlugins = atLeast(list.cniVersion, '1.1.0')
   await runAll([
     () =>

@@ -1,84 +1,134 @@
 import t from 'tap'
-import { groupByAttachment, judge, type NetnsAt } from '../../../cli/gc/judge'
+import type { Found } from '../../../cli/gc/found'
+import { type Evidence, groupByAttachment, judge } from '../../../cli/gc/judge'
+import type { RecordedNetns } from '../../../src/life/judge'
+import { fakeHere } from '../../fixtures/fake-here'
 
 const nsfs = 4
 
-/** A host with two namespaces, and a plain file where a third was. */
-const netnsAt: NetnsAt = path =>
-  ({
-    '/proc/self/ns/net': { dev: nsfs, ino: 1 },
-    '/run/netns/a': { dev: nsfs, ino: 10 },
-    '/run/netns/b': { dev: nsfs, ino: 11 },
-    '/run/netns/file': { dev: 23, ino: 10 },
-  })[path]
+/** A host with two namespaces, and a plain file where a third was; addresses from 10.0.0.1 to 10.0.0.9 are on interfaces. */
+const evidence = (): Evidence & { here: ReturnType<typeof fakeHere> } => {
+  const here = fakeHere()
+  here.netns.set('/run/netns/a', { dev: nsfs, ino: 10 })
+  here.netns.set('/run/netns/b', { dev: nsfs, ino: 11 })
+  here.netns.set('/run/netns/file', { dev: 23, ino: 10 })
+  return {
+    here,
+    isNetns: dev => dev === nsfs,
+    hasInterface: name => ['cbr0', 'veth1'].includes(name),
+    claimants: () => [],
+    isNowhere: address => !/^10\.0\.0\.\d$/.test(address),
+  }
+}
 
-const of = (containerID: string, object: string, more: object = {}) => ({
+const of = (containerID: string, object: string, more: Partial<Found> = {}): Found => ({
   containerID,
   ifName: 'eth0',
   object,
   ...more,
 })
 
-const verdict = (...found: ReturnType<typeof of>[]) =>
-  judge(groupByAttachment(found), [], netnsAt).map(({ valid, why }) => [valid, why])
+/** What a record says, of a namespace at a path. */
+const recorded = (path: string, ino: number, containerID = 'c1') => {
+  const netns: RecordedNetns = { path, dev: nsfs, ino }
+  return { subject: { network: 'net', containerID, ifName: 'eth0', netns, pidNamespace: 4 } }
+}
+
+const verdict = (...found: Found[]) =>
+  judge(groupByAttachment(found), [], evidence()).map(({ valid, why }) => [valid, why])
 
 t.test('objects of one interface of one container belong together', async t => {
   const groups = groupByAttachment([
     of('c1', 'cached result', { netns: '/run/netns/a' }),
     of('c2', 'lease 10.0.0.3'),
-    of('c1', 'lease 10.0.0.2', { recorded: { path: '/run/netns/a', dev: nsfs, ino: 10 } }),
+    of('c1', 'lease 10.0.0.2'),
     of('c1', 'lease 10.0.0.2'),
   ])
   t.match(groups, [
-    { containerID: 'c1', objects: ['cached result', 'lease 10.0.0.2'], netns: '/run/netns/a' },
-    { containerID: 'c2', objects: ['lease 10.0.0.3'], netns: undefined },
+    { containerID: 'c1', objects: ['cached result', 'lease 10.0.0.2'] },
+    { containerID: 'c2', objects: ['lease 10.0.0.3'] },
   ])
 })
 
-t.test('an attachment is valid as long as its namespace is there', async t => {
-  const cases: [string, boolean, string][] = [
-    ['/run/netns/a', true, '/run/netns/a is there'],
-    ['/run/netns/gone', false, '/run/netns/gone is gone'],
-    ['/run/netns/file', false, '/run/netns/file is no network namespace any more'],
-  ]
-  for (const [netns, valid, why] of cases) t.same(verdict(of('c1', 'x', { netns })), [[valid, why]], netns)
-})
-
-t.test('another namespace under the same path is not the one that was', async t => {
-  const recorded = { path: '/run/netns/a', dev: nsfs, ino: 99 }
-  t.same(verdict(of('c1', 'x', { netns: '/run/netns/a', recorded })), [
+t.test('by its record an attachment is dead when its namespace is', async t => {
+  t.same(verdict(of('c1', 'x', recorded('/run/netns/a', 10))), [[true, '/run/netns/a is there']])
+  t.same(verdict(of('c1', 'x', recorded('/run/netns/gone', 10))), [[false, '/run/netns/gone is gone']])
+  t.same(verdict(of('c1', 'x', recorded('/run/netns/a', 99))), [
     [false, '/run/netns/a is another namespace now: 10, and was 99'],
   ])
+  t.same(
+    verdict(of('c1', 'x', recorded('/run/netns/old', 99)), of('c1', 'y', { netns: '/run/netns/a' })),
+    [[true, '/run/netns/a is there']],
+    'unless a runtime knows of a later one',
+  )
 })
 
-t.test('a cached path counts for more than an earlier record', async t => {
-  const recorded = { path: '/run/netns/old', dev: nsfs, ino: 99 }
-  t.same(verdict(of('c1', 'x', { netns: '/run/netns/a', recorded })), [[true, '/run/netns/a is there']])
+t.test('by a cached path alone it may be alive, but not dead', async t => {
+  const netns = '/run/netns/gone'
+  const cases: [Partial<Found>, boolean, string][] = [
+    [{ netns: '/run/netns/a' }, true, '/run/netns/a is there'],
+    [{ netns }, true, '/run/netns/gone is gone; nothing tells whether it lives on elsewhere'],
+    [
+      { netns: '/run/netns/file' },
+      true,
+      '/run/netns/file is no network namespace any more; nothing tells whether it lives on elsewhere',
+    ],
+    [
+      { netns, hostEnds: { bridge: 'cbr0', veth: 'veth1' } },
+      true,
+      '/run/netns/gone is gone; nothing tells whether it lives on elsewhere',
+    ],
+    [
+      { netns, hostEnds: { bridge: 'cbr0', veth: 'veth2' } },
+      false,
+      '/run/netns/gone is gone, and its veth on the host too',
+    ],
+    [
+      { netns, hostEnds: { bridge: 'cni0', veth: 'veth2' } },
+      true,
+      '/run/netns/gone is gone; nothing tells whether it lives on elsewhere',
+    ],
+    [
+      { netns, addresses: ['10.0.0.2'] },
+      true,
+      '/run/netns/gone is gone; nothing tells whether it lives on elsewhere',
+    ],
+    [{ netns, addresses: ['10.0.0.20'] }, false, '/run/netns/gone is gone'],
+  ]
+  for (const [found, valid, why] of cases) t.same(verdict(of('c1', 'x', found)), [[valid, why]])
 })
 
-t.test('without a path an interface on the host is what tells of life', async t => {
-  t.same(verdict(of('c1', 'lease')), [[false, 'nothing tells of its network namespace']])
+t.test('without a path the host’s end of its veth and its addresses tell', async t => {
+  t.same(verdict(of('c1', 'lease')), [[true, 'nothing tells of its network namespace']])
   t.same(verdict(of('c1', 'veth', { isConnection: true })), [[true, 'its interface leads to a namespace']])
+  const lease = (ageMs: number) =>
+    verdict(of('c1', 'lease', { addresses: ['10.0.0.20'], madeAt: Date.now() - ageMs }))
+  t.same(lease(70_000), [[false, 'no network namespace has its address']])
+  t.same(lease(1000), [[true, 'nothing tells of its network namespace']], 'it may be being added')
+  t.same(lease(-70_000), [[false, 'no network namespace has its address']], 'the clock was set back')
+  t.same(verdict(of('c1', 'element', { isLast: true })), [[false, 'nothing but this is left of it']])
 })
 
 t.test('an attachment that is named is valid whatever it looks like', async t => {
-  const known = groupByAttachment([of('c1', 'x', { netns: '/run/netns/gone' })])
-  t.match(judge(known, [{ containerID: 'c1', ifName: 'eth0' }], netnsAt), [
+  const known = groupByAttachment([of('c1', 'x', recorded('/run/netns/gone', 10))])
+  t.match(judge(known, [{ containerID: 'c1', ifName: 'eth0' }], evidence()), [
     { valid: true, why: 'named by --attachment' },
   ])
-  t.match(judge(known, [{ containerID: 'c1', ifName: 'eth1' }], netnsAt), [{ valid: false }])
+  t.match(judge(known, [{ containerID: 'c1', ifName: 'eth1' }], evidence()), [{ valid: false }])
 })
 
 t.test('what names a container alone goes with its attachments, the valid one first', async t => {
   const found = [
-    of('c1', 'x', { netns: '/run/netns/gone' }),
+    of('c1', 'x', recorded('/run/netns/gone', 99)),
     of('c1', 'y', { ifName: 'net1', netns: '/run/netns/b' }),
     of('c1', 'iptables rules', { ifName: undefined }),
-    of('c2', 'iptables rules', { ifName: undefined }),
+    of('c2', 'iptables rules', { ifName: undefined, addresses: ['10.0.0.20'] }),
+    of('c3', 'iptables rules', { ifName: undefined, addresses: ['10.0.0.2'] }),
   ]
-  t.match(judge(groupByAttachment(found), [], netnsAt), [
+  t.match(judge(groupByAttachment(found), [], evidence()), [
     { containerID: 'c1', ifName: 'eth0', valid: false, objects: ['x'] },
     { containerID: 'c1', ifName: 'net1', valid: true, objects: ['y', 'iptables rules'] },
     { containerID: 'c2', ifName: undefined, valid: false, objects: ['iptables rules'] },
+    { containerID: 'c3', ifName: undefined, valid: true, objects: ['iptables rules'] },
   ])
 })

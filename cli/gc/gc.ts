@@ -100,6 +100,8 @@ const collect = (
   ])
 }
 
+const attachmentText = ({ containerID, ifName = '' }: Judged): string => `${containerID} ${ifName}`
+
 const refuseEmpty = (network: NetworkConfigList): CliError =>
   new CliError(
     ExitCode.failed,
@@ -172,7 +174,9 @@ export const gc = command({
       failure = error
     })
     const after = await survey(network, { cacheDir: places.cacheDir, io }, named)
-    const left = after.judged.filter(({ valid }) => !valid)
+    // Whoever has ended since is for the next time.
+    const was = new Set(before.judged.filter(({ valid }) => !valid).map(attachmentText))
+    const left = after.judged.filter(entry => !entry.valid && was.has(attachmentText(entry)))
     if (failure !== undefined) notes.push(formatFailure(failureOf(failure)))
     const failed = failure !== undefined || left.length > 0
     const report = formatGcReport({ network: network.name, isDry, judged: before.judged, left, notes })

@@ -8,7 +8,7 @@ import { anyFlavour, binDir, peerDir } from '../../fixtures/cni'
 import { extent } from '../../fixtures/extent'
 import { PrivateHost } from '../../fixtures/private-host'
 
-const pods = extent(24, 60)
+const pods = extent(16, 60)
 const path = '/usr/sbin:/usr/bin:/sbin:/bin'
 
 const networkFor = (cniVersion: string) => ({

@@ -106,6 +106,8 @@ for (const flavour of anyFlavour) {
 
         await t.test('where nothing is valid it wants --all', async t => {
           await host.run('ip', 'netns', 'del', 'blue')
+          // A veth that leads somewhere is a sign of life, and the kernel takes it away a moment later.
+          await host.sh('while ip -o link show type veth | grep -q .; do sleep 0.02; done')
           const { code, stdout, stderr } = await kubenet(['gc', 'pods', '--no-dry-run'])
           t.same([code, stdout], [1, ''])
           t.match(
@@ -127,6 +129,7 @@ for (const flavour of anyFlavour) {
       const [known] = attachments(await kubenet(['gc', 'pods', '--json']))
       t.match(known, { action: 'keep', why: '/run/netns/green is there' }, 'the lease knows its namespace')
       await host.run('ip', 'netns', 'del', 'green')
+      await host.sh('while ip -o link show type veth | grep -q .; do sleep 0.02; done')
       await kubenet(['gc', 'pods', '--yes', '--all'])
       t.same(attachments(await kubenet(['gc', 'pods', '--json'])), [])
     })
@@ -139,6 +142,7 @@ for (const flavour of anyFlavour) {
       await host.sh(
         'ip netns add keep; ip netns del black; ip netns add other; ip netns add black; ip netns del other',
       )
+      await host.sh('while ip -o link show type veth | grep -q .; do sleep 0.02; done')
       const [known] = attachments(await kubenet(['gc', 'pods', '--json']))
       if (known.action === 'keep') return t.comment('the kernel used the number again')
       t.match(known, {

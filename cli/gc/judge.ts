@@ -90,7 +90,10 @@ const judgeUnrecorded = (attachment: KnownAttachment, evidence: Evidence): Verdi
 const judgeOne = (attachment: KnownAttachment, evidence: Evidence): Verdict => {
   const { parts } = attachment
   const subjects = parts.flatMap(({ subject }) => (subject?.netns || subject?.made ? [subject] : []))
-  const verdicts = subjects.map((subject: Subject) => judgeLife(subject, evidence.here, evidence))
+  const cutOff = isCutOff(attachment, evidence)
+  const verdicts = subjects.map((subject: Subject) =>
+    judgeLife(subject, evidence.here, { claimants: evidence.claimants, isCutOff: cutOff }),
+  )
   const alive = verdicts.find(({ state }) => state === 'alive')
   if (alive) return alive
   const recorded = subjects.map(({ netns }) => netns?.path)

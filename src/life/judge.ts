@@ -44,6 +44,8 @@ export const claimantsOf = (subjects: readonly Subject[]): Claimant[] =>
 export type JudgeOptions = {
   /** What is younger, in milliseconds, is not called dead: its runtime may be just putting its namespace in place. */
   readonly graceMs?: number
+  /** Is its interface known to be gone? Then a namespace with its number that is not at its path is another one. */
+  readonly isCutOff?: boolean
   /** Who else has a namespace: the kernel uses numbers again. */
   readonly claimants?: () => readonly Claimant[]
 }
@@ -91,7 +93,7 @@ const judgeNetns = (subject: Subject, netns: RecordedNetns, here: Here, options:
   const why =
     typeof there === 'object' ? `${path} is another namespace now: ${there.ino}, and was ${netns.ino}` : lost
   const holder = byInode.get(netns.ino)
-  if (holder && !isAnothers(subject, here, options.claimants?.() ?? []))
+  if (holder && !options.isCutOff && !isAnothers(subject, here, options.claimants?.() ?? []))
     return alive(`${why}, its namespace lives on: ${describeHolder(holder)}`)
   if (there === 'hidden') return unknown(why)
   if (blind !== undefined) return unknown(`${why}; ${blind}`)

@@ -1,27 +1,31 @@
 /**
- * Builds dist/:
- *   node/<name>        scripts, for hosts that have Node.js
- *   standalone/<name>  the same code with its runtime, QuickJS, for hosts that have nothing
- *   …/kubenet-cli      the command line of either: a script that no call of a plugin reads, or, as it wants a runtime that
- *                      knows HTTP, a program compiled by Bun
- *   schema/<name>.json JSON Schemas of the configurations
- *   sbom.cdx.json      what the programs consist of; licenses.md, under which licences
- * All plugins of a flavour are hard links to one file. The same input gives the same bytes.
+ * Builds dist/, from the same input the same bytes:
+ *
+ *   standalone/NAME          the plugins and the command line with their runtime, for nodes that have nothing
+ *   standalone/kubenet-agent the agent with its runtime
+ *   node/NAME, kubenet-agent the same as scripts, for nodes that have Node.js
+ *   schema/NAME.json         JSON Schemas of the plugins' configurations
+ *   man/, completions/       what the command line prints of itself
+ *   sbom.cdx.json            what the programs consist of; licenses.md, under which licences
  *
  *   node build.mjs [--arch x64|arm64] [--libc glibc|musl] [--flavour node|standalone] [--out dist]
+ *
+ * All NAMEs of a kind are hard links of one file, which goes by the name it is called by. So there are four programs, and
+ * each is made in the same two steps: esbuild bundles TypeScript and libraries to JavaScript, then a file of
+ * scripts/compilers makes an executable of that. Below they are in their order; why the compilers do what they do, they
+ * say themselves.
  */
 import { execFileSync } from 'node:child_process'
-import { chmodSync, existsSync, linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { dirname, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { gzipSync } from 'node:zlib'
 import { build } from 'esbuild'
 import { writeBill } from './scripts/bill-of-materials.mjs'
-import { deafen } from './scripts/compilers/deafen.mjs'
+import * as bun from './scripts/compilers/bun.mjs'
 import { freezeHeap } from './scripts/compilers/frozen.mjs'
 import * as node from './scripts/compilers/node.mjs'
-import { bundleOptions, engineParts, makeProgram } from './scripts/compilers/quickjs.mjs'
+import * as quickjs from './scripts/compilers/quickjs.mjs'
 
 const require = createRequire(import.meta.url)
 const root = import.meta.dirname
@@ -36,16 +40,13 @@ const { values: options } = parseArgs({
   },
 })
 
-/** The programs' names; plugins/main.ts goes by the one it is started under. */
-const programs = ['bandwidth', 'bridge', 'host-local', 'kubenet', 'loopback', 'portmap']
-
-/** Bun's packages, by the machine and the C library they run on and build for. "baseline" runs on every x86-64. */
-const bunPackages = {
-  'x64-glibc': '@oven/bun-linux-x64-baseline',
-  'x64-musl': '@oven/bun-linux-x64-musl-baseline',
-  'arm64-glibc': '@oven/bun-linux-aarch64',
-  'arm64-musl': '@oven/bun-linux-aarch64-musl',
-}
+/** The names of the plugins' program; plugins/main.ts goes by the one it is started under. */
+const names = ['bandwidth', 'bridge', 'host-local', 'kubenet', 'loopback', 'portmap']
+const pluginsEntry = 'plugins/main.ts'
+/** What only people's calls import: no plugin's call may pay for it. */
+const commandLineEntry = 'cli/process.ts'
+const agentEntry = 'agent/main.ts'
+const agentName = 'kubenet-agent'
 
 const commit = () => {
   try {
@@ -60,73 +61,7 @@ const commit = () => {
   }
 }
 
-/** The files that went into the programs. */
-const bundled = new Set()
-
-const bundle = async options => {
-  const answer = await build({ ...options, metafile: true })
-  for (const file of Object.keys(answer.metafile.inputs)) bundled.add(file)
-  return answer
-}
-
-/**
- * Puts a module and all it imports into the bundle as a compressed text that is only unpacked when it is imported: as
- * code it would be read, and its share of it paid for, at every start of a plugin. It uses the bundle's own platform.
- */
-const pack = (name, { filter, entry, conditions = [], plugins = [] }) => ({
-  name: `pack-${name}`,
-  setup({ onResolve, onLoad }) {
-    onResolve({ filter }, () => ({ path: join(root, entry), namespace: name }))
-    onLoad({ filter: /./, namespace: name }, async () => {
-      const { outputFiles } = await bundle({
-        ...common,
-        entryPoints: [join(root, entry)],
-        conditions,
-        external: ['#platform'],
-        write: false,
-        plugins,
-      })
-      const packed = gzipSync(outputFiles[0].text, { level: 9 }).toString('base64')
-      return { contents: unpack(packed), resolveDir: root, loader: 'js' }
-    })
-  },
-})
-
-/** The module that stands for a packed one. */
-const unpack = packed => `
-const load = name => name === '#platform' ? require('#platform') : require(name)
-const text = require('node:zlib').gunzipSync(Buffer.from('${packed}', 'base64')).toString()
-new Function('module', 'exports', 'require', text)(module, exports, load)
-`
-
-/** node-fetch brings Unicode's tables for a URL of its own and then takes the runtime's: so does all the rest. */
-const runtimeUrl = {
-  name: 'runtime-url',
-  setup({ onResolve, onLoad }) {
-    onResolve({ filter: /^whatwg-url$/ }, () => ({ path: 'whatwg-url', namespace: 'runtime-url' }))
-    onLoad({ filter: /./, namespace: 'runtime-url' }, () => ({
-      contents: 'module.exports = { URL, URLSearchParams }',
-    }))
-  },
-}
-
-/** What only the agent needs: packed once more inside of the command line, whose other subcommands never unpack it. */
-const packLibraries = pack('agent-libraries', {
-  filter: /^\.{1,2}\/libraries$/,
-  entry: 'agent/libraries.ts',
-  plugins: [runtimeUrl],
-})
-
-const packCommandLine = conditions =>
-  pack('command-line', {
-    filter: /\/cli\/process\.js$/,
-    entry: 'cli/process.ts',
-    conditions,
-    plugins: [packLibraries],
-  })
-
 const common = {
-  entryPoints: [join(root, 'plugins/main.ts')],
   absWorkingDir: root,
   bundle: true,
   format: 'cjs',
@@ -139,147 +74,108 @@ const common = {
   logLevel: 'warning',
 }
 
-/** Replaces `folder` by hard links of `file` under every program's name. */
-const linkPrograms = (folder, file) => {
+/** The files that went into the programs: the software bill has the packages they are of. */
+const bundled = new Set()
+
+const bundle = async options => {
+  const answer = await build({ ...common, ...options, metafile: true })
+  for (const file of Object.keys(answer.metafile.inputs)) bundled.add(file)
+  return answer
+}
+
+/** Replaces `folder` by hard links of `file` under every name of the plugins. */
+const linkNames = (folder, file) => {
   chmodSync(file, 0o755)
   // Whatever the umask: other users may call them.
   for (const one of [dirname(folder), folder]) chmodSync(one, 0o755)
-  for (const name of programs) {
+  for (const name of names) {
     rmSync(join(folder, name), { force: true })
     linkSync(file, join(folder, name))
   }
   rmSync(file)
 }
 
-/** A file of a package for any machine: npm installs those for this one, scripts/compilers/fetch.mjs the others. */
-const fileOf = (name, file) => {
-  const places = ['node_modules', 'dist-tools/packages'].map(place => join(root, place, name, file))
-  const found = places.find(path => existsSync(path))
-  if (!found) throw new Error(`${name} is not installed: node scripts/compilers/fetch.mjs ${name}`)
-  return found
+/** The modules of a bundle that are loaded for the command line alone, by their files' names. */
+const commandLineModules = ({ outputs }) => {
+  const entry = Object.keys(outputs).find(path => outputs[path].entryPoint === pluginsEntry)
+  const needed = new Set()
+  const visit = path => {
+    if (needed.has(path) || outputs[path].entryPoint === commandLineEntry) return
+    needed.add(path)
+    for (const { path: imported, external } of outputs[path].imports) if (!external) visit(imported)
+  }
+  visit(entry)
+  return Object.keys(outputs)
+    .filter(path => !needed.has(path))
+    .map(path => basename(path))
 }
 
-const bunFor = (arch, libc) => fileOf(bunPackages[`${arch}-${libc}`], 'bin/bun')
+/** Plugins and command line for nodes that have nothing: modules → bytecode → a program → with its heap. */
+const buildStandalone = async folder => {
+  const modules = join(folder, '.modules')
+  const file = join(folder, '.program')
+  const engine = quickjs.bundleOptions(options.arch)
+  rmSync(modules, { recursive: true, force: true })
+  const { metafile } = await bundle({
+    ...engine,
+    entryPoints: [join(root, pluginsEntry)],
+    define: { ...common.define, ...engine.define },
+    outdir: modules,
+  })
+  const cold = commandLineModules(metafile)
+  quickjs.makeProgram({ modules, entry: 'main.js', cold, arch: options.arch, out: file })
+  freezeHeap(file, options.arch)
+  rmSync(modules, { recursive: true })
+  linkNames(folder, file)
+}
 
-const hostLibc = process.report.getReport().header.glibcVersionRuntime ? 'glibc' : 'musl'
+/** The agent for nodes, and images, that have no Node.js. */
+const buildStandaloneAgent = async folder => {
+  const { arch, libc } = options
+  const script = join(folder, '.agent.js')
+  bundled.add(bun.bunFor(arch, libc))
+  await bundle({ ...bun.bundleOptions, entryPoints: [join(root, agentEntry)], outfile: script })
+  bun.makeProgram({ script, arch, libc, out: join(folder, agentName) })
+  rmSync(script)
+}
 
-/** The one that runs here. */
-const compiler = () => bunFor(process.arch, hostLibc)
-
-/** The command line is not in the plugins: the module in its place, `path`, starts the program it is in. */
-const commandLineBeside = path => ({
-  name: 'command-line-beside',
-  setup({ onResolve }) {
-    onResolve({ filter: /\/cli\/process\.js$/ }, () => ({ path: join(root, path) }))
-  },
-})
-
-const buildNode = async out => {
-  const folder = join(out, 'node')
-  const script = join(folder, '.script')
-  const commandLine = join(folder, 'kubenet-cli')
-  const addon = node.embedAddon(options.arch)
-  mkdirSync(folder, { recursive: true })
+/** Plugins and command line as one script, of which a call compiles the modules it uses. */
+const buildScript = async folder => {
+  const file = join(folder, '.script')
   const loader = await bundle({
-    ...common,
     entryPoints: [join(root, 'src/platform/node/archive.ts')],
     write: false,
   })
-  const modules = await bundle({
-    ...common,
-    ...node.bundleOptions,
-    plugins: [commandLineBeside('src/platform/node/command-line.ts'), addon, ...node.bundleOptions.plugins],
-  })
-  await node.makeScript({ loader: loader.outputFiles[0].text, modules: modules.outputFiles, out: script })
-  linkPrograms(folder, script)
-  await bundle({
-    ...common,
-    outfile: commandLine,
-    banner: { js: '#!/usr/bin/env node' },
-    plugins: [packCommandLine([]), addon],
-  })
-  chmodSync(commandLine, 0o755)
+  const addon = node.embedAddon(options.arch)
+  const modules = await bundle({ ...node.bundleOptions, plugins: [addon, ...node.bundleOptions.plugins] })
+  await node.makeScript({ loader: loader.outputFiles[0].text, modules: modules.outputFiles, out: file })
+  linkNames(folder, file)
 }
 
-const buildPlugins = async folder => {
-  const modules = join(folder, '.modules')
-  const file = join(folder, '.program')
-  const engine = bundleOptions(options.arch)
-  const define = { ...common.define, ...engine.define }
-  rmSync(modules, { recursive: true, force: true })
-  await bundle({
-    ...common,
-    ...engine,
-    define,
-    outdir: modules,
-    plugins: [commandLineBeside('src/platform/quickjs/command-line.ts'), ...engine.plugins],
-  })
-  makeProgram({ modules, entry: 'main.js', arch: options.arch, out: file })
-  freezeHeap(file, options.arch)
-  rmSync(modules, { recursive: true })
-  linkPrograms(folder, file)
+/** The agent as a script, which lives long enough to be read as a whole. */
+const buildAgentScript = async folder => {
+  const outfile = join(folder, agentName)
+  const banner = { js: '#!/usr/bin/env node' }
+  const plugins = [node.embedAddon(options.arch)]
+  await bundle({ entryPoints: [join(root, agentEntry)], outfile, banner, plugins })
+  chmodSync(outfile, 0o755)
 }
 
-const buildCommandLine = async folder => {
-  const bun = bunFor(options.arch, options.libc)
-  bundled.add(bun)
-  const script = join(folder, '.bundle.js')
-  const file = join(folder, 'kubenet-cli')
-  const conditions = ['bun']
-  await bundle({
-    ...common,
-    outfile: script,
-    conditions,
-    external: ['bun:*'],
-    plugins: [packCommandLine(conditions)],
-  })
-  rmSync(file, { force: true })
-  execFileSync(
-    compiler(),
-    [
-      'build',
-      script,
-      '--compile',
-      '--bytecode',
-      '--minify',
-      // It runs as root in whatever folder its caller stands: nothing in there may change what it does.
-      '--no-compile-autoload-dotenv',
-      '--no-compile-autoload-bunfig',
-      `--compile-executable-path=${bun}`,
-      `--outfile=${file}`,
-    ],
-    { stdio: ['ignore', 'ignore', 'inherit'] },
-  )
-  rmSync(script)
-  deafen(file)
-  chmodSync(file, 0o755)
-}
-
-const buildStandalone = async out => {
-  const folder = join(out, 'standalone')
-  mkdirSync(folder, { recursive: true })
-  await buildPlugins(folder)
-  await buildCommandLine(folder)
-}
-
-const buildSchemas = async out => {
-  const folder = join(out, 'schema')
-  mkdirSync(folder, { recursive: true })
-  const bundle = join(folder, '.schemas.cjs')
-  await build({ ...common, entryPoints: [join(root, 'plugins/schemas.ts')], outfile: bundle, plugins: [] })
-  for (const [name, schema] of Object.entries(require(bundle).schemas())) {
+const buildSchemas = async folder => {
+  const script = join(folder, '.schemas.cjs')
+  await build({ ...common, entryPoints: [join(root, 'plugins/schemas.ts')], outfile: script })
+  for (const [name, schema] of Object.entries(require(script).schemas())) {
     writeFileSync(join(folder, `${name}.json`), `${JSON.stringify(schema, null, 2)}\n`)
   }
-  rmSync(bundle)
+  rmSync(script)
 }
 
 /** Files of a program's completions, as each shell's own folder wants them named. */
 const completionFiles = { bash: 'kubenet', zsh: '_kubenet', fish: 'kubenet.fish' }
 
-/** The manual page and the completions, as the program itself prints them: dist/man/kubenet.8, dist/completions/*. */
+/** The manual page and the completions, as the program itself prints them. */
 const writePages = out => {
-  const flavour = options.flavour ?? 'node'
-  const printed = words => execFileSync(join(out, flavour, 'kubenet'), words)
+  const printed = words => execFileSync(join(out, options.flavour ?? 'node', 'kubenet'), words)
   for (const folder of ['man', 'completions']) mkdirSync(join(out, folder), { recursive: true })
   writeFileSync(join(out, 'man/kubenet.8'), printed(['man']))
   for (const [shell, name] of Object.entries(completionFiles))
@@ -287,10 +183,19 @@ const writePages = out => {
 }
 
 const out = join(root, options.out)
-if (!options.flavour || options.flavour === 'node') await buildNode(out)
-if (!options.flavour || options.flavour === 'standalone') await buildStandalone(out)
-await buildSchemas(out)
-writeBill(root, out, [...bundled], options.flavour === 'node' ? [] : engineParts(options.arch))
+const folderOf = name => {
+  mkdirSync(join(out, name), { recursive: true })
+  return join(out, name)
+}
+if (options.flavour !== 'standalone') {
+  await buildScript(folderOf('node'))
+  await buildAgentScript(folderOf('node'))
+}
+if (options.flavour !== 'node') {
+  await buildStandalone(folderOf('standalone'))
+  await buildStandaloneAgent(folderOf('standalone'))
+}
+await buildSchemas(folderOf('schema'))
+writeBill(root, out, [...bundled], options.flavour === 'node' ? [] : quickjs.engineParts(options.arch))
 // What is for another kind of machine does not run on this one; the pages are the same for all.
-const runsHere = options.arch === process.arch && options.libc === hostLibc
-if (runsHere) writePages(out)
+if (options.arch === process.arch && options.libc === bun.hostLibc) writePages(out)

@@ -1,46 +1,33 @@
 /**
  * The node's command line: what kubelet's flags, cnitool and a shell script were for.
  *
- * To add a subcommand: define it in a file of its own (command.ts says how, version.ts is a short one) and name it in
- * commands.ts. Its `run` answers an object for --json and a text for people, or prints through `io` and answers an
- * exit code; what it throws becomes one line on standard error. Nothing in this folder is loaded when the program is
- * called as a plugin.
+ * To add a subcommand: define it in a file of its own (node/command/command.ts says how, version.ts is a short one) and
+ * name it in commands.ts. Its `run` answers an object for --json and a text for people, or prints through `io` and
+ * answers an exit code; what it throws becomes one line on standard error. Nothing in this folder is loaded when the
+ * program is called as a plugin.
  */
 
-import type { Answer, Command, Given } from '../node/command/command'
-import { ExitCode, failureOf, formatFailure } from '../node/command/failure'
+import { ExitCode } from '../node/command/failure'
 import { formatCommandHelp, formatHelp } from '../node/command/help'
 import type { CliIo } from '../node/command/io'
 import { commandOf, parseCommandLine } from '../node/command/parse'
+import { printFailure, runCommand } from '../node/command/run'
 import { styleOf } from '../node/command/style'
 import { commands } from './commands'
 import { version } from './version'
 
-const wantsJson = (argv: readonly string[]): boolean => argv.includes('--json')
+/** What the plugin says on standard error when nobody calls it: its version and those of CNI it speaks. */
+type Introduction = () => Promise<string>
 
-const printJson = (io: CliIo, value: object): void => io.stdout(`${JSON.stringify(value, null, 2)}\n`)
-
-const printAnswer = (answer: Answer, command: Command, io: CliIo, json: boolean): ExitCode => {
-  if (json) printJson(io, answer.json)
-  else io.stdout(answer.text(styleOf(io)))
-  for (const note of answer.notes ?? []) io.stderr(`kubenet: ${command.name}: ${note}\n`)
-  return answer.exitCode ?? ExitCode.done
-}
-
-const runCommand = async (command: Command, given: Given, io: CliIo): Promise<ExitCode> => {
-  const answer = await command.run(given, io)
-  return typeof answer === 'number' ? answer : printAnswer(answer, command, io, given.options.has('json'))
-}
-
-/** What every plugin says on standard error when it is called by nobody, and then what this one can do. */
-const introduce = async (io: CliIo): Promise<ExitCode> => {
-  io.stderr(await io.introduction())
+/** What every plugin says when it is called by nobody, and then what this one can do. */
+const introduce = async (io: CliIo, introduction: Introduction): Promise<ExitCode> => {
+  io.stderr(await introduction())
   io.stdout(formatHelp(commands, styleOf(io)))
   return ExitCode.done
 }
 
-const run = async (argv: readonly string[], io: CliIo): Promise<ExitCode> => {
-  if (argv.length === 0) return introduce(io)
+const run = async (argv: readonly string[], io: CliIo, introduction: Introduction): Promise<ExitCode> => {
+  if (argv.length === 0) return introduce(io, introduction)
   const parsed = parseCommandLine(commands, argv)
   if (parsed.kind === 'run') return runCommand(parsed.command, parsed.given, io)
   if (parsed.kind === 'version') return runCommand(version, { args: [], options: new Map() }, io)
@@ -50,14 +37,14 @@ const run = async (argv: readonly string[], io: CliIo): Promise<ExitCode> => {
 }
 
 /** Runs a command line, given without the program's name; answers what to exit with, and never throws. */
-export const cliMain = async (argv: readonly string[], io: CliIo): Promise<number> => {
+export const cliMain = async (
+  argv: readonly string[],
+  io: CliIo,
+  introduction: Introduction,
+): Promise<number> => {
   try {
-    return await run(argv, io)
+    return await run(argv, io, introduction)
   } catch (error) {
-    const failure = failureOf(error)
-    const name = commandOf(commands, argv)?.name
-    io.stderr(`kubenet: ${name ? `${name}: ` : ''}${formatFailure(failure)}\n`)
-    if (wantsJson(argv)) printJson(io, { error: failure })
-    return failure.exitCode
+    return printFailure(error, { command: commandOf(commands, argv), argv }, io)
   }
 }

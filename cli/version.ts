@@ -1,13 +1,8 @@
+import { platform } from '#platform'
 import { command } from '../node/command/command'
 import { version as buildVersion, commit } from '../src/build-info'
 import { specVersions } from '../src/cni/version'
 import { flavourOf } from './frame/program-file'
-
-/** The JavaScript runtimes inside: only told, nothing depends on it. */
-const runtimeText = (): string => {
-  const { bun, node } = process.versions
-  return bun ? `QuickJS; command line: Bun ${bun}` : `Node.js ${node}`
-}
 
 export const version = command({
   name: 'version',
@@ -23,7 +18,7 @@ export const version = command({
       version: buildVersion,
       commit,
       flavour,
-      runtime: runtimeText(),
+      runtime: platform.runtime,
       program: io.programPath,
       cniVersions: specVersions,
     }

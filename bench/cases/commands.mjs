@@ -29,9 +29,10 @@ const flavours = ['standalone', 'node']
 const programsOf = bench =>
   flavours.flatMap(flavour => {
     const bins = bench.bins[flavour]
-    const program = `${bins}/kubenet-cli`
-    if (bins !== undefined && existsSync(program)) return [{ flavour, bins, program }]
-    bench.skip(`${flavour}, commands`, `there is no ${program}`)
+    // What is measured may be an older version, whose command line was a program by itself.
+    const program = ['kubenet-cli', 'kubenet'].map(name => `${bins}/${name}`).find(path => existsSync(path))
+    if (bins !== undefined && program) return [{ flavour, bins, program }]
+    bench.skip(`${flavour}, commands`, `there is no command line in ${bins}`)
     return []
   })
 

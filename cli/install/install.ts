@@ -13,10 +13,11 @@ import {
   type Staged,
   stageFile,
   stageName,
+  stageRemoval,
 } from '../../node/conflist/staged-file'
 import { removeFile } from '../../src/runtime/durable-file'
 import { copyProgram } from './copy-program'
-import { isForeign, isInstalled, type Place, type Program, programsOf, surveyNames } from './plan'
+import { isForeign, isInstalled, type Place, surveyFormer, surveyNames } from './plan'
 import { stageKept } from './replaced-file'
 import { type InstallAction, type InstalledName, installAnswer } from './report'
 
@@ -32,15 +33,13 @@ const options = {
 
 type Call = CliCall<typeof options>
 
-/** A file of ours and the places it has to be put in. */
-type Change = { readonly source: string; readonly places: readonly Place[] }
-
-/** Copies a program beside its places, gives the copy all names, and answers the files to be put in place. */
-const stageProgram = async ({ source, places }: Change, { io }: Call): Promise<Staged[]> => {
+/** Copies this program beside its places, gives the copy all names, and answers the files to be put in place. */
+const stageProgram = async (places: readonly Place[], { io }: Call): Promise<Staged[]> => {
   const staged: Staged[] = []
+  if (places.length === 0) return staged
   const copy = stageName(places[0]?.path ?? '', 'new')
   try {
-    await copyProgram(source, copy, io)
+    await copyProgram(io.programPath, copy, io)
     for (const { path, name } of places) {
       const temporary = stageName(path, `new-${name}`)
       linkOrCopy(copy, temporary)
@@ -67,14 +66,17 @@ type InPlace = {
   readonly keptAs: ReadonlyMap<string, string>
 }
 
-/** Puts programs and network in place, all of it or nothing. Files of others that are replaced are kept. */
-const putInPlace = async (call: Call, binDir: string, changes: readonly Change[]): Promise<InPlace> => {
+/** What is to be put in place, and what older versions had there. */
+type Changes = { readonly changed: readonly Place[]; readonly former: readonly Place[] }
+
+/** Puts the program and the network in place, all of it or nothing. Files of others that are replaced are kept. */
+const putInPlace = async (call: Call, binDir: string, { changed, former }: Changes): Promise<InPlace> => {
   const removeFolder = ensureFolder(binDir, call.options)
   const staged: Staged[] = []
   const keptAs = new Map<string, string>()
   try {
     removeLeftovers(binDir)
-    for (const { path } of changes.flatMap(({ places }) => places).filter(isForeign)) {
+    for (const { path } of changed.filter(isForeign)) {
       const copy = stageKept(path)
       if (!copy) continue
       staged.push(copy)
@@ -82,7 +84,9 @@ const putInPlace = async (call: Call, binDir: string, changes: readonly Change[]
     }
     const network = stageNetwork(call)
     if (network && network.staged !== 'unchanged') staged.push(network.staged)
-    for (const change of changes) staged.push(...(await stageProgram(change, call)))
+    staged.push(...(await stageProgram(changed, call)))
+    // Behind the others: until they are in place, the old kubenet needs it.
+    staged.push(...former.map(({ path }) => stageRemoval(path)))
     commitAll(staged, [binDir, ...(network ? [dirname(network.path)] : [])])
     return { network, keptAs }
   } catch (error) {
@@ -92,14 +96,9 @@ const putInPlace = async (call: Call, binDir: string, changes: readonly Change[]
   }
 }
 
-/** What of a program is not in place yet: all of its names, or none. */
-const changeOf = ({ source, names }: Program, places: readonly Place[]): Change[] => {
-  const own = places.filter(({ name }) => names.includes(name))
-  return own.length === 0 || isInstalled(own, source) ? [] : [{ source, places: own }]
-}
-
-const actionOf = (place: Place, changes: readonly Change[]): InstallAction => {
-  if (!changes.some(({ places }) => places.includes(place))) return isForeign(place) ? 'kept' : 'unchanged'
+const actionOf = (place: Place, { changed, former }: Changes): InstallAction => {
+  if (former.includes(place)) return 'removed'
+  if (!changed.includes(place)) return isForeign(place) ? 'kept' : 'unchanged'
   return place.occupant === 'nothing' ? 'installed' : 'replaced'
 }
 
@@ -107,12 +106,13 @@ const putAll = async (call: Call): Promise<Answer> => {
   const { options: values, io } = call
   if (values.podCidr.length > 0) checkNetworkValues(values)
   const binDir = resolve(io.cwd, values.binDir)
-  const programs = programsOf(io)
-  const places = surveyNames(binDir, programs.flatMap(({ names }) => names).sort())
+  const places = surveyNames(binDir, io.programs)
   const ours = places.filter(place => !(values.keepForeign && isForeign(place)))
-  const changes = programs.flatMap(program => changeOf(program, ours))
+  // All names are of one file, so either every one of them is put in place or none.
+  const changed = ours.length === 0 || isInstalled(ours, io.programPath) ? [] : ours
+  const changes = { changed, former: surveyFormer(binDir) }
   const { network, keptAs } = await putInPlace(call, binDir, changes)
-  const names = places.map(
+  const names = [...places, ...changes.former].map(
     (place): InstalledName => ({
       place,
       action: actionOf(place, changes),
@@ -129,9 +129,9 @@ export const install = command({
   group: 'Set up a node',
   summary: 'put the plugins in place, and with --pod-cidr the network too',
   about: [
-    'Copies this program into the folder of the plugins, once, under the names of all plugins, and beside them the ' +
-      'command line, which is a program of its own (kubenet-cli). Each name is the old ' +
-      'file or the new one at any moment, also while plugins run, and if anything fails all of it is as it was.',
+    'Copies this program into the folder of the plugins, once, under the names of all plugins: one file, which is the ' +
+      'command line too. Each name is the old file or the new one at any moment, also while plugins run, and if ' +
+      'anything fails all of it is as it was. kubenet-cli, which older versions had beside it, is removed.',
     'A plugin of others that is replaced is kept beside its place as NAME.before-kubenet: "kubenet uninstall ' +
       '--restore" puts it back.',
     'With --pod-cidr it also writes 10-kubenet.conflist, as "kubenet config --write" does; the options are the same.',

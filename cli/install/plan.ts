@@ -1,7 +1,6 @@
 /** What is in the folder of the plugins under our names, and what becomes of it. */
 import { lstatSync, readlinkSync, type Stats } from 'node:fs'
 import { CliError, ExitCode } from '../../node/command/failure'
-import type { CliIo } from '../../node/command/io'
 import { errnoOf } from '../../src/cni/error'
 import { isOurs } from '../frame/program-file'
 import { isSameContent } from './copy-program'
@@ -9,17 +8,11 @@ import { isSameContent } from './copy-program'
 /** What is under a name: nothing, ours of any version, another's file, or a symbolic link. */
 export type Occupant = 'nothing' | 'ours' | 'foreign' | 'link'
 
-/** What the command line, a program of its own, is called. */
-export const commandName = 'kubenet-cli'
-
-/** One file of ours, and the names it goes by in the folder. */
-export type Program = { readonly source: string; readonly names: readonly string[] }
-
-/** All there is to install: the plugins, one file, and the command line, another. */
-export const programsOf = ({ programs, programPath, commandPath }: CliIo): Program[] => [
-  { source: programPath, names: programs },
-  { source: commandPath, names: [commandName] },
-]
+/**
+ * The names of programs that older versions had beside the plugins: the command line was one by itself. Installing
+ * removes them.
+ */
+const formerNames = ['kubenet-cli']
 
 /** One of our names in the folder. */
 export type Place = {
@@ -63,6 +56,13 @@ export const surveyNames = (binDir: string, names: readonly string[]): Place[] =
     return { name, path, occupant, target: occupant === 'link' ? readlinkSync(path) : undefined }
   })
 }
+
+/** The programs of older versions that are still in the folder. */
+export const surveyFormer = (binDir: string): Place[] =>
+  surveyNames(
+    binDir,
+    formerNames.filter(name => statOf(`${binDir}/${name}`)?.isFile()),
+  ).filter(({ occupant }) => occupant === 'ours')
 
 const executableByAll = 0o555
 

@@ -10,7 +10,7 @@ import type { NetworkConfigList } from '../../src/runtime/conf-list'
 import { removeFile } from '../../src/runtime/durable-file'
 import { requiredTypes } from '../frame/networks'
 import { readSurvey, unreadNotes } from '../frame/read-survey'
-import { type Place, programsOf, surveyNames } from './plan'
+import { type Place, surveyFormer, surveyNames } from './plan'
 import { keptCopies, stageRestored } from './replaced-file'
 import { type InstalledName, installAnswer } from './report'
 
@@ -92,8 +92,8 @@ const checkNeeds = async (leaving: readonly Leaving[], call: Call, places: Place
 const uninstallAll = async (call: Call): Promise<Answer> => {
   const { options: values, io } = call
   const binDir = resolve(io.cwd, values.binDir)
-  const ownNames = programsOf(io).flatMap(({ names }) => names)
-  const found = surveyNames(binDir, ownNames.sort()).filter(({ occupant }) => occupant !== 'nothing')
+  const places = [...surveyNames(binDir, io.programs), ...surveyFormer(binDir)]
+  const found = places.filter(({ occupant }) => occupant !== 'nothing')
   if (found.length === 0) throw new CliError(ExitCode.notFound, `there is none of our plugins in ${binDir}`)
   const leaving = found
     .filter(({ occupant }) => occupant === 'ours')

@@ -10,8 +10,7 @@ import { listPlugins } from '../../src/runtime/plugin-path'
 import { networksOf, requiredTypes, runtimeOptions } from '../frame/networks'
 import { withProgress } from '../frame/progress'
 import { formatTable } from '../frame/table'
-import { limitedExec } from './limited-exec'
-import { formatVersions, mapSome, type PluginKind, type ProbedPlugin, probe } from './probe'
+import { formatVersions, limitedExec, mapSome, type PluginKind, type ProbedPlugin, probe } from './probe'
 
 /** A plugin answers VERSION in milliseconds. */
 const limitMs = 2000

@@ -1,4 +1,5 @@
 /** Asks the executables of the plugin folders what they are. */
+import { platform } from '#platform'
 import { CniError } from '../../src/cni/error'
 import type { PluginExec } from '../../src/cni/exec-plugin'
 import { isSpecVersion, specVersions } from '../../src/cni/version'
@@ -44,6 +45,15 @@ const withoutCni = (env: RuntimeOptions['env']): Record<string, string> => {
     if (value !== undefined && !name.startsWith('CNI_')) kept[name] = value
   return kept
 }
+
+/** More than any answer has; what prints without end is cut off there. */
+const outputBytes = 1024 * 1024
+
+/** Runs programs that may be anything: each is killed, with all it started, when it has not ended after `ms`. */
+export const limitedExec =
+  (ms: number): PluginExec =>
+  (path, env, stdin) =>
+    platform.run([path], { env, stdin, limit: { ms, outputBytes } })
 
 /** Probes one executable. Never throws: what it does instead of answering is the answer's failure. */
 export const probe = async (

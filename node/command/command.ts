@@ -68,6 +68,8 @@ type Description<O extends Options, A extends Arguments> = {
   readonly examples: readonly Example[]
   /** Not in the list of commands. */
   readonly hidden?: boolean
+  /** A program by itself, not a subcommand of kubenet. */
+  readonly standsAlone?: boolean
   /** Answers, or prints by itself through `io` and answers with an exit code; throws what fails. */
   run(call: CliCall<O, A>): Promise<Answer | ExitCode> | Answer | ExitCode
 }
@@ -89,6 +91,9 @@ export type Command = {
   readonly options: readonly NamedOption[]
   readonly examples: readonly Example[]
   readonly hidden: boolean
+  readonly standsAlone: boolean
+  /** Is what follows its name for another program, which alone knows its options? */
+  readonly passesOn: boolean
   run(given: Given, io: CliIo): Promise<Answer | ExitCode>
 }
 
@@ -99,7 +104,7 @@ const jsonOption = flag('print one JSON object instead of text')
 export const command = <O extends Options = Options, A extends Arguments = Arguments>(
   description: Description<O, A>,
 ): Command => {
-  const { about = [], hidden = false } = description
+  const { about = [], hidden = false, standsAlone = false } = description
   const args: Arguments = description.args ?? {}
   const options: Options = description.options ?? {}
   const named: NamedOption[] = Object.entries({ ...options, json: jsonOption }).map(([key, option]) => ({
@@ -112,6 +117,8 @@ export const command = <O extends Options = Options, A extends Arguments = Argum
     ...description,
     about,
     hidden,
+    standsAlone,
+    passesOn: false,
     args: Object.entries(args).map(([name, argument]) => ({ name, ...argument })),
     options: named,
     run: async (given, io) => {
@@ -126,3 +133,7 @@ export const command = <O extends Options = Options, A extends Arguments = Argum
     },
   }
 }
+
+/** What a command is called by: "kubenet add". */
+export const callOf = ({ name, standsAlone }: Pick<Command, 'name' | 'standsAlone'>): string =>
+  standsAlone ? name : `kubenet ${name}`

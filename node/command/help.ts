@@ -1,5 +1,5 @@
 import { version as buildVersion } from '../../src/build-info'
-import { type Command, groups } from './command'
+import { type Command, callOf, groups } from './command'
 import type { NamedOption } from './option'
 import { flagsOf } from './parse'
 import { type Style, visibleLength, wrap } from './style'
@@ -31,8 +31,8 @@ const argumentText = ({ name, required }: Command['args'][number]): string =>
   required ? `<${name}>` : `[${name}]`
 
 /** "kubenet add <network> <netns> [options]" */
-export const synopsisOf = ({ name, args }: Command): string =>
-  ['kubenet', name, ...args.map(argumentText), '[options]'].join(' ')
+export const synopsisOf = (command: Command): string =>
+  [callOf(command), ...command.args.map(argumentText), '[options]'].join(' ')
 
 /** What an option does, which words it takes, and its default. */
 export const optionText = ({ summary, defaultText, completes, kind }: NamedOption): string => {

@@ -1,4 +1,4 @@
-/** All that the command line has of the world: a test puts its own in the place of the process. */
+/** All that a command has of the world: a test puts its own in the place of the process. */
 export type CliIo = {
   /** Prints on standard output. */
   stdout(text: string): void
@@ -13,12 +13,8 @@ export type CliIo = {
   readonly env: Readonly<Record<string, string | undefined>>
   /** The working folder, which relative paths start from. */
   readonly cwd: string
-  /** The names this program goes by: what `install` puts in place. */
+  /** The names this program goes by: of kubenet, those of all plugins. */
   readonly programs: readonly string[]
-  /** The file that is the plugins, under whichever of those names. */
+  /** The file that is this program, under whichever of those names. */
   readonly programPath: string
-  /** The file that is the command line: it goes beside them. */
-  readonly commandPath: string
-  /** What the plugin of this name says when nobody calls it: its version and those of CNI it speaks. */
-  introduction(): Promise<string>
 }

@@ -1,6 +1,6 @@
 /** From the words of a command line to a subcommand and what it was given. The splitting is commander's. */
 import { CommanderError, Command as Parser, Option as ParserOption } from 'commander'
-import type { Command, Given } from './command'
+import { type Command, callOf, type Given } from './command'
 import { type CliError, usageError } from './failure'
 import type { NamedOption } from './option'
 
@@ -44,7 +44,7 @@ const usageErrorOf = (error: CommanderError, command: Command | undefined): CliE
     .replace(/\.$/, '')
     .split('\n')
   const hint = hints.join(' ').replace('(Did', '(did')
-  const help = `see "kubenet ${command ? `${command.name} ` : ''}--help"`
+  const help = `see "${command ? callOf(command) : 'kubenet'} --help"`
   return usageError([first, hint].filter(Boolean).join(' '), help)
 }
 
@@ -66,26 +66,51 @@ export const commandOf = (commands: readonly Command[], argv: readonly string[])
   return commands.find(command => command.name === name)
 }
 
-/** Reads a command line, without the program's name. Throws a usage error. */
+/** Has a parser fill in what its command was given. */
+const expect = (parser: Parser, command: Command, take: (given: Given) => void): Parser => {
+  for (const { name, required } of command.args) parser.argument(required ? `<${name}>` : `[${name}]`)
+  for (const option of command.options) addOption(parser, option)
+  return parser.action(() => take(givenTo(parser, command)))
+}
+
+const parse = (parser: Parser, argv: readonly string[], named: Command | undefined): void => {
+  try {
+    parser.parse([...argv], { from: 'user' })
+  } catch (error) {
+    throw error instanceof CommanderError ? usageErrorOf(error, named) : error
+  }
+}
+
+/** Reads the command line of a program that is one command. Throws a usage error. */
+export const parseAlone = (command: Command, argv: readonly string[]): Parsed => {
+  if (wordsOf(argv).some(isHelp)) return { kind: 'help', command }
+  if (wordsOf(argv).some(isVersion)) return { kind: 'version' }
+  let given: Given | undefined
+  const parser = expect(parserFor(command.name), command, answer => {
+    given = answer
+  })
+  parse(parser.allowExcessArguments(false), argv, command)
+  return given ? { kind: 'run', command, given } : { kind: 'help', command }
+}
+
+/** Reads a command line of kubenet, without the program's name. Throws a usage error. */
 export const parseCommandLine = (commands: readonly Command[], argv: readonly string[]): Parsed => {
   const named = commandOf(commands, argv)
+  if (named?.passesOn && argv[0] === named.name)
+    return { kind: 'run', command: named, given: { args: argv.slice(1), options: new Map() } }
   if (argv.length === 0 || wordsOf(argv).some(isHelp)) return { kind: 'help', command: named }
   if (!named && argv.some(isVersion)) return { kind: 'version' }
   let given: Given | undefined
   const program = parserFor('kubenet')
   for (const command of commands) {
     const parser = parserFor(command.name)
-    for (const { name, required } of command.args) parser.argument(required ? `<${name}>` : `[${name}]`)
-    for (const option of command.options) addOption(parser, option)
-    parser.action(() => {
-      given = givenTo(parser, command)
-    })
+    // The others are there to be suggested for a name that is misspelt.
+    if (command === named)
+      expect(parser, command, answer => {
+        given = answer
+      })
     program.addCommand(parser, { hidden: command.hidden })
   }
-  try {
-    program.parse([...argv], { from: 'user' })
-  } catch (error) {
-    throw error instanceof CommanderError ? usageErrorOf(error, named) : error
-  }
+  parse(program, argv, named)
   return named && given ? { kind: 'run', command: named, given } : { kind: 'help', command: undefined }
 }

@@ -26,17 +26,19 @@ export type Survey = {
   readonly ms: number
 }
 
-/** Made once: what it would cost to make it for every pair is more than all else here. */
-const byNumbers = new Intl.Collator('en', { numeric: true })
+const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)
 
-const compareAddresses = (a: NodeAttachment, b: NodeAttachment): number => {
-  const [first = '', second = ''] = [a.addresses[0], b.addresses[0]]
-  return (
-    a.network.localeCompare(b.network) ||
-    byNumbers.compare(first, second) ||
-    a.containerID.localeCompare(b.containerID)
-  )
-}
+const mostDigits = 3
+
+/** What an attachment is sorted by: its network, and its address so that 10.0.0.9 comes before 10.0.0.10. */
+const sortKey = ({ network, addresses: [first = ''], containerID }: NodeAttachment): string =>
+  [network, first.replace(/\d+/g, digits => digits.padStart(mostDigits, '0')), containerID].join('\0')
+
+const sorted = (attachments: readonly NodeAttachment[]): NodeAttachment[] =>
+  attachments
+    .map(attachment => ({ attachment, key: sortKey(attachment) }))
+    .sort((a, b) => compare(a.key, b.key))
+    .map(({ attachment }) => attachment)
 
 const bySeverity = (a: Finding, b: Finding): number =>
   Number(b.severity === 'fail') - Number(a.severity === 'fail')
@@ -44,7 +46,7 @@ const bySeverity = (a: Finding, b: Finding): number =>
 /** Makes a survey of what was read. */
 export const surveyOf = (readings: Readings, ms = 0): Survey => {
   const { drafts, strangers, elements, ifbs } = join(readings)
-  const attachments = completeAttachments(drafts, readings).sort(compareAddresses)
+  const attachments = sorted(completeAttachments(drafts, readings))
   const findings = [
     ...findBridgeFaults(attachments, readings),
     ...findLinkFaults(attachments, strangers, readings),

@@ -6,7 +6,6 @@
 import { execFileSync } from 'node:child_process'
 import { mkdirSync, renameSync, writeFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
-import { compileFunction } from 'node:vm'
 import { transform } from 'esbuild'
 
 const root = join(import.meta.dirname, '../..')
@@ -43,21 +42,27 @@ export const embedAddon = arch => ({
 })
 
 /**
- * Of the two ways to run a program plugins have the one that does nothing else meanwhile. It is imported by `require`, to be
- * loaded at once but late: esbuild splits at import() alone.
+ * The two ways to run a program are imported by `require`, to be loaded at once but late. esbuild makes a module of its own
+ * only for what import() names, so they are entries, and what is required is their name in the archive.
  */
-const runAlone = {
-  name: 'run-alone',
+const runners = {
+  name: 'runners',
   setup({ onResolve }) {
-    onResolve({ filter: /^\.\/run-program$/ }, () => ({ path: 'run-alone.js', external: true }))
+    onResolve({ filter: /\/run-(alone|program)$/, namespace: 'file' }, ({ path, kind }) =>
+      kind === 'require-call' ? { path: `${basename(path)}.js`, external: true } : undefined,
+    )
   },
 }
 
-/** What esbuild makes the modules by: as text that can be taken apart line by line, and is made small afterwards. */
+/** How esbuild makes the modules: ES modules first, as only those are split. */
 export const bundleOptions = {
-  entryPoints: [join(root, 'plugins/main.ts'), join(ours, 'run-alone.ts')],
+  entryPoints: [
+    join(root, 'plugins/main.ts'),
+    join(ours, 'run-alone.ts'),
+    join(root, 'src/platform/run-program.ts'),
+  ],
   entryNames: '[name]',
-  plugins: [runAlone],
+  plugins: [runners],
   format: 'esm',
   splitting: true,
   chunkNames: '[name]-[hash]',
@@ -66,53 +71,22 @@ export const bundleOptions = {
   write: false,
 }
 
-/** `a, b as c` of an import or export statement, as pairs. */
-const pairsOf = names =>
-  names
-    .split(',')
-    .map(name => name.trim().split(' as '))
-    .filter(([name]) => name !== '')
-
-const required = from => `require("${from.replace(/^\.\//, '')}")`
-
-/** An import statement as one of CommonJS: what is imported is assigned once, see `checkConstant`. */
-const importFrom = (what, from) => {
-  if (what === undefined) return `${required(from)};`
-  if (!what.startsWith('{')) return `const ${what.replace('* as ', '')} = ${required(from)};`
-  const names = pairsOf(what.slice(1, -1)).map(([name, local = name]) => `${name}: ${local}`)
-  return `const { ${names.join(', ')} } = ${required(from)};`
-}
-
-/** An importer has the value that an export had in the beginning, so it must not get another one. */
-const checkConstant = (code, name, local) => {
-  const variable = local.replaceAll('$', '\\$')
-  const assignment = new RegExp(
-    `(?<![.\\w$]|\\b(?:var|const|let) )(${variable} *([-+*/%&|^<>?]+)?=(?![=>])|${variable} *(\\+\\+|--)|(\\+\\+|--)${variable}(?![\\w$]))`,
-  )
-  if (assignment.test(code)) throw new Error(`${name} exports "${local}", which is assigned to later`)
-}
+const endOfComment = '*/'
+/** What stands for it in the archive, as archive.ts knows: a character that no code has between these two. */
+const hiddenEnd = '*\x01/'
 
 /** One of esbuild's ES modules as the body of a function that archive.ts calls. */
-const toCommonJs = async (name, text) => {
-  const imports = []
-  const exported = []
-  const code = text
-    .replaceAll(/^import (?:([^;"]+) from )?"([^"]+)";$/gm, (_, what, from) => {
-      imports.push(importFrom(what, from))
-      return ''
-    })
-    .replaceAll(/^export \{([^}]*)\};$/gm, (_, names) => {
-      exported.push(...pairsOf(names))
-      return ''
-    })
-    .replaceAll(/\bimport\("([^"]+)"\)/g, (_, from) => `Promise.resolve().then(() => ${required(from)})`)
-  for (const [local] of exported) checkConstant(code, name, local)
-  const properties = exported.map(([local, outside = local]) => `${outside}: ${local}`)
-  const whole = `"use strict";\n${imports.join('\n')}\n${code}\nObject.assign(exports, { ${properties.join(', ')} });`
-  const { code: small } = await transform(whole, { format: 'cjs', target: 'node20', minify: true })
-  compileFunction(small) // what is left of an import or export is no statement of a function
-  if (small.includes('*/')) throw new Error(`${name} has the end of a comment in it`)
-  return small
+const toCommonJs = async text => {
+  // import() would go to Node.js, which knows nothing of the archive: it becomes a require.
+  const supported = { 'dynamic-import': false }
+  const { code } = await transform(text, {
+    format: 'cjs',
+    platform: 'node',
+    target: 'node20',
+    supported,
+    minify: true,
+  })
+  return code.trimEnd().replaceAll(endOfComment, hiddenEnd)
 }
 
 /** Writes the script `out`: `loader` (src/platform/node/archive.ts) and the modules that bundleOptions have made. */
@@ -121,7 +95,7 @@ export const makeScript = async ({ loader, modules, out }) => {
   let source = 'function archive(){/*'
   for (const { path, text } of modules.toSorted((a, b) => (a.path < b.path ? -1 : 1))) {
     const name = basename(path)
-    const code = await toCommonJs(name, text)
+    const code = await toCommonJs(text)
     places[name] = [source.length, source.length + code.length]
     source += code
   }

@@ -14,6 +14,7 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs'
+import { builtinModules } from 'node:module'
 import { join } from 'node:path'
 import { linkedLibraries } from './linked-libraries.mjs'
 
@@ -78,29 +79,43 @@ export const sourceFolder = () => {
   return source
 }
 
-/** Node's modules that are there, under the names they are imported by. */
+/** What stands for each of Node's own modules, of which QuickJS has none. */
 const nodeModules = new Map([
-  ['node:fs', 'fs.ts'],
-  ['node:os', 'os.ts'],
+  ['fs', 'fs.ts'],
   ['os', 'os.ts'],
+  ['path', 'path.ts'],
+  ['tty', 'tty.ts'],
+  ['zlib', 'zlib.ts'],
 ])
 
-/** What Node.js has and QuickJS has not is to be missed at the build, not when a verb first imports it. */
+/**
+ * The package commander is the heir of an EventEmitter. It asks for these others at once, and uses them for subcommands
+ * that are programs, for help and for processes that it ends: nothing of that is left to it (node/command/parse.ts).
+ */
+const commanderModules = new Map([
+  ['events', 'events.ts'],
+  ['child_process', undefined],
+  ['fs', undefined],
+  ['path', undefined],
+  ['process', undefined],
+])
+
+/** A function that is missing, or a module, ends the build: otherwise a verb would find out, on a node. */
 const onlyThese = {
   name: 'node-modules',
-  setup({ onResolve }) {
-    onResolve(
-      { filter: /^node:|^(assert|child_process|crypto|events|fs|net|os|path|stream|util)$/ },
-      ({ path }) => {
-        const file = nodeModules.get(path)
-        if (file) return { path: join(ours, file) }
-        return {
-          errors: [
-            { text: `QuickJS has no "${path}": what is needed of it belongs in src/platform/quickjs` },
-          ],
-        }
-      },
-    )
+  setup({ onResolve, onLoad }) {
+    onLoad({ filter: /./, namespace: 'unused' }, () => ({ contents: 'module.exports = {}' }))
+    onResolve({ filter: /^(node:)?\w+$/ }, ({ path, importer }) => {
+      const name = path.replace('node:', '')
+      if (!builtinModules.includes(name)) return undefined
+      const modules = importer.includes('/node_modules/commander/') ? commanderModules : nodeModules
+      const file = modules.get(name)
+      if (file) return { path: join(ours, file) }
+      if (modules.has(name)) return { path: name, namespace: 'unused' }
+      return {
+        errors: [{ text: `QuickJS has no "${path}": what is needed of it belongs in src/platform/quickjs` }],
+      }
+    })
   },
 }
 
@@ -166,8 +181,11 @@ const libraryFor = arch => {
   return file
 }
 
-/** Writes the executable `out` for `arch`; `modules` is a folder of ES modules, `entry` the one to begin with. */
-export const makeProgram = ({ modules, entry, arch, out }) => {
+/**
+ * Writes the executable `out` for `arch`; `modules` is a folder of ES modules, `entry` the one to begin with, and `cold`
+ * are the names of those that are no part of a frozen heap.
+ */
+export const makeProgram = ({ modules, entry, cold = [], arch, out }) => {
   const from = sourceFolder()
   const library = libraryFor(arch)
   const scratch = mkdtempSync(join(folder, '.program-'))
@@ -176,8 +194,9 @@ export const makeProgram = ({ modules, entry, arch, out }) => {
     const compile = join(scratch, 'compile')
     const own = process.arch
     run(compilers[own], [...flags, include, join(ours, 'compile.c'), libraryFor(own), '-lm', '-o', compile])
-    const names = readdirSync(modules).filter(name => name !== entry)
-    const code = run(compile, [entry, ...names.sort()], { cwd: modules, maxBuffer: 1 << 28 })
+    const hot = readdirSync(modules).filter(name => name !== entry && !cold.includes(name))
+    const words = [entry, ...hot.sort(), '--', ...cold.toSorted()]
+    const code = run(compile, words, { cwd: modules, maxBuffer: 1 << 28 })
     writeFileSync(join(scratch, 'modules.c'), code)
     const sources = ['program.c', 'child.c', 'frozen.c', 'heap.c', 'text.c', '../sha512.c'].map(name =>
       join(ours, name),

@@ -1,6 +1,7 @@
 import { dlopen, read } from 'bun:ffi'
 import { closeSync, constants, openSync, writeFile } from 'node:fs'
 import type { Libc, Platform, ProgramResult, RunOptions } from './platform'
+import { run as runBeside } from './run-program'
 
 /** The part of Bun's global object used here; node's own types have no word of it. */
 declare const Bun: {
@@ -134,8 +135,14 @@ export const platform: Platform = {
   libc,
   invokedAs: process.argv0.slice(process.argv0.lastIndexOf('/') + 1),
   programPath: process.execPath,
+  args: process.argv.slice(2),
+  runtime: `Bun ${process.versions.bun}`,
   sha512Hex: text => new Bun.CryptoHasher('sha512').update(text).digest('hex'),
-  run,
+  // The agent gives no program a limit.
+  run: (argv, options) => (options.limit ? runBeside : run)(argv, options),
+  exec: () => {
+    throw new Error('the agent, which is all that runs on Bun, becomes no other program')
+  },
   onStart: program => program(),
   exit: code => process.exit(code),
 }

@@ -1,5 +1,5 @@
 /**
- * The seam between the project and the JavaScript runtime it runs on. Two files implement it, chosen by the
+ * The seam between the project and the JavaScript runtime it runs on. Three files implement it, chosen by the
  * condition on "#platform" in package.json; nothing else in the tree may know which runtime this is.
  * Only what is hot or missing in node:* is here: both runtimes have node:fs.
  */
@@ -48,6 +48,10 @@ export type Platform = {
   readonly libc: Libc
   /** The name, without folder, under which this process was started. */
   readonly invokedAs: string
+  /** The words behind the program's name. */
+  readonly args: readonly string[]
+  /** The JavaScript runtime and its version, for people: nothing depends on it. */
+  readonly runtime: string
   /** The file that is this program: what another plugin must have the same inode as to be this program too. */
   readonly programPath: string
   /** The SHA-512 of the UTF-8 form of `text`, in lower-case hex. */
@@ -57,9 +61,14 @@ export type Platform = {
    * process that goes on from there. Before, a module must not ask for anything of the process or the system.
    */
   onStart(program: () => void): void
+  /** Becomes another program; throws, as node:fs would, if that can't be started. */
+  exec(argv: readonly [string, ...string[]], env: Readonly<Record<string, string | undefined>>): never
   /** Ends the process, and nothing else: what is to be written has been. */
   exit(code: number): never
-  /** Runs a program to its end. Rejects only if it can't be started, with an error whose `code` is the errno's name. */
+  /**
+   * Runs a program to its end. Rejects only if it can't be started, with an error whose `code` is the errno's name, or
+   * if it was killed because of its limit, with a TimeLimitError.
+   */
   run(argv: readonly [string, ...string[]], options: RunOptions): Promise<ProgramResult>
 }
 
@@ -68,4 +77,13 @@ export type RunOptions = {
   env: Record<string, string>
   /** What the program reads on its standard input; nothing if left out. */
   stdin?: string
+  /** For a program that may be anything; none if left out. */
+  limit?: RunLimit
+}
+
+/** When a program and all that it started are killed, and how much of each output is kept. */
+export type RunLimit = {
+  readonly ms: number
+  /** At least so many bytes of what it printed; the rest is dropped. */
+  readonly outputBytes: number
 }

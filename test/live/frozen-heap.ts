@@ -53,6 +53,16 @@ t.test('VERSION', async t => {
   )
 })
 
+t.test('the command line is in the program, and not in the heap that plugins read', async t => {
+  const file = readFileSync(program)
+  const offset = Number(file.readBigUInt64LE(file.indexOf(mark) + mark.length))
+  const [bytecode, heap] = [file.subarray(0, offset), file.subarray(offset)]
+  for (const text of ['who is on the node, with which address', 'kubenet_survey_unread'])
+    t.same([bytecode.includes(text), heap.includes(text)], [true, false], text)
+  const ofPlugins = 'no plugin of kubenet-cni is called'
+  t.same([bytecode.includes(ofPlugins), heap.includes(ofPlugins)], [true, true])
+})
+
 t.test('a heap is taken once', async t => {
   const { status, stdout } = spawnSync(program, {
     argv0: 'freeze',

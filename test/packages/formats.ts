@@ -10,7 +10,7 @@ const root = join(__dirname, '../..')
 const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
 
 const plugins = ['bandwidth', 'bridge', 'host-local', 'kubenet', 'loopback', 'portmap']
-const programs = [...plugins, 'kubenet-cli'].sort()
+const programs = plugins
 
 const run = (program: string, args: readonly string[], cwd = root): string =>
   execFileSync(program, args, {
@@ -42,7 +42,7 @@ t.test('the Debian package', async t => {
     t.equal(field('Package'), 'kubenet-cni')
     t.equal(field('Version'), version)
     t.equal(field('Architecture'), 'amd64')
-    t.equal(field('Depends'), 'libc6')
+    t.equal(field('Depends'), '')
     t.match(field('Installed-Size'), /^\d+$/)
   })
 
@@ -108,7 +108,7 @@ t.test('the same files are packed to the same bytes, whenever and wherever', asy
   const elsewhere = join(scratch, 'elsewhere')
   run('cp', ['-a', built, elsewhere])
   for (const name of readdirSync(elsewhere)) utimesSync(join(elsewhere, name), 1_900_000_000, 1_900_000_000)
-  for (const [form, ...more] of [['tarball'], ['deb', 'arm64']] as const) {
+  for (const [form, ...more] of [['tarball'], ['agent'], ['deb', 'arm64']] as const) {
     const [first, second] = [built, elsewhere].map((folder, index) => {
       const file = join(scratch, `${form}-${index}`)
       pack(form, folder, ...more, file)
@@ -136,6 +136,11 @@ t.test(
   },
 )
 
+t.test('the tarball of the agent has that program alone', async t => {
+  const listed = run('tar', ['-tzf', join(scratch, 'agent-0')]).trimEnd()
+  t.same(listed.split('\n').sort(), ['LICENSE', 'kubenet-agent', 'licenses.md', 'sbom.cdx.json'])
+})
+
 t.test('the npm package', async t => {
   const folder = join(scratch, 'npm')
   mkdirSync(folder)
@@ -156,7 +161,7 @@ t.test('the npm package', async t => {
           'dist/completions/kubenet.fish',
           'dist/man/kubenet.8',
           'dist/node/kubenet',
-          'dist/node/kubenet-cli',
+          'dist/node/kubenet-agent',
           ...['bandwidth', 'bridge', 'host-local', 'kubenet', 'loopback', 'portmap'].map(
             name => `dist/schema/${name}.json`,
           ),
@@ -173,7 +178,13 @@ t.test('the npm package', async t => {
     t.match(text, /host-local +installed/)
     t.same(filesIn(bin), programs)
     const { bin: commands, man } = JSON.parse(readFileSync(join(folder, 'package/package.json'), 'utf8'))
-    t.same([commands, man], [{ 'kubenet-cni': 'dist/node/kubenet' }, ['dist/man/kubenet.8']])
+    t.same(
+      [commands, man],
+      [
+        { 'kubenet-agent': 'dist/node/kubenet-agent', 'kubenet-cni': 'dist/node/kubenet' },
+        ['dist/man/kubenet.8'],
+      ],
+    )
   })
 })
 

@@ -4,6 +4,7 @@
  * errno. It is linked with nothing, no C library either, so that it goes into Node.js of glibc and of musl alike: what it
  * calls of one, posix_spawn(3), it finds in the process, and their types are of the same size and form in both.
  */
+#include <fcntl.h>
 #include <node_api.h>
 #include <signal.h>
 #include <spawn.h>
@@ -143,6 +144,34 @@ static napi_value spawn(napi_env env, napi_callback_info info) {
   return to_value(env, fit ? start((char *)arguments[0], argc, envc, arguments + 3) : -E2BIG);
 }
 
+/*
+ * exec(texts, argc, envc): becomes that program, whose `texts` are as for spawn; a negative errno if that fails. The two
+ * signals that Node.js ignores are as they are by default again, and none is blocked: the kernel's own struct of all zeros.
+ * The standard streams, which Node.js would have closed, stay open.
+ */
+static napi_value exec(napi_env env, napi_callback_info info) {
+  static const uint64_t action[4], mask;
+  long arguments[most_arguments];
+  void *unused;
+  if (!take_arguments(env, info, arguments, &unused)) return NULL;
+  long argc = arguments[1], envc = arguments[2];
+  if (argc <= 0 || argc >= most_texts || envc < 0 || envc >= most_texts) return to_value(env, -E2BIG);
+  char *argv[argc + 1], *environment[envc + 1];
+  take_texts(take_texts((char *)arguments[0], argc, argv), envc, environment);
+  const long pipe[most_arguments] = { SIGPIPE, (intptr_t)action, 0, sizeof mask };
+  const long size[most_arguments] = { SIGXFSZ, (intptr_t)action, 0, sizeof mask };
+  const long unblock[most_arguments] = { SIG_SETMASK, (intptr_t)&mask, 0, sizeof mask };
+  const long words[most_arguments] = { (intptr_t)argv[0], (intptr_t)argv, (intptr_t)environment };
+  for (long fd = 0; fd < 3; fd++) {
+    const long keep[most_arguments] = { fd, F_SETFD, 0 };
+    system_call(SYS_fcntl, keep);
+  }
+  system_call(SYS_rt_sigaction, pipe);
+  system_call(SYS_rt_sigaction, size);
+  system_call(SYS_rt_sigprocmask, unblock);
+  return to_value(env, system_call(SYS_execve, words));
+}
+
 /* sha512(bytes, length, hex): writes the 128 hex digits into `hex`. */
 static napi_value sha512(napi_env env, napi_callback_info info) {
   long arguments[most_arguments];
@@ -164,5 +193,6 @@ NAPI_MODULE_INIT() {
   for (size_t i = 0; i < sizeof calls / sizeof *calls; i++)
     if (!add_function(env, exports, calls[i].name, call, (void *)calls[i].number)) return NULL;
   if (!add_function(env, exports, "sha512", sha512, NULL)) return NULL;
+  if (!add_function(env, exports, "exec", exec, NULL)) return NULL;
   return add_function(env, exports, "spawn", spawn, NULL) ? exports : NULL;
 }

@@ -2,6 +2,7 @@
 type Calls = Record<
   | 'bind'
   | 'connect'
+  | 'exec'
   | 'exit_group'
   | 'flock'
   | 'pipe2'
@@ -19,7 +20,7 @@ type Calls = Record<
 
 let calls: Calls | undefined
 
-/** A system call, `spawn` or `sha512`. Loads the addon on the first one: VERSION and the like need none. */
+/** A system call, `exec`, `spawn` or `sha512`. Loads the addon on the first one: VERSION and the like need none. */
 export const call = (name: keyof Calls, ...args: (number | Uint8Array)[]): number => {
   calls ??= require('#addon') as Calls
   return calls[name](...args)

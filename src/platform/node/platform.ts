@@ -21,6 +21,8 @@ export const platform: Platform = {
   invokedAs: invokedPath.slice(invokedPath.lastIndexOf('/') + 1),
   // Not the path it was started by, which may be a link from another folder than that of the plugins.
   programPath: __filename,
+  args: process.argv.slice(2),
+  runtime: `Node.js ${process.versions.node}`,
   sha512Hex,
   onStart: program => program(),
   // Node.js joins its own threads first, which takes time, and now and then has no end (github.com/nodejs/node/issues/54918).
@@ -32,8 +34,15 @@ export const platform: Platform = {
       process.exit(code)
     }
   },
+  exec: (argv, env) => {
+    const { exec } = require('./run-alone') as typeof import('./run-alone')
+    return exec(argv, env)
+  },
   run: (argv, options) => {
-    const { run } = require('./run-program') as typeof import('./run-program')
+    // A plugin does nothing else meanwhile. By require, as a program has to begin before its caller goes on.
+    const { run } = process.env.CNI_COMMAND
+      ? (require('./run-alone') as typeof import('./run-alone'))
+      : (require('../run-program') as typeof import('../run-program'))
     return run(argv, options)
   },
 }

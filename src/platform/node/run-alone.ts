@@ -1,5 +1,5 @@
 /**
- * Running a program where nothing else goes on: in plugins, where the build puts it in the place of run-program.ts. To
+ * Running a program where nothing else goes on: in a call of a plugin. To
  * load node:child_process and to start a program by libuv, which forks the whole process, takes longer than iptables does.
  * A program begins at once, and its caller may go on with work of its own; then the process waits.
  */
@@ -111,6 +111,18 @@ const joined = (texts: readonly string[]): Buffer => {
   if (text === undefined) return Buffer.from(`${texts.join('\0')}\0`)
   const refusal = new TypeError(`a program is given no text with a NUL in it: ${JSON.stringify(text)}`)
   throw Object.assign(refusal, { code: 'ERR_INVALID_ARG_VALUE' })
+}
+
+/** `platform.exec`. */
+export const exec = (
+  argv: readonly [string, ...string[]],
+  env: Readonly<Record<string, string | undefined>>,
+): never => {
+  const environment = Object.entries(env).flatMap(([name, value]) =>
+    value === undefined ? [] : `${name}=${value}`,
+  )
+  const texts = joined([...argv, ...environment])
+  throw systemError(call('exec', texts, argv.length, environment.length), `execve ${argv[0]}`)
 }
 
 type Program = {

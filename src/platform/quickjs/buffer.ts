@@ -2,7 +2,7 @@
  * Of Node's Buffer what the plugins use, with the same results: a test keeps watch that they use nothing else. In as few
  * steps as can be, for each is interpreted: with the package "buffer", which has all of it, they took a tenth of an ADD.
  */
-import { decode, encode } from './kernel'
+import { decode, encode, find } from './kernel'
 
 const isUtf8 = (encoding: string): boolean => encoding === 'utf8' || encoding === 'utf-8'
 
@@ -173,17 +173,19 @@ class Bytes extends Uint8Array {
   /** Where a byte or a sequence of them begins first, from `start` on; -1 if nowhere. */
   override indexOf(wanted: number | Uint8Array, start = 0): number {
     if (typeof wanted === 'number') return super.indexOf(wanted, start)
-    const [first] = wanted
-    if (first === undefined) return Math.min(start, this.length)
-    for (let at = super.indexOf(first, start); at >= 0; at = super.indexOf(first, at + 1))
-      if (wanted.every((byte, index) => this[at + index] === byte)) return at
-    return -1
+    return find(this, wanted, Math.min(start, this.length))
+  }
+
+  override includes(wanted: number | Uint8Array, start = 0): boolean {
+    return this.indexOf(wanted, start) >= 0
   }
 
   override toString(encoding = 'utf8', start = 0, end = this.length): string {
     const first = Math.max(start, 0)
     const last = Math.min(end, this.length)
     if (isUtf8(encoding)) return first < last ? decode(this, first, last) : ''
+    if (encoding === 'latin1') return String.fromCharCode(...this.subarray(first, last))
+    if (encoding === 'base64') return base64Of(this.subarray(first, last))
     if (encoding !== 'hex') throw unknown(encoding)
     return Array.from(this.subarray(first, last), byte => hexOfByte[byte]).join('')
   }
@@ -193,8 +195,41 @@ class Bytes extends Uint8Array {
 const bytesOfHex = (text: string): number[] =>
   (/^([0-9a-f]{2})*/i.exec(text)?.[0].match(/../g) ?? []).map(digits => Number.parseInt(digits, 16))
 
+const digits = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/'
+
+/** RFC 4648, section 4. */
+const base64Of = (bytes: Uint8Array): string => {
+  let text = ''
+  for (let at = 0; at < bytes.length; at += 3) {
+    const word = ((bytes[at] ?? 0) << 16) | ((bytes[at + 1] ?? 0) << 8) | (bytes[at + 2] ?? 0)
+    const count = Math.min(3, bytes.length - at) + 1
+    for (let digit = 0; digit < 4; digit++)
+      text += digit < count ? digits.charAt((word >> (18 - 6 * digit)) & 63) : '='
+  }
+  return text
+}
+
+/** The bytes of digits of base64, also those for URLs; what is none is passed over, and "=" is the end. */
+const bytesOfBase64 = (text: string): number[] => {
+  const bytes: number[] = []
+  let word = 0
+  let bits = 0
+  for (const character of text) {
+    if (character === '=') break
+    const value = digits.indexOf(character === '-' ? '+' : character === '_' ? '/' : character)
+    if (value < 0) continue
+    word = ((word << 6) | value) & 0xfff
+    bits += 6
+    if (bits < 8) continue
+    bits -= 8
+    bytes.push((word >> bits) & 0xff)
+  }
+  return bytes
+}
+
 const bytesOfText = (text: string, encoding: string): Bytes => {
   if (isUtf8(encoding)) return new Bytes(encode(text))
+  if (encoding === 'base64') return new Bytes(bytesOfBase64(text))
   if (encoding !== 'hex') throw unknown(encoding)
   return new Bytes(bytesOfHex(text))
 }

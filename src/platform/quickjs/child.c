@@ -48,7 +48,8 @@ JSValue js_spawn(JSContext *ctx, JSValueConst this_value, int argc, JSValueConst
     sigemptyset(&defaults);
     sigaddset(&defaults, SIGPIPE);
     posix_spawnattr_init(&attributes);
-    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+    int group = JS_ToBool(ctx, argv[6]) ? POSIX_SPAWN_SETPGROUP : 0; /* by default the one that it would lead */
+    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | group);
     posix_spawnattr_setsigmask(&attributes, &none);
     posix_spawnattr_setsigdefault(&attributes, &defaults);
     posix_spawn_file_actions_init(&actions);
@@ -69,9 +70,13 @@ JSValue js_exec(JSContext *ctx, JSValueConst this_value, int argc, JSValueConst 
   const char *path = c_string_of(ctx, argv[0]);
   char **arguments = texts_of(ctx, argv[1]), **environment = texts_of(ctx, argv[2]);
   if (path && arguments && environment) {
+    sigset_t none, blocked;
+    sigemptyset(&none);
     signal(SIGPIPE, SIG_DFL);
+    sigprocmask(SIG_SETMASK, &none, &blocked); /* what we wait for in ppoll(2) must end the other program */
     execve(path, arguments, environment);
     answer = JS_NewInt32(ctx, -errno);
+    sigprocmask(SIG_SETMASK, &blocked, NULL);
     signal(SIGPIPE, SIG_IGN);
   }
   free_texts(ctx, environment);

@@ -1,6 +1,7 @@
 /*
  * Runs at build time: turns the modules of a bundle, files in the current folder, into one C file with their bytecode,
- * the table `modules` that program.c looks them up in. Without the source; line numbers stay, as with them goes the name that import() starts from.
+ * the table `modules` that program.c looks them up in. Behind the word "--" are those that no heap is frozen with.
+ * Without the source; line numbers stay, as with them goes the name that import() starts from.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,8 +34,13 @@ static int fail(JSContext *ctx, const char *name) {
 }
 
 int main(int argc, char **argv) {
+  int frozen = 0;
   printf("#include <stddef.h>\n#include <stdint.h>\n");
   for (int i = 1; i < argc; i++) {
+    if (!strcmp(argv[i], "--")) {
+      frozen = i - 1;
+      continue;
+    }
     /* One runtime a module: none must find the stand-in of an earlier one under its own name. */
     JSRuntime *runtime = JS_NewRuntime();
     JSContext *ctx = JS_NewContext(runtime);
@@ -55,7 +61,9 @@ int main(int argc, char **argv) {
     printf("};\n");
   }
   printf("const struct { const char *name; const uint8_t *code; size_t size; } modules[] = {\n");
-  for (int i = 1; i < argc; i++) printf("  { \"%s\", module%d, sizeof module%d },\n", argv[i], i, i);
+  for (int i = 1; i < argc; i++)
+    if (strcmp(argv[i], "--")) printf("  { \"%s\", module%d, sizeof module%d },\n", argv[i], i, i);
   printf("  { NULL, NULL, 0 },\n};\n");
+  printf("const int frozen_modules = %d;\n", frozen ? frozen : argc - 1);
   return 0;
 }

@@ -32,6 +32,7 @@ export const constants = {
   X_OK: 1,
   W_OK: 2,
   R_OK: 4,
+  COPYFILE_EXCL: 1,
 }
 
 const { O_RDONLY, O_WRONLY, O_RDWR, O_CREAT, O_EXCL, O_TRUNC, O_APPEND } = constants
@@ -57,8 +58,18 @@ export const closeSync = (fd: number): void => {
   checked(syscall('close', fd), 'close')
 }
 
-export const readSync = (fd: number, bytes: Uint8Array): number =>
-  checked(syscall('read', fd, bytes, bytes.length), 'read')
+/** Into `length` bytes from `offset` on; of a file, from where it was read to, or from `position` on. */
+export const readSync = (
+  fd: number,
+  bytes: Uint8Array,
+  offset = 0,
+  length = bytes.length - offset,
+  position: number | null = null,
+): number => {
+  const part = length === bytes.length ? bytes : bytes.subarray(offset, offset + length)
+  if (position === null) return checked(syscall('read', fd, part, part.length), 'read')
+  return checked(syscall('pread64', fd, part, part.length, position), 'read')
+}
 
 /** Of bytes, those from `offset` on; of a text, all. Answers how many the kernel took. */
 export const writeSync = (fd: number, content: string | Uint8Array, offset = 0): number => {
@@ -76,12 +87,12 @@ export const ftruncateSync = (fd: number, length: number): void => {
 
 const firstChunkBytes = 4096
 
-const readAll = (fd: number): string => {
+const readAll = (fd: number): Uint8Array => {
   let bytes = new Uint8Array(firstChunkBytes)
   let length = 0
   for (;;) {
     const count = readSync(fd, bytes.subarray(length))
-    if (count === 0) return decode(bytes, 0, length)
+    if (count === 0) return bytes.subarray(0, length)
     length += count
     if (length === bytes.length) {
       const larger = new Uint8Array(length * 4)
@@ -106,9 +117,13 @@ const withFile = <T>(
   }
 }
 
-/** The whole of a file of text, or what is left of an open one. */
-export const readFileSync = (file: string | number, _encoding: 'utf8'): string =>
-  withFile(file, O_RDONLY, 0, readAll)
+/** The whole of a file, or what is left of an open one: as text if an encoding is named. */
+export function readFileSync(file: string | number, encoding: 'utf8'): string
+export function readFileSync(file: string | number): Uint8Array
+export function readFileSync(file: string | number, encoding?: 'utf8'): string | Uint8Array {
+  const bytes = withFile(file, O_RDONLY, 0, readAll)
+  return encoding === undefined ? bytes : decode(bytes, 0, bytes.length)
+}
 
 export const writeFileSync = (
   file: string | number,
@@ -121,6 +136,22 @@ export const writeFileSync = (
     let written = writeSync(fd, bytes)
     while (written < bytes.length) written += writeSync(fd, bytes, written)
   })
+}
+
+const copyBytes = 256 * 1024
+
+/** Copies a file, with its mode. With COPYFILE_EXCL it is an error that there is one at the other path. */
+export const copyFileSync = (from: string, to: string, mode = 0): void => {
+  const flags = O_WRONLY | O_CREAT | ((mode & constants.COPYFILE_EXCL) !== 0 ? O_EXCL : O_TRUNC)
+  withFile(from, O_RDONLY, 0, source =>
+    withFile(to, flags, 0o600, target => {
+      fchmodSync(target, fstatSync(source).mode & 0o7777)
+      const bytes = new Uint8Array(copyBytes)
+      for (let length = readSync(source, bytes); length > 0; length = readSync(source, bytes))
+        for (let written = 0; written < length; )
+          written += writeSync(target, bytes.subarray(written, length))
+    }),
+  )
 }
 
 const resultOf = (stats: Stats | number, call: string, path: string | undefined): Stats => {
@@ -152,6 +183,10 @@ export const accessSync = (path: string, mode = constants.F_OK): void => {
   checked(syscall('faccessat', AT_FDCWD, path, mode), 'access', path)
 }
 
+export const fchmodSync = (fd: number, mode: number): void => {
+  checked(syscall('fchmod', fd, mode), 'fchmod')
+}
+
 export const renameSync = (from: string, to: string): void => {
   checked(syscall('renameat', AT_FDCWD, from, AT_FDCWD, to), 'rename', from, to)
 }
@@ -162,6 +197,12 @@ export const linkSync = (from: string, to: string): void => {
 
 export const unlinkSync = (path: string): void => {
   checked(syscall('unlinkat', AT_FDCWD, path, 0), 'unlink', path)
+}
+
+/** With `force`, it may be gone already. Folders stay: nothing here removes one with what is in it. */
+export const rmSync = (path: string, { force = false }: { force?: boolean } = {}): void => {
+  const answer = syscall('unlinkat', AT_FDCWD, path, 0)
+  if (answer !== -ENOENT || !force) checked(answer, 'rm', path)
 }
 
 export const rmdirSync = (path: string): void => {

@@ -1,10 +1,11 @@
 /** What code for Node.js finds without importing it: the build puts these names in wherever they are used. */
 import './json'
 import { Buffer } from './buffer'
-import { abort, argv, environment, startedMs, syscall } from './kernel'
+import { abort, argv, checked, decode, environment, startedMs, syscall } from './kernel'
 import { monotonicMs, onSignal, type Signal } from './loop'
+import { columnsOf } from './tty'
 
-export { clearTimeout, setImmediate, setTimeout } from './loop'
+export { clearTimeout, clearTimeout as clearInterval, setImmediate, setInterval, setTimeout } from './loop'
 export { Buffer }
 
 export const performance = { now: (): number => monotonicMs() - startedMs() }
@@ -32,6 +33,15 @@ const environmentObject = (): Environment => {
 
 let env: Environment | undefined
 
+const pathBytes = 4096
+
+/** getcwd(2), which counts the NUL behind the path. A folder that no path leads to any more counts as the root, as in libc. */
+const workingFolder = (): string => {
+  const bytes = new Uint8Array(pathBytes)
+  const path = decode(bytes, 0, checked(syscall('getcwd', bytes, bytes.length), 'getcwd') - 1)
+  return path.startsWith('/') ? path : '/'
+}
+
 export const process = {
   get argv(): readonly string[] {
     return argv()
@@ -42,6 +52,12 @@ export const process = {
   },
   get pid(): number {
     return syscall('getpid')
+  },
+  cwd: workingFolder,
+  stdout: {
+    get columns(): number | undefined {
+      return columnsOf(1)
+    },
   },
   hrtime: { bigint: (): bigint => BigInt(Math.round(monotonicMs() * 1e6)) },
   once: (signal: Signal, callback: () => void): void => onSignal(signal, callback),

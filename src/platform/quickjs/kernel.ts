@@ -6,17 +6,22 @@ type SyscallName =
   | 'connect'
   | 'exit_group'
   | 'faccessat'
+  | 'fchmod'
   | 'flock'
   | 'fsync'
   | 'ftruncate'
+  | 'getcwd'
   | 'getdents64'
   | 'getpid'
   | 'getrandom'
+  | 'ioctl'
+  | 'kill'
   | 'linkat'
   | 'mkdirat'
   | 'openat'
   | 'pipe2'
   | 'ppoll'
+  | 'pread64'
   | 'read'
   | 'readlinkat'
   | 'recvfrom'
@@ -58,7 +63,9 @@ declare const kernel: {
   leniency(text: string): number
   /** The errno's name and words. */
   error(errno: number): [name: string, words: string]
-  /** posix_spawn(3): the child's pid, or a negative errno. */
+  /** Where bytes begin in others, from `start` on; -1 if nowhere. */
+  find(bytes: Uint8Array, wanted: Uint8Array, start: number): number
+  /** posix_spawn(3): the child's pid, or a negative errno. With `group` it leads a process group of its own. */
   spawn(
     path: string,
     argv: readonly string[],
@@ -66,6 +73,7 @@ declare const kernel: {
     stdin: number,
     stdout: number,
     stderr: number,
+    group: boolean,
   ): number
   /** execve(2): a negative errno if it fails. */
   exec(path: string, argv: readonly string[], environment: readonly string[]): number
@@ -76,7 +84,7 @@ declare const kernel: {
   turn: () => boolean
 }
 
-export const { abort, decode, encode, exec, leniency, sha512, spawn } = kernel
+export const { abort, decode, encode, exec, find, leniency, sha512, spawn } = kernel
 
 /** argv, the program's own name first. */
 export const argv = (): readonly string[] => kernel.arguments

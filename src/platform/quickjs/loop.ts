@@ -5,7 +5,7 @@
 import { checked, onTurn, syscall } from './kernel'
 
 type Callback = () => void
-type Timer = { readonly at: number; readonly callback: Callback }
+type Timer = { at: number; readonly callback: Callback; readonly every?: number }
 
 const timers = new Set<Timer>()
 
@@ -32,6 +32,13 @@ export const monotonicMs = (): number => {
 
 export const setTimeout = (callback: Callback, ms = 0): Timer => {
   const timer = { at: monotonicMs() + Math.max(0, ms), callback }
+  timers.add(timer)
+  return timer
+}
+
+export const setInterval = (callback: Callback, ms: number): Timer => {
+  const every = Math.max(1, ms)
+  const timer = { at: monotonicMs() + every, callback, every }
   timers.add(timer)
   return timer
 }
@@ -147,7 +154,8 @@ onTurn(() => {
   const untilTimer = timer && Math.max(0, timer.at - monotonicMs())
   poll(immediates.length > 0 ? 0 : untilTimer)
   if (timer && timers.has(timer) && timer.at <= monotonicMs()) {
-    timers.delete(timer)
+    if (timer.every === undefined) timers.delete(timer)
+    else timer.at = monotonicMs() + timer.every
     timer.callback()
   }
   runImmediates()

@@ -1,7 +1,8 @@
 import type { Libc, Platform, ProgramResult, RunOptions } from '../platform'
+import { TimeLimitError } from '../time-limit'
 import { closeSync, openSync, readlinkSync, readSync, writeSync } from './fs'
-import { argv, checked, decode, encode, onStart, SystemError, sha512, spawn, syscall } from './kernel'
-import { forget, onReadable, onWritable } from './loop'
+import { argv, checked, decode, encode, exec, onStart, SystemError, sha512, spawn, syscall } from './kernel'
+import { clearTimeout, forget, onReadable, onWritable, setTimeout } from './loop'
 
 const libc: Libc = {
   socket: (domain, type, protocol) => syscall('socket', domain, type, protocol),
@@ -70,26 +71,33 @@ const feed = ({ fd, bytes }: NonNullable<Input['rest']>): Promise<void> =>
 
 const chunkBytes = 16 * 1024
 
-/** Everything that comes out of `fd` until its other ends are closed; closes it then. */
-const textOf = (fd: number): Promise<string> =>
+/** What comes out of `fd`, `most` bytes or a chunk more, until its other ends are closed; closes it then. */
+const textOf = (fd: number, most: number): Promise<string> =>
   new Promise((resolve, reject) => {
     const chunks: Uint8Array[] = []
     const chunk = new Uint8Array(chunkBytes)
+    let kept = 0
     onReadable(fd, () => {
       try {
         const count = readSync(fd, chunk)
         if (count > 0) {
-          chunks.push(chunk.slice(0, count))
+          if (kept < most) chunks.push(chunk.slice(0, count))
+          kept += count
           return
         }
         resolve(joined(chunks))
       } catch (error) {
         reject(error)
       }
-      forget(fd)
-      closeSync(fd)
+      close(fd)
     })
   })
+
+/** Closes an end of a pipe that is waited for. */
+const close = (fd: number): void => {
+  forget(fd)
+  closeSync(fd)
+}
 
 const joined = (chunks: readonly Uint8Array[]): string => {
   const whole = new Uint8Array(chunks.reduce((sum, chunk) => sum + chunk.length, 0))
@@ -110,23 +118,56 @@ const exitCodeOf = (pid: number): number => {
   return signal === 0 ? (word >> 8) & 0xff : 128 + signal
 }
 
+const listOf = (env: Readonly<Record<string, string | undefined>>): string[] =>
+  Object.entries(env).flatMap(([name, value]) => (value === undefined ? [] : `${name}=${value}`))
+
+/** The answer to a program's outputs, unless it takes longer than `ms`: then `late` is called, and this rejects. */
+const unlessLate = <T>(
+  answer: Promise<T>,
+  { ms, late }: { ms: number; late: () => TimeLimitError },
+): Promise<T> =>
+  new Promise((resolve, reject) => {
+    const timer = setTimeout(() => reject(late()), ms)
+    answer.then(resolve, reject).finally(() => clearTimeout(timer))
+  })
+
+const SIGKILL = 9
+
 const run = async (
   programArgv: readonly [string, ...string[]],
-  options: RunOptions,
+  { env, stdin, limit }: RunOptions,
 ): Promise<ProgramResult> => {
   const [program] = programArgv
-  const input = openInput(options.stdin)
+  const input = openInput(stdin)
   const [outputEnd, output] = openPipe()
   const [errorsEnd, errors] = openPipe()
-  const environment = Object.entries(options.env).map(([name, value]) => `${name}=${value}`)
-  const pid = spawn(program, programArgv, environment, input.fd, output, errors)
+  const pid = spawn(program, programArgv, listOf(env), input.fd, output, errors, limit !== undefined)
   for (const fd of [input.fd, output, errors]) closeSync(fd)
+  const ends = [outputEnd, errorsEnd]
   if (pid < 0) {
-    for (const fd of [outputEnd, errorsEnd, ...(input.rest ? [input.rest.fd] : [])]) closeSync(fd)
+    for (const fd of [...ends, ...(input.rest ? [input.rest.fd] : [])]) closeSync(fd)
     throw new SystemError(pid, 'spawn', program)
   }
   const fed = input.rest && feed(input.rest)
-  const [stdout, stderr] = await Promise.all([textOf(outputEnd), textOf(errorsEnd), fed])
+  let isFed = fed === undefined
+  fed?.then(
+    () => {
+      isFed = true
+    },
+    () => {
+      isFed = true
+    },
+  )
+  const most = limit?.outputBytes ?? Number.POSITIVE_INFINITY
+  const outputs = Promise.all([textOf(outputEnd, most), textOf(errorsEnd, most), fed])
+  const late = (): TimeLimitError => {
+    syscall('kill', -pid, SIGKILL)
+    exitCodeOf(pid)
+    for (const fd of ends) close(fd)
+    if (input.rest && !isFed) close(input.rest.fd)
+    return new TimeLimitError(program, limit?.ms ?? 0)
+  }
+  const [stdout = '', stderr = ''] = await (limit ? unlessLate(outputs, { ms: limit.ms, late }) : outputs)
   return { exitCode: exitCodeOf(pid), stdout, stderr }
 }
 
@@ -136,11 +177,22 @@ export const platform: Platform = {
     const [path = ''] = argv()
     return path.slice(path.lastIndexOf('/') + 1)
   },
-  get programPath() {
-    return readlinkSync('/proc/self/exe')
+  get args() {
+    return argv().slice(1)
   },
+  get programPath() {
+    try {
+      return readlinkSync('/proc/self/exe')
+    } catch {
+      return argv()[0] ?? '' // there is no /proc
+    }
+  },
+  runtime: 'QuickJS',
   sha512Hex: sha512,
   run,
   onStart,
+  exec: (words, env) => {
+    throw new SystemError(exec(words[0], words, listOf(env)), 'execve', words[0])
+  },
   exit: code => process.exit(code),
 }

@@ -30,6 +30,9 @@ extern const struct {
   size_t size;
 } modules[];
 
+/* As many of them, from the first one on, are evaluated before a heap is frozen; the others are for people's calls. */
+extern const int frozen_modules;
+
 enum { most_arguments = 6 };
 
 /* Memory in use at which the engine looks for garbage in cycles; other garbage goes at once. No usual call gets there. */
@@ -40,11 +43,12 @@ static const struct {
   int number;
 } numbers[] = {
 #define CALL(name) { #name, SYS_##name }
-  CALL(bind), CALL(clock_gettime), CALL(close), CALL(connect), CALL(exit_group), CALL(faccessat), CALL(flock), CALL(fsync),
-  CALL(ftruncate), CALL(getdents64), CALL(getpid), CALL(getrandom), CALL(linkat), CALL(mkdirat),
-  CALL(openat), CALL(pipe2), CALL(ppoll), CALL(read), CALL(readlinkat), CALL(recvfrom), CALL(renameat),
-  CALL(rt_sigprocmask), CALL(sendto), CALL(setns), CALL(setsockopt), CALL(signalfd4), CALL(socket), CALL(statx),
-  CALL(unlinkat), CALL(utimensat), CALL(wait4), CALL(write),
+  CALL(bind), CALL(clock_gettime), CALL(close), CALL(connect), CALL(exit_group), CALL(faccessat), CALL(fchmod),
+  CALL(flock), CALL(fsync), CALL(ftruncate), CALL(getcwd), CALL(getdents64), CALL(getpid), CALL(getrandom),
+  CALL(ioctl), CALL(kill), CALL(linkat), CALL(mkdirat), CALL(openat), CALL(pipe2), CALL(ppoll), CALL(pread64),
+  CALL(read), CALL(readlinkat), CALL(recvfrom), CALL(renameat), CALL(rt_sigprocmask), CALL(sendto), CALL(setns),
+  CALL(setsockopt), CALL(signalfd4), CALL(socket), CALL(statx), CALL(unlinkat), CALL(utimensat), CALL(wait4),
+  CALL(write),
 #undef CALL
 };
 
@@ -140,6 +144,17 @@ static JSValue js_error(JSContext *ctx, JSValueConst this_value, int argc, JSVal
   return pair;
 }
 
+/* find(bytes, wanted, start): where `wanted` begins in `bytes`, from `start` on; -1 if nowhere. */
+static JSValue js_find(JSContext *ctx, JSValueConst this_value, int argc, JSValueConst *argv) {
+  size_t length, wanted_length;
+  int64_t start;
+  uint8_t *bytes = bytes_of(ctx, argv[0], &length), *wanted = bytes ? bytes_of(ctx, argv[1], &wanted_length) : NULL;
+  if (!wanted || JS_ToInt64(ctx, &start, argv[2])) return JS_EXCEPTION;
+  if (start < 0 || (uint64_t)start > length) return JS_NewInt32(ctx, -1);
+  uint8_t *found = memmem(bytes + start, length - start, wanted, wanted_length);
+  return JS_NewInt64(ctx, found ? found - bytes : -1);
+}
+
 /* sha512(text): of its UTF-8, in lower-case hex. */
 static JSValue js_sha512(JSContext *ctx, JSValueConst this_value, int argc, JSValueConst *argv) {
   size_t length;
@@ -166,8 +181,9 @@ static JSValue js_abort(JSContext *ctx, JSValueConst this_value, int argc, JSVal
 static JSValue new_kernel(JSContext *ctx) {
   static const JSCFunctionListEntry functions[] = {
     JS_CFUNC_DEF("abort", 0, js_abort),   JS_CFUNC_DEF("decode", 3, js_decode),   JS_CFUNC_DEF("encode", 1, js_encode),
-    JS_CFUNC_DEF("error", 1, js_error),   JS_CFUNC_DEF("exec", 3, js_exec),       JS_CFUNC_DEF("leniency", 1, js_leniency),
-    JS_CFUNC_DEF("sha512", 1, js_sha512), JS_CFUNC_DEF("spawn", 6, js_spawn),     JS_CFUNC_DEF("syscall", 7, js_syscall),
+    JS_CFUNC_DEF("error", 1, js_error),   JS_CFUNC_DEF("exec", 3, js_exec),       JS_CFUNC_DEF("find", 3, js_find),
+    JS_CFUNC_DEF("leniency", 1, js_leniency), JS_CFUNC_DEF("sha512", 1, js_sha512),
+    JS_CFUNC_DEF("spawn", 7, js_spawn),   JS_CFUNC_DEF("syscall", 7, js_syscall),
   };
   JSValue kernel = JS_NewObject(ctx);
   JS_SetPropertyFunctionList(ctx, kernel, functions, sizeof functions / sizeof *functions);
@@ -243,7 +259,7 @@ static _Noreturn void die(JSContext *ctx, JSValueConst error) {
   _exit(1);
 }
 
-/* In a process without a frozen heap a module is unpacked when something imports it. */
+/* A module that is not in the frozen heap is unpacked when something imports it. */
 static JSModuleDef *load_module(JSContext *ctx, const char *name, void *opaque) {
   for (int i = 0; modules[i].name; i++) {
     if (strcmp(modules[i].name, name)) continue;
@@ -301,13 +317,13 @@ static int call(const struct engine *engine, const char *name) {
   return JS_ToBool(ctx, answer);
 }
 
-/* Evaluates all modules, and writes what they have made of the heap to standard output. */
+/* Evaluates the modules that plugins are made of, and writes what they have made of the heap to standard output. */
 static _Noreturn void freeze_all(void) {
   struct engine engine;
   freezing = 1;
   if (!prepare_to_freeze()) _exit(1);
   make_engine(&engine, NULL);
-  for (int i = 1; modules[i].name; i++)
+  for (int i = 1; i < frozen_modules; i++)
     JS_FreeValue(engine.ctx, JS_LoadModule(engine.ctx, modules[0].name, modules[i].name));
   run_jobs(engine.runtime);
   if (rejections) die(engine.ctx, rejections->reason);

@@ -1,4 +1,4 @@
-/** `kubenet agent` and its node's configuration: what it writes, what it refuses, what it answers, how it ends. */
+/** `kubenet-agent` and its node's configuration: what it writes, what it refuses, what it answers, how it ends. */
 import { rmSync, statSync, writeFileSync } from 'node:fs'
 import t from 'tap'
 import { AgentProcess } from '../../fixtures/cluster/agent-process'
@@ -10,7 +10,7 @@ const node = { name: 'n1', addresses: ['192.0.2.1'] }
 const [a, b, six] = ['10.244.1.0/24', '10.244.9.0/24', 'fd00:244:1::/64']
 
 for (const flavour of flavours) {
-  t.test(`[${flavour}] kubenet agent`, async t => {
+  t.test(`[${flavour}] kubenet-agent`, async t => {
     await t.test('writes the configuration that the ranges of its node mean, once there are any', async t => {
       const it = await LoneAgent.start(t, {
         flavour,
@@ -82,14 +82,14 @@ for (const flavour of flavours) {
 
     await t.test('what it can not start with is one line', async t => {
       const rows: [string[], number, RegExp][] = [
-        [['--node-name', 'n1'], 1, /^kubenet: agent: no cluster: name a kubeconfig with --kubeconfig or /],
-        [['--node-name', 'N_1', '--kubeconfig', '/x'], 1, /^kubenet: agent: "N_1" is no name of a node; /],
-        [['--listen', '10107'], 2, /^kubenet: agent: --listen: "10107" is no address and port/],
-        [['--idle-seconds', '0'], 2, /^kubenet: agent: --idle-seconds: "0" is no number of seconds/],
+        [['--node-name', 'n1'], 1, /^kubenet-agent: no cluster: name a kubeconfig with --kubeconfig or /],
+        [['--node-name', 'N_1', '--kubeconfig', '/x'], 1, /^kubenet-agent: "N_1" is no name of a node; /],
+        [['--listen', '10107'], 2, /^kubenet-agent: --listen: "10107" is no address and port/],
+        [['--idle-seconds', '0'], 2, /^kubenet-agent: --idle-seconds: "0" is no number of seconds/],
         [['--pod-cidr', a], 2, /--pod-cidr/],
       ]
       for (const [args, code, message] of rows) {
-        const agent = new AgentProcess({ program: `${builtDir(flavour)}/kubenet`, args })
+        const agent = new AgentProcess({ program: `${builtDir(flavour)}/kubenet-agent`, args })
         t.equal(await agent.ended(), code, args.join(' '))
         t.match(agent.stderr, message)
       }

@@ -1,4 +1,4 @@
-/** How `kubenet agent` is let in: a pod's service account, kubeconfigs, and the certificates of both sides. */
+/** How `kubenet-agent` is let in: a pod's service account, kubeconfigs, and the certificates of both sides. */
 import { existsSync, mkdirSync, renameSync, symlinkSync, writeFileSync } from 'node:fs'
 import t from 'tap'
 import { KubernetesApi } from '../../fixtures/cluster/api-server'
@@ -24,7 +24,7 @@ const project = (folder: string, set: string, files: Record<string, string>): vo
 }
 
 for (const flavour of flavours) {
-  t.test(`[${flavour}] kubenet agent`, async t => {
+  t.test(`[${flavour}] kubenet-agent`, async t => {
     const authority = new Authority(t.testdir({}))
     const server = authority.issue('kube-apiserver', 'IP:127.0.0.1,DNS:kubernetes.default.svc')
 

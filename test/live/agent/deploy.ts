@@ -12,6 +12,7 @@ import { PrivateHost } from '../../fixtures/private-host'
 
 const root = join(__dirname, '../../..')
 const kubenet = `${builtDir('standalone')}/kubenet`
+const kubenetAgent = `${kubenet}-agent`
 const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
 
 const [daemonSet] = manifestsOf('daemonset.yaml')
@@ -67,7 +68,9 @@ t.test('paths, ports and options are those of the program', async t => {
   t.same(mountOf(agent, '/var/lib/cni'), { path: '/var/lib/cni', readOnly: true })
   t.same(mountOf(install, '/host/opt/cni/bin'), { path: '/opt/cni/bin', readOnly: false })
   t.same(install.args, ['install', '--bin-dir', '/host/opt/cni/bin'])
-  t.same(agent.args, ['agent', '--listen=127.0.0.1:10107'])
+  t.same(agent.command, ['/kubenet-agent'])
+  t.same(agent.args, ['--listen=127.0.0.1:10107'])
+  t.same(install.command, ['/kubenet'])
   for (const [probe, path] of [
     ['livenessProbe', '/healthz'],
     ['readinessProbe', '/readyz'],
@@ -75,13 +78,17 @@ t.test('paths, ports and options are those of the program', async t => {
     t.same(agent[probe].httpGet, { host: '127.0.0.1', path, port: 10107 }, probe)
   }
   t.same(agent.env, [{ name: 'NODE_NAME', valueFrom: { fieldRef: { fieldPath: 'spec.nodeName' } } }])
-  for (const { args } of [agent, install]) {
-    const [verb = '', ...rest] = args
-    const help = execFileSync(kubenet, [verb, '--help'], { encoding: 'utf8' })
-    for (const option of rest.flatMap((word: string) => word.match(/^--[a-z-]+/) ?? []))
-      t.match(help, `  ${option} `)
+  const helpOf = (program: string, ...words: string[]) =>
+    execFileSync(program, [...words, '--help'], { encoding: 'utf8' })
+  const agentHelp = helpOf(kubenetAgent)
+  for (const [args, text] of [
+    [agent.args, agentHelp],
+    [install.args.slice(1), helpOf(kubenet, 'install')],
+  ] as const) {
+    for (const option of args.flatMap((word: string) => word.match(/^--[a-z-]+/) ?? []))
+      t.match(text, `  ${option} `)
   }
-  const help = execFileSync(kubenet, ['agent', '--help'], { encoding: 'utf8' }).replaceAll(/\s+/g, ' ')
+  const help = agentHelp.replaceAll(/\s+/g, ' ')
   for (const text of [
     'default: NETCONFPATH, else /etc/cni/net.d',
     'default: /var/lib/cni/networks',
@@ -120,9 +127,12 @@ t.test('what the Dockerfile puts into the image is enough for the program to run
   const words = (name: string) =>
     steps.filter(step => step.startsWith(`${name} `)).map(step => step.slice(name.length + 1))
   t.same(words('FROM'), ['debian:12-slim AS libc', 'scratch'])
-  t.same(words('COPY'), ['--from=libc /root-fs/ /', 'dist/standalone/kubenet dist/standalone/kubenet-cli /'])
-  t.same(words('ENTRYPOINT'), ['["/kubenet"]'])
-  t.same(words('CMD'), ['["agent"]'])
+  t.same(words('COPY'), [
+    '--from=libc /root-fs/ /',
+    'dist/standalone/kubenet dist/standalone/kubenet-agent /',
+  ])
+  t.same(words('ENTRYPOINT'), ['["/kubenet-agent"]'])
+  t.same(words('CMD'), [])
   const host = await PrivateHost.create(t)
   const [run = ''] = words('RUN')
   // This machine's libraries stand in for those of the first stage.
@@ -130,7 +140,7 @@ t.test('what the Dockerfile puts into the image is enough for the program to run
   // What every container has besides its image.
   await host.sh(`
     mkdir /run/image/proc /run/image/dev; mount -t proc proc /run/image/proc; mount --rbind /dev /run/image/dev
-    for name in kubenet kubenet-cli; do
+    for name in kubenet kubenet-agent; do
       touch /run/image/$name; mount --bind ${binDir('standalone')}/$name /run/image/$name
     done`)
   const { code, stdout, stderr } = await host.exec(
@@ -141,6 +151,11 @@ t.test('what the Dockerfile puts into the image is enough for the program to run
   )
   t.same([code, stderr], [0, ''])
   t.match(stdout, version)
+  for (const words of [['/kubenet-agent'], ['/kubenet', 'agent']]) {
+    const said = await host.exec(['/usr/sbin/chroot', '/run/image', ...words, '--version'], { env: {} })
+    t.same([said.code, said.stderr], [0, ''], words.join(' '))
+    t.match(said.stdout, `kubenet-agent ${version} `)
+  }
   await host.sh('mkdir -p /run/image/host/opt/cni/bin')
   const installed = await host.exec(['/usr/sbin/chroot', '/run/image', '/kubenet', ...install.args], {
     env: {},
@@ -148,7 +163,7 @@ t.test('what the Dockerfile puts into the image is enough for the program to run
   t.equal(installed.code, 0, installed.stderr)
   t.equal(
     await host.sh('ls /run/image/host/opt/cni/bin'),
-    'bandwidth\nbridge\nhost-local\nkubenet\nkubenet-cli\nloopback\nportmap\n',
+    'bandwidth\nbridge\nhost-local\nkubenet\nloopback\nportmap\n',
   )
 })
 
@@ -176,9 +191,9 @@ t.test('the capabilities that the DaemonSet leaves are enough', async t => {
       `--inh-caps=-all${kept}`,
       `--bounding-set=-all${kept}`,
     ],
-    program: kubenet,
+    program: kubenetAgent,
     env: { NODE_NAME: 'n1', NETCONFPATH: '/run/net.d', KUBECONFIG: `${folder}/kubeconfig` },
-    args: [...agent.args.slice(1), '--node-routes', '--log-level', 'debug'],
+    args: [...agent.args, '--node-routes', '--log-level', 'debug'],
   })
   t.teardown(() => started.stop('SIGKILL'))
   await started.said('network configuration written')

@@ -1,4 +1,4 @@
-/** `kubenet agent` on a host that gives it trouble: a folder that can not be written, readers in between, a clock that is set. */
+/** `kubenet-agent` on a host that gives it trouble: a folder that can not be written, readers in between, a clock that is set. */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import t from 'tap'
 import { KubernetesApi } from '../../fixtures/cluster/api-server'
@@ -14,7 +14,7 @@ const faketime = '/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1'
 
 // The code between the two kinds of program is the same; agent.ts runs it in both.
 for (const flavour of flavours.slice(0, 1)) {
-  t.test(`[${flavour}] kubenet agent`, async t => {
+  t.test(`[${flavour}] kubenet-agent`, async t => {
     const host = await PrivateHost.create(t)
     const clock = `${t.testdir({})}/clock`
     writeFileSync(clock, '+0')

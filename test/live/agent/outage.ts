@@ -1,4 +1,4 @@
-/** `kubenet agent` while the API server misbehaves in the ways it does; the server is a simulation. */
+/** `kubenet-agent` while the API server misbehaves in the ways it does; the server is a simulation. */
 import t, { type Test } from 'tap'
 import { KubernetesApi } from '../../fixtures/cluster/api-server'
 import { eventually } from '../../fixtures/cluster/eventually'
@@ -10,7 +10,7 @@ const node = { name: 'n1', podCIDRs: [a] }
 
 // The code between the two kinds of program is the same; agent.ts runs it in both.
 for (const flavour of flavours.slice(0, 1)) {
-  t.test(`[${flavour}] kubenet agent`, async t => {
+  t.test(`[${flavour}] kubenet-agent`, async t => {
     const started = async (t: Test, args: string[] = []) => {
       const it = await LoneAgent.start(t, { flavour, node, args })
       await it.ranges(a)

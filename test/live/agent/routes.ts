@@ -1,4 +1,4 @@
-/** `kubenet agent --node-routes`: the routes to other nodes' pods, in the kernel of a private host. */
+/** `kubenet-agent --node-routes`: the routes to other nodes' pods, in the kernel of a private host. */
 import t from 'tap'
 import { eventually } from '../../fixtures/cluster/eventually'
 import { RoutingNode } from '../../fixtures/cluster/routing-node'
@@ -47,7 +47,7 @@ const claims = [
 ] as const
 
 for (const flavour of flavours) {
-  t.test(`[${flavour}] kubenet agent --node-routes`, async t => {
+  t.test(`[${flavour}] kubenet-agent --node-routes`, async t => {
     const args = ['--node-routes', '--resync-seconds', '1', '--log-level', 'debug']
     const ranges = ['--cluster-cidr', '10.244.0.0/16,fd00:244::/32']
     const node = await RoutingNode.create(t, { flavour, nodes: [n1, n2], args: [...args, ...ranges] })

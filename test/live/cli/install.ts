@@ -10,7 +10,7 @@ const parse = (text: string): Json => JSON.parse(text)
 
 for (const flavour of flavours) {
   t.test(`[${flavour}] kubenet install`, async t => {
-    const names = [...plugins, 'kubenet-cli'].sort()
+    const names = plugins
     const inodesOf = (paths: string) => host.sh(`stat -c '%i %a %h' ${paths}`)
     const host = await PrivateHost.create(t)
     const kubenet = `${binDir(flavour)}/kubenet`
@@ -26,21 +26,45 @@ for (const flavour of flavours) {
       const inodes = await inodesOf(plugins.map(name => `/run/a/bin/${name}`).join(' '))
       t.equal(new Set(inodes.trim().split('\n')).size, 1)
       t.match(inodes, / 755 6\n/)
-      t.match(await inodesOf('/run/a/bin/kubenet-cli'), / 755 1\n/)
       await host.sh(`cmp ${kubenet} /run/a/bin/bridge`)
     })
 
-    await t.test('without the command line beside it the program says where that should be', async t => {
+    await t.test('one file, copied anywhere, is the command line', async t => {
       await host.sh(
         `mkdir -p /run/alone; cp ${kubenet} /run/alone/kubenet; ln -s /run/alone/kubenet /run/kubenet`,
       )
       const { code, stdout, stderr } = await host.exec(['/run/kubenet', 'version'])
-      t.same([code, stdout], [1, ''])
-      const call = flavour === 'standalone' ? 'execve' : 'access'
+      t.same([code, stderr], [0, ''])
+      t.match(stdout, /^kubenet \d/)
+      t.match(stdout, '\nprogram  /run/alone/kubenet\n')
+    })
+
+    await t.test('the agent is a program beside it, or else it is said where that is', async t => {
+      const alone = await host.exec(['/run/alone/kubenet', 'agent', '--help'])
+      t.same([alone.code, alone.stdout], [3, ''])
       t.match(
-        stderr,
-        `can't be started: ENOENT: no such file or directory, ${call} '/run/alone/kubenet-cli'\n  hint: `,
+        alone.stderr,
+        /^kubenet: agent: .* kubenet-agent, which is neither in \/run\/alone nor in PATH; it is in the image[^\n]*\n$/,
       )
+      await host.sh(
+        `printf '#!/bin/sh\necho "$0 $*"; exit 7\n' > /run/alone/kubenet-agent; chmod +x /run/alone/*`,
+      )
+      const became = await host.exec(['/run/kubenet', 'agent', '--json', 'a b', '--help'])
+      t.same(
+        [became.code, became.stdout, became.stderr],
+        [7, '/run/alone/kubenet-agent --json a b --help\n', ''],
+      )
+    })
+
+    await t.test('the program that older versions had for the command line goes', async t => {
+      await host.sh(`mkdir /run/old; cp ${kubenet} /run/old/kubenet-cli`)
+      const { code, stdout } = await install('--bin-dir', '/run/old')
+      t.equal(code, 0)
+      t.match(stdout, /kubenet-cli +removed +kubenet-cni/)
+      t.same(await files('/run/old'), names)
+      await host.sh('echo mine > /run/old/kubenet-cli')
+      t.equal((await install('--bin-dir', '/run/old')).code, 0)
+      t.same(await files('/run/old'), [...names, 'kubenet-cli'].sort(), "another's file stays")
     })
 
     await t.test('what it installed is called like any other plugin', async t => {
@@ -95,7 +119,7 @@ for (const flavour of flavours) {
       t.equal(await host.sh('cat /run/a/bin/host-local.before-kubenet'), '#!/bin/sh\n')
       t.equal(await host.sh('readlink /run/a/bin/loopback.before-kubenet'), '/bin/true\n')
       await host.sh(
-        `test "$(stat -c %i $(ls -d /run/a/bin/* | grep -v before) | sort -u | wc -l)" = 3; cmp /run/a/bin/loopback ${kubenet}`,
+        `test "$(stat -c %i $(ls -d /run/a/bin/* | grep -v before) | sort -u | wc -l)" = 2; cmp /run/a/bin/loopback ${kubenet}`,
       )
       await host.sh('test "$(head -c 4 /bin/true | tail -c 3)" = ELF')
     })

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { buildSync } from 'esbuild'
 import t from 'tap'
 import { run } from '../../../src/platform/node/run-alone'
-import { run as runBeside } from '../../../src/platform/node/run-program'
+import { run as runBeside } from '../../../src/platform/run-program'
 
 const env = { PATH: '/usr/bin:/bin' }
 const shell = (script: string, ...args: string[]): [string, ...string[]] => ['/bin/sh', '-c', script, ...args]

@@ -150,14 +150,10 @@ const run = async (
   }
   const fed = input.rest && feed(input.rest)
   let isFed = fed === undefined
-  fed?.then(
-    () => {
-      isFed = true
-    },
-    () => {
-      isFed = true
-    },
-  )
+  const noteFed = () => {
+    isFed = true
+  }
+  fed?.then(noteFed, noteFed)
   const most = limit?.outputBytes ?? Number.POSITIVE_INFINITY
   const outputs = Promise.all([textOf(outputEnd, most), textOf(errorsEnd, most), fed])
   const late = (): TimeLimitError => {

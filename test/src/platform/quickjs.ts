@@ -100,7 +100,10 @@ t.test('QuickJS has all of Buffer that plugins and command line use', async t =>
     write: false,
   })
   const lean = readFileSync(join(root, 'src/platform/quickjs/buffer.ts'), 'utf8')
-  const files = Object.keys(metafile?.inputs ?? {}).filter(file => existsSync(join(root, file)))
+  const files = Object.keys(metafile?.inputs ?? {}).filter(
+    // commander's own output, which takes bytes too, is silent here.
+    file => existsSync(join(root, file)) && !file.includes('/commander/'),
+  )
   const used = files.flatMap(file =>
     definitionsFor(readFileSync(join(root, file), 'utf8')).map(definition => ({ definition, file })),
   )

@@ -174,12 +174,17 @@ export const gc = command({
       failure = error
     })
     const after = await survey(network, { cacheDir: places.cacheDir, io }, named)
+    // Whoever was not dead any more at the second look was kept.
+    const kept = new Map(
+      after.judged.filter(({ valid }) => valid).map(entry => [attachmentText(entry), entry]),
+    )
+    const judged = before.judged.map(entry => kept.get(attachmentText(entry)) ?? entry)
     // Whoever has ended since is for the next time.
     const was = new Set(before.judged.filter(({ valid }) => !valid).map(attachmentText))
     const left = after.judged.filter(entry => !entry.valid && was.has(attachmentText(entry)))
     if (failure !== undefined) notes.push(formatFailure(failureOf(failure)))
     const failed = failure !== undefined || left.length > 0
-    const report = formatGcReport({ network: network.name, isDry, judged: before.judged, left, notes })
+    const report = formatGcReport({ network: network.name, isDry, judged, left, notes })
     return { ...report, exitCode: failed ? ExitCode.failed : ExitCode.done }
   },
 })

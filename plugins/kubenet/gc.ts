@@ -1,12 +1,35 @@
-import { elementComment } from '../../src/attachment/nft-comments'
+import { elementComment, isElementHashed } from '../../src/attachment/nft-comments'
 import { validAttachments } from '../../src/cni/conf'
 import { runAll } from '../../src/cni/error'
 import type { Call } from '../../src/cni/plugin'
 import { ifNftables } from '../../src/netfilter/nft/socket'
+import type { NetlinkSocket } from '../../src/netlink/socket'
+import { listOwners } from '../portmap/owners'
 import { readKubenetConf } from './config'
+import type { Placed } from './elements'
 import { retireGateways } from './gateways'
 import { bridgeConf, callOf, parts } from './parts'
+import { podsSet } from './ruleset'
 import { eraseElements, listElements } from './state'
+
+/** The comments that are certainly of this network's attachments: its pods are in sets of its own, its ports on record. */
+const certainComments = (placed: readonly Placed[], network: string): Set<string> => {
+  const sets = new Set([podsSet(network, 4).name, podsSet(network, 6).name])
+  const pods = placed.filter(({ set }) => sets.has(set.name)).map(({ element }) => element.comment ?? '')
+  const owners = listOwners().filter(owner => owner.network === network)
+  return new Set([...pods, ...owners.map(elementComment)])
+}
+
+/** Removes the elements of attachments that are not valid; a long name that only begins like this one is another's. */
+const collectElements = (nl: NetlinkSocket, network: string, valid: ReadonlySet<string>): void => {
+  const placed = listElements(nl, network)
+  const certain = certainComments(placed, network)
+  for (const { set, element } of placed) {
+    const { comment = '' } = element
+    const isOurs = !isElementHashed(comment) || certain.has(comment)
+    if (isOurs && !valid.has(comment)) eraseElements(nl, [{ set, key: element.key }], comment)
+  }
+}
 
 export const gc = async (call: Call): Promise<void> => {
   const conf = readKubenetConf(call)
@@ -14,13 +37,7 @@ export const gc = async (call: Call): Promise<void> => {
   let hasPortRules = true
   const collectPorts = () =>
     runAll([
-      () =>
-        ifNftables(nl => {
-          for (const { set, element } of listElements(nl, conf.network)) {
-            const { comment = '' } = element
-            if (!valid.has(comment)) eraseElements(nl, [{ set, key: element.key }], comment)
-          }
-        }),
+      () => ifNftables(nl => collectElements(nl, conf.network, valid)),
       () => parts.portmap.gc(callOf(call, { type: 'portmap' })),
     ])
   await runAll([

@@ -101,7 +101,11 @@ export const elementComment = ({ network, containerID, ifName }: Attachment): st
 /** How much of a network's name there is room for beside a hash. */
 const longestElementNetwork = maxNftCommentBytes - elementDigits - 2
 
-/** Is it the comment of an attachment of this network? */
+/** Has the comment a hash in it? Then it has only the beginning of a long network's name, which another may share. */
+export const isElementHashed = (comment: string): boolean =>
+  comment.split(' ')[1]?.startsWith(elementMark) === true
+
+/** Is it the comment of an attachment of this network, or, where it is hashed, of one whose name begins alike? */
 export const isElementOn = (comment: string, network: string): boolean => {
   const [name = '', next = ''] = comment.split(' ')
   return name === (next.startsWith(elementMark) ? network.slice(0, longestElementNetwork) : network)

@@ -66,16 +66,16 @@ type Process = { readonly pid: string; readonly mountNamespace: string; readonly
 
 type Look = { readonly pids: Map<number, number>; readonly processes: Process[]; blind: string | undefined }
 
-const lookAt = (pid: string, look: Look): void => {
+/** Looks at a process; says whether that was refused. */
+const lookAt = (pid: string, look: Look): boolean => {
   const net = ask(() => readlinkSync(`/proc/${pid}/ns/net`))
   const mount = ask(() => readlinkSync(`/proc/${pid}/ns/mnt`))
   const root = ask(() => readlinkSync(`/proc/${pid}/root`))
-  if ((net.refused || mount.refused) && pid !== init)
-    look.blind ??= `process ${pid} can't be looked at from here`
   const ino = inodeIn(net.answer ?? '', 'net')
   if (ino !== 0 && !look.pids.has(ino)) look.pids.set(ino, Number(pid))
   const mountNamespace = mount.answer ?? (pid === init ? init : undefined)
   if (mountNamespace !== undefined) look.processes.push({ pid, mountNamespace, root: root.answer ?? '/' })
+  return (net.refused || mount.refused) && pid !== init
 }
 
 /** Does the mount of /proc hide other people's processes? Those who may trace them all see them. */
@@ -112,9 +112,12 @@ export const findHolders = (pidNamespace?: number): Holders => {
   const own = ownPidNamespace()
   if (own !== initialPidNamespace && own !== pidNamespace)
     look.blind = 'from this PID namespace not every process of the node can be seen'
-  for (const name of readdirSync('/proc')) if (/^\d+$/.test(name)) lookAt(name, look)
+  const refused = readdirSync('/proc').filter(name => /^\d+$/.test(name) && lookAt(name, look))
   const ownMountinfo = readFileSync('/proc/self/mountinfo', 'utf8')
   if (hidesProcesses(ownMountinfo)) look.blind ??= '/proc is mounted with hidepid and hides processes'
+  // Who was just becoming another program may be asked by now.
+  const hidden = refused.find(pid => lookAt(pid, look))
+  if (hidden !== undefined) look.blind ??= `process ${hidden} can't be looked at from here`
   const byInode = new Map<number, { pid: number | undefined; paths: string[] }>()
   for (const [ino, pid] of look.pids) byInode.set(ino, { pid, paths: [] })
   for (const { ino, path } of mountsOfAll(ownMountinfo, look)) {

@@ -62,13 +62,16 @@ const connectedVeths = (): Map<string, string> => {
   return new Map(connected.map(({ alias, name }) => [alias, name]))
 }
 
+/** A process asks once: kubenet needs it for the lease and for the host ports. */
+const bootID = once(() => readSysctl('kernel/random/boot_id') ?? '')
+
 /** The host the process runs on. */
 export const thisHost = (): Here => {
   const veths = once(connectedVeths)
   const everywhere = once(() => findHolders())
   const own = once(() => findHolders(ownPidNamespace()))
   return {
-    bootID: readSysctl('kernel/random/boot_id') ?? '',
+    bootID: bootID(),
     isKernelsBootID: once(isKernelsBootID),
     bootTime: once(bootTime),
     host: once(() => readSysctl('kernel/hostname') ?? ''),

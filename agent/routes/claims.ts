@@ -69,12 +69,13 @@ export class Claims {
 
   /**
    * The claim of another node on a part of this range, or on more than it, that comes before this one. A node's object
-   * gets its range once and keeps it, so the older object is the one whose pods were there first.
+   * gets its range once and keeps it, so the older object is the one whose pods were there first. A claim that is not
+   * believed, such as one of all addresses there are, is in nobody's way.
    */
-  before(claim: Claim): Claim | undefined {
+  before(claim: Claim, isBelieved: (other: Claim) => boolean): Claim | undefined {
     return this.#overlapping(claim.dst)
       .flatMap(key => this.of(key).slice(0, 1))
-      .find(other => other.node !== claim.node && isBefore(other, claim))
+      .find(other => other.node !== claim.node && isBefore(other, claim) && isBelieved(other))
   }
 
   /** The destinations of other lengths that lie in this range or around it. */

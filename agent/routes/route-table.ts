@@ -96,7 +96,7 @@ export class RouteTable {
    * pods. The node that was there first keeps its own.
    */
   #conflict(claim: Claim): string | undefined {
-    const other = this.#claims.before(claim)
+    const other = this.#claims.before(claim, candidate => this.#objection(candidate) === undefined)
     return other && `it overlaps ${formatCidr(other.dst)}, the range of the older node "${other.node}"`
   }
 

@@ -5,7 +5,7 @@
  */
 import t, { type Test } from 'tap'
 import { bridgeConf, layer2Conf } from '../../fixtures/bridge'
-import { anyFlavour, binDir, type Flavour, type Json, peerDir } from '../../fixtures/cni'
+import { anyFlavour, builtDir, type Flavour, type Json, peerDir } from '../../fixtures/cni'
 import { umlMissing } from '../../fixtures/uml'
 import { runSteps, type Step } from '../../fixtures/uml-bridge'
 
@@ -25,7 +25,7 @@ const inVlan = (
   flavour: Flavour,
 ): { steps: Step[]; see: (t: Test, shown: (name: string) => string) => void } => {
   const one = bridgeConf('dual', { vlan: 100, isDefaultGateway: true, cniVersion: '1.1.0' })
-  const bin = binDir(flavour)
+  const bin = builtDir(flavour)
   const steps: Step[] = [
     ['add', `ip netns add c1; real ${bin} ADD c1 ${conf(one)} > c1.result; cat c1.result`],
     ['links', 'ip -j -d addr'],

@@ -22,12 +22,17 @@ for (const flavour of anyFlavour) {
       const [first, second] = [await host.pod('first'), await host.pod('second')]
       const addressOf = (pod: PortPod, family: 4 | 6) => pod.addresses[family === 4 ? 0 : 1]?.split('/')[0]
       const open = (pod: PortPod) => pod.conf([`${hostPort}:53/udp`], { backend })
-      for (const pod of [first, second]) {
-        const endpoints = families.map(
-          (family): Endpoint => ({ protocol: 'udp', host: addressOf(pod, family) ?? '', port: 53 }),
+      const startServer = (pod: PortPod) =>
+        serve(
+          t,
+          host.host,
+          pod.containerID,
+          families.map(
+            (family): Endpoint => ({ protocol: 'udp', host: addressOf(pod, family) ?? '', port: 53 }),
+          ),
         )
-        await serve(t, host.host, pod.containerID, endpoints)
-      }
+      const stopFirst = await startServer(first)
+      await startServer(second)
       await serve(t, host.host, 'outside', [{ protocol: 'udp', host: outside[4], port: hostPort }])
 
       /** Who answers the client outside, which sends from the same port each time. */
@@ -77,7 +82,12 @@ for (const flavour of anyFlavour) {
       await t.test('from a container that is gone without DEL to the next', async t => {
         await first.must('ADD', open(first))
         t.same(await answering(), onPod(first))
-        await host.host.run('ip', 'netns', 'del', 'first')
+        // A container lives as long as a process is in its namespace, and until the kernel has removed its interfaces.
+        await stopFirst()
+        await host.host.sh(`
+          links=$(ip -o link | wc -l)
+          ip netns del first
+          for i in $(seq 100); do test "$(ip -o link | wc -l)" -lt "$links" && exit; sleep 0.05; done`)
         await second.must('ADD', open(second))
         t.same(await answering(), onPod(second))
         await second.must('DEL', open(second))

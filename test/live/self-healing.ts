@@ -22,8 +22,13 @@ const script = `
   export PATH=/usr/sbin:/usr/bin:/sbin:/bin CNI_IFNAME=eth0 CNI_PATH=${binDir('standalone')}
   add() { # add NAME
     ip netns add $1
-    CNI_COMMAND=ADD CNI_CONTAINERID=$1 CNI_NETNS=/run/netns/$1 $CNI_PATH/host-local <<< '${JSON.stringify(conf)}' > out.$1 2>> warnings
-    read -rd '' out < out.$1
+    # Code 11 is "try again": a process that is just starting cannot be looked at, and may be a container's.
+    for try in {1..50}; do
+      CNI_COMMAND=ADD CNI_CONTAINERID=$1 CNI_NETNS=/run/netns/$1 $CNI_PATH/host-local <<< '${JSON.stringify(conf)}' > out.$1 2>> warnings
+      read -rd '' out < out.$1
+      [[ $out == *'"code":11,'* ]] || break
+      sleep 0.1
+    done
     [[ $out =~ \\"address\\":\\"([0-9.]+)/ ]] || { echo "$1: $out" >> failures; return; }
     ip=\${BASH_REMATCH[1]}
     (set -C; > held/$ip) 2> /dev/null || echo "$1: $ip is another's" >> failures

@@ -66,7 +66,7 @@ for (const flavour of flavours) {
       const steps = stepsOf(del.stderr)
       t.same(
         [...steps.keys()],
-        ['start', 'stdin', 'parse', 'netns', 'link', 'host-local DEL', 'ipam', 'masquerade', 'bridge DEL'],
+        ['start', 'stdin', 'parse', 'netns', 'link', 'masquerade', 'host-local DEL', 'ipam', 'bridge DEL'],
       )
       t.ok(steps.get('link')?.includes('netlink  delete "eth0"'))
     })

@@ -19,6 +19,9 @@ Math.random = (): number => {
   return (word[0] ?? 0) / 2 ** 32
 }
 
+// What V8 has and this engine has not. The package commander calls it for each of its errors.
+Error.captureStackTrace ??= () => {}
+
 type Environment = Record<string, string | undefined>
 
 const environmentObject = (): Environment => {

@@ -40,6 +40,10 @@ const cases: Record<string, readonly Refusal[]> = {
       ['install', '--bin-dir', '/run/bin', '--pod-cidr', range],
     ].map(line => ({ line, code: 2, says: new RegExp(`--pod-cidr: ${said.source}`) })),
   ),
+  'a command line that can not be': [
+    { line: ['add'], code: 2, says: /missing required argument 'network'; see "kubenet add --help"/ },
+    { line: ['gc', '--nope'], code: 2, says: /unknown option '--nope'; see "kubenet gc --help"/ },
+  ],
   'a network that nobody knows': [
     ['add', 'nope', blue],
     ['check', 'nope', blue],

@@ -50,8 +50,8 @@ export const ownPidNamespace = (): number => {
 /** Init is in the node's own namespaces; with more capabilities than we have, it can't be asked. */
 const init = '1'
 
-/** One that has ended since is no loss. */
-const hasEnded = (error: unknown): boolean => ['ENOENT', 'ESRCH'].includes(errnoOf(error) ?? '')
+/** A process that has ended since is no loss. Its mountinfo gives EINVAL between its end and its parent's wait. */
+const hasEnded = (error: unknown): boolean => ['ENOENT', 'ESRCH', 'EINVAL'].includes(errnoOf(error) ?? '')
 
 /** Something to be read of a process: the answer, or why there is none. */
 const ask = <T>(read: () => T): { readonly answer?: T; readonly refused: boolean } => {

@@ -3,8 +3,9 @@ import { ExitCode, failureOf, formatFailure } from '../node/command/failure'
 import { flag } from '../node/command/option'
 import { placeOptions, placesOf } from '../node/command/places'
 import type { Style } from '../node/command/style'
+import { watchRebuilt } from '../node/sync/rebuilt'
 import { readRecords } from '../node/sync/records'
-import { type SyncedAttachment, syncAttachment } from '../node/sync/sync'
+import { goneAttachment, type Synced, type SyncedAttachment, syncAttachment } from '../node/sync/sync'
 import type { CacheEntry } from '../src/runtime/cache-entry'
 import { networkNamed, networksOf } from './frame/networks'
 import { requireNetworkAdmin } from './frame/permission'
@@ -65,17 +66,26 @@ export const sync = command({
     const places = placesOf(options, io)
     const lists = network === undefined ? networksOf(places, io) : [networkNamed(network, places, io)]
     requireNetworkAdmin()
-    const attachments: SyncedAttachment[] = []
+    const { cacheDir } = places
+    const synced: Synced[] = []
     const isWanted = (name: string) => network === undefined || name === network
-    const records = readRecords(places.cacheDir, lists, (entry, error) => {
-      if (isWanted(entry.network)) attachments.push(broken(entry, error))
+    const records = readRecords(cacheDir, lists, (entry, error) => {
+      if (isWanted(entry.network)) synced.push({ attachment: broken(entry, error) })
     })
     const wanted = records.filter(({ entry }) => isWanted(entry.network))
     const progress = new Progress(io)
     for (const [index, record] of wanted.entries()) {
       progress.tick(() => `rebuilding container ${index + 1} of ${wanted.length}`)
-      attachments.push(await syncAttachment(record, options.dryRun))
+      synced.push(await syncAttachment(record, { isDry: options.dryRun, cacheDir }))
     }
+    const gone = await watchRebuilt(
+      synced.flatMap(({ rebuilt }) => rebuilt ?? []),
+      cacheDir,
+    )
+    const attachments = synced.map(({ attachment, rebuilt }) => {
+      const failures = rebuilt && gone.get(rebuilt)
+      return failures ? goneAttachment(attachment, failures) : attachment
+    })
     return answerOf(attachments, options.dryRun)
   },
 })

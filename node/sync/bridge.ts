@@ -11,6 +11,7 @@ import type { Call } from '../../src/cni/plugin'
 import type { Result } from '../../src/cni/result'
 import { readSysctl } from '../../src/host/sysctl'
 import { undoOnFailure } from '../../src/host/undo'
+import { formatAddr } from '../../src/ip/addr'
 import { type Cidr, formatCidr } from '../../src/ip/cidr'
 import { bridgePortSet, IFF_PROMISC, IFF_UP, type Link, linkByName, linkSet } from '../../src/netlink/link'
 import { NETLINK_ROUTE, type NetlinkSocket, withNetlink } from '../../src/netlink/socket'
@@ -91,11 +92,18 @@ const compareMasquerade = async (call: Call, conf: BridgeConf, result: Result): 
   const missing = await missingMasquerade(call, conf, result)
   if (missing.length === 0) return []
   const text = `masquerade rules: add ${missing.length} (${missing[0]}${missing.length > 1 ? ', …' : ''})`
-  const { hasMasquerade } = await import('../../plugins/bridge/masquerade-removal.js')
+  const { hasMasquerade, removeMasquerade } = await import('../../plugins/bridge/masquerade-removal.js')
   const { containerID, ifName } = call.env
-  const isPartial = hasMasquerade({ network: conf.network, containerID, ifName })
+  const id = { network: conf.network, containerID, ifName }
+  const isPartial = hasMasquerade(id)
   const apply = () => repair(isPartial, undo => setupMasquerade(call, conf, result, undo))
-  return [{ what: 'rules', text, apply }]
+  const takeBack = async () => {
+    const known = result.ips.map(({ address }) => address)
+    const own = known.map(({ addr }) => formatAddr(addr))
+    await removeMasquerade(id, { known, isDoomed: address => own.includes(address) })
+    if (conf.masquerade?.dropInvalid) (await import('../../plugins/bridge/drop-invalid.js')).allowInvalid(id)
+  }
+  return [{ what: 'rules', text, apply, takeBack }]
 }
 
 /** All that bridge made for an attachment; `veth` is the name of its host end, in hairpin mode if `hairpin` says so. */

@@ -9,7 +9,7 @@ import type { CacheEntry } from '../../src/runtime/cache-entry'
 import { type NetworkConfigList, parseConfList } from '../../src/runtime/conf-list'
 import type { PluginConf } from '../../src/runtime/plugin-conf'
 import { formatRequestConf } from '../../src/runtime/request-conf'
-import { cachePath, listCacheEntries } from '../../src/runtime/result-cache'
+import { cachePath, listCacheEntries, readCacheEntry } from '../../src/runtime/result-cache'
 
 /** An attachment as its runtime remembers it, and its network as it is configured now, or was then. */
 export type RecordedAttachment = {
@@ -21,10 +21,27 @@ export type RecordedAttachment = {
 const madeAt = (cacheDir: string, entry: CacheEntry): number =>
   lstatSync(cachePath(cacheDir, entry), { throwIfNoEntry: false })?.mtimeMs ?? 0
 
+const recordOn = (list: NetworkConfigList, entry: CacheEntry): RecordedAttachment => ({
+  entry,
+  list,
+  result: parseResult(entry.result, list.cniVersion, 'the cached result'),
+})
+
 const readRecord = (entry: CacheEntry, lists: readonly NetworkConfigList[]): RecordedAttachment => {
   const configured = lists.find(({ name }) => name === entry.network)
-  const list = configured ?? parseConfList(entry.config, `cached configuration of "${entry.network}"`)
-  return { entry, list, result: parseResult(entry.result, list.cniVersion, 'the cached result') }
+  return recordOn(
+    configured ?? parseConfList(entry.config, `cached configuration of "${entry.network}"`),
+    entry,
+  )
+}
+
+/** The record as it is now; undefined if the runtime has forgotten the attachment since. */
+export const readAgain = (
+  cacheDir: string,
+  { entry, list }: RecordedAttachment,
+): RecordedAttachment | undefined => {
+  const now = readCacheEntry(cacheDir, entry)
+  return now && recordOn(list, now)
 }
 
 /**

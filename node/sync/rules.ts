@@ -5,6 +5,7 @@ import {
   elementsOf,
   missingOfAttachment,
   portsOfCall,
+  takeOutAttachment,
   writeAttachment,
 } from '../../plugins/kubenet/attachment'
 import { chooseBackend } from '../../plugins/kubenet/backend'
@@ -41,10 +42,21 @@ const rebuildPart = async (part: Plugin, call: Call): Promise<void> => {
   await undoOnFailure(undo => part.add(call, undo))
 }
 
+/** DEL of a part, without a namespace: what the call's path leads to may be another container's by then. */
+const delPart = (part: Plugin, call: Call): Promise<void> =>
+  part.del({ ...call, env: { ...call.env, command: 'DEL', netns: '' }, netns: undefined })
+
 const comparePart = async (part: Plugin, call: Call, what: ChangeKind): Promise<Change[]> => {
   const said = await complaint(part, call)
   if (said === undefined) return []
-  return [{ what, text: `${what}: rebuild them (${said})`, apply: () => rebuildPart(part, call) }]
+  return [
+    {
+      what,
+      text: `${what}: rebuild them (${said})`,
+      apply: () => rebuildPart(part, call),
+      takeBack: () => delPart(part, call),
+    },
+  ]
 }
 
 /** Host ports of portmap, with whichever backend; its ADD puts rules in place of those that are there. */
@@ -108,7 +120,8 @@ const compareElements = (call: Call, conf: KubenetConf, result: Result): Change[
     await repair(isPartial, undo => writeAttachment(call, conf, result, undo))
     forgetFlows(portsOfCall(call, result))
   }
-  return [{ what: 'rules', text: `table "inet kubenet": add ${missing.map(formatPlaced).join(', ')}`, apply }]
+  const text = `table "inet kubenet": add ${missing.map(formatPlaced).join(', ')}`
+  return [{ what: 'rules', text, apply, takeBack: () => takeOutAttachment(call, conf, result) }]
 }
 
 /** All that kubenet made for an attachment; `veth` is the name of its host end. */

@@ -1,17 +1,22 @@
 /**
  * Rebuilds what attachments have on the host from what runtimes remember of them. Everything is compared first, so that
- * a node on which nothing is missing is left as it is.
+ * a node on which nothing is missing is left as it is. What is missing may have been removed by a DEL that has not come
+ * to its end: our own runtime's are waited for, and what others delete meanwhile is taken back, see rebuilt.ts.
  */
 
 import { findHostVeth } from '../../plugins/bandwidth/host-veth'
+import type { Attachment } from '../../src/attachment/attachment'
 import { CniError } from '../../src/cni/error'
 import { throwIfInterrupted } from '../../src/host/interrupt'
+import type { Link } from '../../src/netlink/link'
 import { NETLINK_ROUTE, withNetlink } from '../../src/netlink/socket'
 import { closeNetns, type Netns } from '../../src/netns/netns'
+import { alone } from '../../src/runtime/lock'
 import type { PluginConf } from '../../src/runtime/plugin-conf'
 import { bridgeComparisons } from './bridge'
 import type { ChangeKind, Comparison } from './change'
-import { callFor, openRecorded, type RecordedAttachment } from './records'
+import { type Rebuilt, type TakeBack, takeBackIfGone } from './rebuilt'
+import { callFor, openRecorded, type RecordedAttachment, readAgain } from './records'
 import { bandwidthComparisons, kubenetComparisons, portmapComparisons } from './rules'
 
 /** What became of an attachment. */
@@ -48,7 +53,10 @@ const comparisonsOf = (
   }
 }
 
-type Outcome = Pick<SyncedAttachment, 'changes' | 'failures'>
+type Outcome = Pick<SyncedAttachment, 'changes' | 'failures'> & {
+  /** Of each change, also of one that failed half-way. */
+  readonly takeBacks: readonly TakeBack[]
+}
 
 const reasonOf = (error: unknown): string => {
   const { message, details } = CniError.from(error)
@@ -59,9 +67,11 @@ const reasonOf = (error: unknown): string => {
 const runComparisons = async (comparisons: readonly Comparison[], isDry: boolean): Promise<Outcome> => {
   const changes: SyncedAttachment['changes'][number][] = []
   const failures: string[] = []
+  const takeBacks: TakeBack[] = []
   for (const compare of comparisons) {
     try {
-      for (const { what, text, apply } of await compare()) {
+      for (const { what, text, apply, takeBack } of await compare()) {
+        if (!isDry && takeBack) takeBacks.push(takeBack)
         if (!isDry) await apply()
         changes.push({ what, text })
       }
@@ -69,7 +79,7 @@ const runComparisons = async (comparisons: readonly Comparison[], isDry: boolean
       failures.push(reasonOf(error))
     }
   }
-  return { changes, failures }
+  return { changes, failures, takeBacks }
 }
 
 const stateOf = ({ changes, failures }: Outcome): SyncedAttachment['state'] => {
@@ -77,35 +87,81 @@ const stateOf = ({ changes, failures }: Outcome): SyncedAttachment['state'] => {
   return changes.length > 0 ? 'rebuilt' : 'whole'
 }
 
-const syncInside = async (
+/** An outcome, and the host's end of the veth pair it is about. */
+type Seen = Outcome & { readonly veth: Link }
+
+const compareInside = async (
   record: RecordedAttachment,
   netns: Netns,
   isDry: boolean,
-): Promise<Outcome | undefined> => {
+): Promise<Seen | undefined> => {
   const veth = withNetlink(NETLINK_ROUTE, nl => findHostVeth(nl, netns, record.entry))
   if (!veth) return undefined
   try {
     const comparisons = record.list.plugins.flatMap(plugin => comparisonsOf(record, plugin, netns, veth.name))
-    return await runComparisons(comparisons, isDry)
+    return { veth, ...(await runComparisons(comparisons, isDry)) }
   } catch (error) {
-    return { changes: [], failures: [reasonOf(error)] }
+    return { veth, changes: [], failures: [reasonOf(error)], takeBacks: [] }
   }
+}
+
+/** Compares an attachment with the kernel, and changes it unless `isDry`; undefined if it is gone. */
+const compareAttachment = async (record: RecordedAttachment, isDry: boolean): Promise<Seen | undefined> => {
+  const netns = openRecorded(record)
+  if (!netns) return undefined
+  try {
+    return await compareInside(record, netns, isDry)
+  } finally {
+    closeNetns(netns)
+  }
+}
+
+/** An attachment that was looked at; `rebuilt` is there if something was written that its DEL may have passed already. */
+export type Synced = { readonly attachment: SyncedAttachment; readonly rebuilt?: Rebuilt }
+
+const idOf = ({ entry: { network, containerID, ifName } }: RecordedAttachment): Attachment => ({
+  network,
+  containerID,
+  ifName,
+})
+
+/** How an attachment is told of that is gone; what could not be taken back of it is a failure. */
+export const goneAttachment = (id: Attachment, failures: readonly string[] = []): SyncedAttachment => ({
+  ...id,
+  state: failures.length > 0 ? 'failed' : 'gone',
+  changes: [],
+  failures,
+})
+
+/** Rebuilds an attachment when no call of our own runtime for it is under way. */
+const rebuildAttachment = async (seenBefore: RecordedAttachment, cacheDir: string): Promise<Synced> => {
+  const id = idOf(seenBefore)
+  const record = readAgain(cacheDir, seenBefore)
+  const seen = record && (await compareAttachment(record, false))
+  if (!seen) return { attachment: goneAttachment(id) }
+  const { changes, failures, takeBacks, veth } = seen
+  const rebuilt = { record, veth, takeBacks }
+  const said = await takeBackIfGone(rebuilt)
+  if (said) return { attachment: goneAttachment(id, said) }
+  const attachment = { ...id, state: stateOf(seen), changes, failures }
+  return takeBacks.length > 0 ? { attachment, rebuilt } : { attachment }
 }
 
 /** Rebuilds what is missing of one attachment; with `isDry` only says what that is. */
 export const syncAttachment = async (
   record: RecordedAttachment,
-  isDry: boolean,
-): Promise<SyncedAttachment> => {
-  const { network, containerID, ifName } = record.entry
-  throwIfInterrupted(`rebuilding container "${containerID}" of network "${network}"`)
-  const netns = openRecorded(record)
+  { isDry, cacheDir }: { isDry: boolean; cacheDir: string },
+): Promise<Synced> => {
+  const id = idOf(record)
+  throwIfInterrupted(`rebuilding container "${id.containerID}" of network "${id.network}"`)
+  const seen = await compareAttachment(record, true)
+  if (!seen) return { attachment: goneAttachment(id) }
+  const { changes, failures } = seen
+  const isWhole = changes.length === 0 && failures.length === 0
+  if (isDry || isWhole) return { attachment: { ...id, state: stateOf(seen), changes, failures } }
   try {
-    const outcome = netns && (await syncInside(record, netns, isDry))
-    const id = { network, containerID, ifName }
-    if (!outcome) return { ...id, state: 'gone', changes: [], failures: [] }
-    return { ...id, state: stateOf(outcome), ...outcome }
-  } finally {
-    if (netns) closeNetns(netns)
+    return await alone(cacheDir, () => rebuildAttachment(record, cacheDir))
+  } catch (error) {
+    return { attachment: { ...id, state: 'failed', changes: [], failures: [reasonOf(error)] } }
   }
 }

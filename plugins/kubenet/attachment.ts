@@ -86,6 +86,10 @@ const takeBack = async (
   ])
 }
 
+/** Takes an attachment that is gone out of the ruleset, and gives its host ports back. */
+export const takeOutAttachment = (call: Call, conf: KubenetConf, result: Result): Promise<void> =>
+  takeBack(ownerOfCall(call, conf), portsOfCall(call, result), false)
+
 /** Removes what is left of a dead owner of a port, whichever plugin opened it. */
 const bury = (owner: PortOwner): Promise<void> =>
   runAll([

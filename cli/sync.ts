@@ -55,6 +55,8 @@ export const sync = command({
       'the bridge. Goes through the cached results of the runtimes, in the order of their ADDs, and rebuilds what ' +
       'kubenet, bridge, portmap and bandwidth made for containers that still run. What is there is left alone, so a ' +
       'second sync changes nothing. Nothing is removed: that is what "kubenet gc" does.',
+    'Containers may be added and deleted meanwhile. What was rebuilt is watched for 3 seconds: if the interface of a ' +
+      'container goes, its DEL was under way, and what was written for it goes too.',
   ],
   args: { network: optional('name of a network (default: all)', 'network') },
   options: { dryRun: flag('only say what would be rebuilt'), ...placeOptions },

@@ -1,4 +1,4 @@
-import { type Style, visibleLength, wrap } from '../../node/command/style'
+import { type Style, styledLine, visibleLength, wrap } from '../../node/command/style'
 
 /** One column of a table. */
 export type Column = { readonly title: string; readonly align?: 'left' | 'right' }
@@ -19,9 +19,10 @@ const leastWidth = 24
  */
 export const formatTable = (
   columns: readonly Column[],
-  rows: readonly (readonly string[])[],
+  texts: readonly (readonly string[])[],
   style: Style,
 ): string => {
+  const rows = texts.map(cells => cells.map(styledLine))
   const widths = columns.map(({ title }, i) =>
     Math.max(title.length, ...rows.map(row => visibleLength(row[i] ?? ''))),
   )

@@ -13,6 +13,7 @@
  *     bridge0 ---|"veth1a2b"| pod0
  *     uplink0 -->|"8080→80/tcp"| pod0
  */
+import { printable } from '../../src/host/printable'
 import type { Scene, SceneBridge, ScenePod } from './scene'
 
 /** What Mermaid or HTML would take for something else, as an entity of Mermaid's. */
@@ -26,7 +27,7 @@ const entities = new Map([
 ])
 
 const escapeText = (line: string): string =>
-  line.replaceAll(/[#"<>&`]/g, char => entities.get(char) ?? char).replaceAll(/\p{Cc}/gu, ' ')
+  printable(line).replaceAll(/[#"<>&`]/g, char => entities.get(char) ?? char)
 
 /** Text between quotes. */
 const quoted = (lines: readonly string[]): string =>

@@ -1,14 +1,14 @@
 /** SVG as text: elements, and how much room letters take. */
+import { printableLines } from '../../src/host/printable'
 
 type Attributes = Readonly<Record<string, string | number | undefined>>
 
 // Not in XML 1.0 at all, not even escaped.
-// biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is to be taken out
-const forbidden = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff]/g
+const forbidden = /[\ufffe\uffff]/g
 
-/** Text as it may stand in XML, between tags and between quotes. */
+/** Text as it may stand in XML, between tags and between quotes; what would control a terminal as text does. */
 export const escapeXml = (text: string): string =>
-  text
+  printableLines(text)
     .replace(forbidden, '\ufffd')
     .replaceAll('&', '&amp;')
     .replaceAll('<', '&lt;')

@@ -1,6 +1,6 @@
 /** A survey as a table: a line for each attachment, then the sums. */
 
-import type { Style } from '../../node/command/style'
+import { isStyled, type Style } from '../../node/command/style'
 import type { NodeAttachment } from '../../node/survey/attachments'
 import { type Finding, isAbout } from '../../node/survey/finding'
 import type { Pool } from '../../node/survey/pools'
@@ -119,9 +119,7 @@ export const formatInspection = (survey: Survey, style: Style): string => {
   const rows = attachments.map(attachment => {
     const row = { attachment, faults: faultsOf(attachment, failures) }
     const cells = shown.map(({ of }) => of(row, readings.host.now, style))
-    return attachment.state === 'gone'
-      ? cells.map(cell => (cell.includes('\u001b') ? cell : style.red(cell)))
-      : cells
+    return attachment.state === 'gone' ? cells.map(cell => (isStyled(cell) ? cell : style.red(cell))) : cells
   })
   return [
     rows.length > 0 ? formatTable(shown, rows, style) : 'there is no container on any network\n',

@@ -1,8 +1,8 @@
 /** All that a command has of the world: a test puts its own in the place of the process. */
 export type CliIo = {
-  /** Prints on standard output. */
+  /** Prints on standard output, what is styled in it as a terminal wants it and what is foreign escaped. */
   stdout(text: string): void
-  /** Prints on standard error: failures, warnings, progress. */
+  /** Prints on standard error, what is foreign escaped: failures, warnings, progress. */
   stderr(text: string): void
   /** Is standard output a terminal? */
   readonly isTerminal: boolean

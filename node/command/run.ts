@@ -1,4 +1,5 @@
 /** Runs commands: nothing else prints their answers and failures. */
+import { printable } from '../../src/host/printable'
 import { type Answer, type Command, callOf, type Given } from './command'
 import { ExitCode, failureOf, formatFailure } from './failure'
 import type { CliIo } from './io'
@@ -12,7 +13,7 @@ const speaker = (command: Command): string => callOf(command).replace(' ', ': ')
 const printAnswer = (answer: Answer, command: Command, io: CliIo, json: boolean): ExitCode => {
   if (json) printJson(io, answer.json)
   else io.stdout(answer.text(styleOf(io)))
-  for (const note of answer.notes ?? []) io.stderr(`${speaker(command)}: ${note}\n`)
+  for (const note of answer.notes ?? []) io.stderr(`${speaker(command)}: ${printable(note)}\n`)
   return answer.exitCode ?? ExitCode.done
 }
 

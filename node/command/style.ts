@@ -1,3 +1,4 @@
+import { printable, printableLines } from '../../src/host/printable'
 import type { CliIo } from './io'
 
 /** How text is shown: in colours and cut to a width on a terminal, plain elsewhere. */
@@ -14,12 +15,18 @@ export type Style = {
 // ECMA-48, "select graphic rendition": the code that starts it and the one that ends it.
 const rendition = { bold: [1, 22], dim: [2, 22], red: [31, 39], green: [32, 39], yellow: [33, 39] } as const
 
+/**
+ * What a rendition begins with until it is printed, in the place of ESC: then all that is foreign in a text can be escaped
+ * last. No name of an interface, a file or a variable has this character in it.
+ */
+const mark = '\u0000'
+
 const plain = (text: string): string => text
 
 const coloured =
   ([start, end]: readonly [number, number]) =>
   (text: string): string =>
-    text === '' ? text : `\u001b[${start}m${text}\u001b[${end}m`
+    text === '' ? text : `${mark}[${start}m${text}${mark}[${end}m`
 
 /** The style of an output: no-color.org, and a terminal that calls itself dumb. */
 export const styleOf = ({
@@ -40,10 +47,36 @@ export const styleOf = ({
 }
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: what begins a rendition is a control character
-const renditions = /\u001b\[\d+m/g
+const renditions = /(\u0000\[\d+m)/
+
+/** Puts a styled text together again, what is foreign in it and the renditions between each by a function of its own. */
+const convert = (
+  text: string,
+  words: (part: string) => string,
+  rendition: (part: string) => string,
+): string =>
+  text
+    .split(renditions)
+    .map((part, i) => (i % 2 === 0 ? words(part) : rendition(part)))
+    .join('')
 
 /** The characters of a text that are seen. */
-export const visibleLength = (text: string): number => text.replace(renditions, '').length
+export const visibleLength = (text: string): number =>
+  convert(
+    text,
+    part => part,
+    () => '',
+  ).length
+
+/** Is a part of it styled already? */
+export const isStyled = (text: string): boolean => renditions.test(text)
+
+/** A styled text as one line, which can be measured: what is foreign in it is escaped. */
+export const styledLine = (text: string): string => convert(text, printable, part => part)
+
+/** A styled text as a terminal gets it: it is controlled by the renditions and by nothing else. */
+export const rendered = (text: string): string =>
+  convert(text, printableLines, part => part.replace(mark, '\u001b'))
 
 /** Words in lines of at most `width` characters; a longer word has a line of its own. */
 export const wrap = (text: string, width: number): string => {

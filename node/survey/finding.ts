@@ -1,5 +1,7 @@
 /** What of a node does not fit together. */
+
 import type { Attachment } from '../../src/attachment/attachment'
+import { printable } from '../../src/host/printable'
 import type { NodeAttachment } from './attachments'
 import type { Readings } from './readings'
 import type { RulesetElement } from './ruleset'
@@ -101,7 +103,7 @@ export const isSettled = ({ state, since = 0 }: NodeAttachment, now: number): bo
 
 /** "container 4f2a, interface eth0, pod default/web" */
 export const describeOwner = ({ containerID, ifName, pod }: FindingOwner): string =>
-  [`container ${containerID}`, ifName && `interface ${ifName}`, pod && `pod ${pod}`]
+  [`container ${containerID}`, ifName && `interface ${ifName}`, pod && `pod ${printable(pod)}`]
     .filter(Boolean)
     .join(', ')
 

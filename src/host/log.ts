@@ -1,10 +1,11 @@
 import { closeSync, constants, fstatSync, openSync, renameSync, statSync, writeSync } from 'node:fs'
 import { platform } from '#platform'
+import { printableLines } from './printable'
 
-/** Prints a warning on stderr: stdout is for the result alone. */
+/** Prints a warning on stderr: stdout is for the result alone. Foreign words in it control no terminal. */
 export const warn = (text: string): void => {
   try {
-    writeSync(2, `${text}\n`)
+    writeSync(2, `${printableLines(text)}\n`)
   } catch {
     // A runtime that closed stderr does not want to hear it.
   }

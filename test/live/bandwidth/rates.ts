@@ -5,12 +5,10 @@
  */
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { startInBackground } from '../../fixtures/background'
-import { anyFlavour, binDir, type Json } from '../../fixtures/cni'
+import { anyFlavour, binDir } from '../../fixtures/cni'
 import { PrivateHost } from '../../fixtures/private-host'
 import { bothWays, type Limits, ShapedPod } from '../../plugins/bandwidth/fixtures/shaped-pod'
-
-const seconds = 5
+import { type Direction, iperfServer, measure, serve } from '../../plugins/bandwidth/fixtures/traffic'
 
 // The last three at the same time: they mostly wait.
 t.jobs = 3
@@ -26,7 +24,6 @@ const kubeletBurst = 2_147_483_647
 /** A burst that makes sense: what 100 ms give, and a dozen packets at least. */
 const saneBurst = (rate: number) => Math.max(rate / 10, 160_000)
 
-type Direction = 'ingress' | 'egress'
 const directions: readonly Direction[] = ['ingress', 'egress']
 
 const isAll = process.env.KUBENET_TEST_RATES === 'all'
@@ -43,31 +40,6 @@ const measured: readonly { readonly rate: number; readonly bursts: readonly numb
 
 /** From here on a measurement needs the machine for itself. */
 const fast = 1000 * Mbit
-
-/** Starts a program in a container that says a line when it is ready, and ends with its standard input. */
-const serve = async (t: Test, pod: ShapedPod, ...argv: string[]): Promise<void> => {
-  await startInBackground(t, [...pod.host.enter, 'ip', 'netns', 'exec', pod.containerID, ...argv])
-}
-
-/** An iperf3 server that ends with the test: iperf3 itself would not. */
-const iperfServer = (t: Test, pod: ShapedPod): Promise<void> =>
-  serve(t, pod, 'sh', '-c', 'iperf3 -s > /dev/null 2>&1 & echo ready; cat; kill $!')
-
-/** Bits a second that arrived, of a TCP stream into the container or out of it. */
-const measure = async (
-  pod: ShapedPod,
-  subnet: number,
-  { direction, time = seconds }: { direction: Direction; time?: number },
-): Promise<number> => {
-  const client = ['iperf3', '-c', `10.9.${subnet}.2`, '-t', String(time), '-J', '--connect-timeout', '3000']
-  for (let attempt = 0; ; attempt++) {
-    const { stdout } = await pod.host.exec([...client, ...(direction === 'egress' ? ['-R'] : [])])
-    const report: Json = JSON.parse(stdout)
-    if (report.end.sum_received || attempt === 50) return report.end.sum_received?.bits_per_second ?? 0
-    // The server was not listening yet.
-    await new Promise(resolve => setTimeout(resolve, 200))
-  }
-}
 
 const add = async (t: Test, pod: ShapedPod, limits: Limits): Promise<void> => {
   const { code, stdout } = await pod.call(ours, 'ADD', pod.conf(limits))

@@ -37,8 +37,8 @@ const checkShaper = (nl: NetlinkSocket, direction: string, link: Link, limit: Ra
 const requireIfb = (nl: NetlinkSocket, veth: Link, id: Attachment): Link => {
   const { redirects } = ingressFilters(nl, veth)
   const names = ifbNames(id)
-  for (const index of redirects) {
-    const link = index === 0 ? undefined : linkByIndex(nl, index)
+  for (const { to } of redirects) {
+    const link = to === 0 ? undefined : linkByIndex(nl, to)
     if (link && names.includes(link.name) && (isMarkedAs(link, id) || isUnmarked(link))) return link
   }
   if (!names.some(name => linkByName(nl, name))) {

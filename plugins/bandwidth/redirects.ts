@@ -7,9 +7,9 @@ export type Redirect = { readonly from: number; readonly to: number }
 /** Every redirect there is on the host. The cost grows with the number of shaped containers; `qdiscs` are the host's. */
 export const redirectList = (nl: NetlinkSocket, qdiscs: readonly TcObject[] = qdiscList(nl)): Redirect[] =>
   qdiscs
-    .filter(({ kind, parent }) => kind === 'ingress' && parent === TC_H_INGRESS)
+    .filter(({ kind, parent }) => ['ingress', 'clsact'].includes(kind) && parent === TC_H_INGRESS)
     .flatMap(({ index }) =>
-      ingressFilters(nl, { index, name: String(index) }).redirects.map(to => ({ from: index, to })),
+      ingressFilters(nl, { index, name: String(index) }).redirects.map(({ to }) => ({ from: index, to })),
     )
 
 /** Does any interface send what it receives to this one? */

@@ -8,6 +8,9 @@
  *   filter parent ffff: protocol all pref 1 u32 … match 00000000/00000000 at 0
  *     action order 1: mirred (Egress Redirect to device bwp…) stolen
  *   qdisc tbf 1: dev bwp… root rate 8Mbit burst 10000b lat 25ms
+ *
+ * Where another program filters already what the host's end receives, by a clsact or an ingress qdisc, the redirect is
+ * put behind its filters: the ifb hands packets back past all of them, so before them it would keep them from working.
  */
 
 import { formatAlias } from '../../src/attachment/alias'
@@ -15,15 +18,19 @@ import type { Attachment } from '../../src/attachment/attachment'
 import { CniError, ErrorCode } from '../../src/cni/error'
 import { warn } from '../../src/host/log'
 import type { Undo } from '../../src/host/undo'
-import { NetlinkError } from '../../src/netlink/error'
+import { NetlinkError, unlessRefused } from '../../src/netlink/error'
 import { type Link, linkByIndex, linkSet } from '../../src/netlink/link'
 import { NETLINK_ROUTE, type NetlinkSocket, withNetlink } from '../../src/netlink/socket'
 import {
+  type IngressPlace,
+  type IngressRedirect,
+  ingressFilterDel,
   ingressFilters,
   ingressQdiscAdd,
   qdiscAt,
   qdiscDel,
   redirectAdd,
+  redirectPlaces,
   TC_H_INGRESS,
   TC_H_ROOT,
   type TcObject,
@@ -54,17 +61,21 @@ export const removeShaper = (nl: NetlinkSocket, link: Link): void => {
 
 /**
  * Removes the redirect of what an interface receives, if it leads to one of the interfaces given or to one that is
- * gone. Says whether nothing is left: what other programs do with these packets stays.
+ * gone. What other programs do with these packets stays: the ingress qdisc goes only if nothing else is in it, a
+ * clsact never, as this plugin makes none.
  */
-export const removeRedirect = (nl: NetlinkSocket, link: Link, targets: readonly Link[]): boolean => {
+export const removeRedirect = (nl: NetlinkSocket, link: Link, targets: readonly Link[]): void => {
   const qdisc = qdiscAt(nl, link, TC_H_INGRESS)
-  if (!qdisc) return true
-  if (qdisc.kind !== 'ingress') return false
+  if (!qdisc) return
   const { redirects, others } = ingressFilters(nl, link)
-  const ours = redirects.every(target => target === 0 || targets.some(({ index }) => index === target))
-  if (others > 0 || !ours) return false
-  qdiscDel(nl, link, { handle: qdisc.handle, parent: TC_H_INGRESS })
-  return true
+  const leadsThere = ({ to }: IngressRedirect) => targets.some(({ index }) => index === to)
+  if (qdisc.kind === 'ingress' && others === 0 && redirects.every(one => one.to === 0 || leadsThere(one))) {
+    qdiscDel(nl, link, { handle: qdisc.handle, parent: TC_H_INGRESS })
+    return
+  }
+  // Among others' filters, one to nowhere is known as this plugin's by its place only.
+  const ours = redirects.filter(one => leadsThere(one) || (one.to === 0 && one.isLast))
+  for (const { filter } of ours) ingressFilterDel(nl, link, filter)
 }
 
 /** Runs `work` on the interface as it is by then, on a socket of its own: for undoing. */
@@ -124,26 +135,48 @@ export const shapeEgress = (
   return ifb
 }
 
-/** The last step of an egress limit: from here on, packets take the way through the ifb. */
-const redirectTo = (nl: NetlinkSocket, veth: Link, ifb: Link, undo: Undo): void => {
-  replacing(
-    () => needing(['sch_ingress'], () => ingressQdiscAdd(nl, veth)),
-    () => {
-      if (!removeRedirect(nl, veth, [ifb])) throw occupied(veth)
-    },
-  )
-  undo.add(
-    `remove the redirect of "${veth.name}"`,
-    later(veth, (again, link) => {
-      removeRedirect(again, link, [ifb])
-    }),
-  )
-  needing(['cls_u32', 'act_mirred'], () => redirectAdd(nl, veth, ifb))
+/**
+ * Makes room for the redirect and answers the place: in an ingress qdisc of its own, which takes the place of what a
+ * killed ADD left, or behind the filters of others.
+ */
+const makeRoom = (nl: NetlinkSocket, veth: Link, ifb: Link): IngressPlace => {
+  const addQdisc = () =>
+    unlessRefused(['EEXIST'], () => {
+      needing(['sch_ingress'], () => ingressQdiscAdd(nl, veth))
+      return true
+    })
+  if (addQdisc()) return redirectPlaces.alone
+  removeRedirect(nl, veth, [ifb])
+  if (addQdisc()) return redirectPlaces.alone
+  const { redirects, others } = ingressFilters(nl, veth)
+  if (redirects.length > 0) throw takenElsewhere(veth)
+  if (others > 0) {
+    warn(
+      `bandwidth: "${veth.name}" has filters of other programs, which come first: packets that they decide on are not ` +
+        `limited; see "tc filter show dev ${veth.name} ingress"`,
+    )
+  }
+  const isClsact = qdiscAt(nl, veth, TC_H_INGRESS)?.kind === 'clsact'
+  return isClsact ? redirectPlaces.clsact : redirectPlaces.ingress
 }
 
-const occupied = (veth: Link): CniError =>
-  new CniError(ErrorCode.internal, `create ingress qdisc ffff: on "${veth.name}": EEXIST`, {
-    details:
-      `another program filters what "${veth.name}" receives: see "tc filter show dev ${veth.name} ingress"; ` +
-      'an egress limit and it can not be had together',
-  })
+/** The last step of an egress limit: from here on, packets take the way through the ifb. */
+const redirectTo = (nl: NetlinkSocket, veth: Link, ifb: Link, undo: Undo): void => {
+  const place = makeRoom(nl, veth, ifb)
+  undo.add(
+    `remove the redirect of "${veth.name}"`,
+    later(veth, (again, link) => removeRedirect(again, link, [ifb])),
+  )
+  needing(['cls_u32', 'act_mirred'], () => redirectAdd(nl, veth, ifb, place))
+}
+
+const takenElsewhere = (veth: Link): CniError =>
+  new CniError(
+    ErrorCode.internal,
+    `redirect what "${veth.name}" receives: another redirect takes all of it`,
+    {
+      details:
+        `see "tc filter show dev ${veth.name} ingress": another program sends everything elsewhere; ` +
+        'an egress limit and it can not be had together',
+    },
+  )

@@ -16,7 +16,7 @@ export const ifbsOf = (nl: NetlinkSocket, id: Attachment, veth: Link | undefined
   const marked = found.filter(link => isMarkedAs(link, id))
   if (marked.length > 0) return marked
   return found.filter(isUnmarked).filter(ifb => {
-    if (!veth || ingressFilters(nl, veth).redirects.includes(ifb.index)) return true
+    if (!veth || ingressFilters(nl, veth).redirects.some(({ to }) => to === ifb.index)) return true
     return !isUsed(nl, ifb)
   })
 }

@@ -14,10 +14,23 @@ const NLM_F_ECHO = 0x8
 
 /** <linux/if_ether.h>, as tcm_info wants it: in network byte order. */
 const ETH_P_ALL_BE = 0x0300
-const redirectPriority = 1
 
-/** The handle of every ingress qdisc; of a clsact too. */
+/** The handle of every ingress qdisc; of a clsact too, which takes filters at a place of its own only. */
 const ingressHandle = w.tcHandle(0xffff, 0)
+const ingressFiltersAt = w.tcHandle(0xffff, w.TC_H_MIN_INGRESS)
+
+/** Where a filter on what an interface receives is put, and after which others it comes: `parent` and `pref` of tc. */
+export type IngressPlace = { readonly parent: number; readonly priority: number }
+
+/** Behind all filters that an interface has. */
+const lastPriority = 0xffff
+
+/** The places of a redirect: alone in an ingress qdisc, and behind others' filters in the qdisc of each kind. */
+export const redirectPlaces = {
+  alone: { parent: ingressHandle, priority: 1 },
+  ingress: { parent: ingressHandle, priority: lastPriority },
+  clsact: { parent: ingressFiltersAt, priority: lastPriority },
+} as const satisfies Record<string, IngressPlace>
 
 type LinkRef = { readonly index: number; readonly name: string }
 
@@ -92,29 +105,56 @@ export const qdiscDel = (
   )
 }
 
-/** What an interface's ingress qdisc does with packets. */
+/** A filter that sends every packet to another interface. */
+export type IngressRedirect = {
+  /** The ifindex of that interface, 0 if it is gone. */
+  readonly to: number
+  /** Is it behind all filters of others? */
+  readonly isLast: boolean
+  readonly filter: w.TcObject
+}
+
+/** What is done with the packets that an interface receives, by its ingress qdisc or its clsact. */
 export type IngressFilters = {
-  /** The ifindexes to which filters redirect every packet, 0 for an interface that is gone. */
-  readonly redirects: readonly number[]
+  readonly redirects: readonly IngressRedirect[]
   /** How many filters do something else. */
   readonly others: number
 }
 
 /**
  * Sends all that an interface receives to another one, to be sent there. Equivalent to: `tc filter add dev $link
- * parent ffff: protocol all prio 1 u32 match u32 0 0 flowid 1:1 action mirred egress redirect dev $target`.
+ * parent $parent protocol all prio $priority u32 match u32 0 0 flowid 1:1 action mirred egress redirect dev $target`.
  */
-export const redirectAdd = (nl: NetlinkSocket, link: LinkRef, target: LinkRef): void => {
-  const info = redirectPriority * 0x10000 + ETH_P_ALL_BE
+export const redirectAdd = (
+  nl: NetlinkSocket,
+  link: LinkRef,
+  target: LinkRef,
+  { parent, priority }: IngressPlace,
+): void => {
+  const info = priority * 0x10000 + ETH_P_ALL_BE
   nl.request(`redirect what "${link.name}" receives to "${target.name}"`, {
     type: w.RTM_NEWTFILTER,
     flags: NLM_F_CREATE | NLM_F_EXCL,
     body: w.tcBody(
-      { index: link.index, parent: ingressHandle, info },
+      { index: link.index, parent, info },
       'u32',
       redirectOptions(target.index, w.tcHandle(1, 1)),
     ),
   })
+}
+
+/**
+ * Removes one filter on what an interface receives; one that is gone is no failure. Equivalent to: `tc filter del dev
+ * $link ingress protocol … prio … handle … u32`.
+ */
+export const ingressFilterDel = (nl: NetlinkSocket, link: LinkRef, filter: w.TcObject): void => {
+  const { handle, info, kind } = filter
+  unlessRefused(['ENOENT', 'ENODEV', 'EINVAL'], () =>
+    nl.request(`remove a filter of what "${link.name}" receives`, {
+      type: w.RTM_DELTFILTER,
+      body: w.tcBody({ index: link.index, handle, parent: ingressFiltersAt, info }, kind, undefined),
+    }),
+  )
 }
 
 // A u32 filter's node has these bits set; the hash tables that hold the nodes are listed as filters, too.
@@ -122,15 +162,15 @@ const nodeMask = 0xfff
 
 /** What is done with the packets an interface receives. Equivalent to: `tc filter show dev $link ingress`. */
 export const ingressFilters = (nl: NetlinkSocket, link: LinkRef): IngressFilters => {
-  const redirects: number[] = []
+  const redirects: IngressRedirect[] = []
   let others = 0
-  const replies = listFilters(nl, link)
-  for (const { kind, handle, options } of replies) {
+  for (const filter of listFilters(nl, link)) {
+    const { kind, handle, options, chain, info } = filter
     // Each priority is listed once without options, as the head of its filters.
     if (!options || (kind === 'u32' && (handle & nodeMask) === 0)) continue
-    const target = kind === 'u32' ? readRedirect(options) : undefined
-    if (target === undefined) others++
-    else redirects.push(target)
+    const to = kind === 'u32' && chain === 0 ? readRedirect(options) : undefined
+    if (to === undefined) others++
+    else redirects.push({ to, isLast: info >>> 16 === lastPriority, filter })
   }
   return { redirects, others }
 }
@@ -139,7 +179,7 @@ const listFilters = (nl: NetlinkSocket, link: LinkRef): w.TcObject[] => {
   const replies = unlessRefused(['ENOENT', 'ENODEV', 'EINVAL'], () =>
     nl.dump(`list the ingress filters of "${link.name}"`, {
       type: w.RTM_GETTFILTER,
-      body: w.tcPlace({ index: link.index, parent: ingressHandle }),
+      body: w.tcPlace({ index: link.index, parent: ingressFiltersAt }),
     }),
   )
   return (replies ?? []).filter(({ type }) => type === w.RTM_NEWTFILTER).map(({ data }) => w.readTc(data))

@@ -1,20 +1,24 @@
-import { type Attribute, messageBody, readAttributes, readIndexAt, readText } from './attributes'
+import { type Attribute, messageBody, readAttributes, readIndexAt, readNumber, readText } from './attributes'
 
 /** <linux/rtnetlink.h> */
 export const RTM_NEWQDISC = 36
 export const RTM_DELQDISC = 37
 export const RTM_GETQDISC = 38
 export const RTM_NEWTFILTER = 44
+export const RTM_DELTFILTER = 45
 export const RTM_GETTFILTER = 46
 export const RTM_NEWACTION = 48
 export const TCA_KIND = 1
 export const TCA_OPTIONS = 2
 export const TCA_STAB = 8
+const TCA_CHAIN = 11
 export const TCA_ACT_TAB = 1
 
 /** <linux/pkt_sched.h>: a handle is "major:minor", 16 bits each. */
 export const TC_H_ROOT = 0xffffffff
 export const TC_H_INGRESS = 0xfffffff1
+/** Where a clsact keeps the filters on what arrives. An ingress qdisc has them nowhere else, and takes this for it. */
+export const TC_H_MIN_INGRESS = 0xfff2
 
 /** The handle that tc writes as "$major:$minor", both in hex. */
 export const tcHandle = (major: number, minor: number): number => major * 0x10000 + minor
@@ -70,6 +74,10 @@ export type TcObject = {
   readonly index: number
   readonly handle: number
   readonly parent: number
+  /** A filter's priority and protocol. */
+  readonly info: number
+  /** A filter's chain: packets begin in 0, and get to others only if a filter sends them there. */
+  readonly chain: number
   /** "tbf", "ingress", "u32", … */
   readonly kind: string
   /** TCA_OPTIONS as it came: each kind has a layout of its own. */
@@ -83,6 +91,8 @@ export const readTc = (body: Buffer): TcObject => {
     index: readIndexAt(body, 4),
     handle: body.readUInt32LE(8),
     parent: body.readUInt32LE(12),
+    info: body.readUInt32LE(16),
+    chain: readNumber(attributes.get(TCA_CHAIN)) ?? 0,
     kind: readText(attributes.get(TCA_KIND)),
     options: attributes.get(TCA_OPTIONS),
   }

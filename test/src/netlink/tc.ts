@@ -187,6 +187,8 @@ t.test('readTc() reads a qdisc', async t => {
     index: 5,
     handle: 0x10000,
     parent: 0xffffffff,
+    info: 0,
+    chain: 0,
     kind: 'tbf',
     options: hex('07000000'),
   })

@@ -1,3 +1,5 @@
+import { printable } from '../host/printable'
+
 /**
  * The codes an error object may carry: SPEC.md, "Error", and skel's own for a wrong netns (8).
  * Everything nobody foresaw is `internal`.
@@ -82,10 +84,11 @@ const causesOf = (error: Error): string => {
   return messages.join(': ')
 }
 
-/** The error object of SPEC.md, as it goes to stdout. */
+/** The error object of SPEC.md, as it goes to stdout. It may quote foreign words, and runtimes' logs are read in terminals. */
 export const formatError = (error: CniError, cniVersion: string): string => {
   const details = error.details
-  return JSON.stringify({ cniVersion, code: error.code, msg: error.message, ...(details && { details }) })
+  const object = { cniVersion, code: error.code, msg: error.message, ...(details && { details }) }
+  return printable(JSON.stringify(object))
 }
 
 /** The errno's name of a failed system call, as node:fs gives it ("ENOENT"); undefined for anything else. */

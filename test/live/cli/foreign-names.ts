@@ -115,5 +115,23 @@ for (const flavour of anyFlavour) {
       t.notMatch(stderr, raw)
       t.match(stderr, shown)
     })
+
+    await t.test('errors of a plugin', async t => {
+      const name = `lo${evil}\u007f`
+      const { code, stdout, stderr } = await host.exec([`${binDir(flavour)}/loopback`], {
+        stdin: JSON.stringify({ cniVersion: '1.0.0', name, type: 'loopback' }),
+        env: {
+          CNI_COMMAND: 'ADD',
+          CNI_CONTAINERID: 'web',
+          CNI_NETNS: '/run/netns/web',
+          CNI_IFNAME: 'lo',
+          CNI_PATH: binDir(flavour),
+        },
+      })
+      t.equal(code, 1)
+      t.notMatch(stdout + stderr, raw)
+      t.match(JSON.parse(stdout), { code: 7, msg: 'invalid characters found in network name' })
+      t.match(stdout, '\\u202e')
+    })
   })
 }

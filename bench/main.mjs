@@ -80,7 +80,7 @@ const write = (results, { out, whole }) => {
   writeFileSync(file, `${JSON.stringify(results, null, 2)}\n`)
   if (!whole) return
   writeFileSync(join(root, 'docs/bench.svg'), drawReport(results))
-  renewTables(join(root, 'docs/performance.md'), results)
+  renewTables(join(root, 'bench/results.md'), results)
 }
 
 const main = async argv => {

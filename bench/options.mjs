@@ -17,7 +17,7 @@ export const usage = `Measures our plugins beside others, in private network nam
   --json          prints the results as JSON instead of tables
   --out FILE      where the results go (default bench/results.json); makes --quick and --case write them too
 
-A whole run also draws docs/bench.svg and renews the tables in docs/performance.md.
+A whole run also draws docs/bench.svg and renews the tables in bench/results.md.
 Nothing fails on a time: it is a benchmark, not a test.
 `
 

@@ -1,4 +1,4 @@
-/** The tables in docs/performance.md, each between its markers. */
+/** The tables in bench/results.md, each between its markers. */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { formatMachine } from '../machine.mjs'
 import { cellsOf, formatNumber } from './format.mjs'

@@ -158,9 +158,9 @@ t.test('the table shows ratio, target and verdict of each side', async t => {
   )
 })
 
-t.test('every marker of docs/performance.md is one that a run fills', async t => {
+t.test('every marker of bench/results.md is one that a run fills', async t => {
   const { sectionsOf } = await load('report/markdown.mjs')
-  const text = readFileSync(join(bench, '../docs/performance.md'), 'utf8')
+  const text = readFileSync(join(bench, 'results.md'), 'utf8')
   const markers = [...text.matchAll(/<!-- bench: (.*) -->/g)].map(([, name]) => name)
   t.same(markers.sort(), [...sectionsOf(results).keys()].sort())
 })

@@ -2,7 +2,7 @@
  * What the documents tell to type or to configure, where it is not run as a whole (commands.ts does that): each
  * command line is one that `kubenet` takes, each configuration one that its plugin takes, and no block is neither.
  */
-import { readdirSync, readFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import * as v from 'valibot'
@@ -14,16 +14,9 @@ import { hostLocalSchema } from '../../plugins/host-local/config'
 import { kubenetSchema } from '../../plugins/kubenet/config'
 import { portmapSchema } from '../../plugins/portmap/config'
 import { commonEntries, isJsonObject } from '../../src/cni/schema'
-import { documents, root } from './fixtures/document'
+import { documents, pages as paths, root } from './fixtures/document'
 
-const pages = [
-  'README.md',
-  'SECURITY.md',
-  'CONTRIBUTING.md',
-  ...readdirSync(join(root, 'docs'))
-    .filter(name => name.endsWith('.md'))
-    .map(name => `docs/${name}`),
-].map(path => ({ path, text: readFileSync(join(root, path), 'utf8') }))
+const pages = paths.map(path => ({ path, text: readFileSync(join(root, path), 'utf8') }))
 
 /** Does commands.ts run its blocks? */
 const isRun = (page: string): boolean => documents.some(({ path }) => path === page)

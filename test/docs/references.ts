@@ -1,16 +1,8 @@
-/** What a document names of the project's own files is there. */
+/** Files that a page names, and pages and sections that it links to, are there. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import t from 'tap'
-
-const root = join(__dirname, '../..')
-
-const documents = [
-  ...readdirSync(root).filter(name => name.endsWith('.md') && name !== 'CHANGELOG.md'),
-  ...readdirSync(join(root, 'docs'))
-    .filter(name => name.endsWith('.md'))
-    .map(name => `docs/${name}`),
-]
+import { pages, root } from './fixtures/document'
 
 /** `test/live/gc.ts`, `scripts/audit`, `plugins/bridge`: in backquotes; NAME stands for any. */
 const named = /`((?:test|scripts|src|plugins|node|cli|agent|bench|deploy)\/[\w./*-]+)`/g
@@ -26,7 +18,7 @@ const matches = (path: string, name: string): boolean => {
 
 t.test('every file and folder that a document names is there', async t => {
   let found = 0
-  for (const document of documents) {
+  for (const document of pages) {
     for (const [, path = ''] of readFileSync(join(root, document), 'utf8').matchAll(named)) {
       found++
       if (path.includes('/NAME')) continue
@@ -37,4 +29,31 @@ t.test('every file and folder that a document names is there', async t => {
     }
   }
   t.ok(found > 50, `${found} of them`)
+})
+
+/** GitHub's anchor of a heading. */
+const anchorOf = (heading: string): string =>
+  heading
+    .trim()
+    .toLowerCase()
+    .replaceAll(/[^\p{L}\p{N} _-]/gu, '')
+    .replaceAll(' ', '-')
+
+/** The anchors of a page's headings, outside of its blocks. */
+const anchorsOf = (text: string): string[] =>
+  [...text.replaceAll(/^```.*?^```$/gms, '').matchAll(/^#+ (.*)$/gm)].map(([, heading = '']) =>
+    anchorOf(heading),
+  )
+
+t.test('every link of a page leads to a file, and to a section of it', async t => {
+  for (const page of pages) {
+    const text = readFileSync(join(root, page), 'utf8')
+    for (const [, target = '', anchor] of text.matchAll(/\]\((?!https?:)([^)#\s]*)(?:#([^)]*))?\)/g)) {
+      const path = target === '' ? page : join(dirname(page), target)
+      if (!existsSync(join(root, path))) t.fail(`${page}: ${path} is not there`)
+      else if (anchor) {
+        t.ok(anchorsOf(readFileSync(join(root, path), 'utf8')).includes(anchor), `${page}: ${path}#${anchor}`)
+      }
+    }
+  }
 })

@@ -1,6 +1,6 @@
 /**
  * What one call costs in things that do not depend on the machine's load. These numbers are meant to be literal: how
- * to renew them, and when, is in docs/performance.md, "Counts".
+ * to renew them, and when, is in bench/results.md, "Counts".
  */
 import { execFile } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'

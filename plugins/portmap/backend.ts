@@ -4,6 +4,7 @@ import { type Backend, backends } from '../../src/netfilter/backend'
 import type { Claimed } from './claims'
 import type { PortmapConf } from './config'
 import * as iptables from './iptables'
+import { checkPortsIptables } from './iptables-check'
 import * as nftables from './nftables'
 import { checkPortsNftables } from './nftables-check'
 import type { InstalledRules } from './owners'
@@ -50,7 +51,7 @@ const implementations: Record<Backend, PortBackend> = {
   iptables: {
     plan: iptables.plannedIptables,
     forward: iptables.forwardPortsIptables,
-    check: iptables.checkPortsIptables,
+    check: checkPortsIptables,
     unforward: iptables.unforwardPortsIptables,
     collect: iptables.collectPortsIptables,
     probe: iptables.probeIptables,

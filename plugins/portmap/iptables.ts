@@ -1,7 +1,7 @@
 /** Port mappings with iptables: one iptables-restore a family, in the common case without reading anything before. */
 import type { Attachment } from '../../src/attachment/attachment'
 import { dnatChains, hostportChains, networkOfHostportComment } from '../../src/attachment/iptables-names'
-import { CniError, ErrorCode, runAll } from '../../src/cni/error'
+import { runAll } from '../../src/cni/error'
 import { type Family, formatAddr } from '../../src/ip/addr'
 import type { Cidr } from '../../src/ip/cidr'
 import {
@@ -14,6 +14,8 @@ import {
   iptablesSave,
   isNftVariant,
   isRefused,
+  isUnlistable,
+  rulesNotFound,
   type TableDump,
   type TableScript,
   targetOf,
@@ -31,8 +33,8 @@ import {
   containerRules,
   destinationsOf,
   localnetRules,
-  missingRules,
   sharedNatRules,
+  textOfRule,
 } from './rules-iptables'
 import { subjectOf, Whose } from './whose'
 
@@ -60,8 +62,6 @@ const recordedOf = (
   }
   return { backend: 'iptables', jumps, marks }
 }
-
-const textOfRule = ({ chain, rule }: ChainRule): string => `${chain} ${rule}`
 
 const leadsOn = (rule: string): boolean => rule.includes(' -j DNAT ')
 
@@ -125,11 +125,13 @@ type Adding = {
 const addAfterReading = async ({ conf, isOwn, note }: Adding, address: Cidr): Promise<void> => {
   const { family } = address.addr
   const scripts: TableScript[] = []
-  if (family === 4) {
-    const lines = linesToComplete(await iptablesSave(family, 'filter'), localnetRules())
+  const filter = family === 4 ? await listed(family, 'filter', localnetRules().rules) : undefined
+  if (filter) {
+    const lines = linesToComplete(filter.found, localnetRules())
     if (lines.length > 0) scripts.push({ table: 'filter', lines })
   }
-  const found = await iptablesSave(family, 'nat')
+  const nat = await listed(family, 'nat', sharedNatRules(conf).rules)
+  const { found } = nat
   const old = chainsThere(found, conf, isOwn)
   const [shared, own] = dnatChains(conf)
   const chain = found.chains.has(shared) && !old.includes(shared) ? own : shared
@@ -138,7 +140,32 @@ const addAfterReading = async ({ conf, isOwn, note }: Adding, address: Cidr): Pr
   const lines = [...rules, ...entries].map(addLine)
   const completed = linesToComplete(found, sharedNatRules(conf))
   scripts.push({ table: 'nat', lines: [...completed, ...removal(found, old), `-N ${chain}`, ...lines] })
-  await iptablesRestore(family, scripts)
+  try {
+    await iptablesRestore(family, scripts)
+  } catch (error) {
+    // Trying again would tell no more of a table that can't be listed.
+    throw isRefused(error) ? (nat.obstacle ?? filter?.obstacle ?? error) : error
+  }
+}
+
+/**
+ * A table, or where it can't be listed as much of it as can be told: all shared rules or nothing. A chain that is there
+ * all the same has iptables-restore refuse the whole transaction.
+ */
+const listed = async (
+  family: Family,
+  table: 'nat' | 'filter',
+  shared: readonly ChainRule[],
+): Promise<{ found: TableDump; obstacle?: IptablesError }> => {
+  try {
+    return { found: await iptablesSave(family, table) }
+  } catch (error) {
+    if (!isUnlistable(error)) throw error
+    const isThere = (await rulesNotFound(family, table, shared.map(textOfRule))).length === 0
+    const rules = isThere ? shared.map(rule => `-A ${textOfRule(rule)}`) : []
+    const chains = new Set(isThere ? shared.flatMap(({ chain, rule }) => [chain, targetOf(rule)]) : [])
+    return { found: { chains, rules }, obstacle: error }
+  }
 }
 
 /** The lines that delete every rule which leads to a chain. */
@@ -204,22 +231,6 @@ export const forwardPortsIptables = async (
   if (recorded && !earlier) return
   const others = families.filter(family => !conf.addresses.some(({ addr }) => addr.family === family))
   for (const family of others) await removeByReading(family, conf, isOwn)
-}
-
-/** Throws unless all rules of the container are there, naming the first that is not. */
-export const checkPortsIptables = async (conf: PortmapConf): Promise<void> => {
-  for (const address of conf.addresses) {
-    const { family } = address.addr
-    const { chains, rules } = await iptablesSave(family, 'nat')
-    const [shared, own] = dnatChains(conf)
-    const [missing] = missingRules(rules, conf, address, chains.has(own) ? own : shared)
-    if (!missing) continue
-    throw new CniError(
-      ErrorCode.internal,
-      `a port mapping's rule is missing in the IPv${family} table nat: ${missing.chain} ${missing.rule}`,
-      { details: 'somebody has removed it: "kubenet sync" makes it again' },
-    )
-  }
 }
 
 /** Removes chains of containers and all rules that lead to them, as far as they are in the table of that variant. */
@@ -293,5 +304,10 @@ export const collectPortsIptables = (collection: Collection): Promise<void> =>
 
 /** Throws unless iptables can be used here: its programs are there and the kernel has the table nat. */
 export const probeIptables = async (): Promise<void> => {
-  await iptablesSave(4, 'nat')
+  try {
+    await iptablesSave(4, 'nat')
+  } catch (error) {
+    // ADD needs no list: iptables refuses a chain that is there.
+    if (!isUnlistable(error)) throw error
+  }
 }

@@ -87,6 +87,9 @@ export const localnetRules = (): { chains: string[]; rules: ChainRule[] } => {
   }
 }
 
+/** A rule as -A, -C and -D take it. */
+export const textOfRule = ({ chain, rule }: ChainRule): string => `${chain} ${rule}`
+
 const entryRules = (conf: PortmapConf, family: Family, chain: string): ChainRule[] => {
   const comment = commentMatch(hostportComment(conf.network, conf.containerID))
   const conditions = conf.conditions[family].map(word => ` ${quoted(word)}`).join('')

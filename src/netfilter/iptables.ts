@@ -13,6 +13,9 @@ const lockWaitSeconds = 5
 /** The code of an IptablesError for input that was refused; not an errno's name, as no system call failed. */
 const refused = 'REFUSED'
 
+/** The code of an IptablesError for a table that iptables-nft can not list, as nft made rules there. */
+const unlistable = 'UNLISTABLE'
+
 /** RESOURCE_PROBLEM of xtables.h: legacy did not get the lock, or the kernel refused what nf_tables asked of it. */
 const exitResource = 4
 
@@ -105,6 +108,10 @@ const explain = (error: ExecError): IptablesError => {
 export const isRefused = (error: unknown): error is IptablesError =>
   error instanceof IptablesError && error.code === refused
 
+/** Is it the failure to list a table in which somebody has rules of nft that iptables has no words for? */
+export const isUnlistable = (error: unknown): error is IptablesError =>
+  error instanceof IptablesError && error.code === unlistable
+
 /** Is there a program to change this family's rules with, one of that variant if one is named? */
 export const hasIptables = (family: Family, variant?: Variant): boolean =>
   findProgram(programName(family, 'restore', variant)) !== undefined
@@ -152,15 +159,54 @@ export const iptablesRestore = async (
 /** A table's chains and rules, each rule in the form that deletes it when "-A" is made "-D". */
 export type TableDump = { readonly chains: ReadonlySet<string>; readonly rules: readonly string[] }
 
-/** Reads one table of one family. Equivalent to: `iptables-save -t $table`. */
+/** What iptables-save prints, with exit code 0, in place of a table that it can not list: "# Table `nat' is incompatible". */
+const isIncompatible = (printed: string): boolean => /^# Table `[^']*' is incompatible/m.test(printed)
+
+/**
+ * Reads one table of one family. Equivalent to: `iptables-save -t $table`. Throws an IptablesError, of which `isUnlistable`
+ * tells whether somebody's rules of nft are in the way; rules of iptables can be added, checked and deleted even so.
+ */
 export const iptablesSave = async (
   family: Family,
   table: TableScript['table'],
   variant?: Variant,
 ): Promise<TableDump> => {
-  const lines = (await run([program(family, 'save', variant), '-t', table])).split('\n')
+  const path = program(family, 'save', variant)
+  const printed = await run([path, '-t', table])
+  if (isIncompatible(printed)) {
+    const nftFamily = family === 4 ? 'ip' : 'ip6'
+    throw new IptablesError(
+      `${path} can not list the IPv${family} table ${table}`,
+      unlistable,
+      `it has rules of nft that iptables has no words for ("nft list table ${nftFamily} ${table}" shows them): ` +
+        'move those to a table of another name',
+    )
+  }
+  const lines = printed.split('\n')
   const chains = lines.filter(line => line.startsWith(':')).map(line => line.slice(1).split(' ')[0] ?? '')
   return { chains: new Set(chains), rules: lines.filter(line => line.startsWith('-A ')) }
+}
+
+/**
+ * Those of the rules ("CHAIN -p tcp …") that are not in a table, asked for one by one: also where the table can not be
+ * listed. Equivalent to: `iptables -t $table -C $rule`.
+ */
+export const rulesNotFound = async (
+  family: Family,
+  table: TableScript['table'],
+  rules: readonly string[],
+): Promise<string[]> => {
+  try {
+    await iptablesRestore(family, [{ table, lines: rules.map(rule => `-C ${rule}`) }])
+    return []
+  } catch (error) {
+    if (!isRefused(error)) throw error
+    const [rule] = rules
+    if (rules.length === 1 && rule !== undefined) return [rule]
+  }
+  const missing: string[] = []
+  for (const rule of rules) missing.push(...(await rulesNotFound(family, table, [rule])))
+  return missing
 }
 
 /** A comment match; iptables-save quotes the same characters with a backslash. */

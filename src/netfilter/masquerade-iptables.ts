@@ -17,6 +17,7 @@ import {
   type NamedContainer,
   parseContainerComment,
 } from '../attachment/iptables-names'
+import { warn } from '../host/log'
 import { type Addr, type Family, formatAddr, widthOf } from '../ip/addr'
 import { type Cidr, formatCidr, networkOf } from '../ip/cidr'
 import {
@@ -27,6 +28,8 @@ import {
   iptablesRestore,
   iptablesSave,
   isRefused,
+  isUnlistable,
+  rulesNotFound,
   type TableDump,
   targetOf,
   type Variant,
@@ -167,6 +170,17 @@ export const teardownMasqueradeIptables = async (
   }
 }
 
+/** All rules of the table nat. Who can't see them removes none: another actor's table must not end the whole GC. */
+const rulesToCollect = async (family: Family, variant: Variant | undefined): Promise<readonly string[]> => {
+  try {
+    return (await iptablesSave(family, 'nat', variant)).rules
+  } catch (error) {
+    if (!isUnlistable(error)) throw error
+    warn(`masquerade rules of containers that are gone stay: ${error.message}: ${error.details}`)
+    return []
+  }
+}
+
 /** Removes those rules of a network's containers for which `isDoomed` holds. */
 export const collectMasqueradeIptables = async (
   network: string,
@@ -178,7 +192,7 @@ export const collectMasqueradeIptables = async (
   }
   for (const family of families) {
     for (const variant of variantsInUse(family)) {
-      const { rules } = await iptablesSave(family, 'nat', variant)
+      const rules = await rulesToCollect(family, variant)
       const named = rules.filter(isOfNetwork).flatMap(rule => [targetOf(rule), chainOf(rule)])
       for (const chain of new Set(named.filter(isMasqueradeChain))) {
         const jumps = rules.filter(rule => targetOf(rule) === chain)
@@ -190,13 +204,23 @@ export const collectMasqueradeIptables = async (
   }
 }
 
+const notFound = async (family: Family, wanted: readonly string[]): Promise<string[]> => {
+  try {
+    const { rules } = await iptablesSave(family, 'nat')
+    return wanted.filter(rule => !rules.includes(rule))
+  } catch (error) {
+    if (!isUnlistable(error)) throw error
+    const bare = (rule: string): string => rule.replace(/^-A /, '')
+    return (await rulesNotFound(family, 'nat', wanted.map(bare))).map(rule => `-A ${rule}`)
+  }
+}
+
 /** The rules of `masquerade` that are missing, in iptables' words. */
 export const missingMasqueradeIptables = async (masquerade: Masquerade): Promise<string[]> => {
   const missing: string[] = []
   for (const family of familiesOf(masquerade.addresses)) {
     const { accepts, masquerade: rule, jumps } = rulesOf(masquerade, family)
-    const found = (await iptablesSave(family, 'nat')).rules
-    missing.push(...[...accepts, rule, ...jumps].filter(wanted => !found.includes(wanted)))
+    missing.push(...(await notFound(family, [...accepts, rule, ...jumps])))
   }
   return missing
 }

@@ -1,4 +1,4 @@
-/** Are the rules of host ports in iptables there? Where the table can't be listed, each is asked for by itself. */
+/** Are the rules of host ports in iptables there? Where the table cannot be listed, each is asked for by itself. */
 import { dnatChains } from '../../src/attachment/iptables-names'
 import { CniError, ErrorCode } from '../../src/cni/error'
 import type { Cidr } from '../../src/ip/cidr'

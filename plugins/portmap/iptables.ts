@@ -143,13 +143,13 @@ const addAfterReading = async ({ conf, isOwn, note }: Adding, address: Cidr): Pr
   try {
     await iptablesRestore(family, scripts)
   } catch (error) {
-    // Trying again would tell no more of a table that can't be listed.
+    // Trying again would tell no more of a table that cannot be listed.
     throw isRefused(error) ? (nat.obstacle ?? filter?.obstacle ?? error) : error
   }
 }
 
 /**
- * A table, or where it can't be listed as much of it as can be told: all shared rules or nothing. A chain that is there
+ * A table, or where it cannot be listed as much of it as can be told: all shared rules or nothing. A chain that is there
  * all the same has iptables-restore refuse the whole transaction.
  */
 const listed = async (

@@ -13,7 +13,7 @@ const lockWaitSeconds = 5
 /** The code of an IptablesError for input that was refused; not an errno's name, as no system call failed. */
 const refused = 'REFUSED'
 
-/** The code of an IptablesError for a table that iptables-nft can not list, as nft made rules there. */
+/** The code of an IptablesError for a table that iptables-nft cannot list, as nft made rules there. */
 const unlistable = 'UNLISTABLE'
 
 /** RESOURCE_PROBLEM of xtables.h: legacy did not get the lock, or the kernel refused what nf_tables asked of it. */
@@ -159,7 +159,7 @@ export const iptablesRestore = async (
 /** A table's chains and rules, each rule in the form that deletes it when "-A" is made "-D". */
 export type TableDump = { readonly chains: ReadonlySet<string>; readonly rules: readonly string[] }
 
-/** What iptables-save prints, with exit code 0, in place of a table that it can not list: "# Table `nat' is incompatible". */
+/** What iptables-save prints, with exit code 0, in place of a table that it cannot list: "# Table `nat' is incompatible". */
 const isIncompatible = (printed: string): boolean => /^# Table `[^']*' is incompatible/m.test(printed)
 
 /**
@@ -176,7 +176,7 @@ export const iptablesSave = async (
   if (isIncompatible(printed)) {
     const nftFamily = family === 4 ? 'ip' : 'ip6'
     throw new IptablesError(
-      `${path} can not list the IPv${family} table ${table}`,
+      `${path} cannot list the IPv${family} table ${table}`,
       unlistable,
       `it has rules of nft that iptables has no words for ("nft list table ${nftFamily} ${table}" shows them): ` +
         'move those to a table of another name',
@@ -188,8 +188,8 @@ export const iptablesSave = async (
 }
 
 /**
- * Those of the rules ("CHAIN -p tcp …") that are not in a table, asked for one by one: also where the table can not be
- * listed. Equivalent to: `iptables -t $table -C $rule`.
+ * Those of the rules ("CHAIN -p tcp …") that are not in a table. Asks for all at once, then for ever smaller parts: this
+ * works also where the table cannot be listed. Equivalent to: `iptables -t $table -C $rule`.
  */
 export const rulesNotFound = async (
   family: Family,
@@ -201,11 +201,12 @@ export const rulesNotFound = async (
     return []
   } catch (error) {
     if (!isRefused(error)) throw error
-    const [rule] = rules
-    if (rules.length === 1 && rule !== undefined) return [rule]
+    if (rules.length <= 1) return [...rules]
   }
+  const middle = rules.length >> 1
+  const halves = [rules.slice(0, middle), rules.slice(middle)]
   const missing: string[] = []
-  for (const rule of rules) missing.push(...(await rulesNotFound(family, table, [rule])))
+  for (const half of halves) missing.push(...(await rulesNotFound(family, table, half)))
   return missing
 }
 

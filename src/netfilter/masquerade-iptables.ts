@@ -170,7 +170,7 @@ export const teardownMasqueradeIptables = async (
   }
 }
 
-/** All rules of the table nat. Who can't see them removes none: another actor's table must not end the whole GC. */
+/** All rules of the table nat. If they cannot be listed, none is removed: another actor's table must not end the whole GC. */
 const rulesToCollect = async (family: Family, variant: Variant | undefined): Promise<readonly string[]> => {
   try {
     return (await iptablesSave(family, 'nat', variant)).rules

@@ -85,10 +85,10 @@ for (const flavour of flavours) {
         msg: /rule is missing in the IPv4 table nat: CNI-HOSTPORT-DNAT -p tcp/,
       })
 
-      // The record's rules are not all there: what is left can't be told, and so must not be taken for gone.
+      // The record's rules are not all there: what is left cannot be told, and so must not be taken for gone.
       const del = await run('DEL', 'portmap', { prevResult })
       t.match(del.json, {
-        msg: /iptables-nft-save can not list the IPv4 table nat/,
+        msg: /iptables-nft-save cannot list the IPv4 table nat/,
         details: /"nft list table ip nat" shows them\): move those to a table of another name/,
       })
       t.match(await host.sh('nft list table ip nat'), /chain CNI-DN-/, 'what DEL has not removed is there')

@@ -91,7 +91,7 @@ const sameLists = <T>(a: readonly T[], b: readonly T[], equal: (a: T, b: T) => b
   a.length === b.length && a.every((value, i) => b[i] !== undefined && equal(value, b[i]))
 
 /** Do both have the same ranges in the same order? */
-export const sameRanges = (a: readonly Cidr[], b: readonly Cidr[]): boolean => sameLists(a, b, cidrEquals)
+const sameRanges = (a: readonly Cidr[], b: readonly Cidr[]): boolean => sameLists(a, b, cidrEquals)
 
 /** Do both mean the same for the network? Most events are about a node's health and images. */
 export const isSameNetwork = (a: ClusterNode, b: ClusterNode): boolean =>

@@ -5,7 +5,7 @@ export const logLevels = ['error', 'warn', 'info', 'debug'] as const
 export type LogLevel = (typeof logLevels)[number]
 
 /** What a line says beside its message. Undefined values are left out. */
-export type LogFields = Readonly<Record<string, unknown>>
+type LogFields = Readonly<Record<string, unknown>>
 
 type Write = (message: string, fields?: LogFields) => void
 

@@ -6,7 +6,7 @@ import { Counter, Gauge, Histogram, Registry } from './libraries'
 const prefix = 'kubenet_agent_'
 
 /** What the gauges ask when they are read. */
-export type MetricSources = {
+type MetricSources = {
   readonly connected: () => boolean
   readonly silentSeconds: () => number
   readonly nodes: () => number

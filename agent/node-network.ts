@@ -16,7 +16,7 @@ import { type Log, messageOf } from './log'
 import type { AgentMetrics, networkStates } from './metrics'
 import { type Held, strandedBy } from './stranded'
 
-export type NetworkState = (typeof networkStates)[number]
+type NetworkState = (typeof networkStates)[number]
 
 export type NodeNetworkOptions = {
   readonly confDir: string

@@ -22,7 +22,7 @@ const isNewer = (version: string, than: string | undefined): boolean => {
 const mostTombstones = 4096
 
 /** What an event came to. */
-export type Outcome = { readonly before: ClusterNode | undefined; readonly isStale: boolean }
+type Outcome = { readonly before: ClusterNode | undefined; readonly isStale: boolean }
 
 export class NodeStore {
   #nodes = new Map<string, ClusterNode>()

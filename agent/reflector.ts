@@ -16,14 +16,14 @@ import { compareVersions, NodeStore } from './node-store'
 import { monotonicSeconds, wait } from './wait'
 
 /** What hears of the nodes. */
-export type NodeListener = {
+type NodeListener = {
   /** A whole list was taken over. */
   onList(): void
   /** One node came, changed or went: `before` or `after` is undefined then. */
   onChange(before: ClusterNode | undefined, after: ClusterNode | undefined): void
 }
 
-export type ReflectorOptions = {
+type ReflectorOptions = {
   readonly credentials: CredentialSource
   /** The one node to watch; undefined: all. */
   readonly name: string | undefined

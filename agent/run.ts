@@ -3,7 +3,7 @@ import { readSysctl } from '../src/host/sysctl'
 import { type AgentOptions, runUntil } from './agent'
 import { createLog, type LogLevel } from './log'
 
-export type RunOptions = Omit<AgentOptions, 'log' | 'nodeName'> & {
+type RunOptions = Omit<AgentOptions, 'log' | 'nodeName'> & {
   /** Undefined: NODE_NAME of the environment, else the host's name, as kubelet has it. */
   readonly nodeName: string | undefined
   readonly logLevel: LogLevel

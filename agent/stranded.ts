@@ -12,7 +12,7 @@ import type { CacheEntry } from '../src/runtime/cache-entry'
 import { listCacheEntries } from '../src/runtime/result-cache'
 
 /** Where leases and cached results are, and of which network. */
-export type Attachments = { readonly network: string; readonly dataDir: string; readonly cacheDir: string }
+type Attachments = { readonly network: string; readonly dataDir: string; readonly cacheDir: string }
 
 /** An address that a container has. */
 export type Held = { readonly containerID: string; readonly address: string }

@@ -7,10 +7,10 @@ import { ListReader } from './list-reader'
 import { get, type Patience } from './request'
 
 /** All nodes, or one by its name. */
-export type NodeSelection = { readonly credentials: CredentialSource; readonly name: string | undefined }
+type NodeSelection = { readonly credentials: CredentialSource; readonly name: string | undefined }
 
 /** A list's items go to `onItem` one by one; the answer is the version the whole list is of. */
-export type ListCall = NodeSelection & {
+type ListCall = NodeSelection & {
   /** Which versions will do; undefined: the newest only, which costs the API server most. */
   readonly atLeast: string | undefined
   readonly patience: Patience
@@ -20,7 +20,7 @@ export type ListCall = NodeSelection & {
 
 export type WatchEvent = { readonly type: string; readonly object: JsonObject }
 
-export type WatchCall = NodeSelection & {
+type WatchCall = NodeSelection & {
   /** The version from which on events are wanted. */
   readonly from: string
   /** After how many seconds the server is to end the watch. */

@@ -27,7 +27,7 @@ export class TimeoutError extends Error {
   override readonly name = 'TimeoutError'
 }
 
-export type GetRequest = {
+type GetRequest = {
   readonly access: Access
   /** Path and query. */
   readonly path: string

@@ -14,10 +14,10 @@ import { monotonicSeconds } from '../wait'
 import { isRoute, type NodeRoute, type RouteTable } from './route-table'
 
 /** The kernel's name for who made a route, <linux/rtnetlink.h> rtm_protocol: 107 is "k", and nobody else's. */
-export const routeProtocol = 107
+const routeProtocol = 107
 
 /** What became of a route: in the kernel, no such gateway on any link, or the destination is somebody else's. */
-export type RouteState = 'installed' | 'unreachable' | 'occupied' | 'failed'
+type RouteState = 'installed' | 'unreachable' | 'occupied' | 'failed'
 
 /** What the kernel says of a gateway that is on no link of this node. */
 const unreachableCodes = ['ENETUNREACH', 'EHOSTUNREACH', 'EINVAL', 'ENETDOWN', 'ENONET']
@@ -37,7 +37,7 @@ const isOurs = ({ protocol }: ListedRoute): boolean => protocol === routeProtoco
 const isSame = (found: ListedRoute, { dst, gw }: NodeRoute): boolean =>
   found.gw !== undefined && addrEquals(found.gw, gw) && formatCidr(found.dst) === formatCidr(dst)
 
-export type RouteKeeperOptions = {
+type RouteKeeperOptions = {
   readonly table: RouteTable
   /** May routes be taken away? Not by the word of a list that does not even have this node. */
   readonly mayRemove: () => boolean

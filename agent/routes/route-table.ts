@@ -14,7 +14,7 @@ export type NodeRoute = { readonly node: string; readonly dst: Cidr; readonly gw
 export type RouteProblem = { readonly node: string; readonly dst: Cidr; readonly reason: string }
 
 /** This node: what a route must not take away from it. */
-export type Self = {
+type Self = {
   readonly name: string
   readonly podCIDRs: readonly Cidr[]
   readonly addresses: readonly Addr[]

@@ -74,7 +74,7 @@ const readCapabilityArgs = (given: string): JsonObject => {
 const readArgs = (given: string | undefined): readonly CniArg[] | undefined =>
   given ? naming('CNI_ARGS', () => parseCniArgs(given)) : undefined
 
-export type AttachmentValues = {
+type AttachmentValues = {
   readonly ifname: string | undefined
   readonly containerId: string | undefined
 }

@@ -25,7 +25,7 @@ const completer = (completes: Completes | undefined): string => {
 }
 
 /** The names an option can be given by. */
-export const namesOf = ({ name, short, kind }: NamedOption): string[] => [
+const namesOf = ({ name, short, kind }: NamedOption): string[] => [
   name,
   ...(kind === 'switch' ? [name.replace('--', '--no-')] : []),
   ...(short ? [`-${short}`] : []),

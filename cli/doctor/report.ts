@@ -10,7 +10,7 @@ import type { Diagnosis, Status } from './diagnosis'
 export type Fixed = { readonly text: string; readonly failed: string }
 
 /** All that the doctor has to say. */
-export type Report = { readonly lines: readonly Diagnosis[]; readonly fixed: readonly Fixed[] }
+type Report = { readonly lines: readonly Diagnosis[]; readonly fixed: readonly Fixed[] }
 
 const paint = (status: Status, style: Style): string => {
   const text = status.padEnd(7)

@@ -13,7 +13,7 @@ import { type Check, type Diagnosis, failure, ok, orOk, warning } from './diagno
 const families: readonly Family[] = [4, 6]
 
 /** The families that networks give addresses of. */
-export const familiesOf = (networks: readonly Network[]): Family[] =>
+const familiesOf = (networks: readonly Network[]): Family[] =>
   families.filter(family =>
     networks.some(({ ipam }) => ipam?.rangeSets.some(({ ranges }) => ranges[0].start.family === family)),
   )

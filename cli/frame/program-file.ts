@@ -2,7 +2,7 @@
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
 
 /** The two kinds of this project's executables. */
-export type Flavour = 'standalone' | 'node'
+type Flavour = 'standalone' | 'node'
 
 /** The first bytes of executables: a script names its interpreter, a program with its runtime is in ELF. */
 const magics: readonly (readonly [magic: string, flavour: Flavour])[] = [

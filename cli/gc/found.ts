@@ -49,7 +49,7 @@ export type Found = {
 }
 
 /** The bridge of an attachment, and the host's end of its veth. */
-export type HostEnds = { readonly bridge: string; readonly veth: string }
+type HostEnds = { readonly bridge: string; readonly veth: string }
 
 type Finder = (network: NetworkConfigList, cacheDir: string) => Found[] | Promise<Found[]>
 
@@ -173,7 +173,7 @@ const finders: readonly (readonly [what: string, find: Finder])[] = [
 ]
 
 /** Everything found, and why some of it could not be looked for. */
-export type Findings = { readonly found: readonly Found[]; readonly notes: readonly string[] }
+type Findings = { readonly found: readonly Found[]; readonly notes: readonly string[] }
 
 /**
  * Looks for everything of a network that says whose it is, and tells what for. Changes nothing. Throws if the cached results can't be

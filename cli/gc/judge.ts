@@ -5,7 +5,7 @@ import { type Claimant, judgeLife, type Subject, type Verdict } from '../../src/
 import type { Found } from './found'
 
 /** All that a node has of one attachment. */
-export type KnownAttachment = {
+type KnownAttachment = {
   readonly containerID: string
   /** Undefined where nothing names an interface, only the container. */
   readonly ifName: string | undefined

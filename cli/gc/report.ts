@@ -4,7 +4,7 @@ import { formatTable } from '../frame/table'
 import type { Judged } from './judge'
 
 /** What a GC found, and what it has not removed. */
-export type GcReport = {
+type GcReport = {
   readonly network: string
   readonly isDry: boolean
   readonly judged: readonly Judged[]

@@ -6,7 +6,7 @@ import { isOurs } from '../frame/program-file'
 import { isSameContent } from './copy-program'
 
 /** What is under a name: nothing, ours of any version, another's file, or a symbolic link. */
-export type Occupant = 'nothing' | 'ours' | 'foreign' | 'link'
+type Occupant = 'nothing' | 'ours' | 'foreign' | 'link'
 
 /**
  * The names of programs that older versions had beside the plugins: the command line was one by itself. Installing

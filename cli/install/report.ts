@@ -17,7 +17,7 @@ export type InstalledName = {
 }
 
 /** What an installation did. */
-export type Installation = {
+type Installation = {
   readonly binDir: string
   readonly names: readonly InstalledName[]
   readonly network: StagedConflist | undefined

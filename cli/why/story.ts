@@ -6,10 +6,10 @@ import type { Survey } from '../../node/survey/survey'
 import { formatAge, formatBits, formatBytes } from '../frame/units'
 
 /** One line: what it is about, and what there is. */
-export type StoryLine = { readonly part: string; readonly says: string }
+type StoryLine = { readonly part: string; readonly says: string }
 
 /** A host port with what its packets pass. */
-export const portText = ({ protocol, hostPort, hostIP, target, by }: HostPort): string => {
+const portText = ({ protocol, hostPort, hostIP, target, by }: HostPort): string => {
   const from = `${hostIP === undefined ? '' : `${hostIP} `}${hostPort}/${protocol}`
   if (!target) return `${from} is claimed, and no rule leads there`
   const address = target.address.includes(':') ? `[${target.address}]` : target.address

@@ -8,7 +8,7 @@ import { type Completes, flag, type NamedOption, type Option, optionName } from 
 import type { Style } from './style'
 
 /** An argument of a subcommand, by its place. */
-export type Argument<T extends string | undefined = string | undefined> = {
+type Argument<T extends string | undefined = string | undefined> = {
   readonly summary: string
   readonly required: T extends string ? true : false
   readonly completes?: Completes
@@ -27,7 +27,7 @@ export const optional = (summary: string, completes?: Completes): Argument<strin
 })
 
 /** A command line that shows what a subcommand is for. */
-export type Example = { readonly line: string; readonly does: string }
+type Example = { readonly line: string; readonly does: string }
 
 /** What a subcommand answers. Nothing but the frame prints it. */
 export type Answer = {

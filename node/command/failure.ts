@@ -34,7 +34,7 @@ export const usageError = (message: string, remedy = ''): CliError =>
   new CliError(ExitCode.usage, message, remedy)
 
 /** A failure in the words of one line, and as the object that --json prints. */
-export type Failure = {
+type Failure = {
   readonly exitCode: ExitCode
   readonly message: string
   readonly details: string

@@ -48,10 +48,10 @@ export const denial = (summary: string): Option<boolean> => ({
 })
 
 /** What an option with a value has beside its summary. */
-export type ValueDetails = Pick<Option<unknown>, 'short' | 'completes'>
+type ValueDetails = Pick<Option<unknown>, 'short' | 'completes'>
 
 /** Reads one text as a value. Throws a usage error, which need not name the option. */
-export type Parse<T> = (text: string) => T
+type Parse<T> = (text: string) => T
 
 /** Runs `read`; what it throws becomes a usage error that begins with the name of what was read. */
 export const naming = <T>(name: string, read: () => T): T => {

@@ -5,7 +5,7 @@ import { type CliError, usageError } from './failure'
 import type { NamedOption } from './option'
 
 /** What a command line asks for. */
-export type Parsed =
+type Parsed =
   | { readonly kind: 'run'; readonly command: Command; readonly given: Given }
   | { readonly kind: 'help'; readonly command: Command | undefined }
   | { readonly kind: 'version' }

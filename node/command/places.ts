@@ -29,7 +29,7 @@ export type Places = {
   readonly cacheDir: string
 }
 
-export type PlaceValues = {
+type PlaceValues = {
   readonly cniConfDir: string | undefined
   readonly cniBinDir: readonly string[]
   readonly cniCacheDir: string

@@ -6,7 +6,7 @@ import { type Staged, stageText } from './staged-file'
 /** The file of kubenet's network, early in the lexical order that makes the first one the default. */
 export const conflistName = '10-kubenet.conflist'
 
-export type ConflistWriting = {
+type ConflistWriting = {
   readonly confDir: string
   readonly text: string
   /** May the folder be made? */

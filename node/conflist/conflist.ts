@@ -44,7 +44,7 @@ const bridgePlugin = (values: NetworkValues) => {
 }
 
 /** A network configuration, as it stands in a .conflist. */
-export type Conflist = {
+type Conflist = {
   readonly cniVersion: string
   readonly name: string
   readonly plugins: readonly { readonly type: string }[]

@@ -17,9 +17,9 @@ import {
 import { usageError } from '../command/failure'
 import { choice, flag, list, value, withDefault } from '../command/option'
 
-export const hairpinModes = ['promiscuous-bridge', 'hairpin-veth', 'none'] as const
+const hairpinModes = ['promiscuous-bridge', 'hairpin-veth', 'none'] as const
 
-export type HairpinMode = (typeof hairpinModes)[number]
+type HairpinMode = (typeof hairpinModes)[number]
 
 /** Reads a network: an address with a prefix length, no host bits. */
 export const parseNetwork = (given: string): Cidr => {
@@ -50,7 +50,7 @@ const parsePodCidr = (given: string): Cidr => {
 }
 
 /** Throws unless there is one network, or one of each family. */
-export const checkPodCidrs = (cidrs: readonly Cidr[]): void => {
+const checkPodCidrs = (cidrs: readonly Cidr[]): void => {
   for (const family of [4, 6] as const) {
     const same = cidrs.filter(({ addr }) => addr.family === family)
     if (same.length > 1) {

@@ -41,7 +41,7 @@ const unique = <T>(values: readonly T[]): T[] => [...new Set(values)]
 const bare = (cidr: string): string => cidr.split('/')[0] ?? cidr
 
 /** The addresses in a cached result of any version. */
-export const resultAddresses = ({ result }: Pick<CachedAttachment, 'result'>): string[] => {
+const resultAddresses = ({ result }: Pick<CachedAttachment, 'result'>): string[] => {
   const ips = Array.isArray(result?.ips) ? result.ips : []
   const old = [result?.ip4, result?.ip6].map(ip => (isJsonObject(ip) ? ip.ip : undefined))
   return [...ips.map(ip => (isJsonObject(ip) ? ip.address : undefined)), ...old]

@@ -31,7 +31,7 @@ export type Draft = {
 }
 
 /** An owner as objects name it: some of them not the interface, some not even the network. */
-export type Named = {
+type Named = {
   readonly network: string | undefined
   readonly containerID: string
   readonly ifName: string | undefined

@@ -7,7 +7,7 @@ import type { Readings } from './readings'
 import type { RulesetElement } from './ruleset'
 
 /** "fail": something does not work, or soon won't. "warn": something is in the way. */
-export type Severity = 'warn' | 'fail'
+type Severity = 'warn' | 'fail'
 
 /** The kinds of findings: short names that never change, for scripts. */
 export type FindingKind =
@@ -70,7 +70,7 @@ export type LinkRepair = {
 }
 
 /** Whose an object is, as far as it says so: without an interface where it names the container alone. */
-export type FindingOwner = Pick<NodeAttachment, 'containerID' | 'ifName' | 'pod'>
+type FindingOwner = Pick<NodeAttachment, 'containerID' | 'ifName' | 'pod'>
 
 /** One thing that does not fit. */
 export type Finding = {
@@ -90,7 +90,7 @@ export type Finding = {
 }
 
 /** What a finding says beyond the attachment it is about. */
-export type About = Pick<Finding, 'severity' | 'what' | 'object' | 'cause' | 'remedy'> & {
+type About = Pick<Finding, 'severity' | 'what' | 'object' | 'cause' | 'remedy'> & {
   readonly repair?: Repair | undefined
 }
 

@@ -8,7 +8,7 @@ import { chainOf, commentOf, targetOf } from '../../src/netfilter/iptables'
 import type { MasqueradeRule } from './ruleset'
 
 /** The two programs called iptables: each sees its own rules only. */
-export type Variant = 'legacy' | 'nf_tables'
+type Variant = 'legacy' | 'nf_tables'
 
 /** One table: its chains with the policies of those that have one, and its rules as iptables-save prints them. */
 export type IptablesTable = {
@@ -41,7 +41,7 @@ const hasNft = (family: Family, tables: readonly string[]): boolean =>
   ['nat', 'filter', 'mangle', 'raw'].some(name => tables.includes(`${family === 4 ? 'ip' : 'ip6'} ${name}`))
 
 /** Reads what iptables-save prints. */
-export const parseSave = (text: string): Map<string, IptablesTable> => {
+const parseSave = (text: string): Map<string, IptablesTable> => {
   const tables = new Map<string, { policies: Map<string, string>; rules: string[] }>()
   let table = { policies: new Map<string, string>(), rules: [] as string[] }
   for (const line of text.split('\n')) {

@@ -12,7 +12,7 @@ import type { Readings } from './readings'
 import type { MasqueradeRule, RulesetElement } from './ruleset'
 
 /** What a node has, by whose it is. */
-export type Joined = {
+type Joined = {
   readonly drafts: readonly Draft[]
   /** Ports of bridges whose owner nothing tells. */
   readonly strangers: readonly HostLink[]

@@ -22,7 +22,7 @@ export type Lease = {
 }
 
 /** The leases of some folders, and how many could not be read. */
-export type Leases = { readonly leases: readonly Lease[]; readonly unreadable: number }
+type Leases = { readonly leases: readonly Lease[]; readonly unreadable: number }
 
 /** The networks that have leases in a folder: those whose folders are named as networks are. */
 const networksIn = (dataDir: string): string[] => {

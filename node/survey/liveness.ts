@@ -7,7 +7,7 @@ import { namespacePath } from './namespaces'
 import type { Readings } from './readings'
 
 /** "running": its namespace is there. "gone": it is not. "unknown": nothing tells for sure. */
-export type State = 'running' | 'gone' | 'unknown'
+type State = 'running' | 'gone' | 'unknown'
 
 /** What a state is concluded from. Only what is `proven` may be cleaned up without asking. */
 export type Judgement = { readonly state: State; readonly why: string; readonly proven: boolean }

@@ -10,7 +10,7 @@ import { NETLINK_ROUTE, NetlinkSocket } from '../../src/netlink/socket'
 import { insideNetns } from '../../src/netns/netns'
 
 /** A network namespace. */
-export type Namespace = {
+type Namespace = {
   readonly dev: number
   readonly ino: number
   /** Where it is mounted, as "ip netns" and runtimes do. */

@@ -19,7 +19,7 @@ import { readConfDir } from '../../src/runtime/conf-dir'
 import type { NetworkConfigList } from '../../src/runtime/conf-list'
 
 /** Who masquerades a network's pods: kubenet's own ruleset, or bridge by one of its ways. */
-export type MasqueradeBy = 'kubenet' | Backend
+type MasqueradeBy = 'kubenet' | Backend
 
 /** A network, as far as the node has it. */
 export type Network = {
@@ -149,7 +149,7 @@ export const readNetwork = (list: NetworkConfigList, isDefault: boolean): Networ
 }
 
 /** The networks of a node, and the files that are none. */
-export type NodeNetworks = {
+type NodeNetworks = {
   readonly lists: readonly NetworkConfigList[]
   readonly networks: readonly Network[]
   /** Why each file that can't be read is skipped, its name in front. */

@@ -29,9 +29,9 @@ export type CachedAttachment = CacheEntry & { readonly madeAt: number }
 export type ClaimFile = { readonly claim: string; readonly holder: string }
 
 /** A part of the node that could not be read, and why. */
-export type Unread = { readonly what: string; readonly why: string }
+type Unread = { readonly what: string; readonly why: string }
 
-export type HostRoute = ReturnType<typeof routeList>[number] & Pick<KernelRoute, 'dst'>
+type HostRoute = ReturnType<typeof routeList>[number] & Pick<KernelRoute, 'dst'>
 
 /** A node as it was read. What is undefined is not known; nothing may be concluded from its absence. */
 export type Readings = {

@@ -44,7 +44,7 @@ const bySeverity = (a: Finding, b: Finding): number =>
   Number(b.severity === 'fail') - Number(a.severity === 'fail')
 
 /** Makes a survey of what was read. */
-export const surveyOf = (readings: Readings, ms = 0): Survey => {
+const surveyOf = (readings: Readings, ms = 0): Survey => {
   const { drafts, strangers, elements, ifbs } = join(readings)
   const attachments = sorted(completeAttachments(drafts, readings))
   const findings = [

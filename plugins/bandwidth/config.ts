@@ -41,7 +41,7 @@ export const bandwidthSchema = v.object({
 export type RateLimit = { readonly rateBits: number; readonly burstBits: number }
 
 /** What the bandwidth plugin goes by. Undefined: no limit that way. */
-export type BandwidthConf = {
+type BandwidthConf = {
   readonly network: string
   /** Into the container. */
   readonly ingress: RateLimit | undefined

@@ -58,7 +58,7 @@ const inTheWay = (found: Cidr, wanted: Cidr): boolean => {
 }
 
 /** Where gateway addresses go, and whose they are. */
-export type GatewayPlace = {
+type GatewayPlace = {
   /** The bridge, or its interface in a VLAN; undefined is one that is yet to be made. */
   readonly link: Link | undefined
   readonly bridge: Link | undefined

@@ -42,7 +42,7 @@ export const removeMasquerade = (id: Attachment, doomed: DoomedRules): Promise<v
   ])
 
 /** The attachments of a network that stay, and the folder in which leases tell whose an address is. */
-export type Kept = {
+type Kept = {
   readonly network: string
   readonly valid: readonly Attachment[]
   readonly dataDir: string | undefined

@@ -54,7 +54,7 @@ export const isVethPrefix = (text: string): boolean =>
   text.length <= longestVethPrefix && /^[a-zA-Z0-9_.-]+$/.test(text)
 
 /** Where an attachment's veth goes and what its port may do. */
-export type VethRequest = {
+type VethRequest = {
   readonly id: Attachment
   readonly netns: Netns
   readonly bridge: Link

@@ -16,7 +16,7 @@ import type { BridgeConf } from './config'
 import { spansOf } from './vlan-trunk'
 
 /** What a port's VLANs are to be. */
-export type PortVlans = Pick<BridgeConf, 'vlan' | 'trunk' | 'preserveDefaultVlan'>
+type PortVlans = Pick<BridgeConf, 'vlan' | 'trunk' | 'preserveDefaultVlan'>
 
 /** The VLAN that a port with a trunk alone takes frames without a tag for. */
 const nativeVlanOfTrunk = 1

@@ -43,7 +43,7 @@ export const tryAsking = (ifName: string): void => {
 }
 
 /** What an ADD does with leases, as the command does it. */
-export type Taking = {
+type Taking = {
   /** Leases addresses, none of the spans that are to be avoided. */
   take(avoided: readonly Span[]): Promise<Allocation[]>
   /** Gives back what was taken. */

@@ -4,7 +4,7 @@ import type { Leases } from './leases'
 import { type Caller, endedHoldings } from './liveness'
 
 /** Leases that nobody needs: torn ones, and those of containers that ended without a DEL. */
-export type Abandoned = { readonly torn: readonly string[]; readonly ended: readonly Holding[] }
+type Abandoned = { readonly torn: readonly string[]; readonly ended: readonly Holding[] }
 
 /** What of the addresses that `isWanted` picks is leased to nobody alive. Opens every lease. */
 export const findAbandoned = (

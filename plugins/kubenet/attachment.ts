@@ -46,7 +46,7 @@ const claimedPlaces = (claims: readonly string[]): Place[] =>
   claims.flatMap(claim => placeOfClaim(claim) ?? [])
 
 /** What is known of an attachment that goes; without an address everything is looked through for it. */
-export type Known = { readonly addresses: readonly Addr[]; readonly claims: readonly string[] }
+type Known = { readonly addresses: readonly Addr[]; readonly claims: readonly string[] }
 
 /**
  * Removes what has the attachment's comment from the ruleset: at once, but what nf_tables waits for then passes before the

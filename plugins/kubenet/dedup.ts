@@ -34,7 +34,7 @@ const priority = 200
 const chainOf = (network: string): string => `dedup-${nameInNft(network)}`
 
 /** A bridge, and the addresses by which it is the gateway of ranges. */
-export type PromiscuousBridge = { readonly mac: Mac; readonly gateways: readonly Cidr[] }
+type PromiscuousBridge = { readonly mac: Mac; readonly gateways: readonly Cidr[] }
 
 /** Narrow ranges before wide ones; the kernel lists addresses in an order of its own. */
 const inOrder = (gateways: readonly Cidr[]): Cidr[] =>

@@ -21,7 +21,7 @@ import { ensureDedup, noDedup } from './dedup'
 import { bridgeConf, callOf } from './parts'
 
 /** The bridge and its addresses but the kernel's own; undefined if there is no such bridge. */
-export type BridgeState = { readonly bridge: Link; readonly gateways: readonly Cidr[] }
+type BridgeState = { readonly bridge: Link; readonly gateways: readonly Cidr[] }
 
 /** Reads the network's bridge. */
 export const readBridge = (nl: NetlinkSocket, { bridge: name }: KubenetConf): BridgeState | undefined => {

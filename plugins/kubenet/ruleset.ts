@@ -113,7 +113,7 @@ export const hostipsMap = (family: Family): PlainSet => ({
 })
 
 /** A chain and the rules that are always in it. */
-export type FixedChain = { readonly chain: NftChain; readonly rules: readonly NftRule[] }
+type FixedChain = { readonly chain: NftChain; readonly rules: readonly NftRule[] }
 
 const dnatRule = (family: Family): NftRule[] => {
   const any: Key = [metaL4proto, thDport]

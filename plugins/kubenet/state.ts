@@ -80,7 +80,7 @@ const addFrame = (nl: NetlinkSocket, tx: NftTransaction, conf: KubenetConf): voi
 }
 
 /** Makes the network's frame if it is not there. */
-export const ensureFrame = (nl: NetlinkSocket, tx: NftTransaction, conf: KubenetConf): void => {
+const ensureFrame = (nl: NetlinkSocket, tx: NftTransaction, conf: KubenetConf): void => {
   if (!hasFrame(nl, conf)) addFrame(nl, tx, conf)
 }
 

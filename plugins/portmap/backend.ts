@@ -32,7 +32,7 @@ export type Opening = {
 }
 
 /** What either way of programming the packet filter does for portmap. */
-export type PortBackend = {
+type PortBackend = {
   /** The rules `forward` is going to make, as far as they can be told before. */
   plan(conf: PortmapConf, claimed?: Claimed): InstalledRules
   /** Opens the container's ports, in place of those it had before. */

@@ -157,7 +157,7 @@ export type Claimed = {
   readonly recorded: boolean
 }
 
-export type ClaimOptions = {
+type ClaimOptions = {
   /** What the record is to say of the rules. */
   readonly rules?: InstalledRules
   /** Removes what is left of an owner that is gone, before anybody has its ports. */

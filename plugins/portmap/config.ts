@@ -15,7 +15,7 @@ const defaultMarkBit = 13
 /** The protocols that have ports, as iptables and nft spell them. */
 export const protocols = ['tcp', 'udp', 'sctp'] as const
 
-export type Protocol = (typeof protocols)[number]
+type Protocol = (typeof protocols)[number]
 
 /** What to do about programs of the host that listen on a host port. */
 const hostListeners = ['warn', 'refuse', 'ignore'] as const

@@ -13,7 +13,7 @@ import { mappingsOf, type PortMapping, type PortmapConf } from './config'
 const families: readonly Family[] = [4, 6]
 
 /** A port of one family that is to lead to the container, and a socket of the host that it is taken from. */
-export type Conflict = { readonly mapping: PortMapping; readonly socket: ListeningSocket }
+type Conflict = { readonly mapping: PortMapping; readonly socket: ListeningSocket }
 
 const isEverywhere = ({ addr }: ListeningSocket): boolean => addr.bits === 0n
 

@@ -36,7 +36,7 @@ const addressOf = ({ expressions }: ReadRule): string | undefined => {
 }
 
 /** A rule, and the address it is about. */
-export type AddressedRule = { readonly rule: ReadRule; readonly address: string | undefined }
+type AddressedRule = { readonly rule: ReadRule; readonly address: string | undefined }
 
 /** The rules of one container in a chain. One that marks stands before the one that leads on, which tells its address. */
 export const addressed = (rules: readonly ReadRule[]): AddressedRule[] => {

@@ -65,7 +65,7 @@ const srcnat = 100
 const loopback = (): Cidr => ({ addr: { family: 4, bits: 0x7f000000n }, prefix: 8 })
 
 /** A chain all containers share, with its rules if they are the same for all. */
-export type SharedChain = { readonly chain: NftChain; readonly rules?: readonly NftRule[] }
+type SharedChain = { readonly chain: NftChain; readonly rules?: readonly NftRule[] }
 
 const markOf = ({ markBit }: PortmapConf): number => 2 ** markBit
 
@@ -95,7 +95,7 @@ export const sharedChains = (conf: PortmapConf, family: Family): SharedChain[] =
 }
 
 /** A rule of a container and the chain it goes to. */
-export type ContainerRule = { readonly chain: string; readonly rule: NftRule }
+type ContainerRule = { readonly chain: string; readonly rule: NftRule }
 
 const matchOf = (mapping: PortMapping, family: Family): Statement[] => [
   ...(mapping.hostIP ? [eq(daddr(family), mapping.hostIP)] : []),

@@ -32,7 +32,7 @@ export const leaseOn = (network: string, address: string, dataDir = usualDataDir
   readLease(`${dataDir}/${network}/${address}`)
 
 /** A lease, and the network it is of. */
-export type NetworkLease = LeaseOwner & { readonly network: string }
+type NetworkLease = LeaseOwner & { readonly network: string }
 
 /** The leases of an address on all networks: several may use the same range. */
 export const leasesOf = (address: string, dataDir = usualDataDir): NetworkLease[] => {

@@ -11,6 +11,3 @@ export const maxIptablesCommentBytes = 255
 
 /** XT_EXTENSION_MAXNAMELEN (<linux/netfilter/x_tables.h>) less the final NUL: bytes of a chain's name in iptables. */
 export const maxIptablesChainBytes = 28
-
-/** NFT_NAME_MAXLEN (<linux/netfilter/nf_tables.h>) less the final NUL: bytes of a chain's or set's name. */
-export const maxNftNameBytes = 255

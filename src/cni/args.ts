@@ -1,7 +1,7 @@
 import { validName } from './conf'
 import { CniError, ErrorCode } from './error'
 
-export const commands = ['ADD', 'CHECK', 'DEL', 'GC', 'STATUS', 'VERSION'] as const
+const commands = ['ADD', 'CHECK', 'DEL', 'GC', 'STATUS', 'VERSION'] as const
 
 export type Command = (typeof commands)[number]
 

@@ -9,7 +9,7 @@ import { isJsonObject } from './schema'
 export type PluginExec = (path: string, env: Record<string, string>, stdin: string) => Promise<ProgramResult>
 
 /** One execution of a plugin: `env` is its whole environment. */
-export type PluginExecution = {
+type PluginExecution = {
   readonly path: string
   readonly env: Record<string, string>
   readonly stdin: string

@@ -61,7 +61,7 @@ export type Plugin = {
 }
 
 /** The namespace of a call; for DEL also what stands between it and this process. */
-export type CallNetns = Pick<Call, 'netns' | 'outOfReach'> & {
+type CallNetns = Pick<Call, 'netns' | 'outOfReach'> & {
   /** What DEL fails with once it has done all that is outside of the namespace. */
   readonly refusal?: CniError
 }

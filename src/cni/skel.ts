@@ -23,7 +23,7 @@ type Environment = Readonly<Record<string, string | undefined>>
 const chunkBytes = 16 * 1024
 
 /** Reads standard input to its end; throws code 5 if it can't be read or does not end. */
-export const readStdin = (): string => {
+const readStdin = (): string => {
   const chunks: Buffer[] = []
   let total = 0
   for (;;) {

@@ -15,7 +15,7 @@ const LOCK_EX = 2
 const LOCK_NB = 4
 
 /** How long one holder of a lock is waited for: runtimes give up on a whole call after some ten seconds or more. */
-export const lockTimeoutMs = 5000
+const lockTimeoutMs = 5000
 
 /** Where the lock goes from hand to hand nobody hangs, the node is only busy: that is waited for as much longer. */
 const busyFactor = 6

@@ -2,10 +2,10 @@
 import { warn } from './log'
 
 /** One step of a call and the milliseconds it took. */
-export type Step = { readonly name: string; readonly ms: number }
+type Step = { readonly name: string; readonly ms: number }
 
 /** What a step waits for: an answer of the kernel, a lock, a lease that is written, the disk, a program. */
-export type PartKind = 'netlink' | 'lock' | 'lease' | 'disk' | 'program'
+type PartKind = 'netlink' | 'lock' | 'lease' | 'disk' | 'program'
 
 let steps: Step[] = []
 // performance.now() counts from the start of the process.

@@ -7,7 +7,7 @@ import type { Here, NetnsNumber } from './here'
 import type { Holder } from './holders'
 
 /** "unknown": it may be alive, and be out of sight. */
-export type LifeState = 'alive' | 'dead' | 'unknown'
+type LifeState = 'alive' | 'dead' | 'unknown'
 
 /** What an attachment's life was judged to be, and by what. */
 export type Verdict = { readonly state: LifeState; readonly why: string }
@@ -41,7 +41,7 @@ export type Claimant = {
 export const claimantsOf = (subjects: readonly Subject[]): Claimant[] =>
   subjects.map(({ containerID, netns, since }) => ({ containerID, netns, since }))
 
-export type JudgeOptions = {
+type JudgeOptions = {
   /** What is younger, in milliseconds, is not called dead: its runtime may be just putting its namespace in place. */
   readonly graceMs?: number
   /** Is its interface known to be gone? Then a namespace with its number that is not at its path is another one. */

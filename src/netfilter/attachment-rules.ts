@@ -23,7 +23,7 @@ import type { ReadRule } from './nft/wire/rule'
 import type { NftTable } from './nft/wire/table'
 
 /** The chain the rules are in. */
-export type RulePlace = { readonly table: NftTable; readonly chain: string }
+type RulePlace = { readonly table: NftTable; readonly chain: string }
 
 /**
  * The rules that meet what an attachment's addresses send to outside their subnets with `statement`, and before that

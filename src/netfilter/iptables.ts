@@ -36,7 +36,7 @@ export class IptablesError extends Error {
 }
 
 /** The two programs that are called iptables. Neither sees the other's rules. */
-export const variants = ['nft', 'legacy'] as const
+const variants = ['nft', 'legacy'] as const
 
 export type Variant = (typeof variants)[number]
 

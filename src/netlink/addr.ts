@@ -17,9 +17,9 @@ const IFA_LOCAL = 2
 const IFA_BROADCAST = 4
 const IFA_FLAGS = 8
 const IFA_TARGET_NETNSID = 10
-export const IFA_F_NODAD = 0x02
-export const IFA_F_DADFAILED = 0x08
-export const IFA_F_TENTATIVE = 0x40
+const IFA_F_NODAD = 0x02
+const IFA_F_DADFAILED = 0x08
+const IFA_F_TENTATIVE = 0x40
 
 /** <linux/rtnetlink.h> */
 export const RTNLGRP_IPV6_IFADDR = 9
@@ -49,7 +49,7 @@ export type LinkAddr = {
 }
 
 /** Which addresses: of one interface, of one family, in the namespace that this one knows by a number. */
-export type AddrFilter = { index?: number; family?: 4 | 6; netnsId?: number | undefined }
+type AddrFilter = { index?: number; family?: 4 | 6; netnsId?: number | undefined }
 
 /**
  * The addresses of one interface, or of all; an interface of this namespace that is gone has none.
@@ -125,7 +125,7 @@ export const addrAdd = (
 }
 
 /** For operators of nodes without IPv6; its sysctls are missing there too. */
-export const noIPv6 =
+const noIPv6 =
   'this kernel has no IPv6: it was started with ipv6.disable=1, or built without CONFIG_IPV6; start it with IPv6, or ' +
   'leave the ranges of IPv6 out'
 
@@ -153,7 +153,7 @@ export const addrDel = (nl: NetlinkSocket, link: { index: number; name: string }
 }
 
 /** An IPv6 address that duplicate address detection has found to be taken, or is still at. */
-export type UnsettledAddr = { readonly cidr: Cidr; readonly failed: boolean }
+type UnsettledAddr = { readonly cidr: Cidr; readonly failed: boolean }
 
 /**
  * Waits until duplicate address detection is through with all addresses of an interface. Answers one that is

@@ -40,7 +40,7 @@ const SIZEOF_NFGENMSG = 4
 const nfGenMsg = (family: Family): Buffer => Buffer.from([addressFamily(family), 0, 0, 0])
 
 /** One direction of a tracked connection. */
-export type ConntrackTuple = {
+type ConntrackTuple = {
   readonly src: Addr | undefined
   readonly dst: Addr | undefined
   readonly protocol: number

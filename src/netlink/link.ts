@@ -120,7 +120,7 @@ export const bridgeAdd = (
 }
 
 /** One end of a veth pair. */
-export type VethEnd = { name: string; mac: Mac; mtu: number }
+type VethEnd = { name: string; mac: Mac; mtu: number }
 
 /**
  * Creates a veth pair in one message: the host end, up if wanted, a port of the bridge, its peer in another namespace
@@ -211,7 +211,7 @@ export const linkSet = (
 }
 
 /** What a bridge port may do, and the note that says whose it is. */
-export type PortChange = {
+type PortChange = {
   hairpin?: boolean
   isolated?: boolean
   alias?: string

@@ -57,7 +57,7 @@ export const neighDel = (nl: NetlinkSocket, link: Place, addr: Addr): void => {
 }
 
 /** The MAC of a neighbour that has answered lately; undefined if none has. Needs Linux 5.0. */
-export const neighGet = (nl: NetlinkSocket, link: Place, addr: Addr): Mac | undefined => {
+const neighGet = (nl: NetlinkSocket, link: Place, addr: Addr): Mac | undefined => {
   const replies = unlessRefused(['ENOENT'], () =>
     nl.request(`look up neighbour ${formatAddr(addr)} on "${link.name}"`, {
       type: RTM_GETNEIGH,

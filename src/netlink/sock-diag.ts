@@ -19,7 +19,7 @@ const TCP_LISTEN = 10
 const protocolNumbers = { tcp: 6, udp: 17, sctp: 132 } as const
 
 /** What a socket may wait for packets of. */
-export type TransportProtocol = keyof typeof protocolNumbers
+type TransportProtocol = keyof typeof protocolNumbers
 
 /** A socket that waits for whoever comes to a port. */
 export type ListeningSocket = {

@@ -19,7 +19,7 @@ export type { Reply } from './wire/message'
 /** <linux/netlink.h> */
 export const NETLINK_ROUTE = 0
 export const NETLINK_NETFILTER = 12
-export const NLM_F_REQUEST = 0x1
+const NLM_F_REQUEST = 0x1
 export const NLM_F_ACK = 0x4
 export const NLM_F_REPLACE = 0x100
 export const NLM_F_EXCL = 0x200

@@ -115,7 +115,7 @@ export type IngressRedirect = {
 }
 
 /** What is done with the packets that an interface receives, by its ingress qdisc or its clsact. */
-export type IngressFilters = {
+type IngressFilters = {
   readonly redirects: readonly IngressRedirect[]
   /** How many filters do something else. */
   readonly others: number

@@ -5,7 +5,7 @@
  */
 
 /** A result of the kernel: a count or descriptor, or a negative errno, as system calls themselves return it. */
-export type SyscallResult = number
+type SyscallResult = number
 
 /** The functions of libc that neither runtime offers. All of them are synchronous and act on the calling thread. */
 export type Libc = {
@@ -82,7 +82,7 @@ export type RunOptions = {
 }
 
 /** When a program and all that it started are killed, and how much of each output is kept. */
-export type RunLimit = {
+type RunLimit = {
   readonly ms: number
   /** At least so many bytes of what it printed; the rest is dropped. */
   readonly outputBytes: number

@@ -14,7 +14,7 @@ import { formatRequestConf } from './request-conf'
 import { readCacheEntry, writeCacheEntry } from './result-cache'
 import { type RuntimeOptions, runPlugin } from './run-plugin'
 
-export type AddOptions = RuntimeOptions & {
+type AddOptions = RuntimeOptions & {
   /**
    * What becomes of the plugins that have run when one fails: "leave" them to the DEL the specification asks the
    * caller for, as libcni does and is the default, or "delete" at once, unless an earlier ADD is remembered.

@@ -5,7 +5,7 @@ import { type NetworkConfigList, parseConfList, parsePluginFile, parseSingleConf
 import type { PluginConf } from './plugin-conf'
 
 /** Where the networks of a node are, and what hears of files that can't be read. */
-export type ConfDir = {
+type ConfDir = {
   readonly confDir: string
   /** Is told why a file is skipped; stderr if left out. */
   readonly onBroken?: (failure: CniError) => void
@@ -79,13 +79,6 @@ export const readConfDir = ({ confDir, onBroken = warnOfSkipped }: ConfDir): Net
 
 const notFound = (message: string, details = '') =>
   new CniError(ErrorCode.invalidNetworkConfig, message, { details })
-
-/** The network that containers get when none is named: the first. Throws code 7 if there is none. */
-export const defaultConfList = (dir: ConfDir): NetworkConfigList => {
-  const [first] = readConfDir(dir)
-  if (first) return first
-  throw notFound(`no net configurations found in ${dir.confDir}`)
-}
 
 /** The network of that name; as with libcni, a `.conflist` before a `.conf`. Throws code 7 if there is none. */
 export const findConfList = (dir: ConfDir, name: string): NetworkConfigList => {

@@ -34,9 +34,3 @@ export const confVersions = (raw: JsonObject, where: string): [SpecVersion, ...S
     { details: `the versions known are ${specVersions.join(', ')}` },
   )
 }
-
-/** The newest of `versions` that is in all of `supported`; undefined if there is none. */
-export const highestCommonVersion = (
-  versions: readonly SpecVersion[],
-  supported: readonly (readonly string[])[],
-): SpecVersion | undefined => versions.findLast(version => supported.every(list => list.includes(version)))

@@ -11,7 +11,7 @@ import { formatRequestConf } from './request-conf'
 import { readCachedResult, readCacheEntry, removeCacheEntry } from './result-cache'
 import { type RuntimeOptions, runPlugin } from './run-plugin'
 
-export type DelLink = {
+type DelLink = {
   readonly list: NetworkConfigList
   readonly plugin: PluginConf
   readonly attachment: AttachmentParameters

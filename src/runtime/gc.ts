@@ -43,7 +43,7 @@ const delStale = async (
 }
 
 /** An attachment that is believed to have ended, and whether that still holds when nobody of ours can add it again. */
-export type StaleAttachment = InterfaceID & { isStale(): Promise<boolean> }
+type StaleAttachment = InterfaceID & { isStale(): Promise<boolean> }
 
 /**
  * Deletes an attachment whose container has ended, without its namespace, if it is still so when no ADD of this runtime
@@ -62,7 +62,7 @@ export const delStaleAttachment = (
   })
 
 /** The attachments to keep; what answers them is asked when no ADD of this runtime runs any more. */
-export type ValidAttachments = readonly InterfaceID[] | (() => Promise<readonly InterfaceID[]>)
+type ValidAttachments = readonly InterfaceID[] | (() => Promise<readonly InterfaceID[]>)
 
 /**
  * Removes what is left of attachments that are not in `validAttachments`: calls DEL for those remembered, then, from

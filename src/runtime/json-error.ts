@@ -4,7 +4,7 @@
  */
 
 /** The first mistake of a text that is not JSON: 1-based, columns in UTF-16 units. */
-export type JsonError = { readonly line: number; readonly column: number; readonly message: string }
+type JsonError = { readonly line: number; readonly column: number; readonly message: string }
 
 type State = 'value' | 'firstElement' | 'firstKey' | 'key' | 'colon' | 'next' | 'end'
 

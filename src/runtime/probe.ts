@@ -3,12 +3,11 @@ import { CniError, ErrorCode } from '../cni/error'
 import { isJsonObject } from '../cni/schema'
 import { currentVersion } from '../cni/version'
 import type { NetworkConfigList } from './conf-list'
-import { highestCommonVersion } from './conf-version'
 import { findPlugin, type PluginPath } from './plugin-path'
 import { type CniVariables, execInherited, type RuntimeOptions } from './run-plugin'
 
 /** What a plugin says of itself. */
-export type PluginInfo = PluginPath & {
+type PluginInfo = PluginPath & {
   /** The versions of the specification it speaks, as it lists them. */
   readonly versions: readonly string[]
 }
@@ -73,23 +72,6 @@ export const probePlugins = async (
   const failures = answers.filter(answer => answer.status === 'rejected').map(answer => answer.reason)
   if (failures.length > 0) throw CniError.join(failures)
   return answers.filter(answer => answer.status === 'fulfilled').map(answer => answer.value)
-}
-
-/** The network at the highest version it allows and all its plugins speak; throws code 1 if there is none. */
-export const negotiateListVersion = (
-  list: NetworkConfigList,
-  plugins: readonly PluginInfo[],
-): NetworkConfigList => {
-  const cniVersion = highestCommonVersion(
-    list.cniVersions,
-    plugins.map(plugin => plugin.versions),
-  )
-  if (cniVersion) return { ...list, cniVersion }
-  throw new CniError(ErrorCode.incompatibleVersion, `${list.file}: no CNI version that all plugins support`, {
-    details: [`the network allows ${list.cniVersions.join(', ')}`]
-      .concat(plugins.map(({ name, versions }) => `${name} speaks ${versions.join(', ')}`))
-      .join('; '),
-  })
 }
 
 /**

@@ -17,7 +17,7 @@ export type RuntimeOptions = {
   readonly exec?: PluginExec
 }
 
-export type PluginCall = {
+type PluginCall = {
   readonly verb: Exclude<Command, 'VERSION'>
   readonly plugin: PluginConf
   /** What the plugin reads on its standard input. */

@@ -12,7 +12,6 @@ const moduleOf = (family: NftFamily, expression: string): string | undefined => 
       return family === 'bridge' ? 'nft_meta_bridge' : undefined
     case 'fib':
       return family === 'inet' ? 'nft_fib_inet' : family === 'ip' ? 'nft_fib_ipv4' : 'nft_fib_ipv6'
-    case 'counter':
     case 'ct':
     case 'masq':
     case 'nat':

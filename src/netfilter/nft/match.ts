@@ -7,7 +7,7 @@ import { bitwise } from './wire/bitwise'
 import { cmp, NFT_CMP_EQ, NFT_CMP_NEQ } from './wire/cmp'
 import { ctLoad, NFT_CT_STATE, NFT_CT_STATUS } from './wire/ct'
 import type { Expression } from './wire/expression'
-import { fib, NFT_FIB_RESULT_ADDRTYPE, NFTA_FIB_F_DADDR, NFTA_FIB_F_SADDR } from './wire/fib'
+import { fib, NFT_FIB_RESULT_ADDRTYPE, NFTA_FIB_F_DADDR } from './wire/fib'
 import { lookup } from './wire/lookup'
 import { NFT_REG_1, registerAt, registerBytes } from './wire/register'
 
@@ -69,7 +69,7 @@ export const notInSet = (key: Key, set: NftSet): Statement => lookupIn(key, set,
 const addressTypes = { unicast: 1, local: 2, broadcast: 3, multicast: 5 } as const
 
 /** A kind of address as the routing table tells it; "local" is one of the node's own. */
-export type AddressType = keyof typeof addressTypes
+type AddressType = keyof typeof addressTypes
 
 const fibType = (flags: number, op: number, type: AddressType): Statement => {
   return () => [
@@ -80,10 +80,6 @@ const fibType = (flags: number, op: number, type: AddressType): Statement => {
 
 /** `fib daddr type local` */
 export const fibDaddrType = (type: AddressType): Statement => fibType(NFTA_FIB_F_DADDR, NFT_CMP_EQ, type)
-/** `fib daddr type != local` */
-export const notFibDaddrType = (type: AddressType): Statement => fibType(NFTA_FIB_F_DADDR, NFT_CMP_NEQ, type)
-/** `fib saddr type local` */
-export const fibSaddrType = (type: AddressType): Statement => fibType(NFTA_FIB_F_SADDR, NFT_CMP_EQ, type)
 
 /** <linux/netfilter/nf_conntrack_common.h>, NF_CT_STATE_*_BIT as nft names and shifts them. */
 const ctStates = {

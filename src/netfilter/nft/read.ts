@@ -9,7 +9,7 @@ import * as n from './wire/nfnetlink'
 import { type ReadRule, readRule, ruleKey } from './wire/rule'
 import { readSet, setKey } from './wire/set'
 import { readSetElems, setElemListAttributes } from './wire/set-elem'
-import { formatTable, type NftTable, type ReadTable, readTable, tableAttributes } from './wire/table'
+import { formatTable, type NftTable, type ReadTable, readTable } from './wire/table'
 
 /** What of a socket reading needs. */
 type Reader = Pick<NetlinkSocket, 'request' | 'dump'>
@@ -73,13 +73,6 @@ export const tableList = (nl: Reader, family?: n.NftFamily): ReadTable[] => {
   const op = 'list the nftables tables'
   const replies = dump(nl, op, n.nftRequest(n.NFT_MSG_GETTABLE, family, []))
   return decode(op, replies, n.NFT_MSG_NEWTABLE, bodies => bodies.flatMap(body => readTable(body) ?? []))
-}
-
-/** The table, or undefined. */
-export const tableGet = (nl: Reader, table: NftTable): ReadTable | undefined => {
-  const op = `look up ${formatTable(table)}`
-  const replies = get(nl, op, n.nftRequest(n.NFT_MSG_GETTABLE, table.family, tableAttributes(table)))
-  return decode(op, replies, n.NFT_MSG_NEWTABLE, ([body]) => body && readTable(body))
 }
 
 /** The chains of a table. The kernel can only list those of all tables of a family: prefer `chainGet`. */

@@ -9,7 +9,7 @@ import * as m from './wire/meta'
 import * as p from './wire/payload'
 
 /** What a value is compared as: `bytes` against as many, of which only those in `mask` count. */
-export type Operand = { readonly bytes: Buffer; readonly mask?: Buffer | undefined }
+type Operand = { readonly bytes: Buffer; readonly mask?: Buffer | undefined }
 
 /** A field of the packet or of what the kernel knows of it, comparable with values of type V. */
 export type Selector<V> = {
@@ -80,8 +80,6 @@ const etherAddr = (offset: number): Selector<Mac> =>
 
 /** `ether saddr`: the source address of the Ethernet frame. */
 export const etherSaddr = etherAddr(6)
-/** `ether daddr`: the destination address of the Ethernet frame. */
-export const etherDaddr = etherAddr(0)
 
 // <linux/tcp.h>, <linux/udp.h>, <linux/sctp.h>    offset
 // struct …hdr { __be16 source, dest; … }          0, 2
@@ -89,12 +87,8 @@ export const etherDaddr = etherAddr(0)
 const port = (needs: Needs, offset: number): Selector<number> =>
   payload('inet_service', needs, { base: p.NFT_PAYLOAD_TRANSPORT_HEADER, offset })
 
-/** `tcp sport`, `udp sport` or `sctp sport`. */
-export const sport = (transport: L4Protocol): Selector<number> => port({ transport }, 0)
 /** `tcp dport`, `udp dport` or `sctp dport`. */
 export const dport = (transport: L4Protocol): Selector<number> => port({ transport }, 2)
-/** `th sport`: the source port of whichever protocol; match metaL4proto with it. */
-export const thSport = port({}, 0)
 /** `th dport`: the destination port of whichever protocol; match metaL4proto with it. */
 export const thDport = port({}, 2)
 

@@ -5,7 +5,6 @@ import { type Key, loadKey, type Statement } from './match'
 import type { NftSet } from './set'
 import { typeOf } from './value'
 import { bitwise } from './wire/bitwise'
-import { counterFromZero } from './wire/counter'
 import * as i from './wire/immediate'
 import { lookup } from './wire/lookup'
 import { metaLoad, metaSet, NFT_META_MARK } from './wire/meta'
@@ -28,30 +27,17 @@ export const jump = (chain: string): Statement => verdict(i.NFT_JUMP, chain)
 /** `goto $chain`: goes through the chain and does not come back here. */
 export const goto = (chain: string): Statement => verdict(i.NFT_GOTO, chain)
 
-/** `counter`: counts packets and bytes from here on. */
-export const counter = (): Statement => () => [counterFromZero()]
-
-/** `meta mark set 0x2000` */
-export const setMark = (mark: number): Statement => {
-  return () => [i.immediate(NFT_REG_1, putU32(mark)), metaSet(NFT_META_MARK, NFT_REG_1)]
-}
-
-const changeMark = (mask: number, xor: number): Statement => {
+/** Sets these bits of the mark. `meta mark set meta mark | 0x2000` */
+export const setMarkBits = (bits: number): Statement => {
   return () => [
     metaLoad(NFT_META_MARK, NFT_REG_1),
-    bitwise(NFT_REG_1, putU32(mask), putU32(xor)),
+    bitwise(NFT_REG_1, putU32(~bits >>> 0), putU32(bits)),
     metaSet(NFT_META_MARK, NFT_REG_1),
   ]
 }
 
-/** Sets these bits of the mark. `meta mark set meta mark | 0x2000` */
-export const setMarkBits = (bits: number): Statement => changeMark(~bits >>> 0, bits)
-
-/** Clears these bits of the mark. `meta mark set meta mark & 0xffffdfff` for 0x2000 */
-export const clearMarkBits = (bits: number): Statement => changeMark(~bits >>> 0, 0)
-
 /** How the kernel chooses the source port of a masqueraded connection. */
-export type MasqueradeOptions = { readonly random?: boolean; readonly fullyRandom?: boolean }
+type MasqueradeOptions = { readonly random?: boolean; readonly fullyRandom?: boolean }
 
 /** `masquerade [random] [fully-random]`: in a chain of type nat at postrouting. */
 export const masquerade = ({ random, fullyRandom }: MasqueradeOptions = {}): Statement => {

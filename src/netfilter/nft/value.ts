@@ -10,7 +10,7 @@ export const l4Protocols = { tcp: 6, udp: 17, sctp: 132 } as const
 export type L4Protocol = keyof typeof l4Protocols
 
 /** From `first` to `last`, both included. */
-export type Range = { readonly first: Addr | number; readonly last: Addr | number }
+type Range = { readonly first: Addr | number; readonly last: Addr | number }
 
 /**
  * A value of a type: an Addr for ipv4_addr and ipv6_addr, a MAC in text for ether_addr, a protocol's name or number

@@ -12,7 +12,7 @@ const TCA_U32_CLASSID = 1
 const TCA_U32_SEL = 5
 const TCA_U32_ACT = 7
 const TC_U32_TERMINAL = 1
-export const TCA_ACT_KIND = 1
+const TCA_ACT_KIND = 1
 const TCA_ACT_OPTIONS = 2
 const TC_ACT_STOLEN = 4
 /** <linux/tc_act/tc_mirred.h> */

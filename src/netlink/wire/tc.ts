@@ -8,11 +8,11 @@ export const RTM_NEWTFILTER = 44
 export const RTM_DELTFILTER = 45
 export const RTM_GETTFILTER = 46
 export const RTM_NEWACTION = 48
-export const TCA_KIND = 1
-export const TCA_OPTIONS = 2
+const TCA_KIND = 1
+const TCA_OPTIONS = 2
 export const TCA_STAB = 8
 const TCA_CHAIN = 11
-export const TCA_ACT_TAB = 1
+const TCA_ACT_TAB = 1
 
 /** <linux/pkt_sched.h>: a handle is "major:minor", 16 bits each. */
 export const TC_H_ROOT = 0xffffffff
@@ -34,7 +34,7 @@ export const tcHandle = (major: number, minor: number): number => major * 0x1000
 const SIZEOF_TCMSG = 20
 
 /** Whom a message is about. `info` holds a filter's priority and protocol. */
-export type TcInfo = { index: number; handle?: number; parent?: number; info?: number }
+type TcInfo = { index: number; handle?: number; parent?: number; info?: number }
 
 const tcMsg = ({ index, handle = 0, parent = 0, info = 0 }: TcInfo): Buffer => {
   const header = Buffer.alloc(SIZEOF_TCMSG)

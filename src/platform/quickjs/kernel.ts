@@ -39,7 +39,7 @@ type SyscallName =
   | 'write'
 
 /** What system calls take: numbers, paths and other C strings, memory to read from or to write to. */
-export type SyscallArgument = number | string | Uint8Array
+type SyscallArgument = number | string | Uint8Array
 
 /**
  * The one thing program.c gives to the bundle: see there for what it does. What is about the process is there only when

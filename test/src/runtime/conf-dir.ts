@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process'
 import t from 'tap'
 import { CniError } from '../../../src/cni/error'
-import { defaultConfList, findConfList, readConfDir, readConfList } from '../../../src/runtime/conf-dir'
+import { findConfList, readConfDir, readConfList } from '../../../src/runtime/conf-dir'
 
 const list = (name: string, ...types: string[]) =>
   JSON.stringify({ cniVersion: '1.0.0', name, plugins: types.map(type => ({ type })) })
@@ -38,7 +38,6 @@ t.test('readConfDir() reads the three extensions in lexical order', async t => {
     'sub.conflist': { '10-deep.conflist': list('deep', 'bridge') },
   })
   t.same(read(confDir), { names: ['a', 'b', 'c'], broken: [] })
-  t.equal(defaultConfList({ confDir }).name, 'a')
 })
 
 t.test('readConfDir() skips a broken file, saying which and where', async t => {
@@ -63,19 +62,6 @@ t.test('readConfDir() skips a broken file, saying which and where', async t => {
       'read 45-pipe.conf: not a regular file',
     ],
   })
-  t.equal(defaultConfList({ confDir, onBroken: () => {} }).name, 'good')
-})
-
-t.test('a folder that is not there or has no network has no default network', async t => {
-  const confDir = t.testdir({})
-  t.equal(
-    failureOf(() => defaultConfList({ confDir })),
-    `7 no net configurations found in ${confDir}`,
-  )
-  t.equal(
-    failureOf(() => defaultConfList({ confDir: `${confDir}/none` })),
-    `7 no net configurations found in ${confDir}/none`,
-  )
 })
 
 t.test('findConfList() finds a network by its name, in a list first', async t => {

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { confVersions, highestCommonVersion } from '../../../src/runtime/conf-version'
+import { confVersions } from '../../../src/runtime/conf-version'
 
 t.test('confVersions() are what both keys allow and the runtime knows, oldest first', async t => {
   const cases: [conf: { cniVersion?: unknown; cniVersions?: unknown }, versions: string[]][] = [
@@ -33,17 +33,4 @@ t.test('confVersions() refuses what is no version and what nobody knows', async 
       t.equal(`${code} ${message}`, failure)
     }
   }
-})
-
-t.test('highestCommonVersion() is the newest that everybody has', async t => {
-  const versions = ['0.3.1', '0.4.0', '1.0.0'] as const
-  t.equal(highestCommonVersion(versions, []), '1.0.0')
-  t.equal(
-    highestCommonVersion(versions, [
-      ['0.4.0', '1.0.0', '1.1.0'],
-      ['0.3.1', '0.4.0'],
-    ]),
-    '0.4.0',
-  )
-  t.equal(highestCommonVersion(versions, [['0.2.0']]), undefined)
 })

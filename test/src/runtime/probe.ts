@@ -1,11 +1,5 @@
 import t, { type Test } from 'tap'
-import {
-  negotiateListVersion,
-  type PluginInfo,
-  probePlugin,
-  probePlugins,
-  validateNetworkList,
-} from '../../../src/runtime/probe'
+import { probePlugin, probePlugins, validateNetworkList } from '../../../src/runtime/probe'
 import { binDir, failure, failureOf, network, recordingExec } from './fixtures/recording-exec'
 
 const versions = (...supportedVersions: string[]) => ({
@@ -89,20 +83,6 @@ t.test('probePlugins() asks each plugin once and reports all that fail', async t
     ),
     '999 VERSION of /bin/b: broken; failed to find plugin "c" in path [/bin]',
   )
-})
-
-t.test('negotiateListVersion() takes the highest that the network allows and all plugins speak', async t => {
-  const info = (name: string, ...versions: string[]): PluginInfo => ({ name, path: `/${name}`, versions })
-  const list = network(['a', 'b'], { cniVersions: ['0.3.1', '0.4.0', '1.0.0'] })
-  t.equal(
-    negotiateListVersion(list, [info('a', '0.4.0', '1.0.0'), info('b', '0.3.1', '0.4.0')]).cniVersion,
-    '0.4.0',
-  )
-  t.throws(() => negotiateListVersion(list, [info('a', '0.2.0'), info('b', '1.0.0')]), {
-    code: 1,
-    message: '/etc/cni/net.d/10-net.conflist: no CNI version that all plugins support',
-    details: 'the network allows 0.3.1, 0.4.0, 1.0.0, 1.1.0; a speaks 0.2.0; b speaks 1.0.0',
-  })
 })
 
 t.test(

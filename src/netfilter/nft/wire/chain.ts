@@ -18,10 +18,10 @@ const NFTA_HOOK_PRIORITY = 2
 /** <linux/netfilter.h>, enum nf_inet_hooks; <linux/netfilter_bridge.h> counts them alike. */
 const hooks = { prerouting: 0, input: 1, forward: 2, output: 3, postrouting: 4 } as const
 
-export type Hook = keyof typeof hooks
+type Hook = keyof typeof hooks
 
 /** A chain that only jumps reach. */
-export type RegularChain = { readonly name: string; readonly comment?: string | undefined }
+type RegularChain = { readonly name: string; readonly comment?: string | undefined }
 
 /** A chain that packets come to by themselves, at a hook, those of the lowest priority first. */
 export type BaseChain = RegularChain & {

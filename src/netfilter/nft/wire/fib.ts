@@ -2,7 +2,6 @@ import type { Expression } from './expression'
 
 /** <linux/netfilter/nf_tables.h>, enum nft_fib_result, nft_fib_flags and nft_fib_attributes */
 export const NFT_FIB_RESULT_ADDRTYPE = 3
-export const NFTA_FIB_F_SADDR = 1 << 0
 export const NFTA_FIB_F_DADDR = 1 << 1
 const NFTA_FIB_DREG = 1
 const NFTA_FIB_RESULT = 2

@@ -14,7 +14,7 @@ export const NF_NAT_RANGE_PROTO_SPECIFIED = 1 << 1
 export const NF_NAT_RANGE_PROTO_RANDOM = 1 << 2
 export const NF_NAT_RANGE_PROTO_RANDOM_FULLY = 1 << 4
 
-export type Nat = {
+type Nat = {
   type: number
   /** NFPROTO_IPV4 or NFPROTO_IPV6. */
   nfproto: number

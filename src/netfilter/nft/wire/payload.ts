@@ -11,7 +11,7 @@ const NFTA_PAYLOAD_OFFSET = 3
 const NFTA_PAYLOAD_LEN = 4
 
 /** `bytes` of a packet from `offset` on, counted from the start of one of its headers. */
-export type PayloadField = { readonly base: number; readonly offset: number; readonly bytes: number }
+type PayloadField = { readonly base: number; readonly offset: number; readonly bytes: number }
 
 // "payload"
 //   NFTA_PAYLOAD_DREG (be32)

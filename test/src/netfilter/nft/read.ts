@@ -19,7 +19,6 @@ const kernel = (answer: { type: number; hex: string } | string) => {
 
 t.test('what is not there is empty or undefined', async t => {
   t.same(r.tableList(kernel('ENOENT')), [])
-  t.equal(r.tableGet(kernel('ENOENT'), table), undefined)
   t.same(r.chainList(kernel('ENOENT'), table), [])
   t.equal(r.chainGet(kernel('ENOENT'), table, 'c'), undefined)
   t.same(r.ruleList(kernel('ENOENT'), table, 'c'), [])

@@ -55,7 +55,7 @@ t.test('what a rule is sure of it does not ask again', async t => {
     m.eq(x.ipSaddr, addr('10.0.0.2')),
     m.neq(x.ipDaddr, addr('10.0.0.3')),
     m.eq(x.dport('tcp'), 80),
-    m.neq(x.sport('tcp'), 81),
+    m.neq(x.dport('tcp'), 81),
   ]
   t.same(words('inet', statements), [
     ...nfproto('02'),
@@ -66,7 +66,7 @@ t.test('what a rule is sure of it does not ask again', async t => {
     ...l4proto('06'),
     'payload 1=1 2=2 3=2 4=2',
     'cmp 1=1 2=0 0050',
-    'payload 1=1 2=2 3=0 4=2',
+    'payload 1=1 2=2 3=2 4=2',
     'cmp 1=1 2=1 0051',
   ])
 })
@@ -126,7 +126,6 @@ t.test('marks are compared and set in host order', async t => {
     'bitwise 1=1 2=1 3=4 ffdfffff 00200000',
     'meta 2=3 3=1',
   ])
-  t.same(words('ip', [s.clearMarkBits(0x80000000)])[1], 'bitwise 1=1 2=1 3=4 ffffff7f 00000000')
 })
 
 t.test('an interface name is compared whole with its NUL, a pattern without', async t => {

@@ -4,7 +4,6 @@ import t from 'tap'
 import { nftBody } from '../../../../../src/netfilter/nft/wire/attributes'
 import { bitwise } from '../../../../../src/netfilter/nft/wire/bitwise'
 import { cmp, NFT_CMP_EQ, NFT_CMP_NEQ } from '../../../../../src/netfilter/nft/wire/cmp'
-import { counterFromZero } from '../../../../../src/netfilter/nft/wire/counter'
 import { ctLoad, NFT_CT_STATE, NFT_CT_STATUS } from '../../../../../src/netfilter/nft/wire/ct'
 import { type Expression, putExpressions } from '../../../../../src/netfilter/nft/wire/expression'
 import { fib, NFT_FIB_RESULT_ADDRTYPE, NFTA_FIB_F_DADDR } from '../../../../../src/netfilter/nft/wire/fib'
@@ -250,7 +249,6 @@ const rows: [text: string, expression: Expression, fields: string[]][] = [
     ctLoad(NFT_CT_STATUS, 1),
     ['2000 0180', '0700 0100 637400 00', '1400 0280', '0800 0200 00000002', '0800 0100 00000001'],
   ],
-  ['counter', counterFromZero(), ['1400 0180', '0c00 0100 636f756e74657200', '0400 0280']],
 ]
 
 t.test('an expression is sent as nft sends it', async t => {

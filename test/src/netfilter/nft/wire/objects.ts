@@ -3,7 +3,6 @@
 import t from 'tap'
 import { type NftAttribute, nftBody } from '../../../../../src/netfilter/nft/wire/attributes'
 import { chainAttributes } from '../../../../../src/netfilter/nft/wire/chain'
-import { counterFromZero } from '../../../../../src/netfilter/nft/wire/counter'
 import { ruleAttributes, ruleHandle, ruleKey } from '../../../../../src/netfilter/nft/wire/rule'
 import { setAttributes } from '../../../../../src/netfilter/nft/wire/set'
 import { setElemListAttributes } from '../../../../../src/netfilter/nft/wire/set-elem'
@@ -55,7 +54,7 @@ t.test('a chain is its name; a base chain has type, policy and hook besides', as
 t.test('a rule is its chain, its expressions and its comment', async t => {
   // counted from the attributes; the order is that of: add rule inet t c … comment "rc"
   t.same(
-    sent(ruleAttributes('t', 'c', { expressions: [counterFromZero()], comment: 'rc' })),
+    sent(ruleAttributes('t', 'c', { expressions: [{ name: 'counter', attributes: [] }], comment: 'rc' })),
     bytes(
       '0600 0100 7400 0000',
       '0600 0200 6300 0000',

@@ -1,14 +1,14 @@
 /** "dropInvalid": what masquerading does not touch does not leave either. Only loaded where the key is set. */
 import type { Attachment } from '../../src/attachment/attachment'
 import type { Undo } from '../../src/host/undo'
+import { ifNftables } from '../../src/netfilter/nft/socket'
 import {
   collectDropInvalid,
   missingDropInvalid,
   setupDropInvalid,
   teardownDropInvalid,
-} from '../../src/netfilter/drop-invalid'
-import type { Masquerade } from '../../src/netfilter/masquerade'
-import { ifNftables } from '../../src/netfilter/nft/socket'
+} from '../../src/netfilter/rules/drop-invalid/nft'
+import type { Masquerade } from '../../src/netfilter/rules/masquerade/masquerade'
 import { withNftables } from './nftables'
 
 /** Makes an attachment's rules; throws code 999 if the kernel has no nf_tables. */

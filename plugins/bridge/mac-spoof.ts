@@ -9,7 +9,7 @@ import {
   probeSpoofCheck,
   setupSpoofCheck,
   teardownSpoofCheck,
-} from '../../src/netfilter/spoof-check'
+} from '../../src/netfilter/rules/spoof-check/nft'
 import { linkByName } from '../../src/netlink/link'
 import { NETLINK_ROUTE, withNetlink } from '../../src/netlink/socket'
 import { withNftables } from './nftables'

@@ -5,7 +5,7 @@ import {
   missingMasqueradeIptables,
   setupMasqueradeIptables,
   teardownMasqueradeIptables,
-} from '../../src/netfilter/masquerade-iptables'
+} from '../../src/netfilter/rules/masquerade/iptables'
 import type { MasqueradeBackend } from './masquerade'
 import { notReady, saidBy } from './not-ready'
 

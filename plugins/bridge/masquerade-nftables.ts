@@ -1,10 +1,11 @@
 /** What of masquerading ADD, CHECK and STATUS do with nftables; only loaded where that is used. */
+
+import { ifNftables } from '../../src/netfilter/nft/socket'
 import {
   missingMasqueradeNftables,
   setupMasqueradeNftables,
   teardownMasqueradeNftables,
-} from '../../src/netfilter/masquerade-nftables'
-import { ifNftables } from '../../src/netfilter/nft/socket'
+} from '../../src/netfilter/rules/masquerade/nft'
 import type { MasqueradeBackend } from './masquerade'
 import { probeNftables, withNftables } from './nftables'
 

@@ -4,17 +4,17 @@ import { containerChain } from '../../src/attachment/iptables-names'
 import { leaseOn } from '../../src/attachment/lease-files'
 import { CniError, runAll } from '../../src/cni/error'
 import { variantsInUse } from '../../src/netfilter/iptables-probe'
+import { ifNftables, ifNftablesMeanwhile } from '../../src/netfilter/nft/socket'
 import {
   collectMasqueradeIptables,
   type DoomedRules,
   teardownMasqueradeIptables,
-} from '../../src/netfilter/masquerade-iptables'
+} from '../../src/netfilter/rules/masquerade/iptables'
 import {
   collectMasqueradeNftables,
   hasMasqueradeNftables,
   teardownMasqueradeNftables,
-} from '../../src/netfilter/masquerade-nftables'
-import { ifNftables, ifNftablesMeanwhile } from '../../src/netfilter/nft/socket'
+} from '../../src/netfilter/rules/masquerade/nft'
 
 /** Is any masquerade rule of the attachment there, with either backend? In iptables those of its container count. */
 export const hasMasquerade = (id: Attachment): boolean => {

@@ -4,7 +4,7 @@ import type { Result } from '../../src/cni/result'
 import type { Undo } from '../../src/host/undo'
 import { type Backend, backends, defaultBackend } from '../../src/netfilter/backend'
 import { IptablesError } from '../../src/netfilter/iptables'
-import type { Masquerade } from '../../src/netfilter/masquerade'
+import type { Masquerade } from '../../src/netfilter/rules/masquerade/masquerade'
 import type { Expected } from './check-container'
 import type { BridgeConf } from './config'
 

@@ -2,25 +2,25 @@
  * Rules of single attachments in one chain of nftables. An attachment's rules are found again by their comment, which
  * begins with hashes of network, interface and container as the reference makes them.
  */
-import type { Attachment } from '../attachment/attachment'
+import type { Attachment } from '../../attachment/attachment'
 import {
   masqueradeComment,
   masqueradeNetworkPrefix,
   masqueradePrefix,
   masqueradePrefixLength,
-} from '../attachment/nft-comments'
-import { networkOf } from '../ip/cidr'
-import type { NetlinkSocket } from '../netlink/socket'
-import type { Masquerade } from './masquerade'
-import { eq, neq, type Statement } from './nft/match'
-import { ruleListByComment } from './nft/read'
-import { type NftRule, rule } from './nft/rule'
-import { daddr, saddr } from './nft/selector'
-import { returnToCaller } from './nft/statement'
-import type { NftTransaction } from './nft/transaction'
-import { nftUpdate } from './nft/update'
-import type { ReadRule } from './nft/wire/rule'
-import type { NftTable } from './nft/wire/table'
+} from '../../attachment/nft-comments'
+import { networkOf } from '../../ip/cidr'
+import type { NetlinkSocket } from '../../netlink/socket'
+import { eq, neq, type Statement } from '../nft/match'
+import { ruleListByComment } from '../nft/read'
+import { type NftRule, rule } from '../nft/rule'
+import { daddr, saddr } from '../nft/selector'
+import { returnToCaller } from '../nft/statement'
+import type { NftTransaction } from '../nft/transaction'
+import { nftUpdate } from '../nft/update'
+import type { ReadRule } from '../nft/wire/rule'
+import type { NftTable } from '../nft/wire/table'
+import type { Masquerade } from './masquerade/masquerade'
 
 /** The chain the rules are in. */
 type RulePlace = { readonly table: NftTable; readonly chain: string }

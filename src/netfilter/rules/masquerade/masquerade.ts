@@ -1,5 +1,5 @@
-import type { Attachment } from '../attachment/attachment'
-import type { Cidr } from '../ip/cidr'
+import type { Attachment } from '../../../attachment/attachment'
+import type { Cidr } from '../../../ip/cidr'
 
 /** What leaves these addresses for elsewhere gets the node's address. */
 export type Masquerade = Attachment & {

@@ -9,17 +9,17 @@
  * and before MASQUERADE an ACCEPT for each network that is never masqueraded.
  */
 
-import { isOn } from '../attachment/attachment'
+import { isOn } from '../../../attachment/attachment'
 import {
   containerChain,
   containerComment,
   isMasqueradeChain,
   type NamedContainer,
   parseContainerComment,
-} from '../attachment/iptables-names'
-import { warn } from '../host/log'
-import { type Addr, type Family, formatAddr, widthOf } from '../ip/addr'
-import { type Cidr, formatCidr, networkOf } from '../ip/cidr'
+} from '../../../attachment/iptables-names'
+import { warn } from '../../../host/log'
+import { type Addr, type Family, formatAddr, widthOf } from '../../../ip/addr'
+import { type Cidr, formatCidr, networkOf } from '../../../ip/cidr'
 import {
   chainOf,
   commentMatch,
@@ -33,8 +33,8 @@ import {
   type TableDump,
   targetOf,
   type Variant,
-} from './iptables'
-import { variantsInUse } from './iptables-probe'
+} from '../../iptables'
+import { variantsInUse } from '../../iptables-probe'
 import type { Masquerade } from './masquerade'
 
 const multicast = { 4: '224.0.0.0/4', 6: 'ff00::/8' } as const

@@ -15,19 +15,19 @@
  *
  * and before an address's rule a `return` for each network that is never masqueraded, with the same comment.
  */
-import type { Attachment } from '../attachment/attachment'
-import { formatCidr, literalCidr } from '../ip/cidr'
-import type { NetlinkSocket } from '../netlink/socket'
-import { attachmentRules, deleteRulesOf, deleteStaleRules, replaceRules, rulesOf } from './attachment-rules'
+import type { Attachment } from '../../../attachment/attachment'
+import { formatCidr, literalCidr } from '../../../ip/cidr'
+import type { NetlinkSocket } from '../../../netlink/socket'
+import { ensureChain } from '../../nft/ensure'
+import { eq } from '../../nft/match'
+import { ruleList } from '../../nft/read'
+import { type NftRule, rule } from '../../nft/rule'
+import { ip6Daddr, ipDaddr } from '../../nft/selector'
+import { goto, masquerade as masqueradeStatement, returnToCaller } from '../../nft/statement'
+import type { NftTransaction } from '../../nft/transaction'
+import { nftUpdate } from '../../nft/update'
+import { attachmentRules, deleteRulesOf, deleteStaleRules, replaceRules, rulesOf } from '../attachment-rules'
 import type { Masquerade } from './masquerade'
-import { ensureChain } from './nft/ensure'
-import { eq } from './nft/match'
-import { ruleList } from './nft/read'
-import { type NftRule, rule } from './nft/rule'
-import { ip6Daddr, ipDaddr } from './nft/selector'
-import { goto, masquerade as masqueradeStatement, returnToCaller } from './nft/statement'
-import type { NftTransaction } from './nft/transaction'
-import { nftUpdate } from './nft/update'
 
 const table = { family: 'inet', name: 'cni_plugins_masquerade' } as const
 const tableComment = 'Masquerading for plugins from github.com/containernetworking/plugins'

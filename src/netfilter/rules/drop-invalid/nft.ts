@@ -14,17 +14,17 @@
  *
  * and before an address's rule a `return` for each network that is never masqueraded, with the same comment.
  */
-import type { Attachment } from '../attachment/attachment'
-import { formatCidr } from '../ip/cidr'
-import type { NetlinkSocket } from '../netlink/socket'
-import { attachmentRules, deleteRulesOf, deleteStaleRules, replaceRules, rulesOf } from './attachment-rules'
-import type { Masquerade } from './masquerade'
-import { ensureChain } from './nft/ensure'
-import { ctState } from './nft/match'
-import { ruleList } from './nft/read'
-import { type NftRule, rule } from './nft/rule'
-import { drop, goto } from './nft/statement'
-import { nftUpdate } from './nft/update'
+import type { Attachment } from '../../../attachment/attachment'
+import { formatCidr } from '../../../ip/cidr'
+import type { NetlinkSocket } from '../../../netlink/socket'
+import { ensureChain } from '../../nft/ensure'
+import { ctState } from '../../nft/match'
+import { ruleList } from '../../nft/read'
+import { type NftRule, rule } from '../../nft/rule'
+import { drop, goto } from '../../nft/statement'
+import { nftUpdate } from '../../nft/update'
+import { attachmentRules, deleteRulesOf, deleteStaleRules, replaceRules, rulesOf } from '../attachment-rules'
+import type { Masquerade } from '../masquerade/masquerade'
 
 const table = { family: 'inet', name: 'cni_drop_invalid' } as const
 const chain = 'containers'

@@ -15,27 +15,27 @@
  *     }
  *   }
  */
-import type { InterfaceID } from '../attachment/attachment'
+import type { InterfaceID } from '../../../attachment/attachment'
 import {
   cutSpoofCheckComment,
   spoofCheckComment,
   spoofCheckPrefix,
   spoofCheckRef,
-} from '../attachment/nft-comments'
-import { type Mac, macBytes } from '../ip/mac'
-import type { NetlinkSocket } from '../netlink/socket'
-import { readText } from '../netlink/wire/attributes'
-import { ensureChain } from './nft/ensure'
-import { eq } from './nft/match'
-import { chainGet, ruleList, ruleListByComment } from './nft/read'
-import { rule } from './nft/rule'
-import { etherSaddr, iifname } from './nft/selector'
-import { drop, jump, returnToCaller } from './nft/statement'
-import type { NftTransaction } from './nft/transaction'
-import { nftProbe, nftUpdate } from './nft/update'
-import { readCmpValue } from './nft/wire/cmp'
-import { readTargetChain } from './nft/wire/immediate'
-import type { ReadRule } from './nft/wire/rule'
+} from '../../../attachment/nft-comments'
+import { type Mac, macBytes } from '../../../ip/mac'
+import type { NetlinkSocket } from '../../../netlink/socket'
+import { readText } from '../../../netlink/wire/attributes'
+import { ensureChain } from '../../nft/ensure'
+import { eq } from '../../nft/match'
+import { chainGet, ruleList, ruleListByComment } from '../../nft/read'
+import { rule } from '../../nft/rule'
+import { etherSaddr, iifname } from '../../nft/selector'
+import { drop, jump, returnToCaller } from '../../nft/statement'
+import type { NftTransaction } from '../../nft/transaction'
+import { nftProbe, nftUpdate } from '../../nft/update'
+import { readCmpValue } from '../../nft/wire/cmp'
+import { readTargetChain } from '../../nft/wire/immediate'
+import type { ReadRule } from '../../nft/wire/rule'
 
 const table = { family: 'bridge', name: 'nat' } as const
 const prerouting = 'PREROUTING'

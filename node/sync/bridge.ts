@@ -4,7 +4,7 @@ import { ensureBridge } from '../../plugins/bridge/bridge-link'
 import { type BridgeConf, readBridgeConf } from '../../plugins/bridge/config'
 import { ensureForwarding, forwardingKey } from '../../plugins/bridge/forwarding'
 import { applyGateways, planGateways } from '../../plugins/bridge/gateways'
-import { missingMasquerade, setupMasquerade } from '../../plugins/bridge/masquerade'
+import { missingMasquerade, setUpMasquerade } from '../../plugins/bridge/masquerade'
 import { setPortVlans } from '../../plugins/bridge/vlan'
 import { vlanInterfaceName } from '../../plugins/bridge/vlan-gateway'
 import type { Call } from '../../src/cni/plugin'
@@ -92,16 +92,17 @@ const compareMasquerade = async (call: Call, conf: BridgeConf, result: Result): 
   const missing = await missingMasquerade(call, conf, result)
   if (missing.length === 0) return []
   const text = `masquerade rules: add ${missing.length} (${missing[0]}${missing.length > 1 ? ', …' : ''})`
-  const { hasMasquerade, removeMasquerade } = await import('../../plugins/bridge/masquerade-removal.js')
+  const { hasMasquerade, loadDropInvalid, loadRemoval } = await import('../../plugins/bridge/masquerade.js')
   const { containerID, ifName } = call.env
   const id = { network: conf.network, containerID, ifName }
-  const isPartial = hasMasquerade(id)
-  const apply = () => repair(isPartial, undo => setupMasquerade(call, conf, result, undo))
+  const isPartial = await hasMasquerade(id)
+  const apply = () => repair(isPartial, undo => setUpMasquerade(call, conf, result, undo))
   const takeBack = async () => {
     const known = result.ips.map(({ address }) => address)
     const own = known.map(({ addr }) => formatAddr(addr))
-    await removeMasquerade(id, { known, isDoomed: address => own.includes(address) })
-    if (conf.masquerade?.dropInvalid) (await import('../../plugins/bridge/drop-invalid.js')).allowInvalid(id)
+    const remove = await loadRemoval()
+    await remove({ id, known, isDoomed: address => own.includes(address) })
+    if (conf.masquerade?.dropInvalid) await (await loadDropInvalid()).takeDown(id)
   }
   return [{ what: 'rules', text, apply, takeBack }]
 }

@@ -18,7 +18,7 @@ import { ensureForwarding } from './forwarding'
 import { applyGateways, completeGateways, type GatewayPlan, planGateways } from './gateways'
 import { ipamCall, runIpam } from './ipam-call'
 import { macForAddresses, macsOf } from './mac'
-import { setupMasquerade } from './masquerade'
+import { setUpMasquerade } from './masquerade'
 import { refuseForeignGateways, refuseForIPv6, refuseUnusable } from './refusals'
 import { attachVeth, finishVeth } from './veth'
 import { ensureUplinkVlans, setPortVlans } from './vlan'
@@ -123,9 +123,10 @@ const checkSpoofing = async (
   ipam: Result,
 ): Promise<void> => {
   if (!adding.conf.macSpoofCheck) return
-  const { checkMac } = await import('./mac-spoof.js')
+  const { spoofCheckRules } = await import('../../src/netfilter/rules/spoof-check/nft.js')
+  const { containerID, ifName } = adding.call.env
   const mac = macFor(adding, ipam) ?? container.link.mac
-  checkMac(adding.call.env, { hostName: host.name, mac }, adding.undo)
+  await spoofCheckRules.setUp({ containerID, ifName, hostName: host.name, mac }, adding.undo)
 }
 
 /** Waits until both ends carry traffic. */
@@ -198,7 +199,7 @@ const connect = async (adding: Adding): Promise<Result> => {
     await checkSpoofing(adding, host, container, ipam)
     setUpContainer(adding, host, container, ipam)
     endStep('container')
-    await setupMasquerade(call, conf, ipam, undo)
+    await setUpMasquerade(call, conf, ipam, undo)
     endStep('masquerade')
     const inside = carryTraffic(adding, host, container)
     endStep('port')

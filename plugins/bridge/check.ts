@@ -113,9 +113,11 @@ const checkRules = async (call: Call, conf: BridgeConf, expected: Expected, ends
   const missing = await missingMasquerade(call, conf, expected)
   if (missing.length > 0) throw broken('masquerade rules are missing', missing.join('; '))
   if (!conf.macSpoofCheck) return
-  const { missingMacCheck } = await import('./mac-spoof.js')
-  const fault = missingMacCheck(call.env, ends)
-  if (fault) throw broken(`the MAC of "${ends.hostName}" is not checked as it should be`, fault)
+  const { spoofCheckRules } = await import('../../src/netfilter/rules/spoof-check/nft.js')
+  const { containerID, ifName } = call.env
+  const faults = await spoofCheckRules.missing({ containerID, ifName, ...ends })
+  if (faults.length > 0)
+    throw broken(`the MAC of "${ends.hostName}" is not checked as it should be`, faults.join('; '))
 }
 
 export const check = async (call: Call): Promise<void> => {

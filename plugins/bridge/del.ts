@@ -8,13 +8,14 @@ import { parseResult, type Result } from '../../src/cni/result'
 import { endStep } from '../../src/host/steps'
 import { formatAddr, isLinkLocal } from '../../src/ip/addr'
 import type { Cidr } from '../../src/ip/cidr'
-import type { DoomedRules } from '../../src/netfilter/rules/masquerade/iptables'
+import type { Unmasqueraded } from '../../src/netfilter/rules/masquerade/masquerade'
 import { addrList } from '../../src/netlink/addr'
 import { linkByName, linkDel, linkList } from '../../src/netlink/link'
 import { NETLINK_ROUTE, NetlinkSocket, withNetlink } from '../../src/netlink/socket'
 import { insideNetns, NetnsError } from '../../src/netns/netns'
 import { type BridgeConf, readBridgeConf } from './config'
 import { leaseFolder } from './ipam-call'
+import { loadDropInvalid, loadRemoval } from './masquerade'
 import { findHostVeth } from './veth'
 import { vlanInterfaceName } from './vlan-gateway'
 
@@ -126,11 +127,12 @@ const hasSibling = (id: Attachment): boolean =>
  * host keeps, then its addresses: those of its result and those it has now. Of any other address the rule goes unless
  * the container has another interface on the network.
  */
-const doomedRules = (call: Call, id: Attachment, inside: readonly Cidr[]): DoomedRules => {
+const doomedRules = (call: Call, id: Attachment, inside: readonly Cidr[]): Unmasqueraded => {
   const known = knownResult(call).ips.map(({ address }) => address)
   const own = [...known, ...inside].map(({ addr }) => formatAddr(addr))
   const dataDir = leaseFolder(call)
   return {
+    id,
     known,
     isDoomed: address => {
       const lease = leaseOn(id.network, address, dataDir)
@@ -154,9 +156,9 @@ class RuleRemoval {
 
   static async of(call: Call, conf: BridgeConf): Promise<RuleRemoval> {
     if (!conf.masquerade) return new RuleRemoval(async () => {})
-    const { removeMasquerade } = await import('./masquerade-removal.js')
+    const remove = await loadRemoval()
     const id = idOf(call, conf)
-    return new RuleRemoval(inside => removeMasquerade(id, doomedRules(call, id, inside)))
+    return new RuleRemoval(inside => remove(doomedRules(call, id, inside)))
   }
 
   begin(addresses: readonly Cidr[]): void {
@@ -176,13 +178,13 @@ class RuleRemoval {
 }
 
 const removeGuards = async (call: Call, conf: BridgeConf): Promise<void> => {
-  if (conf.masquerade?.dropInvalid) (await import('./drop-invalid.js')).allowInvalid(idOf(call, conf))
+  if (conf.masquerade?.dropInvalid) await (await loadDropInvalid()).takeDown(idOf(call, conf))
 }
 
 const removeMacCheck = async (call: Call, conf: BridgeConf): Promise<void> => {
   if (!conf.macSpoofCheck) return
-  const { uncheckMac } = await import('./mac-spoof.js')
-  uncheckMac(call.env)
+  const { spoofCheckRules } = await import('../../src/netfilter/rules/spoof-check/nft.js')
+  await spoofCheckRules.takeDown(call.env)
 }
 
 type Step = () => void | Promise<void>

@@ -8,6 +8,7 @@ import { type Link, linkDel, linkList } from '../../src/netlink/link'
 import { NETLINK_ROUTE, NetlinkSocket } from '../../src/netlink/socket'
 import { type BridgeConf, readBridgeConf } from './config'
 import { leaseFolder } from './ipam-call'
+import { collectMasquerade, loadDropInvalid } from './masquerade'
 import { halfMadeGroup } from './veth'
 
 /**
@@ -42,11 +43,8 @@ const deleteStaleVeths = async (conf: BridgeConf, valid: readonly Attachment[]):
 /** Removes the rules of attachments that are gone. */
 const collectRules = (call: Call, { network }: BridgeConf, valid: readonly Attachment[]): Promise<void> =>
   runAll([
-    async () => {
-      const { collectMasquerade } = await import('./masquerade-removal.js')
-      await collectMasquerade({ network, valid, dataDir: leaseFolder(call) })
-    },
-    async () => (await import('./drop-invalid.js')).collectGuards(network, valid),
+    () => collectMasquerade({ network, valid, dataDir: leaseFolder(call) }),
+    async () => (await loadDropInvalid()).collect({ network, valid }),
   ])
 
 export const gc = async (call: Call): Promise<void> => {
@@ -63,7 +61,7 @@ export const gc = async (call: Call): Promise<void> => {
       if (conf.prune) await (await import('./prune.js')).pruneBridge(conf)
     },
     // After the veths: a check stays as long as there is one for it.
-    async () => (await import('./mac-spoof.js')).collectMacChecks(),
+    async () => (await import('../../src/netfilter/rules/spoof-check/nft.js')).spoofCheckRules.collect(),
     async () => {
       // Rules that are left would be those of whoever gets the address next.
       if (conf.ipamType && !hasStaleRules) await delegate(call, conf.ipamType, 'GC')

@@ -5,8 +5,17 @@ import { CniError, ErrorCode } from '../../src/cni/error'
 export const notReady = (message: string, details: string) =>
   new CniError(ErrorCode.pluginNotAvailable, `bridge: ${message}`, { details })
 
-/** What an error says, with the words of the program or the kernel behind it. */
-export const saidBy = (error: unknown): string => {
+/** The same, for whatever keeps a step of ADD from being done. */
+export const notReadyAs = (error: unknown): CniError => {
   const { message, details } = CniError.from(error)
-  return [message, details].filter(Boolean).join('; ')
+  return notReady(message, details)
+}
+
+/** Waits for what a kind of rules says of this host. */
+export const probed = async (probe: Promise<void>): Promise<void> => {
+  try {
+    await probe
+  } catch (error) {
+    throw notReadyAs(error)
+  }
 }

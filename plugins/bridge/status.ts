@@ -1,5 +1,5 @@
 import { delegate } from '../../src/cni/delegate'
-import { CniError, ErrorCode } from '../../src/cni/error'
+import { ErrorCode, saidBy } from '../../src/cni/error'
 import type { Call } from '../../src/cni/plugin'
 import { requirePrivilege } from '../../src/cni/privilege'
 import { disableIPv6Key, obstacleTo, readSysctl } from '../../src/host/sysctl'
@@ -15,7 +15,7 @@ import { forwardingKey } from './forwarding'
 import { ipamCall } from './ipam-call'
 import { probeMasquerade } from './masquerade'
 import { smallestIPv6Mtu } from './mtu'
-import { notReady, saidBy } from './not-ready'
+import { notReady, notReadyAs, probed } from './not-ready'
 import { refuseForIPv6, refuseUnusable } from './refusals'
 import { refuseStrangeUplinks } from './vlan'
 import { vlanInterfaceName } from './vlan-gateway'
@@ -49,8 +49,7 @@ const asNotReady = <T>(work: () => T): T => {
   try {
     return work()
   } catch (error) {
-    const { message, details } = CniError.from(error)
-    throw notReady(message, details)
+    throw notReadyAs(error)
   }
 }
 
@@ -95,15 +94,10 @@ const checkIPv6 = (conf: BridgeConf): void => {
   )
 }
 
-const checkNftables = async (conf: BridgeConf): Promise<void> => {
-  if (conf.macSpoofCheck || conf.masquerade?.dropInvalid) (await import('./nftables.js')).probeNftables()
+const checkMacs = async (conf: BridgeConf): Promise<void> => {
   if (!conf.macSpoofCheck) return
-  const { probeMacCheck } = await import('./mac-spoof.js')
-  try {
-    probeMacCheck()
-  } catch (error) {
-    throw notReady('"macspoofchk" does not work on this kernel', saidBy(error))
-  }
+  const { spoofCheckRules } = await import('../../src/netfilter/rules/spoof-check/nft.js')
+  await probed(spoofCheckRules.probe())
 }
 
 /** With "prune" an ADD needs the lock of the bridge. */
@@ -126,7 +120,7 @@ export const status = async (call: Call): Promise<void> => {
   const conf = readBridgeConf(call)
   refuseUnusable(conf)
   await probeMasquerade(conf)
-  await checkNftables(conf)
+  await checkMacs(conf)
   checkNetlink(conf)
   requirePrivilege('bridge')
   checkForwarding(conf)

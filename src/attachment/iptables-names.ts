@@ -7,7 +7,7 @@ import { type Attachment, hashOf, shortName } from './attachment'
 import { maxIptablesChainBytes, maxIptablesCommentBytes } from './limits'
 
 /** As much of an attachment as the rules of iptables name. */
-export type NamedContainer = Omit<Attachment, 'ifName'>
+type NamedContainer = Omit<Attachment, 'ifName'>
 
 const chainPrefix = 'CNI-'
 

@@ -64,6 +64,12 @@ export class CniError extends Error {
   }
 }
 
+/** What an error says, with the words of the program or the kernel behind it. */
+export const saidBy = (error: unknown): string => {
+  const { message, details } = CniError.from(error)
+  return [message, details].filter(Boolean).join('; ')
+}
+
 /** Is it an errno that may be gone the next time: a lock, a table that kept changing, memory, too many open files? */
 export const isTransient = (errno: string): boolean =>
   ['EAGAIN', 'EINTR', 'EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM'].includes(errno)

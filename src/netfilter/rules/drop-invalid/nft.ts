@@ -17,14 +17,17 @@
 import type { Attachment } from '../../../attachment/attachment'
 import { formatCidr } from '../../../ip/cidr'
 import type { NetlinkSocket } from '../../../netlink/socket'
+import type { RuleKind } from '../../backend'
 import { ensureChain } from '../../nft/ensure'
 import { ctState } from '../../nft/match'
 import { ruleList } from '../../nft/read'
 import { type NftRule, rule } from '../../nft/rule'
+import { ifNftables } from '../../nft/socket'
 import { drop, goto } from '../../nft/statement'
 import { nftUpdate } from '../../nft/update'
 import { attachmentRules, deleteRulesOf, deleteStaleRules, replaceRules, rulesOf } from '../attachment-rules'
-import type { Masquerade } from '../masquerade/masquerade'
+import type { Kept, Masquerade } from '../masquerade/masquerade'
+import { probeNftables, withNftables } from '../nftables'
 
 const table = { family: 'inet', name: 'cni_drop_invalid' } as const
 const chain = 'containers'
@@ -35,8 +38,7 @@ const filter = 0
 
 const dropRules = (masquerade: Masquerade): NftRule[] => attachmentRules(masquerade, drop())
 
-/** Makes the rules of an attachment in place of those it had, in one batch. */
-export const setupDropInvalid = (nl: NetlinkSocket, masquerade: Masquerade): void =>
+const setUp = (nl: NetlinkSocket, masquerade: Masquerade): void =>
   nftUpdate(nl, 'drop what belongs to no connection', tx => {
     tx.addTable(table)
     ensureChain(nl, tx, table, { name: chain })
@@ -49,16 +51,11 @@ export const setupDropInvalid = (nl: NetlinkSocket, masquerade: Masquerade): voi
 
 const removal = 'remove the rules against what belongs to no connection'
 
-/** Removes the rules of an attachment; none there is no failure. */
-export const teardownDropInvalid = (nl: NetlinkSocket, id: Attachment): void =>
-  deleteRulesOf(nl, removal, place, id)
+const takeDown = async (id: Attachment): Promise<void> => {
+  ifNftables(nl => deleteRulesOf(nl, removal, place, id))
+}
 
-/** Removes the rules of the network's attachments that are not among the valid ones. */
-export const collectDropInvalid = (nl: NetlinkSocket, network: string, valid: readonly Attachment[]): void =>
-  deleteStaleRules(nl, removal, place, { network, valid })
-
-/** What of an attachment's rules is missing, in words; empty if nothing is. */
-export const missingDropInvalid = (nl: NetlinkSocket, masquerade: Masquerade): string[] => {
+const missing = (nl: NetlinkSocket, masquerade: Masquerade): string[] => {
   const wanted = dropRules(masquerade).length
   const found = rulesOf(nl, place, masquerade).length
   const addresses = masquerade.addresses.map(formatCidr).join(', ')
@@ -70,4 +67,18 @@ export const missingDropInvalid = (nl: NetlinkSocket, masquerade: Masquerade): s
       ? [`the rule of chain ${forward} in table ${table.name}`]
       : []),
   ]
+}
+
+/** The rules of "dropInvalid": what masquerading does not touch does not leave either. Without nf_tables there are none. */
+export const dropInvalidRules: RuleKind<Masquerade, Attachment, Omit<Kept, 'dataDir'>> = {
+  setUp: async (masquerade, undo) => {
+    undo.add('remove the rules of "dropInvalid"', () => takeDown(masquerade))
+    withNftables(nl => setUp(nl, masquerade))
+  },
+  takeDown,
+  missing: async masquerade => withNftables(nl => missing(nl, masquerade)),
+  collect: async kept => {
+    ifNftables(nl => deleteStaleRules(nl, removal, place, kept))
+  },
+  probe: async () => probeNftables(),
 }

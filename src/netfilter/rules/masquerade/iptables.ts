@@ -9,14 +9,15 @@
  * and before MASQUERADE an ACCEPT for each network that is never masqueraded.
  */
 
-import { isOn } from '../../../attachment/attachment'
+import { isAmong, isOn } from '../../../attachment/attachment'
 import {
   containerChain,
   containerComment,
   isMasqueradeChain,
-  type NamedContainer,
   parseContainerComment,
 } from '../../../attachment/iptables-names'
+import { leaseOn } from '../../../attachment/lease-files'
+import { CniError, ErrorCode, saidBy } from '../../../cni/error'
 import { warn } from '../../../host/log'
 import { type Addr, type Family, formatAddr, widthOf } from '../../../ip/addr'
 import { type Cidr, formatCidr, networkOf } from '../../../ip/cidr'
@@ -25,6 +26,7 @@ import {
   commentMatch,
   commentOf,
   deletionOf,
+  hasIptables,
   iptablesRestore,
   iptablesSave,
   isRefused,
@@ -35,7 +37,7 @@ import {
   type Variant,
 } from '../../iptables'
 import { variantsInUse } from '../../iptables-probe'
-import type { Masquerade } from './masquerade'
+import type { Kept, Masquerade, MasqueradeRules, Unmasqueraded } from './masquerade'
 
 const multicast = { 4: '224.0.0.0/4', 6: 'ff00::/8' } as const
 
@@ -101,19 +103,12 @@ const completion = (rules: FamilyRules, found: TableDump): string[] => {
   ]
 }
 
-const setupFamily = (rules: FamilyRules, family: Family): Promise<void> =>
+const setUpFamily = (rules: FamilyRules, family: Family): Promise<void> =>
   untilAccepted(async attempt => {
     // -N refuses a chain that exists, and the whole transaction with it: at first nothing has to be read.
     const lines = attempt === 1 ? creation(rules) : completion(rules, await iptablesSave(family, 'nat'))
     if (lines.length > 0) await restoreNat(family, lines)
   })
-
-/** Makes the rules of every family the container has an address of. */
-export const setupMasqueradeIptables = async (masquerade: Masquerade): Promise<void> => {
-  for (const family of familiesOf(masquerade.addresses)) {
-    await setupFamily(rulesOf(masquerade, family), family)
-  }
-}
 
 /** Does the rule that leads an address to a container's chain go? */
 type IsDoomed = (address: string) => boolean
@@ -139,21 +134,10 @@ const teardownByReading = async (place: ChainPlace, isDoomed: IsDoomed): Promise
   if (!isLast) await teardownByReading(place, isDoomed)
 }
 
-/** Which rules of a container go: several of its interfaces may share a chain. */
-export type DoomedRules = {
-  /** Addresses that have a rule each, if nobody was at them since the ADD. */
-  readonly known: readonly Cidr[]
-  /** Asked where those known are not all there are. */
-  readonly isDoomed: IsDoomed
-}
-
-/** Removes the rules of one of a container's interfaces; none there is no failure. */
-export const teardownMasqueradeIptables = async (
-  { network, containerID }: NamedContainer,
-  { known, isDoomed }: DoomedRules,
-): Promise<void> => {
-  const chain = containerChain(network, containerID)
-  const comment = commentMatch(containerComment(network, containerID))
+/** Removes the rules of one of a container's interfaces; several of them may share a chain. */
+const takeDown = async ({ id, known, isDoomed }: Unmasqueraded): Promise<void> => {
+  const chain = containerChain(id.network, id.containerID)
+  const comment = commentMatch(containerComment(id.network, id.containerID))
   for (const family of families) {
     // Asking costs no program, removing costs one.
     const variants = variantsInUse(family, chain)
@@ -181,14 +165,30 @@ const rulesToCollect = async (family: Family, variant: Variant | undefined): Pro
   }
 }
 
-/** Removes those rules of a network's containers for which `isDoomed` holds. */
-export const collectMasqueradeIptables = async (
-  network: string,
-  isDoomed: (chain: string, address: string) => boolean,
-): Promise<void> => {
+/** All that an ADD has made, where nothing else may have taken its addresses yet. */
+const allOf = (masquerade: Masquerade): Unmasqueraded => ({
+  id: masquerade,
+  known: masquerade.addresses,
+  isDoomed: address => masquerade.addresses.some(({ addr }) => formatAddr(addr) === address),
+})
+
+/** Is a rule that leads this address to a chain that of a container which is gone, or of an interface whose lease says so? */
+const staleOf = ({ network, valid, dataDir }: Kept): ((chain: string, address: string) => boolean) => {
+  const kept = new Set(valid.map(({ containerID }) => containerChain(network, containerID)))
+  const isValid = isAmong(valid)
+  return (chain, address) => {
+    if (!kept.has(chain)) return true
+    const { containerID, ifName } = leaseOn(network, address, dataDir) ?? {}
+    if (containerID === undefined || ifName === undefined) return false
+    return containerChain(network, containerID) !== chain || !isValid({ network, containerID, ifName })
+  }
+}
+
+const collect = async (kept: Kept): Promise<void> => {
+  const isStale = staleOf(kept)
   const isOfNetwork = (rule: string): boolean => {
     const named = parseContainerComment(commentOf(rule))
-    return named !== undefined && isOn(named, network)
+    return named !== undefined && isOn(named, kept.network)
   }
   for (const family of families) {
     for (const variant of variantsInUse(family)) {
@@ -196,9 +196,9 @@ export const collectMasqueradeIptables = async (
       const named = rules.filter(isOfNetwork).flatMap(rule => [targetOf(rule), chainOf(rule)])
       for (const chain of new Set(named.filter(isMasqueradeChain))) {
         const jumps = rules.filter(rule => targetOf(rule) === chain)
-        if (!jumps.some(rule => isDoomed(chain, addressOf(rule))) && jumps.length > 0) continue
+        if (!jumps.some(rule => isStale(chain, addressOf(rule))) && jumps.length > 0) continue
         const place = { family, chain, variant }
-        await untilAccepted(() => teardownByReading(place, address => isDoomed(chain, address)))
+        await untilAccepted(() => teardownByReading(place, address => isStale(chain, address)))
       }
     }
   }
@@ -215,12 +215,39 @@ const notFound = async (family: Family, wanted: readonly string[]): Promise<stri
   }
 }
 
-/** The rules of `masquerade` that are missing, in iptables' words. */
-export const missingMasqueradeIptables = async (masquerade: Masquerade): Promise<string[]> => {
-  const missing: string[] = []
+const missing = async (masquerade: Masquerade): Promise<string[]> => {
+  const lost: string[] = []
   for (const family of familiesOf(masquerade.addresses)) {
     const { accepts, masquerade: rule, jumps } = rulesOf(masquerade, family)
-    missing.push(...(await notFound(family, [...accepts, rule, ...jumps])))
+    lost.push(...(await notFound(family, [...accepts, rule, ...jumps])))
   }
-  return missing
+  return lost
+}
+
+const notReady = (message: string, details: string): CniError =>
+  new CniError(ErrorCode.pluginNotAvailable, message, { details })
+
+/** Reading the table fails where the programs or the kernel will not have it. */
+const probe = async (): Promise<void> => {
+  if (!hasIptables(4)) throw notReady('iptables-restore is not in PATH', 'install iptables')
+  try {
+    await iptablesSave(4, 'nat')
+  } catch (error) {
+    // ADD needs no list: iptables refuses a chain that is there.
+    if (!isUnlistable(error)) throw notReady('iptables can not be used', saidBy(error))
+  }
+}
+
+export const masqueradeRules: MasqueradeRules = {
+  setUp: async (masquerade, undo) => {
+    undo.add('remove the masquerade rules', () => takeDown(allOf(masquerade)))
+    for (const family of familiesOf(masquerade.addresses))
+      await setUpFamily(rulesOf(masquerade, family), family)
+  },
+  takeDown,
+  missing,
+  collect,
+  probe,
+  isThere: ({ network, containerID }) =>
+    families.some(family => variantsInUse(family, containerChain(network, containerID)).length > 0),
 }

@@ -23,11 +23,13 @@ import { eq } from '../../nft/match'
 import { ruleList } from '../../nft/read'
 import { type NftRule, rule } from '../../nft/rule'
 import { ip6Daddr, ipDaddr } from '../../nft/selector'
+import { ifNftables, ifNftablesMeanwhile } from '../../nft/socket'
 import { goto, masquerade as masqueradeStatement, returnToCaller } from '../../nft/statement'
 import type { NftTransaction } from '../../nft/transaction'
 import { nftUpdate } from '../../nft/update'
 import { attachmentRules, deleteRulesOf, deleteStaleRules, replaceRules, rulesOf } from '../attachment-rules'
-import type { Masquerade } from './masquerade'
+import { probeNftables, withNftables } from '../nftables'
+import type { Masquerade, MasqueradeRules } from './masquerade'
 
 const table = { family: 'inet', name: 'cni_plugins_masquerade' } as const
 const tableComment = 'Masquerading for plugins from github.com/containernetworking/plugins'
@@ -57,38 +59,41 @@ const ensureBase = (nl: NetlinkSocket, tx: NftTransaction): void => {
   for (const entry of base) tx.addRule(table, postrouting, entry)
 }
 
-/** Makes the rules of an attachment in place of those it had, say of a DEL that got lost, in one batch. */
-export const setupMasqueradeNftables = (nl: NetlinkSocket, masquerade: Masquerade): void =>
+const setUp = (nl: NetlinkSocket, masquerade: Masquerade): void =>
   nftUpdate(nl, 'set up masquerading', tx => {
     ensureBase(nl, tx)
     replaceRules(nl, tx, place, { id: masquerade, rules: addressRules(masquerade) })
   })
 
-/** Is any rule of an attachment there? */
-export const hasMasqueradeNftables = (nl: NetlinkSocket, id: Attachment): boolean =>
-  rulesOf(nl, place, id).length > 0
+const removal = 'remove masquerading'
 
-/** Removes the rules of an attachment; none there is no failure. */
-export const teardownMasqueradeNftables = (nl: NetlinkSocket, id: Attachment): void =>
-  deleteRulesOf(nl, 'remove masquerading', place, id)
+const takeDown = async (id: Attachment): Promise<void> => {
+  await ifNftablesMeanwhile(nl => deleteRulesOf(nl, removal, place, id))
+}
 
-/** Removes the rules of the network's attachments that are not among the valid ones. */
-export const collectMasqueradeNftables = (
-  nl: NetlinkSocket,
-  network: string,
-  valid: readonly Attachment[],
-): void => deleteStaleRules(nl, 'remove masquerading', place, { network, valid })
-
-/** What of an attachment's rules is missing, in words; empty if nothing is. */
-export const missingMasqueradeNftables = (nl: NetlinkSocket, masquerade: Masquerade): string[] => {
+const missing = (nl: NetlinkSocket, masquerade: Masquerade): string[] => {
   const found = rulesOf(nl, place, masquerade).length
   const wanted = addressRules(masquerade).length
-  const missing: string[] = []
+  const lost: string[] = []
   if (found < wanted) {
     const addresses = masquerade.addresses.map(formatCidr).join(', ')
-    missing.push(`${wanted - found} of ${wanted} rules for ${addresses} in chain ${checks}`)
+    lost.push(`${wanted - found} of ${wanted} rules for ${addresses} in chain ${checks}`)
   }
   if (ruleList(nl, table, postrouting).length < baseRules().length)
-    missing.push(`the rules of chain ${postrouting}`)
-  return missing
+    lost.push(`the rules of chain ${postrouting}`)
+  return lost
+}
+
+export const masqueradeRules: MasqueradeRules = {
+  setUp: async (masquerade, undo) => {
+    undo.add('remove the masquerade rules', () => takeDown(masquerade))
+    withNftables(nl => setUp(nl, masquerade))
+  },
+  takeDown: ({ id }) => takeDown(id),
+  missing: async masquerade => ifNftables(nl => missing(nl, masquerade)) ?? ['this kernel has no nf_tables'],
+  collect: async kept => {
+    ifNftables(nl => deleteStaleRules(nl, removal, place, kept))
+  },
+  probe: async () => probeNftables(),
+  isThere: id => ifNftables(nl => rulesOf(nl, place, id).length > 0) ?? false,
 }

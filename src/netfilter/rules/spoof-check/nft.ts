@@ -22,20 +22,25 @@ import {
   spoofCheckPrefix,
   spoofCheckRef,
 } from '../../../attachment/nft-comments'
+import { CniError, ErrorCode, saidBy } from '../../../cni/error'
 import { type Mac, macBytes } from '../../../ip/mac'
-import type { NetlinkSocket } from '../../../netlink/socket'
+import { linkByName } from '../../../netlink/link'
+import { NETLINK_ROUTE, type NetlinkSocket, withNetlink } from '../../../netlink/socket'
 import { readText } from '../../../netlink/wire/attributes'
+import type { RuleKind } from '../../backend'
 import { ensureChain } from '../../nft/ensure'
 import { eq } from '../../nft/match'
 import { chainGet, ruleList, ruleListByComment } from '../../nft/read'
 import { rule } from '../../nft/rule'
 import { etherSaddr, iifname } from '../../nft/selector'
+import { ifNftables } from '../../nft/socket'
 import { drop, jump, returnToCaller } from '../../nft/statement'
 import type { NftTransaction } from '../../nft/transaction'
 import { nftProbe, nftUpdate } from '../../nft/update'
 import { readCmpValue } from '../../nft/wire/cmp'
 import { readTargetChain } from '../../nft/wire/immediate'
 import type { ReadRule } from '../../nft/wire/rule'
+import { probeNftables, withNftables } from '../nftables'
 
 const table = { family: 'bridge', name: 'nat' } as const
 const prerouting = 'PREROUTING'
@@ -75,8 +80,10 @@ const removeChains = (
   for (const chain of [iface, mac]) if (chainGet(nl, table, chain)) tx.deleteChain(table, chain)
 }
 
-/** Checks frames from the host's veth `hostName`: only `mac` may be their source. Replaces an earlier check. */
-export const setupSpoofCheck = (nl: NetlinkSocket, id: InterfaceID, hostName: string, mac: Mac): void =>
+/** Whose frames are checked: only `mac` may be the source of what comes from the host's veth `hostName`. */
+type SpoofCheck = InterfaceID & { readonly hostName: string; readonly mac: Mac }
+
+const setUp = (nl: NetlinkSocket, { hostName, mac, ...id }: SpoofCheck): void =>
   nftUpdate(nl, `check the MAC of "${hostName}"`, tx => {
     const ref = spoofCheckRef(id)
     const comment = spoofCheckComment(ref)
@@ -95,19 +102,12 @@ export const setupSpoofCheck = (nl: NetlinkSocket, id: InterfaceID, hostName: st
     tx.addRule(table, chains.mac, rule([drop()], { comment }))
   })
 
-/** Throws what making a check would, and makes none. */
-export const probeSpoofCheck = (nl: NetlinkSocket): void =>
-  nftProbe(nl, tx => {
-    tx.addTable(table)
-    tx.addChain(table, { name: 'probe' })
-    tx.addRule(table, 'probe', rule([eq(iifname, 'probe'), drop()]))
-  })
-
-/** Removes the check of an attachment; none there is no failure. */
-export const teardownSpoofCheck = (nl: NetlinkSocket, id: InterfaceID): void =>
-  nftUpdate(nl, 'remove the check of a MAC', tx => {
-    removeChains(nl, tx, spoofCheckRef(id), rulesOf(nl, prerouting, spoofCheckRef(id)))
-  })
+const takeDown = async (id: InterfaceID): Promise<void> => {
+  const ref = spoofCheckRef(id)
+  ifNftables(nl =>
+    nftUpdate(nl, 'remove the check of a MAC', tx => removeChains(nl, tx, ref, rulesOf(nl, prerouting, ref))),
+  )
+}
 
 /** The interface a rule of PREROUTING is for, as its comparison with iifname names it. */
 const interfaceOf = (entry: ReadRule): string | undefined => {
@@ -119,7 +119,7 @@ const interfaceOf = (entry: ReadRule): string | undefined => {
  * Removes the checks whose host veth is gone. The names of the chains tell no network, so a check is left alone as
  * long as its interface is there.
  */
-export const collectSpoofChecks = (nl: NetlinkSocket, exists: (hostName: string) => boolean): void =>
+const collect = (nl: NetlinkSocket, exists: (hostName: string) => boolean): void =>
   nftUpdate(nl, 'remove the checks of MACs nobody has', tx => {
     const checks = ruleList(nl, table, prerouting).filter(({ comment }) =>
       comment.startsWith(spoofCheckPrefix),
@@ -136,20 +136,48 @@ export const collectSpoofChecks = (nl: NetlinkSocket, exists: (hostName: string)
 const comparesWith = (entry: ReadRule, value: Uint8Array): boolean =>
   entry.expressions.some(expression => readCmpValue(expression)?.equals(value))
 
-/** What of the check of frames from `hostName` for `mac` is missing or another, in words; undefined if nothing is. */
-export const missingSpoofCheck = (
-  nl: NetlinkSocket,
-  id: InterfaceID,
-  hostName: string,
-  mac: Mac,
-): string | undefined => {
+/** What is missing of a check or is another, in words. */
+const missing = (nl: NetlinkSocket, { hostName, mac, ...id }: SpoofCheck): string[] => {
   const ref = spoofCheckRef(id)
   const chains = chainsOf(ref)
   if (!rulesOf(nl, prerouting, ref).some(entry => interfaceOf(entry) === hostName))
-    return `chain ${prerouting} has no rule for "${hostName}"`
-  if (rulesOf(nl, chains.iface, ref).length === 0) return `chain ${chains.iface} has no rule`
+    return [`chain ${prerouting} has no rule for "${hostName}"`]
+  if (rulesOf(nl, chains.iface, ref).length === 0) return [`chain ${chains.iface} has no rule`]
   const [allowed, dropped] = rulesOf(nl, chains.mac, ref)
-  if (!allowed || !dropped) return `chain ${chains.mac} has not both of its rules`
-  if (!comparesWith(allowed, macBytes(mac))) return `chain ${chains.mac} does not let ${mac} pass`
-  return undefined
+  if (!allowed || !dropped) return [`chain ${chains.mac} has not both of its rules`]
+  if (!comparesWith(allowed, macBytes(mac))) return [`chain ${chains.mac} does not let ${mac} pass`]
+  return []
+}
+
+const probe = (nl: NetlinkSocket): void =>
+  nftProbe(nl, tx => {
+    tx.addTable(table)
+    tx.addChain(table, { name: 'probe' })
+    tx.addRule(table, 'probe', rule([eq(iifname, 'probe'), drop()]))
+  })
+
+/** The rules of "macspoofchk": frames under another MAC than the container's are dropped at its port. */
+export const spoofCheckRules: RuleKind<SpoofCheck, InterfaceID, void> = {
+  setUp: async (check, undo) => {
+    undo.add('remove the check of the MAC', () => takeDown(check))
+    withNftables(nl => setUp(nl, check))
+  },
+  takeDown,
+  missing: async check => withNftables(nl => missing(nl, check)),
+  collect: async () => {
+    ifNftables(nl =>
+      // One by one: the veth of a check that was found is older than it, so a list made before could lack it.
+      withNetlink(NETLINK_ROUTE, route => collect(nl, name => linkByName(route, name) !== undefined)),
+    )
+  },
+  probe: async () => {
+    probeNftables()
+    try {
+      withNftables(probe)
+    } catch (error) {
+      throw new CniError(ErrorCode.pluginNotAvailable, '"macspoofchk" does not work on this kernel', {
+        details: saidBy(error),
+      })
+    }
+  },
 }

@@ -1,7 +1,7 @@
-import { CniError, ErrorCode } from '../../src/cni/error'
-import { hasNftables, ifNftables } from '../../src/netfilter/nft/socket'
-import type { NetlinkSocket } from '../../src/netlink/socket'
-import { notReady, saidBy } from './not-ready'
+/** What rules that nftables alone can make need of the kernel. */
+import { CniError, ErrorCode, saidBy } from '../../cni/error'
+import type { NetlinkSocket } from '../../netlink/socket'
+import { hasNftables, ifNftables } from '../nft/socket'
 
 const absent = {
   message: 'this kernel has no nf_tables',
@@ -22,7 +22,7 @@ export const probeNftables = (): void => {
   try {
     there = hasNftables()
   } catch (error) {
-    throw notReady('nftables can not be used', saidBy(error))
+    throw new CniError(ErrorCode.pluginNotAvailable, 'nftables can not be used', { details: saidBy(error) })
   }
-  if (!there) throw notReady(absent.message, absent.details)
+  if (!there) throw new CniError(ErrorCode.pluginNotAvailable, absent.message, { details: absent.details })
 }

@@ -1,6 +1,7 @@
 import {
   closeSync,
   constants,
+  fstatSync,
   fsyncSync,
   ftruncateSync,
   lstatSync,
@@ -27,13 +28,20 @@ export const removeFile = (path: string): void => {
 /** What a name in the folder may be beside a readable file: gone, a link, a folder, a socket, or out of reach. */
 const notReadable = ['ENOENT', 'ENOTDIR', 'ELOOP', 'EISDIR', 'ENXIO', 'EAGAIN', 'EACCES', 'EIO']
 
-/** Reads a small file, but not through a symbolic link; undefined if it is not there or no file. */
+/** Far above what a lease, a record or the list of foreign leases of a full node takes. */
+const maxBytes = 4 * 1024 * 1024
+
+/**
+ * Reads a regular file of up to 4 MiB, but not through a symbolic link; undefined if it is not there or none of that,
+ * so that one file of somebody else does not stop a network.
+ */
 export const readPlainFile = (path: string): string | undefined => {
   let fd: number | undefined
   try {
     // O_NONBLOCK: opening a pipe would wait for its writer.
     fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
-    return readFileSync(fd, 'utf8')
+    const stat = fstatSync(fd)
+    return stat.isFile() && stat.size <= maxBytes ? readFileSync(fd, 'utf8') : undefined
   } catch (error) {
     if (notReadable.includes(errnoOf(error) ?? '')) return undefined
     throw error

@@ -18,11 +18,16 @@ const fromBytes = (bytes: readonly number[]): bigint => {
   return bits
 }
 
+/** The longest text of an address, <netinet/in.h> INET6_ADDRSTRLEN without its zero: six groups and an IPv4 address. */
+const maxAddrLength = 45
+
 /**
  * Reads an address in the forms Go's net.ParseIP takes: four decimal parts without leading zeros, or IPv6 without a
  * zone. An IPv4-mapped IPv6 address is that IPv4 address, as in Go. Anything else is undefined.
  */
 export const parseAddr = (text: string): Addr | undefined => {
+  // Matching a text of megabytes takes gigabytes.
+  if (text.length > maxAddrLength) return undefined
   // ipaddr.js alone would take "10.1" and "012.0.0.1" for 10.0.0.1.
   if (ipaddr.IPv4.isValidFourPartDecimal(text) && !/(^|\.)0\d/.test(text)) {
     return { family: 4, bits: fromBytes(ipaddr.IPv4.parse(text).toByteArray()) }

@@ -1,5 +1,14 @@
 import { execFileSync } from 'node:child_process'
-import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync } from 'node:fs'
+import {
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  truncateSync,
+} from 'node:fs'
 import t from 'tap'
 import {
   ensureFolder,
@@ -10,12 +19,13 @@ import {
 } from '../../../plugins/host-local/file'
 
 t.test('readPlainFile() reads files and nothing else', async t => {
-  const folder = t.testdir({ file: 'text', below: {}, secret: 'secret' })
+  const folder = t.testdir({ file: 'text', below: {}, secret: 'secret', huge: '' })
   symlinkSync('secret', `${folder}/link`)
   execFileSync('mkfifo', [`${folder}/pipe`])
   t.equal(readPlainFile(`${folder}/file`), 'text')
-  for (const name of ['none', 'link', 'below']) t.equal(readPlainFile(`${folder}/${name}`), undefined, name)
-  t.equal(readPlainFile(`${folder}/pipe`), '', 'a pipe is not waited for')
+  truncateSync(`${folder}/huge`, 2 ** 30)
+  for (const name of ['none', 'link', 'below', 'pipe', 'huge'])
+    t.equal(readPlainFile(`${folder}/${name}`), undefined, name)
 })
 
 t.test('writeNewFile() makes a file for root alone, and never replaces one', async t => {

@@ -8,9 +8,11 @@ import { conflistOf, formatConflist } from '../node/conflist/conflist'
 import { confDirNotes, conflistName, stageConflist } from '../node/conflist/conflist-file'
 import { checkMtu, hasRoomForPods, type NetworkValues } from '../node/conflist/kubelet-flags'
 import { commitAll, removeLeftovers, syncFolder } from '../node/conflist/staged-file'
+import { maxConfBytes } from '../src/cni/conf'
 import { isJsonObject, type JsonObject } from '../src/cni/schema'
+import { readPlainFile } from '../src/host/plain-file'
 import { type Cidr, cidrContains, cidrEquals, formatCidr, parseCidr } from '../src/ip/cidr'
-import { readPlainFile, removeFile } from '../src/runtime/durable-file'
+import { removeFile } from '../src/runtime/durable-file'
 import { type ClusterNode, formatRanges } from './cluster-node'
 import { type Log, messageOf } from './log'
 import type { AgentMetrics, networkStates } from './metrics'
@@ -117,7 +119,7 @@ export class NodeNetwork {
 
   #applyRanges(ranges: readonly Cidr[]): void {
     const { values, confDir, metrics, log } = this.#options
-    const found = readPlainFile(this.path)
+    const found = readPlainFile(this.path, { maxBytes: maxConfBytes })
     const before = rangesIn(found)
     const stranded = before && !keepsAll(before, ranges) ? this.#stranded(ranges) : []
     if (stranded.length > 0 && !this.#options.allowCidrChange) {

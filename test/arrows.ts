@@ -30,7 +30,7 @@ const arrows: Record<string, readonly string[]> = {
   'src/platform': [],
   'src/host': ['src/platform'],
   'src/ip': [],
-  'src/attachment': ['src/platform'],
+  'src/attachment': ['src/platform', 'src/host'],
   'src/netlink': ['src/platform', 'src/host', 'src/ip'],
   'src/netns': ['src/platform', 'src/host', 'src/attachment', 'src/netlink'],
   'src/netfilter': ['src/platform', 'src/host', 'src/ip', 'src/attachment', 'src/netlink', 'src/cni/error'],

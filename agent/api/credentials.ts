@@ -1,8 +1,8 @@
 /** Where the API server is and how to be let in: by a kubeconfig, or by what Kubernetes gives every pod. */
-import { readFileSync } from 'node:fs'
 import type { RequestOptions } from 'node:https'
 import { dirname, resolve } from 'node:path'
 import { isJsonObject } from '../../src/cni/schema'
+import { readPlainFile } from '../../src/host/plain-file'
 import { KubeConfig, parseYaml } from '../libraries'
 import { within } from '../wait'
 
@@ -36,10 +36,16 @@ const renameTokenFile = (entry: unknown, folder: string): unknown => {
   return { ...entry, user: { ...user, token: undefined, 'token-file': resolve(folder, user.tokenFile) } }
 }
 
+const readKubeconfig = (path: string): string => {
+  const text = readPlainFile(path, { followLinks: true })
+  if (text === undefined) throw new Error('ENOENT: there is no such file')
+  return text
+}
+
 const loadFile = (path: string): KubeConfig => {
   const config = new KubeConfig()
   try {
-    const content = parseYaml(readFileSync(path, 'utf8'))
+    const content = parseYaml(readKubeconfig(path))
     if (!isJsonObject(content)) throw new Error('there is no YAML object in it')
     const users = Array.isArray(content.users) ? content.users : []
     const known = { ...content, users: users.map(entry => renameTokenFile(entry, dirname(path))) }

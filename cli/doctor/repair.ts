@@ -14,7 +14,7 @@ import { podsSet } from '../../plugins/kubenet/ruleset'
 import { eraseElements } from '../../plugins/kubenet/state'
 import { dropClaim } from '../../plugins/portmap/claim-files'
 import { releasePorts } from '../../plugins/portmap/claims'
-import { hasEnded, hostportsFolder, readOwner } from '../../plugins/portmap/owners'
+import { hasEnded, hostportsFolder, readRival } from '../../plugins/portmap/owners'
 import { withLock } from '../../src/host/lock'
 import { writeSysctl } from '../../src/host/sysctl'
 import { parseAddr } from '../../src/ip/addr'
@@ -58,7 +58,7 @@ const releaseOwner = async ({ owner }: RepairOf<'release-ports'>): Promise<void>
 
 const dropStrayClaim = ({ claim, holder }: RepairOf<'drop-claim'>): Promise<void> =>
   withLock(`${hostportsFolder}/lock`, () => {
-    if (!readOwner(hostportsFolder, holder)) dropClaim(hostportsFolder, claim, holder)
+    if (!readRival(hostportsFolder, holder)) dropClaim(hostportsFolder, claim, holder)
   })
 
 const placeOf = (element: RulesetElement) => {

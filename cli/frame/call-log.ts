@@ -1,12 +1,11 @@
 /** What the plugins wrote about their calls: the log of CNI_LOG_FILE or "logFile", and the old one beside it. */
-import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import * as v from 'valibot'
 import type { CliIo } from '../../node/command/io'
 import type { Places } from '../../node/command/places'
 import { readNetworks } from '../../node/survey/networks'
-import { errnoOf } from '../../src/cni/error'
-import { oldLogOf } from '../../src/host/log'
+import { maxLogBytes, oldLogOf } from '../../src/host/log'
+import { readPlainFile } from '../../src/host/plain-file'
 
 const entrySchema = () =>
   v.object({
@@ -37,14 +36,11 @@ const parseEntry = (line: string): LogEntry | undefined => {
   }
 }
 
-const linesOf = (file: string): string[] => {
-  try {
-    return readFileSync(file, 'utf8').split('\n')
-  } catch (error) {
-    if (errnoOf(error) === 'ENOENT') return []
-    throw error
-  }
-}
+/** A log that was not turned over for some time, or that others write to as well. */
+const maxReadBytes = 8 * maxLogBytes
+
+const linesOf = (file: string): string[] =>
+  readPlainFile(file, { maxBytes: maxReadBytes, followLinks: true })?.split('\n') ?? []
 
 /**
  * The calls in a log, oldest first. With `containing`, only lines that have this text are looked at. Lines that are

@@ -1,5 +1,5 @@
 /** Which program a file is, as far as its bytes tell. */
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
+import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs'
 
 /** The two kinds of this project's executables. */
 type Flavour = 'standalone' | 'node'
@@ -11,7 +11,8 @@ const magics: readonly (readonly [magic: string, flavour: Flavour])[] = [
 ]
 
 const withFile = <T>(path: string, work: (fd: number) => T): T => {
-  const fd = openSync(path, 'r')
+  // O_NONBLOCK: opening a pipe would wait for its writer.
+  const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
   try {
     return work(fd)
   } finally {

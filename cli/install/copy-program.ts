@@ -59,11 +59,13 @@ export const copyProgram = async (from: string, to: string, io: CliIo): Promise<
 
 /** Have two files the same bytes? */
 export const isSameContent = (a: string, b: string): boolean => {
-  const fds = [openSync(a, constants.O_RDONLY), openSync(b, constants.O_RDONLY)] as const
+  // O_NONBLOCK: opening a pipe would wait for its writer.
+  const flags = constants.O_RDONLY | constants.O_NONBLOCK
+  const fds = [openSync(a, flags), openSync(b, flags)] as const
   try {
     const [first, second] = fds.map(fd => fstatSync(fd))
-    if (first?.size !== second?.size) return false
-    if (first?.ino === second?.ino && first?.dev === second?.dev) return true
+    if (!first?.isFile() || !second?.isFile() || first.size !== second.size) return false
+    if (first.ino === second.ino && first.dev === second.dev) return true
     const chunks = [Buffer.allocUnsafe(chunkBytes), Buffer.allocUnsafe(chunkBytes)] as const
     for (let at = 0; ; at += chunkBytes) {
       const length = readSync(fds[0], chunks[0], 0, chunkBytes, at)

@@ -1,5 +1,5 @@
+import { readAdvice } from '../../src/host/plain-file'
 import { readConfDir } from '../../src/runtime/conf-dir'
-import { readPlainFile } from '../../src/runtime/durable-file'
 import { ensureFolder } from './folder'
 import { type Staged, stageText } from './staged-file'
 
@@ -19,7 +19,7 @@ export type StagedConflist = { readonly path: string; readonly staged: Staged | 
 /** Writes the conflist beside its place, so that only a rename can still fail. */
 export const stageConflist = ({ confDir, text, create }: ConflistWriting): StagedConflist => {
   const path = `${confDir}/${conflistName}`
-  if (readPlainFile(path) === text) return { path, staged: 'unchanged' }
+  if (readAdvice(path) === text) return { path, staged: 'unchanged' }
   ensureFolder(confDir, { create })
   return { path, staged: stageText(path, text) }
 }

@@ -1,5 +1,5 @@
 /** The network namespaces of the node, found by their mounts and by their processes, and what is inside of them. */
-import { closeSync, openSync, statSync } from 'node:fs'
+import { closeSync, constants, openSync, statSync } from 'node:fs'
 import { errnoOf } from '../../src/cni/error'
 import { formatAddr } from '../../src/ip/addr'
 import { findHolders, ownPidNamespace } from '../../src/life/holders'
@@ -100,7 +100,7 @@ export const readInsides = (
     if (netns.ino === own.ino) continue
     let fd: number | undefined
     try {
-      fd = openSync(namespacePath(netns), 'r')
+      fd = openSync(namespacePath(netns), constants.O_RDONLY | constants.O_NONBLOCK)
       const nsid = netnsIdOf(nl, fd)
       if (nsid !== undefined) byNsid.set(nsid, readInside(netns, fd))
     } catch (error) {

@@ -22,7 +22,7 @@ type About = { readonly network: string; readonly ranges: readonly Cidr[] }
 /** All networks that stand anywhere in what the IPAM plugin goes by, but for those that are everywhere. */
 const rangesIn = (raw: JsonObject): Cidr[] => {
   const given = Object.entries(raw).filter(([key]) => ['ipam', 'runtimeconfig'].includes(key.toLowerCase()))
-  const texts = JSON.stringify(given).match(/"[0-9a-f.:]+\/\d+"/gi) ?? []
+  const texts = JSON.stringify(given).match(/"[0-9a-f.:]{2,45}\/\d{1,3}"/gi) ?? []
   return texts
     .flatMap(text => parseCidr(text.slice(1, -1)) ?? [])
     .map(networkOf)

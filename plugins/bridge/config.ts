@@ -209,7 +209,7 @@ const expectsIPv6 = (raw: JsonObject): boolean =>
   Object.entries(raw).some(
     ([key, value]) =>
       ['ipam', 'runtimeconfig'].includes(key.toLowerCase()) &&
-      /"[0-9a-f]*:[0-9a-f:.]*\/\d+"/i.test(JSON.stringify(value, withoutRoutes)),
+      /"[0-9a-f]{0,4}:[0-9a-f:.]{1,45}\/\d{1,3}"/i.test(JSON.stringify(value, withoutRoutes)),
   )
 
 /** Reads the bridge plugin's configuration and CNI_ARGS. Throws code 7, or 4 for CNI_ARGS, if that can't be done. */

@@ -1,5 +1,5 @@
 import type { Attachment } from '../../src/attachment/attachment'
-import { CniError, ErrorCode, runAll } from '../../src/cni/error'
+import { CniError, ErrorCode, quote, runAll } from '../../src/cni/error'
 import type { Call } from '../../src/cni/plugin'
 import type { Result } from '../../src/cni/result'
 import type { Undo } from '../../src/host/undo'
@@ -21,11 +21,9 @@ export const namedBackend = ({ masquerade }: BridgeConf): Backend | undefined =>
   if (masquerade?.backend === undefined) return undefined
   const backend = backends.find(name => name === masquerade.backend)
   if (backend) return backend
-  throw new CniError(
-    ErrorCode.invalidNetworkConfig,
-    `unknown ipmasq backend ${JSON.stringify(masquerade.backend)}`,
-    { details: `there are ${backends.map(name => `"${name}"`).join(' and ')}` },
-  )
+  throw new CniError(ErrorCode.invalidNetworkConfig, `unknown ipmasq backend ${quote(masquerade.backend)}`, {
+    details: `there are ${backends.map(name => `"${name}"`).join(' and ')}`,
+  })
 }
 
 const masqueradeOf = (call: Call, conf: BridgeConf, { ips }: Pick<Expected, 'ips'>): Masquerade => ({

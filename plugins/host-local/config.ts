@@ -1,7 +1,7 @@
 import * as v from 'valibot'
 import { usualDataDir } from '../../src/attachment/lease-files'
 import { readCniArgs } from '../../src/cni/args'
-import { CniError, ErrorCode } from '../../src/cni/error'
+import { CniError, ErrorCode, quote } from '../../src/cni/error'
 import { type Call, isRemoval } from '../../src/cni/plugin'
 import { type Route, tooManyAddresses } from '../../src/cni/result'
 import { addr, cidr, commonEntries, extension, integer, parseBySchema, route } from '../../src/cni/schema'
@@ -122,7 +122,7 @@ const parseEither = (text: string): Addr | undefined =>
 const parseRequested = (text: string): Addr => {
   const parsed = parseEither(text)
   if (parsed) return parsed
-  throw invalid(`cannot understand ip: ${JSON.stringify(text)}`)
+  throw invalid(`cannot understand ip: ${quote(text)}`)
 }
 
 /** The address that CNI_ARGS asks for. */

@@ -4,10 +4,10 @@
  *
  *   <dataDir>/.kubenet/<network>/released/10.1.2.3
  */
-import { readdirSync, statSync, writeFileSync } from 'node:fs'
+import { readdirSync, statSync } from 'node:fs'
 import { errnoOf } from '../../src/cni/error'
 import { warn } from '../../src/host/log'
-import { ensureFolder, removeFile } from './file'
+import { ensureFolder, removeFile, rewriteFile } from './file'
 
 export class Cooldown {
   readonly #folder: string
@@ -40,7 +40,7 @@ export class Cooldown {
     if (this.#ms === 0) return
     try {
       ensureFolder(this.#folder, 0o700)
-      for (const address of addresses) writeFileSync(`${this.#folder}/${address}`, '', { mode: 0o600 })
+      for (const address of addresses) rewriteFile(`${this.#folder}/${address}`, '')
     } catch (error) {
       warn(`host-local: cooldownSeconds: ${error instanceof Error ? error.message : error}`)
     }

@@ -1,13 +1,11 @@
 import {
   closeSync,
   constants,
-  fstatSync,
   fsyncSync,
   ftruncateSync,
   lstatSync,
   mkdirSync,
   openSync,
-  readFileSync,
   statSync,
   unlinkSync,
   writeFileSync,
@@ -22,31 +20,6 @@ export const removeFile = (path: string): void => {
     unlinkSync(path)
   } catch (error) {
     if (errnoOf(error) !== 'ENOENT') throw error
-  }
-}
-
-/** What a name in the folder may be beside a readable file: gone, a link, a folder, a socket, or out of reach. */
-const notReadable = ['ENOENT', 'ENOTDIR', 'ELOOP', 'EISDIR', 'ENXIO', 'EAGAIN', 'EACCES', 'EIO']
-
-/** Far above what a lease, a record or the list of foreign leases of a full node takes. */
-const maxBytes = 4 * 1024 * 1024
-
-/**
- * Reads a regular file of up to 4 MiB, but not through a symbolic link; undefined if it is not there or none of that,
- * so that one file of somebody else does not stop a network.
- */
-export const readPlainFile = (path: string): string | undefined => {
-  let fd: number | undefined
-  try {
-    // O_NONBLOCK: opening a pipe would wait for its writer.
-    fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
-    const stat = fstatSync(fd)
-    return stat.isFile() && stat.size <= maxBytes ? readFileSync(fd, 'utf8') : undefined
-  } catch (error) {
-    if (notReadable.includes(errnoOf(error) ?? '')) return undefined
-    throw error
-  } finally {
-    if (fd !== undefined) closeSync(fd)
   }
 }
 
@@ -86,26 +59,44 @@ export const writeNewFile = (path: string, content: string): void => {
   }
 }
 
-/** Puts `content` in place of what a file holds, or makes the file, mode 0600. A crash may leave a mix of the two. */
-export const rewriteFile = (path: string, content: string): void => {
-  const bytes = Buffer.from(content)
-  const fd = openOwnFile(path)
+/** What open(2) says of a link, and of a pipe without a reader, a socket, a device that there is not. */
+const noFile = ['ELOOP', 'ENXIO', 'ENODEV']
+
+/**
+ * Opens a file of ours and gives it a length; undefined if something else has its name. Not opened to be emptied: ext4
+ * would put it on the disk before it is closed, milliseconds for nothing.
+ */
+const openWithLength = (path: string, length: number): number | undefined => {
+  let fd: number | undefined
   try {
-    for (let written = 0; written < bytes.length; ) written += writeSync(fd, bytes, written)
-    // Had it been emptied first, ext4 would put it on the disk before it is closed: milliseconds for nothing.
-    ftruncateSync(fd, bytes.length)
-  } finally {
-    closeSync(fd)
+    // O_NONBLOCK: opening a pipe would wait for its reader.
+    fd = openToWrite(path, constants.O_NOFOLLOW | constants.O_NONBLOCK)
+    ftruncateSync(fd, length)
+    return fd
+  } catch (error) {
+    if (fd !== undefined) closeSync(fd)
+    // ftruncate(2) knows only regular files.
+    if (noFile.includes(errnoOf(error) ?? '') || (fd !== undefined && errnoOf(error) === 'EINVAL'))
+      return undefined
+    throw error
   }
 }
 
-const openOwnFile = (path: string): number => {
-  try {
-    return openToWrite(path, constants.O_NOFOLLOW)
-  } catch (error) {
-    if (errnoOf(error) !== 'ELOOP') throw error
+/**
+ * Puts `content` in place of what a file holds, or makes the file, mode 0600. A crash may leave a mix of the two. A
+ * link, a pipe or a socket of that name is replaced: names of ours have no other meaning here.
+ */
+export const rewriteFile = (path: string, content: string): void => {
+  const bytes = Buffer.from(content)
+  let fd = openWithLength(path, bytes.length)
+  if (fd === undefined) {
     removeFile(path)
-    return openToWrite(path, constants.O_NOFOLLOW)
+    fd = openToWrite(path, constants.O_EXCL)
+  }
+  try {
+    for (let written = 0; written < bytes.length; ) written += writeSync(fd, bytes, written)
+  } finally {
+    closeSync(fd)
   }
 }
 

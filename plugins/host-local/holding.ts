@@ -1,4 +1,5 @@
 import { type LeaseOwner, leaseKeyOf } from '../../src/attachment/lease'
+import { warn } from '../../src/host/log'
 import { parseAddr } from '../../src/ip/addr'
 import type { LeaseStore } from './store'
 
@@ -23,7 +24,7 @@ export const readHoldings = (store: LeaseStore, addresses: readonly string[]): R
   const holdings = new Map<string, Holding>()
   const torn = new Set<string>()
   for (const address of addresses) {
-    const owner = store.read(address)
+    const owner = store.read(address, why => warn(`host-local: ${why}: ${address} is given to nobody`))
     if (owner === 'torn') torn.add(address)
     else if (owner) {
       const key = leaseKeyOf(owner)

@@ -1,4 +1,5 @@
 import { type LeaseOwner, leaseKeyOf } from '../../src/attachment/lease'
+import { warn } from '../../src/host/log'
 import type { Here } from '../../src/life/here'
 import type { Cooldown } from './cooldown'
 import { foreignAddresses, formatForeign, withoutForeign } from './foreign'
@@ -76,15 +77,16 @@ export class Leases {
     const key = leaseKeyOf(owner)
     if (this.#reading) return this.#reading.holdings.get(key)
     const recorded = this.records.has(key)
+    const foreign = recorded ? '' : this.#foreignText()
+    if (foreign === undefined) return this.#readAnew().get(key)
     const addresses = recorded
       ? Object.keys(this.records.read(key)?.leases ?? {})
-      : foreignAddresses(this.#foreignText(), key)
+      : foreignAddresses(foreign, key)
     if (!recorded && addresses.length === 0) return undefined
     const isTrue = addresses.length > 0 && addresses.every(address => this.#isOf(address, key))
     if (isTrue) return { key, owner, addresses }
     // Somebody wrote into the record itself, which breaks no seal.
-    this.#changed = true
-    return this.#read().holdings.get(key)
+    return this.#readAnew().get(key)
   }
 
   /** The record of a holding, if it speaks of these very leases and not of earlier ones of the same addresses. */
@@ -195,8 +197,19 @@ export class Leases {
     return this.#reading
   }
 
-  #foreignText(): string {
-    this.#foreign ??= this.records.readForeign()
+  /** What all attachments have, where the records do not tell; they will be corrected. */
+  #readAnew(): ReadonlyMap<string, Holding> {
+    this.#changed = true
+    return this.#read().holdings
+  }
+
+  /** What is known of leases the reference made; undefined if that can't be read, which tells nothing of them. */
+  #foreignText(): string | undefined {
+    try {
+      this.#foreign ??= this.records.readForeign()
+    } catch (error) {
+      warn(`host-local: ${error instanceof Error ? error.message : error}: all leases are opened instead`)
+    }
     return this.#foreign
   }
 
@@ -204,7 +217,7 @@ export class Leases {
     if (this.records.has(key)) this.records.remove(key)
     // With a reading the whole file is about to be written.
     else if (!this.#reading) {
-      this.#foreign = withoutForeign(this.#foreignText(), key)
+      this.#foreign = withoutForeign(this.#foreignText() ?? '', key)
       this.records.writeForeign(this.#foreign)
     }
   }

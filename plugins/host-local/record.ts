@@ -11,7 +11,8 @@ import { readdirSync, statSync } from 'node:fs'
 import * as v from 'valibot'
 import { leaseKeyOf } from '../../src/attachment/lease'
 import { errnoOf } from '../../src/cni/error'
-import { ensureFolder, readPlainFile, removeFile, rewriteFile } from './file'
+import { readAdvice, readPlainFile } from '../../src/host/plain-file'
+import { ensureFolder, removeFile, rewriteFile } from './file'
 
 const recordSchema = v.object({
   containerID: v.string(),
@@ -35,6 +36,9 @@ export type AttachmentRecord = v.InferOutput<typeof recordSchema>
 const keyDigits = 24
 
 const foreignName = 'foreign'
+
+/** Some 100 bytes an attachment with three addresses: so much are 160,000 of them. */
+const maxForeignBytes = 16 * 1024 * 1024
 
 const isKey = (name: string): boolean => name.length === keyDigits && /^[0-9a-f]+$/.test(name)
 
@@ -76,7 +80,7 @@ export class RecordStore {
 
   /** The record of an attachment; undefined if there is none, or none that can be understood. */
   read(key: string): AttachmentRecord | undefined {
-    return parseRecord(readPlainFile(this.#path(key)) ?? '')
+    return parseRecord(readAdvice(this.#path(key)) ?? '')
   }
 
   /** Writes a record; the folder must be there. */
@@ -89,9 +93,9 @@ export class RecordStore {
     removeFile(this.#path(key))
   }
 
-  /** What is known of leases the reference made: the text that foreign.ts understands. */
+  /** What is known of leases the reference made, the text that foreign.ts understands; throws if it can't be read. */
   readForeign(): string {
-    return readPlainFile(this.#path(foreignName)) ?? ''
+    return readPlainFile(this.#path(foreignName), { maxBytes: maxForeignBytes }) ?? ''
   }
 
   writeForeign(text: string): void {

@@ -9,8 +9,11 @@ import { inSpan } from './span'
 import { formatUsage, leasedIn } from './usage'
 
 const holderOf = ({ store }: Leases, address: string): string => {
-  const owner = store.read(address)
-  if (owner === undefined) return `by something else: "${store.folder}/${address}" is no lease`
+  let why = `"${store.folder}/${address}" is gone`
+  const owner = store.read(address, what => {
+    why = what
+  })
+  if (owner === undefined) return `by something else: ${why}`
   if (owner === 'torn') return 'by nobody: the lease is empty'
   const since = new Date(store.madeAt(address)).toISOString()
   return `by container ${owner.containerID}${owner.ifName === undefined ? '' : `, ${owner.ifName}`}, since ${since}`

@@ -1,6 +1,6 @@
-import { readFileSync } from 'node:fs'
-import { CniError, ErrorCode } from '../../src/cni/error'
+import { CniError, type CniErrorOptions, ErrorCode } from '../../src/cni/error'
 import type { Dns } from '../../src/cni/result'
+import { readPlainFile } from '../../src/host/plain-file'
 
 /**
  * Reads the `dns` of a result from a file in the form of resolv.conf(5): `search` and `options` add up over lines,
@@ -28,11 +28,16 @@ export const parseResolvConf = (text: string): Dns => {
   }
 }
 
-/** Reads the file at `path`; throws code 5 if it can't be read. */
+/** Reads the file at `path`, through links: /etc/resolv.conf is often one. Throws code 5 if it can't be read. */
 export const readResolvConf = (path: string): Dns => {
+  const failure = (options: CniErrorOptions) =>
+    new CniError(ErrorCode.ioFailure, `read resolvConf "${path}"`, options)
+  let text: string | undefined
   try {
-    return parseResolvConf(readFileSync(path, 'utf8'))
+    text = readPlainFile(path, { followLinks: true })
   } catch (cause) {
-    throw new CniError(ErrorCode.ioFailure, `read resolvConf "${path}"`, { cause })
+    throw failure({ cause })
   }
+  if (text === undefined) throw failure({ details: 'ENOENT: no such file or directory' })
+  return parseResolvConf(text)
 }

@@ -1,4 +1,4 @@
-import { CniError, ErrorCode } from '../../src/cni/error'
+import { CniError, ErrorCode, quote } from '../../src/cni/error'
 import { type Addr, compareAddr, formatAddr, parseAddr } from '../../src/ip/addr'
 import { lastAddr, networkOf, parseCidr } from '../../src/ip/cidr'
 
@@ -18,14 +18,14 @@ export const formatSpan = (span: Span): string => `${formatAddr(span.start)}-${f
 export const parseSpan = (text: string, key: string): Span => {
   const network = parseCidr(text)
   if (network) return { start: networkOf(network).addr, end: lastAddr(network) }
-  const [first = '', last = first, ...rest] = text.split('-')
+  const [first = '', last = first, ...rest] = text.split('-', 3)
   const start = parseAddr(first.trim())
   const end = parseAddr(last.trim())
   const inOrder = start && end && start.family === end.family && compareAddr(start, end) <= 0
   if (inOrder && rest.length === 0) return { start, end }
   throw new CniError(
     ErrorCode.invalidNetworkConfig,
-    `"${key}": ${JSON.stringify(text)} is no address, network or span "first-last"`,
+    `"${key}": ${quote(text)} is no address, network or span "first-last"`,
   )
 }
 

@@ -10,8 +10,9 @@
  */
 import { platform } from '#platform'
 import { warn } from '../../src/host/log'
+import { readAdvice } from '../../src/host/plain-file'
 import { type Addr, parseAddr } from '../../src/ip/addr'
-import { ensureFolder, readPlainFile, removeFile, rewriteFile } from './file'
+import { ensureFolder, removeFile, rewriteFile } from './file'
 
 const keyDigits = 24
 
@@ -64,11 +65,11 @@ export class StickyPod {
   }
 
   #addressesOf(key: string): string[] {
-    return (readPlainFile(this.#path(key)) ?? '').split(' ').filter(text => parseAddr(text) !== undefined)
+    return (readAdvice(this.#path(key)) ?? '').split(' ').filter(text => parseAddr(text) !== undefined)
   }
 
   #holderOf(address: string): string | undefined {
-    const text = readPlainFile(this.#path(address))
+    const text = readAdvice(this.#path(address))
     // It becomes a part of a path.
     return text !== undefined && /^[0-9a-f]{24}$/.test(text) ? text : undefined
   }

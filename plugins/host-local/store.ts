@@ -11,23 +11,20 @@ import { linkSync, lstatSync, readdirSync, renameSync, statSync } from 'node:fs'
 import { formatLease, type LeaseOwner, parseLease } from '../../src/attachment/lease'
 import { CniError, ErrorCode, errnoOf } from '../../src/cni/error'
 import { LockError, withLock } from '../../src/host/lock'
+import { readAdvice, readPlainFile, UnusableFileError } from '../../src/host/plain-file'
 import { timed } from '../../src/host/steps'
 import { type Addr, parseAddr } from '../../src/ip/addr'
-import {
-  ensureFolder,
-  readPlainFile,
-  refuseFolder,
-  removeFile,
-  rewriteFile,
-  syncFolder,
-  writeNewFile,
-} from './file'
+import { ensureFolder, refuseFolder, removeFile, rewriteFile, syncFolder, writeNewFile } from './file'
 
 /** The file being written. Whoever has the lock is the only one that writes; no address begins with a dot. */
 const newFile = '.new'
 
 /** What link(2) answers on file systems that have no hard links. */
 const noHardLinks = ['EPERM', 'EOPNOTSUPP', 'ENOTSUP', 'ENOSYS']
+
+/** Is it this one file that can't be read, and would it be the same for everybody who tries? */
+const isNoLease = (error: Error): boolean =>
+  error instanceof UnusableFileError || ['EACCES', 'EPERM', 'EIO'].includes(errnoOf(error) ?? '')
 
 export class LeaseStore {
   readonly folder: string
@@ -71,10 +68,19 @@ export class LeaseStore {
     return lstatSync(this.#path(name), { throwIfNoEntry: false }) !== undefined
   }
 
-  /** What a lease file says: its owner, `torn` where a crash left it empty; undefined if there is no such file. */
-  read(address: string): LeaseOwner | 'torn' | undefined {
-    const content = readPlainFile(this.#path(address))
-    return content === undefined ? undefined : (parseLease(content) ?? 'torn')
+  /**
+   * What a lease file says: its owner, `torn` where a crash left it empty; undefined if there is no such file, or it is
+   * no lease: `tell` is told why. Nobody is given an address that has something else in its place.
+   */
+  read(address: string, tell: (why: string) => void = () => {}): LeaseOwner | 'torn' | undefined {
+    try {
+      const content = readPlainFile(this.#path(address))
+      return content === undefined ? undefined : (parseLease(content) ?? 'torn')
+    } catch (error) {
+      if (!(error instanceof Error) || !isNoLease(error)) throw error
+      tell(error.message)
+      return undefined
+    }
   }
 
   /** Both of the two below at once; undefined if the lease is gone. */
@@ -155,7 +161,7 @@ export class LeaseStore {
 
   /** The address given out last of a range set; undefined if none was, or the file is not readable as one. */
   lastReserved(rangeSetIndex: number): Addr | undefined {
-    return parseAddr(readPlainFile(this.#lastReservedPath(rangeSetIndex))?.trim() ?? '')
+    return parseAddr(readAdvice(this.#lastReservedPath(rangeSetIndex))?.trim() ?? '')
   }
 
   /** Notes the address given out last. Losing this in a crash costs only the round robin's place. */

@@ -26,6 +26,7 @@ import {
   ownerPath,
   type PortOwner,
   readOwner,
+  readRival,
   unfinishedOwners,
   unfinishedPath,
   writeOwner,
@@ -99,7 +100,7 @@ const deadRivals = (
   }
   for (const { claim, family } of wanted) {
     for (const rival of rivalsOf(folder, claim, keyOf(conf))) {
-      const owner = readOwner(folder, rival.holder)
+      const owner = readRival(folder, rival.holder)
       if (!owner) dropClaim(folder, rival.claim, rival.holder)
       // A runtime gives all networks of a container the same ports; the first one's rules serve them.
       else if (owner.containerID === conf.containerID || !isHere(owner)) continue

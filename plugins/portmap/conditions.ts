@@ -1,5 +1,5 @@
 /** Matches of the user's own, which go into the input of another program. */
-import { CniError, ErrorCode } from '../../src/cni/error'
+import { CniError, ErrorCode, quote, shorten } from '../../src/cni/error'
 import type { Family } from '../../src/ip/addr'
 import type { Backend } from '../../src/netfilter/backend'
 
@@ -23,7 +23,7 @@ export const checkConditions = (
   const bad = list?.find(word => forbidden.test(word))
   if (bad === undefined) return list ?? []
   const what = backend === 'iptables' ? 'a control character' : 'a control character or one of ; # \\'
-  throw new CniError(ErrorCode.invalidNetworkConfig, `"${key}": ${JSON.stringify(bad)} has ${what}`)
+  throw new CniError(ErrorCode.invalidNetworkConfig, `"${key}": ${quote(bad)} has ${what}`)
 }
 
 /** The failure of rules that the program refused, with the words of the user that are in them. */
@@ -34,7 +34,7 @@ export const refusedWords = (
 ): CniError => {
   const { family, conditions, chain } = words
   const key = conditions.length > 0 ? `conditionsV${family}` : 'externalSetMarkChain'
-  const value = conditions.length > 0 ? conditions.join(' ') : chain
+  const value = shorten(conditions.length > 0 ? conditions.join(' ') : (chain ?? ''), 1000)
   return new CniError(
     ErrorCode.invalidNetworkConfig,
     `${program} refuses the rules of the host ports with "${key}": ${value}`,

@@ -1,6 +1,6 @@
 import * as v from 'valibot'
 import type { Attachment } from '../../src/attachment/attachment'
-import { CniError, ErrorCode } from '../../src/cni/error'
+import { CniError, ErrorCode, quote } from '../../src/cni/error'
 import { type Call, isRemoval } from '../../src/cni/plugin'
 import { parseResult, type Result } from '../../src/cni/result'
 import { addr, commonEntries, extension, parseBySchema } from '../../src/cni/schema'
@@ -25,7 +25,7 @@ const wholeNumber = () =>
     v.number(),
     v.check(
       value => Number.isInteger(value),
-      issue => `expected a whole number but received ${JSON.stringify(issue.input)}`,
+      issue => `expected a whole number but received ${quote(issue.input)}`,
     ),
   )
 
@@ -134,9 +134,7 @@ const readMapping = (
   checkPort('host', hostPort, index)
   const known = protocols.find(name => name === protocol.toLowerCase())
   if (!known) {
-    throw invalid(
-      `unknown protocol ${JSON.stringify(protocol)} in portMappings[${index}], host port ${hostPort}`,
-    )
+    throw invalid(`unknown protocol ${quote(protocol)} in portMappings[${index}], host port ${hostPort}`)
   }
   const unspecified = hostIP?.bits === 0n
   return {
@@ -165,7 +163,7 @@ const chooseBackend = (conf: RawConf): Backend => {
     conf.backend === undefined
       ? (demanded[0]?.[1] ?? defaultBackend())
       : backends.find(name => name === conf.backend)
-  if (!chosen) throw invalid(`unrecognized backend ${JSON.stringify(conf.backend)}`)
+  if (!chosen) throw invalid(`unrecognized backend ${quote(conf.backend)}`)
   const wrong = demanded.filter(([, backend]) => backend !== chosen).map(([key]) => key)
   if (wrong.length === 0) return chosen
   const other = chosen === 'iptables' ? 'nftables' : 'iptables'
@@ -176,7 +174,7 @@ const chooseBackend = (conf: RawConf): Backend => {
 
 const checkSetMarkChain = (chain: string | undefined): string | undefined => {
   if (chain === undefined || /^[A-Za-z0-9_.:][A-Za-z0-9_.:-]{0,27}$/.test(chain)) return chain
-  throw invalid(`"externalSetMarkChain": ${JSON.stringify(chain)} can not be a chain's name`)
+  throw invalid(`"externalSetMarkChain": ${quote(chain)} can not be a chain's name`)
 }
 
 const checkMarkBit = (bit: number | undefined, chain: string | undefined): number => {

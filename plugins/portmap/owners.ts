@@ -6,20 +6,11 @@
  *
  * It is advice: rules the reference made are not in it, and without it everything is looked through.
  */
-import {
-  closeSync,
-  constants,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  unlinkSync,
-  writeFileSync,
-} from 'node:fs'
+import { mkdirSync, readdirSync, renameSync, unlinkSync, writeFileSync } from 'node:fs'
 import * as v from 'valibot'
 import { keyOf } from '../../src/attachment/attachment'
-import { errnoOf } from '../../src/cni/error'
+import { CniError, ErrorCode, errnoOf } from '../../src/cni/error'
+import { readAdvice, readPlainFile } from '../../src/host/plain-file'
 import { type Here, once } from '../../src/life/here'
 import { type Claimant, claimantsOf, isSameNetns, judgeLife, type Subject } from '../../src/life/judge'
 import { ownNetnsNumber } from '../../src/netns/netns'
@@ -108,19 +99,29 @@ export const namesIn = (folder: string): string[] => {
   }
 }
 
-/** The owner of that key; undefined if there is no record, or none that can be read. */
-export const readOwner = (folder: string, key: string): PortOwner | undefined => {
-  let fd: number | undefined
+const parseOwner = (text: string, key: string): PortOwner | undefined => {
   try {
-    // O_NONBLOCK: opening a pipe would wait for its writer.
-    fd = openSync(ownerPath(folder, key), constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
-    const parsed = v.safeParse(ownerSchema, JSON.parse(readFileSync(fd, 'utf8')))
+    const parsed = v.safeParse(ownerSchema, JSON.parse(text))
     // A record under a name that is not its own would have another's ports given back.
     return parsed.success && keyOf(parsed.output) === key ? parsed.output : undefined
   } catch {
-    return undefined // gone, or nothing we wrote: nobody's
-  } finally {
-    if (fd !== undefined) closeSync(fd)
+    return undefined // nothing we wrote: nobody's
+  }
+}
+
+/** The owner of that key; undefined if there is no record, or none that can be read. */
+export const readOwner = (folder: string, key: string): PortOwner | undefined =>
+  parseOwner(readAdvice(ownerPath(folder, key)) ?? '', key)
+
+/**
+ * The same for one whose ports somebody else wants. Throws code 5 if there is a record that can't be read: who that is
+ * may well be alive.
+ */
+export const readRival = (folder: string, key: string): PortOwner | undefined => {
+  try {
+    return parseOwner(readPlainFile(ownerPath(folder, key)) ?? '', key)
+  } catch (cause) {
+    throw new CniError(ErrorCode.ioFailure, "portmap: who has a host port can't be read", { cause })
   }
 }
 

@@ -2,30 +2,15 @@
  * Leases of host-local for those who do not know its configuration: by address, in the folder that is usual. They tell
  * whose an address is where a rule names its container alone.
  */
-import { closeSync, constants, fstatSync, openSync, readdirSync, readFileSync } from 'node:fs'
+import { readdirSync } from 'node:fs'
+import { readAdvice } from '../host/plain-file'
 import type { InterfaceID } from './attachment'
 import { type LeaseOwner, parseLease } from './lease'
 
 /** Where host-local keeps its leases unless its configuration names another folder. */
 export const usualDataDir = '/var/lib/cni/networks'
 
-/** No container ID and interface are longer; what is, is no lease. */
-const maxLeaseBytes = 4096
-
-const readLease = (path: string): LeaseOwner | undefined => {
-  let fd: number | undefined
-  try {
-    // O_NONBLOCK: opening a pipe would wait for its writer.
-    fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
-    const stat = fstatSync(fd)
-    if (!stat.isFile() || stat.size > maxLeaseBytes) return undefined
-    return parseLease(readFileSync(fd, 'utf8'))
-  } catch {
-    return undefined // not there, or nothing that tells anything
-  } finally {
-    if (fd !== undefined) closeSync(fd)
-  }
-}
+const readLease = (path: string): LeaseOwner | undefined => parseLease(readAdvice(path) ?? '')
 
 /** Whose lease an address of a network is; undefined if nothing tells. */
 export const leaseOn = (network: string, address: string, dataDir = usualDataDir): LeaseOwner | undefined =>

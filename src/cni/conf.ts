@@ -1,6 +1,6 @@
 import * as v from 'valibot'
 import type { Attachment } from '../attachment/attachment'
-import { CniError, ErrorCode } from './error'
+import { CniError, ErrorCode, quote, shorten } from './error'
 import { commonEntries, isJsonObject, type JsonObject, parseBySchema } from './schema'
 
 /** The part of a network configuration that is the same for every plugin. */
@@ -32,7 +32,7 @@ export const parseJsonObject = (text: string): JsonObject => {
 export const parseNetConf = (raw: JsonObject): NetConf => {
   const version = Object.entries(raw).find(([key]) => key.toLowerCase() === 'cniversion')?.[1]
   if (version !== undefined && version !== null && typeof version !== 'string') {
-    throw new CniError(ErrorCode.decodingFailure, `cniVersion is not a string: ${JSON.stringify(version)}`)
+    throw new CniError(ErrorCode.decodingFailure, `cniVersion is not a string: ${quote(version)}`)
   }
   const name = Object.entries(raw).find(([key]) => key.toLowerCase() === 'name')?.[1]
   if (name === undefined || name === null || name === '') {
@@ -41,7 +41,7 @@ export const parseNetConf = (raw: JsonObject): NetConf => {
   const conf = parseBySchema(netConf, raw, 'network configuration')
   if (!validName.test(conf.name)) {
     throw new CniError(ErrorCode.invalidNetworkConfig, 'invalid characters found in network name', {
-      details: conf.name,
+      details: shorten(conf.name),
     })
   }
   return conf

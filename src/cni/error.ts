@@ -90,10 +90,27 @@ const causesOf = (error: Error): string => {
   return messages.join(': ')
 }
 
+/** As much of a text as people read. */
+const readableLength = 200
+
+/** A text of up to `most` characters: the beginning of a longer one, and how long that is. */
+export const shorten = (text: string, most: number = readableLength): string =>
+  text.length <= most ? text : `${text.slice(0, most)}… (${text.length} characters)`
+
+/** A value that somebody gave, as errors show it: in JSON, and of a long one the beginning. */
+export const quote = (value: unknown, most: number = readableLength): string =>
+  typeof value === 'string' && value.length > most
+    ? `${JSON.stringify(value.slice(0, most))}… (${value.length} characters)`
+    : shorten(JSON.stringify(value) ?? 'undefined', most * 2)
+
+/** Room for the failures of many attachments, and not for what hurts whoever reads and keeps it. */
+const maxAnswerLength = 16 * 1024
+
 /** The error object of SPEC.md, as it goes to stdout. It may quote foreign words, and runtimes' logs are read in terminals. */
 export const formatError = (error: CniError, cniVersion: string): string => {
-  const details = error.details
-  const object = { cniVersion, code: error.code, msg: error.message, ...(details && { details }) }
+  const details = shorten(error.details, maxAnswerLength)
+  const msg = shorten(error.message, maxAnswerLength)
+  const object = { cniVersion, code: error.code, msg, ...(details && { details }) }
   return printable(JSON.stringify(object))
 }
 

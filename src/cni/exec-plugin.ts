@@ -2,7 +2,7 @@ import { platform } from '#platform'
 import { warn } from '../host/log'
 import { timedAsync } from '../host/steps'
 import type { ProgramResult } from '../platform/platform'
-import { CniError, ErrorCode } from './error'
+import { CniError, ErrorCode, quote } from './error'
 import { isJsonObject } from './schema'
 
 /** Runs the program at `path` to its end. What a test puts in its place sees exactly what the plugin would. */
@@ -31,9 +31,12 @@ export const execPlugin = async (
   throw pluginFailure(exitCode, stdout, stderr)
 }
 
+/** As much as is quoted of what another plugin printed. */
+const quotedOutput = 4096
+
 const pluginFailure = (exitCode: number, stdout: string, stderr: string): CniError => {
   if (!stdout) {
-    const said = stderr ? `: ${JSON.stringify(stderr)}` : ' with no error message'
+    const said = stderr ? `: ${quote(stderr, quotedOutput)}` : ' with no error message'
     return new CniError(ErrorCode.internal, `netplugin failed${said}: exit status ${exitCode}`)
   }
   let value: unknown
@@ -45,7 +48,7 @@ const pluginFailure = (exitCode: number, stdout: string, stderr: string): CniErr
   if (!isJsonObject(value) || typeof value.msg !== 'string') {
     return new CniError(
       ErrorCode.internal,
-      `netplugin failed but error parsing its diagnostic message ${JSON.stringify(stdout)}`,
+      `netplugin failed but error parsing its diagnostic message ${quote(stdout, quotedOutput)}`,
     )
   }
   return new CniError(typeof value.code === 'number' ? value.code : ErrorCode.internal, value.msg, {

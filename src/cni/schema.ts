@@ -7,7 +7,7 @@ import * as v from 'valibot'
 import { type Addr, parseAddr } from '../ip/addr'
 import { type Cidr, parseCidr } from '../ip/cidr'
 import { parseMac } from '../ip/mac'
-import { CniError, ErrorCode } from './error'
+import { CniError, ErrorCode, quote, shorten } from './error'
 
 export type JsonObject = { readonly [key: string]: unknown }
 
@@ -44,7 +44,7 @@ export const foldKeys = (schema: AnySchema, value: unknown): unknown => {
   if (item) return Array.isArray(value) ? value.map(element => foldKeys(item, element)) : value
   const entries = entriesOf(schema)
   // valibot takes a list for an object; in the form of text it is refused, and shown, like anything else wrong.
-  if (entries && Array.isArray(value)) return JSON.stringify(value)
+  if (entries && Array.isArray(value)) return quote(value)
   if (!entries || !isJsonObject(value)) return value
 
   let spelling: Map<string, string> | undefined
@@ -90,7 +90,9 @@ export const parseBySchema = <S extends AnySchema>(
   if (answer.success) return answer.output
   const [issue] = answer.issues
   const path = v.getDotPath(issue)
-  const said = issue.message.replace(/^Invalid (type|value): /, '').replace(/^Expected/, 'expected')
+  const said = shorten(issue.message, 1000)
+    .replace(/^Invalid (type|value): /, '')
+    .replace(/^Expected/, 'expected')
   throw new CniError(ErrorCode.invalidNetworkConfig, `${what}: ${path ? `"${path}": ` : ''}${said}`)
 }
 
@@ -100,7 +102,7 @@ const parsedText = <T>(parse: (text: string) => T | undefined, name: string) =>
     v.rawTransform<string, T>(({ dataset, addIssue, NEVER }) => {
       const parsed = parse(dataset.value)
       if (parsed !== undefined) return parsed
-      addIssue({ message: `expected ${name} but received ${JSON.stringify(dataset.value)}` })
+      addIssue({ message: `expected ${name} but received ${quote(dataset.value)}` })
       return NEVER
     }),
   )
@@ -120,7 +122,7 @@ export const integer = (least: number, most: number) =>
     v.number(),
     v.check(
       value => Number.isInteger(value) && value >= least && value <= most,
-      issue => `expected a whole number from ${least} to ${most} but received ${JSON.stringify(issue.input)}`,
+      issue => `expected a whole number from ${least} to ${most} but received ${quote(issue.input)}`,
     ),
   )
 

@@ -1,4 +1,4 @@
-import { CniError, ErrorCode } from './error'
+import { CniError, ErrorCode, shorten } from './error'
 
 /** Every version of the specification, oldest first. */
 export const specVersions = ['0.1.0', '0.2.0', '0.3.0', '0.3.1', '0.4.0', '1.0.0', '1.1.0'] as const
@@ -34,7 +34,7 @@ export const negotiateVersion = (
   }
   if (!isSpecVersion(version) || !supported.includes(version)) {
     throw new CniError(ErrorCode.incompatibleVersion, 'incompatible CNI versions', {
-      details: `config is "${configured}", plugin supports ${JSON.stringify(supported)}`,
+      details: `config is "${shorten(configured)}", plugin supports ${JSON.stringify(supported)}`,
     })
   }
   return version

@@ -1,6 +1,8 @@
-import { readdirSync, readFileSync, statSync } from 'node:fs'
+import { readdirSync } from 'node:fs'
+import { maxConfBytes } from '../cni/conf'
 import { CniError, ErrorCode, errnoOf } from '../cni/error'
 import { warn } from '../host/log'
+import { readPlainFile, UnusableFileError } from '../host/plain-file'
 import { type NetworkConfigList, parseConfList, parsePluginFile, parseSingleConf } from './conf-list'
 import type { PluginConf } from './plugin-conf'
 
@@ -32,14 +34,17 @@ const confFiles = (folder: string, extensions: readonly string[]): string[] => {
   }
 }
 
-/** Reads a file, through links: a mounted ConfigMap has nothing else. A pipe would never end, so it is refused. */
+/** Reads a file, through links: a mounted ConfigMap has nothing else. */
 const readText = (file: string): string => {
+  let text: string | undefined
   try {
-    if (statSync(file).isFile()) return readFileSync(file, 'utf8')
+    text = readPlainFile(file, { maxBytes: maxConfBytes, followLinks: true })
   } catch (cause) {
-    throw new CniError(ErrorCode.ioFailure, `read ${file}: ${errnoOf(cause) ?? 'failed'}`, { cause })
+    const why = cause instanceof UnusableFileError ? cause.what : (errnoOf(cause) ?? 'failed')
+    throw new CniError(ErrorCode.ioFailure, `read ${file}: ${why}`, { cause })
   }
-  throw new CniError(ErrorCode.ioFailure, `read ${file}: not a regular file`)
+  if (text !== undefined) return text
+  throw new CniError(ErrorCode.ioFailure, `read ${file}: ENOENT`, { details: 'no such file' })
 }
 
 /** The plugins in `<folder of the list>/<network>/*.conf`, which other programs put there: SPEC.md, section 1. */

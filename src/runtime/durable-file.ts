@@ -1,36 +1,16 @@
 import {
   closeSync,
   constants,
-  fstatSync,
   fsyncSync,
   lstatSync,
   mkdirSync,
   openSync,
-  readFileSync,
   renameSync,
   unlinkSync,
   writeFileSync,
 } from 'node:fs'
 import { errnoOf } from '../cni/error'
 import { timed } from '../host/steps'
-
-/** Reads a regular file, but not through a symbolic link; undefined for anything that is none or can't be read. */
-export const readPlainFile = (path: string): string | undefined => {
-  let fd: number
-  try {
-    // O_NONBLOCK: opening a pipe would wait for its writer.
-    fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
-  } catch {
-    return undefined
-  }
-  try {
-    return fstatSync(fd).isFile() ? readFileSync(fd, 'utf8') : undefined
-  } catch {
-    return undefined // the disk fails, or it is larger than memory
-  } finally {
-    closeSync(fd)
-  }
-}
 
 /** Removes a file, or the link of that name; one that is not there is no failure. */
 export const removeFile = (path: string): void => {

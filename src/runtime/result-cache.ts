@@ -11,11 +11,18 @@ import { errnoOf } from '../cni/error'
 import { parseResult, resultToJson } from '../cni/result'
 import { isJsonObject } from '../cni/schema'
 import type { SpecVersion } from '../cni/version'
+import { warn } from '../host/log'
+import { readAdvice, readPlainFile } from '../host/plain-file'
 import { checkAttachment } from './attachment'
 import { type CacheEntry, formatCacheEntry, parseCacheEntry } from './cache-entry'
-import { ensureFolder, readPlainFile, removeFile, temporaryPrefix, writeDurably } from './durable-file'
+import { ensureFolder, removeFile, temporaryPrefix, writeDurably } from './durable-file'
 
 const resultsFolder = (cacheDir: string): string => `${cacheDir}/results`
+
+/** A configuration as long as one may be, in base64, and as much again for its result. */
+const maxEntryBytes = 64 * 1024 * 1024
+
+const read = (path: string): string | undefined => readAdvice(path, { maxBytes: maxEntryBytes })
 
 const fileName = (key: Attachment): string => {
   checkAttachment(key)
@@ -32,7 +39,7 @@ const isOf = (entry: CacheEntry, key: Attachment): boolean =>
 
 /** What is remembered of an attachment; undefined if nothing is, or nothing that can be read. */
 export const readCacheEntry = (cacheDir: string, key: Attachment): CacheEntry | undefined => {
-  const entry = parseCacheEntry(readPlainFile(cachePath(cacheDir, key)) ?? '')
+  const entry = parseCacheEntry(read(cachePath(cacheDir, key)) ?? '')
   return entry && isOf(entry, key) ? entry : undefined
 }
 
@@ -46,7 +53,7 @@ const parseJson = (text: string): unknown => {
 
 /** A file of libcni before 0.8 is the result and nothing else. */
 const readLegacyResult = (cacheDir: string, key: Attachment): unknown => {
-  const value = parseJson(readPlainFile(cachePath(cacheDir, key)) ?? '')
+  const value = parseJson(read(cachePath(cacheDir, key)) ?? '')
   return isJsonObject(value) && value.kind === undefined && value.cniVersion !== undefined ? value : undefined
 }
 
@@ -75,7 +82,7 @@ export const writeCacheEntry = (cacheDir: string, entry: CacheEntry): void => {
 /** Forgets an attachment. A file that holds another attachment's entry stays; none at all is no failure. */
 export const removeCacheEntry = (cacheDir: string, key: Attachment): void => {
   const path = cachePath(cacheDir, key)
-  const entry = parseCacheEntry(readPlainFile(path) ?? '')
+  const entry = parseCacheEntry(read(path) ?? '')
   if (!entry || isOf(entry, key)) removeFile(path)
 }
 
@@ -97,11 +104,20 @@ const isUsable = (entry: CacheEntry): boolean => {
   }
 }
 
-/** Every attachment remembered, in the order of the files' names; what can't be read is left out. */
+const readOrWarn = (path: string): string => {
+  try {
+    return readPlainFile(path, { maxBytes: maxEntryBytes }) ?? ''
+  } catch (error) {
+    warn(`cached results: ${error instanceof Error ? error.message : error}: passed over`)
+    return ''
+  }
+}
+
+/** Every attachment remembered, in the order of the files' names; what can't be read is left out, and named. */
 export const listCacheEntries = (cacheDir: string): CacheEntry[] =>
   fileNames(cacheDir)
     .filter(name => !name.startsWith(temporaryPrefix))
-    .map(name => parseCacheEntry(readPlainFile(`${resultsFolder(cacheDir)}/${name}`) ?? ''))
+    .map(name => parseCacheEntry(readOrWarn(`${resultsFolder(cacheDir)}/${name}`)))
     .filter(entry => entry !== undefined)
     .filter(isUsable)
 
@@ -132,4 +148,8 @@ export const sweepCache = (
   }
 }
 
-const isTorn = (path: string): boolean => parseJson(readPlainFile(path) ?? '') === undefined
+/** What can't be read is not torn: a large file may be somebody's. */
+const isTorn = (path: string): boolean => {
+  const text = read(path)
+  return text !== undefined && parseJson(text) === undefined
+}

@@ -155,7 +155,7 @@ const testForeignFiles = async (t: Test, host: PrivateHost, hostLocal: HostLocal
   const afterGc = await leasesOn(host)
   t.same(
     afterGc,
-    ['10.1.2.5', '10.1.2.6', 'note'],
+    ['10.1.2.5', '10.1.2.6', '10.1.2.7', 'note'],
     'torn leases and the bare one are freed, what is none stays',
   )
 }

@@ -1,32 +1,18 @@
 import { execFileSync } from 'node:child_process'
 import {
+  closeSync,
+  constants,
   existsSync,
   lstatSync,
   mkdirSync,
+  openSync,
   readdirSync,
   readFileSync,
   statSync,
   symlinkSync,
-  truncateSync,
 } from 'node:fs'
 import t from 'tap'
-import {
-  ensureFolder,
-  readPlainFile,
-  removeFile,
-  rewriteFile,
-  writeNewFile,
-} from '../../../plugins/host-local/file'
-
-t.test('readPlainFile() reads files and nothing else', async t => {
-  const folder = t.testdir({ file: 'text', below: {}, secret: 'secret', huge: '' })
-  symlinkSync('secret', `${folder}/link`)
-  execFileSync('mkfifo', [`${folder}/pipe`])
-  t.equal(readPlainFile(`${folder}/file`), 'text')
-  truncateSync(`${folder}/huge`, 2 ** 30)
-  for (const name of ['none', 'link', 'below', 'pipe', 'huge'])
-    t.equal(readPlainFile(`${folder}/${name}`), undefined, name)
-})
+import { ensureFolder, removeFile, rewriteFile, writeNewFile } from '../../../plugins/host-local/file'
 
 t.test('writeNewFile() makes a file for root alone, and never replaces one', async t => {
   const folder = t.testdir()
@@ -50,6 +36,33 @@ t.test('rewriteFile() replaces longer and shorter contents, but not what a link 
   rewriteFile(path, '10.1.2.4')
   t.equal(readFileSync(`${folder}/victim`, 'utf8'), 'untouched')
   t.ok(lstatSync(path).isFile())
+})
+
+/** A path of its own length would be too long for a socket. */
+const makeSocket = (folder: string) =>
+  execFileSync(
+    'perl',
+    ['-MIO::Socket::UNIX', '-e', 'IO::Socket::UNIX->new(Listen => 1, Local => "socket")'],
+    {
+      cwd: folder,
+    },
+  )
+
+t.test('rewriteFile() replaces what is no file of its name, and waits for no reader', async t => {
+  const folder = t.testdir({ full: {} })
+  makeSocket(folder)
+  execFileSync('mkfifo', [`${folder}/pipe`, `${folder}/read`])
+  const reader = openSync(`${folder}/read`, constants.O_RDONLY | constants.O_NONBLOCK)
+  for (const name of ['pipe', 'read', 'socket']) {
+    rewriteFile(`${folder}/${name}`, '10.1.2.3')
+    t.ok(lstatSync(`${folder}/${name}`).isFile(), name)
+    t.equal(readFileSync(`${folder}/${name}`, 'utf8'), '10.1.2.3', name)
+  }
+  closeSync(reader)
+  t.throws(() => rewriteFile(`${folder}/full`, '10.1.2.3'), {
+    code: 5,
+    message: `host-local: "${folder}/full" is a folder where a file has to be written`,
+  })
 })
 
 t.test('removeFile() removes a link, not what it points to, and minds nothing that is not there', async t => {

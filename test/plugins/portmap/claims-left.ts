@@ -1,5 +1,13 @@
 /** Claims and records as dead owners, crashes and others leave them. */
-import { existsSync, mkdirSync, readFileSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  symlinkSync,
+  truncateSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import t from 'tap'
 import { ownerOf, releasePorts } from '../../../plugins/portmap/claims'
 import { hasEnded, listOwners, type PortOwner } from '../../../plugins/portmap/owners'
@@ -61,6 +69,21 @@ t.test('ended is whose namespace is gone, for all that can be seen', async t => 
     false,
     'its veth leads somewhere',
   )
+})
+
+t.test('a port stays taken where the record of who has it can’t be read', async t => {
+  const folder = t.testdir()
+  await claim(folder, { containerID: 'c1', ports: [port(80)] })
+  const path = `${folder}/owners/${keyOf(id('c1'))}`
+  truncateSync(path, 2 ** 30)
+  await t.rejects(claim(folder, { containerID: 'c2', ports: [port(80)] }), {
+    code: 5,
+    message: "portmap: who has a host port can't be read",
+    details: `"${path}" has 1073741824 bytes, and more than 4194304 are not read`,
+  })
+  await claim(folder, { containerID: 'c3', ports: [port(81)] })
+  await releasePorts(id('c1'), folder)
+  t.equal(existsSync(path), false, 'DEL removes it all the same')
 })
 
 t.test('claims of another host that shares the folder are in nobody’s way', async t => {

@@ -58,8 +58,8 @@ t.test('readConfDir() skips a broken file, saying which and where', async t => {
       '10-comma.conflist:3:38: expected a value but found "]"',
       '20-nameless.conf: missing network name',
       'read 30-dangling.conf: ENOENT',
-      'read 40-folder.conf: not a regular file',
-      'read 45-pipe.conf: not a regular file',
+      'read 40-folder.conf: is a folder, not a regular file',
+      'read 45-pipe.conf: is a named pipe, not a regular file',
     ],
   })
 })

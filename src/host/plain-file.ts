@@ -1,0 +1,104 @@
+/**
+ * Reading files in folders that others write in too. Under a name that should be a file's may be anything: a pipe would
+ * be waited for without end, a sparse file is larger than memory, a link leads elsewhere.
+ */
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  lstatSync,
+  openSync,
+  readFileSync,
+  type Stats,
+  statSync,
+} from 'node:fs'
+
+/** Far above what a lease, a record or a resolv.conf takes. */
+export const usualMaxBytes = 4 * 1024 * 1024
+
+/** What is there, but is not read: no regular file, or too large. As an answer it has code 5. */
+export class UnusableFileError extends Error {
+  readonly code: 'EINVAL' | 'EFBIG'
+  readonly syscall = 'read'
+  /** What the file is, after its name: "is a named pipe, not a regular file". */
+  readonly what: string
+  readonly details = 'see what made it, then move it away or remove it'
+
+  constructor(path: string, code: 'EINVAL' | 'EFBIG', what: string) {
+    super(`"${path}" ${what}`)
+    this.code = code
+    this.what = what
+  }
+}
+
+const kindOf = (stat: Stats): string => {
+  if (stat.isSymbolicLink()) return 'a symbolic link'
+  if (stat.isDirectory()) return 'a folder'
+  if (stat.isFIFO()) return 'a named pipe'
+  return stat.isSocket() ? 'a socket' : 'a device'
+}
+
+const noFile = (path: string, stat: Stats): UnusableFileError =>
+  new UnusableFileError(path, 'EINVAL', `is ${kindOf(stat)}, not a regular file`)
+
+const codeOf = (error: unknown): string =>
+  error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : ''
+
+const nothing = ['ENOENT', 'ENOTDIR']
+
+/** What open(2) says of links, sockets and devices that there are not. */
+const notOpened = ['ELOOP', 'ENXIO', 'ENODEV']
+
+const explain = (path: string, error: unknown, followLinks: boolean): unknown => {
+  if (!notOpened.includes(codeOf(error))) return error
+  const stat = followLinks
+    ? statSync(path, { throwIfNoEntry: false })
+    : lstatSync(path, { throwIfNoEntry: false })
+  return stat && !stat.isFile() ? noFile(path, stat) : error
+}
+
+export type PlainFileOptions = {
+  /** A larger file is not read. */
+  readonly maxBytes?: number
+  /** Only for folders where links are usual, such as those of mounted ConfigMaps. */
+  readonly followLinks?: boolean
+}
+
+/**
+ * Reads a regular file; undefined if there is none of that name. Throws an UnusableFileError for what is something else
+ * or too large, and what node:fs throws.
+ */
+export const readPlainFile = (
+  path: string,
+  { maxBytes = usualMaxBytes, followLinks = false }: PlainFileOptions = {},
+): string | undefined => {
+  let fd: number | undefined
+  try {
+    // O_NONBLOCK: opening a pipe would wait for its writer.
+    const flags = constants.O_RDONLY | constants.O_NONBLOCK
+    fd = openSync(path, followLinks ? flags : flags | constants.O_NOFOLLOW)
+    const stat = fstatSync(fd)
+    if (!stat.isFile()) throw noFile(path, stat)
+    if (stat.size > maxBytes)
+      throw new UnusableFileError(
+        path,
+        'EFBIG',
+        `has ${stat.size} bytes, and more than ${maxBytes} are not read`,
+      )
+    return readFileSync(fd, 'utf8')
+  } catch (error) {
+    if (nothing.includes(codeOf(error))) return undefined
+    throw explain(path, error, followLinks)
+  } finally {
+    if (fd !== undefined) closeSync(fd)
+  }
+}
+
+/** The same for a file that is only advice: undefined for anything that can't be read. */
+export const readAdvice = (path: string, options: PlainFileOptions = {}): string | undefined => {
+  try {
+    return readPlainFile(path, options)
+  } catch {
+    return undefined
+  }
+}

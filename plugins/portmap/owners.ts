@@ -118,6 +118,7 @@ export const readOwner = (folder: string, key: string): PortOwner | undefined =>
  * may well be alive.
  */
 export const readRival = (folder: string, key: string): PortOwner | undefined => {
+  if (!/^[0-9a-f]{24}$/.test(key)) return undefined // no holder of ours is called so
   try {
     return parseOwner(readPlainFile(ownerPath(folder, key)) ?? '', key)
   } catch (cause) {

@@ -19,7 +19,7 @@ t.test('what has an address’s name and is no lease keeps it', async t => {
   symlinkSync('/etc/hostname', `${rooms.store.folder}/10.1.2.2`)
   t.throws(() => add('a'), {
     code: 11,
-    details: /10\.1\.2\.2 by something else: ".*\/10\.1\.2\.2" is no lease/,
+    details: /10\.1\.2\.2 by something else: ".*\/10\.1\.2\.2" is a symbolic link, not a regular file/,
   })
   t.throws(() => add('a', { ips: ['10.1.2.2'] }), { code: 11, details: /^leased by something else: / })
   writeFileSync(`${rooms.store.folder}/10.1.2.6`, 'a lease out of the range')

@@ -19,7 +19,7 @@ export const ErrorCode = {
   internal: 999,
 } as const
 
-type CniErrorOptions = {
+export type CniErrorOptions = {
   /** What the kernel or another program said, and what to do about it. Joined from the causes if left out. */
   details?: string
   cause?: unknown

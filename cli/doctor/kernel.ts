@@ -1,4 +1,5 @@
 /** What the kernel has to have. Asking makes it load modules at most; nothing is left behind. */
+
 import { readFileSync } from 'node:fs'
 import { gunzipSync } from 'node:zlib'
 import { CniError } from '../../src/cni/error'
@@ -8,10 +9,9 @@ import { nftGeneration, noNftables } from '../../src/netfilter/nft/read'
 import { rule } from '../../src/netfilter/nft/rule'
 import { iifname } from '../../src/netfilter/nft/selector'
 import { drop } from '../../src/netfilter/nft/statement'
-import type { NftTransaction } from '../../src/netfilter/nft/transaction'
-import { nftProbe } from '../../src/netfilter/nft/update'
+import { type NftTransaction, nftProbe } from '../../src/netfilter/nft/transaction'
 import type { BaseChain } from '../../src/netfilter/nft/wire/chain'
-import type { NftFamily } from '../../src/netfilter/nft/wire/nfnetlink'
+import type { NftFamily } from '../../src/netfilter/nft/wire/message'
 import { NetlinkError } from '../../src/netlink/error'
 import { NETLINK_NETFILTER, NETLINK_ROUTE, type NetlinkSocket, withNetlink } from '../../src/netlink/socket'
 import { hasActionKind, hasLinkKind, hasQdiscKind } from '../../src/netlink/tc-probe'

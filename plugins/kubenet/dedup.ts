@@ -22,7 +22,7 @@ import { ruleList } from '../../src/netfilter/nft/read'
 import { type NftRule, rule } from '../../src/netfilter/nft/rule'
 import { daddr, etherSaddr, oifname, saddr } from '../../src/netfilter/nft/selector'
 import { accept, drop } from '../../src/netfilter/nft/statement'
-import { nftProbe, nftUpdate } from '../../src/netfilter/nft/update'
+import { nftProbe, nftUpdate } from '../../src/netfilter/nft/transaction'
 import type { NetlinkSocket } from '../../src/netlink/socket'
 import { tableComment } from './ruleset'
 

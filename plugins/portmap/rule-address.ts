@@ -1,9 +1,8 @@
 /** The container's address that a rule of host ports in nftables is about, as the kernel lists it. */
 import { addrFromBytes, formatAddr } from '../../src/ip/addr'
-import { readCmpValue } from '../../src/netfilter/nft/wire/cmp'
-import { readImmediate } from '../../src/netfilter/nft/wire/immediate'
-import { NFT_PAYLOAD_NETWORK_HEADER, readPayload } from '../../src/netfilter/nft/wire/payload'
+import { NFT_PAYLOAD_NETWORK_HEADER, readCmpValue, readPayload } from '../../src/netfilter/nft/wire/match'
 import type { ReadRule } from '../../src/netfilter/nft/wire/rule'
+import { readImmediate } from '../../src/netfilter/nft/wire/statement'
 
 /** <linux/ip.h> and <linux/ipv6.h>: where the destination of a packet is. */
 const destination4 = { offset: 16, bytes: 4 }

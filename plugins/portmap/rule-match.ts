@@ -1,8 +1,7 @@
 /** Comparing a rule as the kernel lists it with one to be added. */
 import { type NftRule, ruleExpressions } from '../../src/netfilter/nft/rule'
-import type { NftAttribute } from '../../src/netfilter/nft/wire/attributes'
 import type { Expression, ReadExpression } from '../../src/netfilter/nft/wire/expression'
-import type { NftFamily } from '../../src/netfilter/nft/wire/nfnetlink'
+import type { NftAttribute, NftFamily } from '../../src/netfilter/nft/wire/message'
 import type { ReadRule } from '../../src/netfilter/nft/wire/rule'
 import { type Attributes, readAttributes, readText } from '../../src/netlink/wire/attributes'
 

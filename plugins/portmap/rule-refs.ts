@@ -9,7 +9,7 @@ import {
   NFT_MSG_GETRULE,
   NFT_MSG_NEWRULE,
   nftRequest,
-} from '../../src/netfilter/nft/wire/nfnetlink'
+} from '../../src/netfilter/nft/wire/message'
 import { type ReadRule, readRule, ruleHandle } from '../../src/netfilter/nft/wire/rule'
 import { unlessRefused } from '../../src/netlink/error'
 import type { NetlinkSocket } from '../../src/netlink/socket'

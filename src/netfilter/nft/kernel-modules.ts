@@ -1,6 +1,6 @@
 /** Which modules of the kernel changes of nftables need beside nf_tables itself: distributions build them apart. */
 import type { Expression } from './wire/expression'
-import type { NftFamily } from './wire/nfnetlink'
+import type { NftFamily } from './wire/message'
 
 /**
  * The modules that expressions are in, as of Linux 5.10; newer kernels have some of them in nf_tables. A rule of the

@@ -1,15 +1,22 @@
 /** The conditions of a rule. Each ends the rule for packets that don't meet it. */
 import { putU32 } from '../../netlink/wire/attributes'
-import type { RuleContext } from './dependency'
+import type { RuleContext } from './rule'
 import { type Selector, selectorBytes } from './selector'
 import type { NftSet } from './set'
-import { bitwise } from './wire/bitwise'
-import { cmp, NFT_CMP_EQ, NFT_CMP_NEQ } from './wire/cmp'
-import { ctLoad, NFT_CT_STATE, NFT_CT_STATUS } from './wire/ct'
-import type { Expression } from './wire/expression'
-import { fib, NFT_FIB_RESULT_ADDRTYPE, NFTA_FIB_F_DADDR } from './wire/fib'
-import { lookup } from './wire/lookup'
-import { NFT_REG_1, registerAt, registerBytes } from './wire/register'
+import { type Expression, NFT_REG_1, registerAt, registerBytes } from './wire/expression'
+import {
+  bitwise,
+  cmp,
+  ctLoad,
+  fib,
+  lookup,
+  NFT_CMP_EQ,
+  NFT_CMP_NEQ,
+  NFT_CT_STATE,
+  NFT_CT_STATUS,
+  NFT_FIB_RESULT_ADDRTYPE,
+  NFTA_FIB_F_DADDR,
+} from './wire/match'
 
 /** A step of a rule: the expressions it is made of at its place in the rule. */
 export type Statement = (context: RuleContext) => Expression[]

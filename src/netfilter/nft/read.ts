@@ -1,14 +1,14 @@
 /** Reading nftables back. What is not there is empty or undefined, never an error. */
+
 import { NetlinkError, unlessRefused } from '../../netlink/error'
 import type { NetlinkSocket, Reply, Request } from '../../netlink/socket'
 import { readU32be } from '../../netlink/wire/attributes'
 import { type EntryFilter, holding } from '../../netlink/wire/message'
 import { formatElement, type NftElement, type NftSet, readElements, readShape, wireKeys } from './set'
 import { chainAttributes, type ReadChain, readChain } from './wire/chain'
-import * as n from './wire/nfnetlink'
+import * as n from './wire/message'
 import { type ReadRule, readRule, ruleKey } from './wire/rule'
-import { readSet, setKey } from './wire/set'
-import { readSetElems, setElemListAttributes } from './wire/set-elem'
+import { readSet, readSetElems, setElemListAttributes, setKey } from './wire/set'
 import { formatTable, type NftTable, type ReadTable, readTable } from './wire/table'
 
 /** What of a socket reading needs. */

@@ -1,7 +1,18 @@
-import { RuleContext } from './dependency'
+import type { Family } from '../../ip/addr'
+import { putU8, putU16be } from '../../netlink/wire/attributes'
 import type { Statement } from './match'
-import type { Expression } from './wire/expression'
-import type { NftFamily } from './wire/nfnetlink'
+import { type L4Protocol, l4Protocols } from './value'
+import { type Expression, NFT_REG_1 } from './wire/expression'
+import {
+  cmp,
+  metaLoad,
+  NFT_CMP_EQ,
+  NFT_META_IIFTYPE,
+  NFT_META_L4PROTO,
+  NFT_META_NFPROTO,
+  NFT_META_PROTOCOL,
+} from './wire/match'
+import { NFPROTO_IPV4, NFPROTO_IPV6, type NftFamily } from './wire/message'
 
 /** A rule to add: its steps in order, and a note by which it is found again. */
 export type NftRule = { readonly statements: readonly Statement[]; readonly comment?: string | undefined }
@@ -22,4 +33,67 @@ export const ruleExpressions = (family: NftFamily, { statements }: NftRule): Exp
   const expressions: Expression[] = []
   for (const statement of statements) expressions.push(...statement(context))
   return expressions
+}
+
+// What a rule must be sure of before it may read a header: in a table of family inet a packet may be of either
+// version of IP, and bytes of a transport header mean nothing before its protocol is known. nft puts these matches in
+// unasked and leaves them out again when it lists the rule; so does this.
+
+/** <linux/if_ether.h> and <linux/if_arp.h> */
+const ETH_P_IP = 0x0800
+const ETH_P_IPV6 = 0x86dd
+const ARPHRD_ETHER = 1
+
+/** The protocols whose header is read. */
+export type Needs = { readonly ether?: true; readonly network?: Family; readonly transport?: L4Protocol }
+
+const metaEquals = (key: number, value: Uint8Array): Expression[] => [
+  metaLoad(key, NFT_REG_1),
+  cmp(NFT_REG_1, NFT_CMP_EQ, value),
+]
+
+/** What is known of the packet at one place of a rule. */
+export class RuleContext {
+  readonly family: NftFamily
+  #ether: boolean
+  #network: Family | undefined
+  #transport: L4Protocol | undefined
+
+  constructor(family: NftFamily) {
+    this.family = family
+    this.#ether = family === 'bridge'
+    this.#network = family === 'ip' ? 4 : family === 'ip6' ? 6 : undefined
+  }
+
+  /** The matches that are still missing before these headers may be read. Throws for headers that exclude another. */
+  require({ ether, network, transport }: Needs): Expression[] {
+    return [
+      ...(ether ? this.#requireEther() : []),
+      ...(network ? this.#requireNetwork(network) : []),
+      ...(transport ? this.#requireTransport(transport) : []),
+    ]
+  }
+
+  #requireEther(): Expression[] {
+    if (this.#ether) return []
+    this.#ether = true
+    return metaEquals(NFT_META_IIFTYPE, Buffer.from([ARPHRD_ETHER, 0]))
+  }
+
+  #requireNetwork(network: Family): Expression[] {
+    if (this.#network === network) return []
+    if (this.#network) throw new TypeError(`a match of IPv${network} in a rule of IPv${this.#network}`)
+    this.#network = network
+    const v4 = network === 4
+    return this.family === 'bridge'
+      ? metaEquals(NFT_META_PROTOCOL, putU16be(v4 ? ETH_P_IP : ETH_P_IPV6))
+      : metaEquals(NFT_META_NFPROTO, putU8(v4 ? NFPROTO_IPV4 : NFPROTO_IPV6))
+  }
+
+  #requireTransport(transport: L4Protocol): Expression[] {
+    if (this.#transport === transport) return []
+    if (this.#transport) throw new TypeError(`a match of ${transport} in a rule of ${this.#transport}`)
+    this.#transport = transport
+    return metaEquals(NFT_META_L4PROTO, putU8(l4Protocols[transport]))
+  }
 }

@@ -1,12 +1,22 @@
 /** What a rule looks at: the words that stand left of an operator in nft, named like them. */
+
 import { type Addr, addrBytes, type Family } from '../../ip/addr'
 import { type Cidr, networkOf } from '../../ip/cidr'
 import type { Mac } from '../../ip/mac'
-import type { Needs } from './dependency'
+import type { Needs } from './rule'
 import { encodeValue, type L4Protocol, type NftType, type NftValue, typeOf } from './value'
 import type { Expression } from './wire/expression'
-import * as m from './wire/meta'
-import * as p from './wire/payload'
+import {
+  metaLoad,
+  NFT_META_IIFNAME,
+  NFT_META_L4PROTO,
+  NFT_META_MARK,
+  NFT_META_OIFNAME,
+  NFT_PAYLOAD_LL_HEADER,
+  NFT_PAYLOAD_NETWORK_HEADER,
+  NFT_PAYLOAD_TRANSPORT_HEADER,
+  payloadLoad,
+} from './wire/match'
 
 /** What a value is compared as: `bytes` against as many, of which only those in `mask` count. */
 type Operand = { readonly bytes: Buffer; readonly mask?: Buffer | undefined }
@@ -27,14 +37,14 @@ const payload = <V extends NftValue>(
 ): Selector<V> => ({
   type,
   needs,
-  load: (dreg, bytes) => p.payloadLoad({ ...at, bytes }, dreg),
+  load: (dreg, bytes) => payloadLoad({ ...at, bytes }, dreg),
   operand: value => ({ bytes: encodeValue(type, value) }),
 })
 
 const meta = <V extends NftValue>(type: NftType, key: number): Selector<V> => ({
   type,
   needs: {},
-  load: dreg => m.metaLoad(key, dreg),
+  load: dreg => metaLoad(key, dreg),
   operand: value => ({ bytes: encodeValue(type, value) }),
 })
 
@@ -50,7 +60,7 @@ const addrOperand = (type: NftType, value: Addr | Cidr): Operand => {
 
 const ipAddr = (family: Family, offset: number): Selector<Addr | Cidr> => {
   const type = family === 4 ? 'ipv4_addr' : 'ipv6_addr'
-  const field = payload<Addr>(type, { network: family }, { base: p.NFT_PAYLOAD_NETWORK_HEADER, offset })
+  const field = payload<Addr>(type, { network: family }, { base: NFT_PAYLOAD_NETWORK_HEADER, offset })
   return { ...field, operand: value => addrOperand(type, value) }
 }
 
@@ -76,7 +86,7 @@ export const daddr = (family: Family): Selector<Addr | Cidr> => (family === 4 ? 
 // struct ethhdr { unsigned char h_dest[6], h_source[6]; … }  0, 6
 
 const etherAddr = (offset: number): Selector<Mac> =>
-  payload('ether_addr', { ether: true }, { base: p.NFT_PAYLOAD_LL_HEADER, offset })
+  payload('ether_addr', { ether: true }, { base: NFT_PAYLOAD_LL_HEADER, offset })
 
 /** `ether saddr`: the source address of the Ethernet frame. */
 export const etherSaddr = etherAddr(6)
@@ -85,7 +95,7 @@ export const etherSaddr = etherAddr(6)
 // struct …hdr { __be16 source, dest; … }          0, 2
 
 const port = (needs: Needs, offset: number): Selector<number> =>
-  payload('inet_service', needs, { base: p.NFT_PAYLOAD_TRANSPORT_HEADER, offset })
+  payload('inet_service', needs, { base: NFT_PAYLOAD_TRANSPORT_HEADER, offset })
 
 /** `tcp dport`, `udp dport` or `sctp dport`. */
 export const dport = (transport: L4Protocol): Selector<number> => port({ transport }, 2)
@@ -93,9 +103,9 @@ export const dport = (transport: L4Protocol): Selector<number> => port({ transpo
 export const thDport = port({}, 2)
 
 /** `meta l4proto`: the transport protocol, behind all IPv6 extension headers. */
-export const metaL4proto: Selector<L4Protocol | number> = meta('inet_proto', m.NFT_META_L4PROTO)
+export const metaL4proto: Selector<L4Protocol | number> = meta('inet_proto', NFT_META_L4PROTO)
 /** `meta mark`: the packet's mark. */
-export const metaMark: Selector<number> = meta('mark', m.NFT_META_MARK)
+export const metaMark: Selector<number> = meta('mark', NFT_META_MARK)
 
 /** An interface's name; `cali*` is every name that begins with "cali". */
 const ifname = (key: number): Selector<string> => ({
@@ -107,9 +117,9 @@ const ifname = (key: number): Selector<string> => ({
 })
 
 /** `iifname`: the interface the packet came in by; of a bridge's frame the port. */
-export const iifname = ifname(m.NFT_META_IIFNAME)
+export const iifname = ifname(NFT_META_IIFNAME)
 /** `oifname`: the interface the packet leaves by; of a bridge's frame the port. */
-export const oifname = ifname(m.NFT_META_OIFNAME)
+export const oifname = ifname(NFT_META_OIFNAME)
 
 /** `meta mark & 0x2000`: some bits of a number, the others read as 0. */
 export const and = (selector: Selector<number>, mask: number): Selector<number> => ({

@@ -1,31 +1,43 @@
 /** What a rule does with a packet that met its conditions. */
+
 import { type Addr, addrBytes, type Family } from '../../ip/addr'
 import { putU16be, putU32 } from '../../netlink/wire/attributes'
 import { type Key, loadKey, type Statement } from './match'
 import type { NftSet } from './set'
 import { typeOf } from './value'
-import { bitwise } from './wire/bitwise'
-import * as i from './wire/immediate'
-import { lookup } from './wire/lookup'
-import { metaLoad, metaSet, NFT_META_MARK } from './wire/meta'
-import * as n from './wire/nat'
-import { NFPROTO_IPV4, NFPROTO_IPV6 } from './wire/nfnetlink'
-import { NFT_REG_1, NFT_REG_2, registerAt, registerBytes } from './wire/register'
+import { NFT_REG_1, NFT_REG_2, registerAt, registerBytes } from './wire/expression'
+import { bitwise, lookup, metaLoad, metaSet, NFT_META_MARK } from './wire/match'
+import { NFPROTO_IPV4, NFPROTO_IPV6 } from './wire/message'
+import {
+  immediate,
+  immediateVerdict,
+  masq,
+  NF_ACCEPT,
+  NF_DROP,
+  NF_NAT_RANGE_PROTO_RANDOM,
+  NF_NAT_RANGE_PROTO_RANDOM_FULLY,
+  NF_NAT_RANGE_PROTO_SPECIFIED,
+  NFT_GOTO,
+  NFT_JUMP,
+  NFT_NAT_DNAT,
+  NFT_RETURN,
+  nat,
+} from './wire/statement'
 
 const verdict = (code: number, chain?: string): Statement => {
-  return () => [i.immediateVerdict(code, chain)]
+  return () => [immediateVerdict(code, chain)]
 }
 
 /** `accept`: lets the packet pass the hook; chains of higher priority still see it. */
-export const accept = (): Statement => verdict(i.NF_ACCEPT)
+export const accept = (): Statement => verdict(NF_ACCEPT)
 /** `drop`: ends the packet. */
-export const drop = (): Statement => verdict(i.NF_DROP)
+export const drop = (): Statement => verdict(NF_DROP)
 /** `return`: goes on behind the jump that led into the chain, in a base chain with its policy. */
-export const returnToCaller = (): Statement => verdict(i.NFT_RETURN)
+export const returnToCaller = (): Statement => verdict(NFT_RETURN)
 /** `jump $chain`: goes through the chain and comes back. */
-export const jump = (chain: string): Statement => verdict(i.NFT_JUMP, chain)
+export const jump = (chain: string): Statement => verdict(NFT_JUMP, chain)
 /** `goto $chain`: goes through the chain and does not come back here. */
-export const goto = (chain: string): Statement => verdict(i.NFT_GOTO, chain)
+export const goto = (chain: string): Statement => verdict(NFT_GOTO, chain)
 
 /** Sets these bits of the mark. `meta mark set meta mark | 0x2000` */
 export const setMarkBits = (bits: number): Statement => {
@@ -41,9 +53,8 @@ type MasqueradeOptions = { readonly random?: boolean; readonly fullyRandom?: boo
 
 /** `masquerade [random] [fully-random]`: in a chain of type nat at postrouting. */
 export const masquerade = ({ random, fullyRandom }: MasqueradeOptions = {}): Statement => {
-  const flags =
-    (random ? n.NF_NAT_RANGE_PROTO_RANDOM : 0) | (fullyRandom ? n.NF_NAT_RANGE_PROTO_RANDOM_FULLY : 0)
-  return () => [n.masq(flags)]
+  const flags = (random ? NF_NAT_RANGE_PROTO_RANDOM : 0) | (fullyRandom ? NF_NAT_RANGE_PROTO_RANDOM_FULLY : 0)
+  return () => [masq(flags)]
 }
 
 const nfproto = (family: Family): number => (family === 4 ? NFPROTO_IPV4 : NFPROTO_IPV6)
@@ -54,14 +65,14 @@ const nfproto = (family: Family): number => (family === 4 ? NFPROTO_IPV4 : NFPRO
  */
 export const dnatTo = (addr: Addr, port?: number): Statement => {
   return () => [
-    i.immediate(NFT_REG_1, addrBytes(addr)),
-    ...(port === undefined ? [] : [i.immediate(NFT_REG_2, putU16be(port))]),
-    n.nat({
-      type: n.NFT_NAT_DNAT,
+    immediate(NFT_REG_1, addrBytes(addr)),
+    ...(port === undefined ? [] : [immediate(NFT_REG_2, putU16be(port))]),
+    nat({
+      type: NFT_NAT_DNAT,
       nfproto: nfproto(addr.family),
       addrRegister: NFT_REG_1,
       portRegister: port === undefined ? undefined : NFT_REG_2,
-      flags: port === undefined ? 0 : n.NF_NAT_RANGE_PROTO_SPECIFIED,
+      flags: port === undefined ? 0 : NF_NAT_RANGE_PROTO_SPECIFIED,
     }),
   ]
 }
@@ -80,8 +91,8 @@ export const dnatToMap = (key: Key, map: NftSet): Statement => {
   return context => [
     ...loadKey(context, key, map),
     lookup(NFT_REG_1, map.name, { dreg: NFT_REG_1 }),
-    n.nat({
-      type: n.NFT_NAT_DNAT,
+    nat({
+      type: NFT_NAT_DNAT,
       nfproto: addrType === 'ipv4_addr' ? NFPROTO_IPV4 : NFPROTO_IPV6,
       addrRegister: NFT_REG_1,
       portRegister: portType && registerAt(registerBytes(typeOf(addrType).bytes)),

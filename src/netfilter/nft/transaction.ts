@@ -2,6 +2,7 @@
  * Changes of nftables that the kernel applies together or not at all, in the order they were added here. Nothing is
  * sent before commit().
  */
+
 import { errnoName } from '../../host/errno'
 import { NetlinkError } from '../../netlink/error'
 import {
@@ -14,14 +15,27 @@ import {
 } from '../../netlink/socket'
 import { extendedAck } from '../../netlink/wire/extended-ack'
 import { modulesOfChain, modulesOfRule, remedyFor } from './kernel-modules'
+import { chainGet, nftGeneration } from './read'
 import { type NftRule, ruleExpressions } from './rule'
 import { formatElement, type NftElement, type NftSet, wireElement, wireKeys, wireSet } from './set'
-import type { NftAttribute } from './wire/attributes'
-import { chainAttributes, type NftChain } from './wire/chain'
-import * as n from './wire/nfnetlink'
+import { chainAttributes, type NftChain, type ReadChain } from './wire/chain'
+import {
+  batch,
+  NFT_MSG_DELCHAIN,
+  NFT_MSG_DELRULE,
+  NFT_MSG_DELSET,
+  NFT_MSG_DELSETELEM,
+  NFT_MSG_DELTABLE,
+  NFT_MSG_NEWCHAIN,
+  NFT_MSG_NEWRULE,
+  NFT_MSG_NEWSET,
+  NFT_MSG_NEWSETELEM,
+  NFT_MSG_NEWTABLE,
+  type NftAttribute,
+  nftRequest,
+} from './wire/message'
 import { ruleAttributes, ruleHandle, ruleKey } from './wire/rule'
-import { setAttributes, setKey } from './wire/set'
-import { setElemListAttributes } from './wire/set-elem'
+import { setAttributes, setElemListAttributes, setKey } from './wire/set'
 import { formatTable, type NftTable, tableAttributes } from './wire/table'
 
 const NLMSG_ERROR = 2
@@ -47,12 +61,12 @@ export class NftTransaction {
   /** `add table`: a table that is there stays as it is. Comments need Linux 5.9, an older kernel drops them. */
   addTable(table: NftTable, { comment }: { comment?: string } = {}): this {
     const attributes = tableAttributes(table, comment)
-    return this.#add(`add ${formatTable(table)}`, table, n.NFT_MSG_NEWTABLE, attributes, NLM_F_CREATE)
+    return this.#add(`add ${formatTable(table)}`, table, NFT_MSG_NEWTABLE, attributes, NLM_F_CREATE)
   }
 
   /** `delete table`, with all that is in it. ENOENT if there is none. */
   deleteTable(table: NftTable): this {
-    return this.#add(`delete ${formatTable(table)}`, table, n.NFT_MSG_DELTABLE, tableAttributes(table))
+    return this.#add(`delete ${formatTable(table)}`, table, NFT_MSG_DELTABLE, tableAttributes(table))
   }
 
   /**
@@ -62,19 +76,19 @@ export class NftTransaction {
   addChain(table: NftTable, chain: NftChain): this {
     const op = `add chain "${chain.name}" to ${formatTable(table)}`
     const modules = modulesOfChain('type' in chain ? chain.type : undefined)
-    return this.#add(op, table, n.NFT_MSG_NEWCHAIN, chainAttributes(table.name, chain), NLM_F_CREATE, modules)
+    return this.#add(op, table, NFT_MSG_NEWCHAIN, chainAttributes(table.name, chain), NLM_F_CREATE, modules)
   }
 
   /** `flush chain`: deletes the rules of a chain. ENOENT if there is no such chain. */
   flushChain(table: NftTable, chain: string): this {
     const op = `flush chain "${chain}" of ${formatTable(table)}`
-    return this.#add(op, table, n.NFT_MSG_DELRULE, ruleKey(table.name, chain))
+    return this.#add(op, table, NFT_MSG_DELRULE, ruleKey(table.name, chain))
   }
 
   /** `delete chain`, with its rules. EBUSY while another rule jumps to it, ENOENT if there is none. */
   deleteChain(table: NftTable, chain: string): this {
     const op = `delete chain "${chain}" of ${formatTable(table)}`
-    return this.#add(op, table, n.NFT_MSG_DELCHAIN, chainAttributes(table.name, { name: chain }))
+    return this.#add(op, table, NFT_MSG_DELCHAIN, chainAttributes(table.name, { name: chain }))
   }
 
   /** `add rule`: puts a rule at the end of a chain. */
@@ -93,33 +107,33 @@ export class NftTransaction {
     const flags = verb === 'add' ? NLM_F_CREATE | NLM_F_APPEND : NLM_F_CREATE
     const op = `${verb} rule to chain "${chain}" of ${formatTable(table)}`
     const modules = modulesOfRule(table.family, expressions)
-    return this.#add(op, table, n.NFT_MSG_NEWRULE, attributes, flags, modules)
+    return this.#add(op, table, NFT_MSG_NEWRULE, attributes, flags, modules)
   }
 
   /** `delete rule … handle`. ENOENT if it is gone. */
   deleteRule(table: NftTable, rule: { readonly chain: string; readonly handle: bigint }): this {
     const { chain, handle } = rule
     const op = `delete rule ${handle} of chain "${chain}" of ${formatTable(table)}`
-    return this.#add(op, table, n.NFT_MSG_DELRULE, ruleHandle(table.name, chain, handle))
+    return this.#add(op, table, NFT_MSG_DELRULE, ruleHandle(table.name, chain, handle))
   }
 
   /** `add set` or `add map`: one that is there stays with its elements; EEXIST if it is of another shape. */
   addSet(table: NftTable, set: NftSet): this {
     const op = `add ${formatSet(set)} to ${formatTable(table)}`
     const attributes = setAttributes(table.name, wireSet(set), ++this.#sets)
-    return this.#add(op, table, n.NFT_MSG_NEWSET, attributes, NLM_F_CREATE)
+    return this.#add(op, table, NFT_MSG_NEWSET, attributes, NLM_F_CREATE)
   }
 
   /** `flush set`: deletes the elements. ENOENT if there is no such set. */
   flushSet(table: NftTable, set: Pick<NftSet, 'name' | 'data'>): this {
     const op = `flush ${formatSet(set)} of ${formatTable(table)}`
-    return this.#add(op, table, n.NFT_MSG_DELSETELEM, setElemListAttributes(table.name, set.name))
+    return this.#add(op, table, NFT_MSG_DELSETELEM, setElemListAttributes(table.name, set.name))
   }
 
   /** `delete set`, with its elements. EBUSY while a rule looks into it, ENOENT if there is none. */
   deleteSet(table: NftTable, set: Pick<NftSet, 'name' | 'data'>): this {
     const op = `delete ${formatSet(set)} of ${formatTable(table)}`
-    return this.#add(op, table, n.NFT_MSG_DELSET, setKey(table.name, set.name))
+    return this.#add(op, table, NFT_MSG_DELSET, setKey(table.name, set.name))
   }
 
   /**
@@ -139,14 +153,14 @@ export class NftTransaction {
     const attributes = setElemListAttributes(table.name, set.name, wireElement(set, element))
     const flags = verb === 'add' ? NLM_F_CREATE : NLM_F_CREATE | NLM_F_EXCL
     const op = `${verb} ${formatElement(element)} to ${formatSet(set)} of ${formatTable(table)}`
-    return this.#add(op, table, n.NFT_MSG_NEWSETELEM, attributes, flags)
+    return this.#add(op, table, NFT_MSG_NEWSETELEM, attributes, flags)
   }
 
   /** `delete element`, by its key. ENOENT if it is not there. */
   deleteElement(table: NftTable, set: NftSet, element: Pick<NftElement, 'key'>): this {
     const op = `delete ${formatElement({ key: element.key })} from ${formatSet(set)} of ${formatTable(table)}`
     const attributes = setElemListAttributes(table.name, set.name, wireKeys(set, element))
-    return this.#add(op, table, n.NFT_MSG_DELSETELEM, attributes)
+    return this.#add(op, table, NFT_MSG_DELSETELEM, attributes)
   }
 
   /**
@@ -155,7 +169,7 @@ export class NftTransaction {
    */
   commit(nl: Pick<NetlinkSocket, 'exchange'>): void {
     if (this.size === 0) return
-    const requests = n.batch(
+    const requests = batch(
       this.#changes.map(({ request }) => request),
       this.#generation,
     )
@@ -177,7 +191,7 @@ export class NftTransaction {
     flags = 0,
     modules: readonly string[] = [],
   ): this {
-    this.#changes.push({ op, request: n.nftRequest(message, family, attributes, flags), modules })
+    this.#changes.push({ op, request: nftRequest(message, family, attributes, flags), modules })
     return this
   }
 }
@@ -187,3 +201,71 @@ const formatSet = ({ name, data }: Pick<NftSet, 'name' | 'data'>): string =>
 
 const isRefusal = ({ type, data }: Reply): boolean =>
   type === NLMSG_ERROR && data.length >= 4 && data.readInt32LE(0) !== 0
+
+// Each failed attempt means that another process got its change through; a node starts some dozen pods at once.
+const maxAttempts = 64
+
+/**
+ * Changes nftables according to what is in them: `build` reads through `nl`, adds changes, and the kernel takes them
+ * only if nobody changed any table meanwhile; else `build` runs again with a new transaction. Returns what the last
+ * run returned. Throws EAGAIN, saying `op`, if others were faster each time, and what commit() throws.
+ */
+export const nftUpdate = <T>(
+  nl: Pick<NetlinkSocket, 'request' | 'dump' | 'exchange'>,
+  op: string,
+  build: (tx: NftTransaction) => T,
+): T => {
+  for (let attempt = 0; attempt < maxAttempts; attempt++) {
+    const tx = new NftTransaction(nftGeneration(nl))
+    const result = build(tx)
+    try {
+      tx.commit(nl)
+      return result
+    } catch (error) {
+      if (!(error instanceof NetlinkError) || error.code !== 'ERESTART') throw error
+    }
+  }
+  throw new NetlinkError(op, 'EAGAIN', `nftables changed during each of ${maxAttempts} attempts`)
+}
+
+const nothing = { family: 'inet', name: 'kubenet-never-there' } as const
+
+/**
+ * Would the kernel take the changes that `build` adds? It looks at all of them and takes none, as the last one cannot be
+ * made. Throws what commit() would; the modules that the changes need may be loaded by it.
+ */
+export const nftProbe = (nl: Pick<NetlinkSocket, 'exchange'>, build: (tx: NftTransaction) => void): void => {
+  const tx = new NftTransaction()
+  build(tx)
+  tx.deleteTable(nothing)
+  try {
+    tx.commit(nl)
+  } catch (error) {
+    if (!(error instanceof NetlinkError) || !error.op.includes(nothing.name)) throw error
+  }
+}
+
+/** Adding what may be there already. */
+
+/** Would `add chain` leave it as it is? */
+const isAsWanted = (found: ReadChain, chain: NftChain): boolean =>
+  !('hook' in chain) ||
+  (found.type === chain.type &&
+    found.hook === chain.hook &&
+    found.priority === chain.priority &&
+    (chain.policy === undefined || found.policy === chain.policy))
+
+/**
+ * `add chain`, but of one that is not there as wanted. The kernel takes the addition of a chain that is there for a
+ * change of it, keeps what the change replaced until no processor can use it any more, and has whoever closes a socket
+ * of nf_tables wait for that: 10 to 20 ms (nft_rcv_nl_event in net/netfilter/nf_tables_api.c). Looking costs 0.1 ms.
+ */
+export const ensureChain = (
+  nl: Pick<NetlinkSocket, 'request' | 'dump'>,
+  tx: NftTransaction,
+  table: NftTable,
+  chain: NftChain,
+): void => {
+  const found = chainGet(nl, table, chain.name)
+  if (!found || !isAsWanted(found, chain)) tx.addChain(table, chain)
+}

@@ -1,8 +1,12 @@
-/** The data types of nft that the project uses, and their values: what stands in registers, sets and maps. */
+/**
+ * The data types of nft that the project uses, and their values: what stands in registers, sets and maps, alone or several
+ * side by side in one key, each filled up to whole 32-bit words.
+ */
 import { type Addr, addrBytes, addrFromBytes, formatAddr } from '../../ip/addr'
 import { type Cidr, formatCidr } from '../../ip/cidr'
 import { formatMac, macBytes, parseMac } from '../../ip/mac'
 import { putU8, putU16be, putU32, readText } from '../../netlink/wire/attributes'
+import { registerBytes } from './wire/expression'
 
 /** Transport protocols by their names in nft (<linux/in.h>). */
 export const l4Protocols = { tcp: 6, udp: 17, sctp: 132 } as const
@@ -122,7 +126,7 @@ export type NftType = keyof typeof types
 export const typeOf = (type: NftType): Pick<Type, 'id' | 'bytes' | 'byteOrder'> => types[type]
 
 /** The type with that number of nft's; undefined for one not used here. */
-export const typeById = (id: number): NftType | undefined =>
+const typeById = (id: number): NftType | undefined =>
   (Object.keys(types) as NftType[]).find(type => types[type].id === id)
 
 /** A value as it stands in a register. Throws a TypeError for a value of another type. */
@@ -149,3 +153,77 @@ export const formatValue = (value: NftValue): string => {
 
 /** Values as nft joins them: `10.0.0.2 . tcp . 80`. */
 export const formatValues = (values: readonly NftValue[]): string => values.map(formatValue).join(' . ')
+
+// include/datatype.h of nft, TYPE_BITS: a concatenation's number is made of its types' numbers, six bits each.
+const TYPE_BITS = 6
+
+/** nft's number for these types side by side. */
+export const concatId = (types: readonly NftType[]): number =>
+  types.reduce((id, type) => (id << TYPE_BITS) | typeOf(type).id, 0)
+
+/** The types that number stands for; undefined if one of them is not used here. */
+export const concatTypes = (id: number): NftType[] | undefined => {
+  const types: NftType[] = []
+  for (let rest = id; rest > 0; rest >>>= TYPE_BITS) {
+    const type = typeById(rest & ((1 << TYPE_BITS) - 1))
+    if (!type) return undefined
+    types.unshift(type)
+  }
+  return types
+}
+
+/** The length of these types side by side in bytes; a single type is not filled up. */
+export const concatBytes = (types: readonly NftType[]): number =>
+  types.length === 1 && types[0]
+    ? typeOf(types[0]).bytes
+    : types.reduce((sum, type) => sum + registerBytes(typeOf(type).bytes), 0)
+
+/** Puts bytes of values side by side. */
+const joinFields = (fields: readonly Buffer[]): Buffer => {
+  const [only] = fields
+  if (fields.length === 1 && only) return only
+  const joined = Buffer.alloc(fields.reduce((sum, field) => sum + registerBytes(field.length), 0))
+  let at = 0
+  for (const field of fields) {
+    field.copy(joined, at)
+    at += registerBytes(field.length)
+  }
+  return joined
+}
+
+/** The bytes of each value by itself. Throws a RangeError unless they are as long as the types say. */
+export const splitFields = (types: readonly NftType[], bytes: Buffer): Buffer[] => {
+  if (bytes.length !== concatBytes(types)) {
+    throw new RangeError(`${bytes.length} bytes are no ${types.join(' . ')}`)
+  }
+  let at = 0
+  return types.map(type => {
+    const field = bytes.subarray(at, at + typeOf(type).bytes)
+    at += registerBytes(field.length)
+    return field
+  })
+}
+
+/** One field for each type, by `encode`. Throws a TypeError for too many values or too few. */
+export const encodeFields = (
+  types: readonly NftType[],
+  values: readonly NftValue[],
+  encode: (type: NftType, value: NftValue) => Buffer = encodeValue,
+): Buffer => {
+  if (types.length !== values.length) {
+    throw new TypeError(`${values.length} values are no ${types.join(' . ')}`)
+  }
+  return joinFields(
+    types.map((type, i) => {
+      const value = values[i]
+      if (value === undefined) throw new TypeError(`a value of ${types.join(' . ')} is missing`)
+      return encode(type, value)
+    }),
+  )
+}
+
+/** The values that `bytes` hold. Throws a RangeError unless they are as long as the types say. */
+export const decodeFields = (types: readonly NftType[], bytes: Buffer): NftValue[] => {
+  const fields = splitFields(types, bytes)
+  return types.map((type, i) => decodeValue(type, fields[i] ?? Buffer.alloc(0)))
+}

@@ -1,8 +1,7 @@
 /** Chains that may be there already: only what is not there as wanted is a change, for a change has to be waited for. */
 import t from 'tap'
-import { ensureChain } from '../../../src/netfilter/nft/ensure'
 import { chainGet } from '../../../src/netfilter/nft/read'
-import { NftTransaction } from '../../../src/netfilter/nft/transaction'
+import { ensureChain, NftTransaction } from '../../../src/netfilter/nft/transaction'
 import type { NftChain } from '../../../src/netfilter/nft/wire/chain'
 import { netfilterHost, skip } from '../../fixtures/netfilter-host'
 

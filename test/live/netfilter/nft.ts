@@ -2,6 +2,7 @@
  * What the nft program makes of our messages: the same rules go into one private namespace over netlink and into
  * another as text, and both must list alike. Then what we make of what the kernel lists.
  */
+
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
@@ -10,7 +11,7 @@ import { rule } from '../../../src/netfilter/nft/rule'
 import { formatElement, type NftElement } from '../../../src/netfilter/nft/set'
 import { accept } from '../../../src/netfilter/nft/statement'
 import { NftTransaction } from '../../../src/netfilter/nft/transaction'
-import type { NftFamily } from '../../../src/netfilter/nft/wire/nfnetlink'
+import type { NftFamily } from '../../../src/netfilter/nft/wire/message'
 import { addr, exempt4, formsByFamily, macs, pods4 } from '../../fixtures/golden/nft/forms'
 import { setForms } from '../../fixtures/golden/nft/sets'
 import { tables } from '../../fixtures/golden/nft/tables'

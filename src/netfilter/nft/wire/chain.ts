@@ -1,9 +1,15 @@
 import { readAttributes, readText, readU32be } from '../../../netlink/wire/attributes'
-import type { NftAttribute } from './attributes'
 import { readName } from './expression'
-import { NF_ACCEPT, NF_DROP } from './immediate'
-import { readNftAttributes } from './nfnetlink'
-import { NFTNL_UDATA_COMMENT, putComment, putUserdata, readComment, readUserdata } from './userdata'
+import {
+  NFTNL_UDATA_COMMENT,
+  type NftAttribute,
+  putComment,
+  putUserdata,
+  readComment,
+  readNftAttributes,
+  readUserdata,
+} from './message'
+import { NF_ACCEPT, NF_DROP } from './statement'
 
 /** <linux/netfilter/nf_tables.h>, enum nft_chain_attributes and nft_hook_attributes */
 const NFTA_CHAIN_TABLE = 1

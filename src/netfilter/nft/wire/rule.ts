@@ -1,7 +1,13 @@
-import type { NftAttribute } from './attributes'
 import { type Expression, putExpressions, type ReadExpression, readExpressions, readName } from './expression'
-import { readNftAttributes } from './nfnetlink'
-import { NFTNL_UDATA_COMMENT, putComment, putUserdata, readComment, readUserdata } from './userdata'
+import {
+  NFTNL_UDATA_COMMENT,
+  type NftAttribute,
+  putComment,
+  putUserdata,
+  readComment,
+  readNftAttributes,
+  readUserdata,
+} from './message'
 
 /** <linux/netfilter/nf_tables.h>, enum nft_rule_attributes */
 const NFTA_RULE_TABLE = 1

@@ -1,8 +1,16 @@
-import { putU32, readU32be } from '../../../netlink/wire/attributes'
-import type { NftAttribute } from './attributes'
-import { NFTA_LIST_ELEM, readName } from './expression'
-import { readNftAttributes } from './nfnetlink'
-import * as u from './userdata'
+import { putU32, readAttributeList, readAttributes, readU32be } from '../../../netlink/wire/attributes'
+import { NFTA_LIST_ELEM, putData, readData, readName } from './expression'
+import {
+  NFTNL_UDATA_SET_COMMENT,
+  NFTNL_UDATA_SET_DATABYTEORDER,
+  NFTNL_UDATA_SET_KEYBYTEORDER,
+  type NftAttribute,
+  putComment,
+  putUserdata,
+  readComment,
+  readNftAttributes,
+  readUserdata,
+} from './message'
 
 /** <linux/netfilter/nf_tables.h>, enum nft_set_flags */
 export const NFT_SET_INTERVAL = 0x4
@@ -72,10 +80,10 @@ const concatDescription = (lengths: readonly number[]): NftAttribute[] => [
 //   NFTA_SET_USERDATA (userdata: byte orders in host order, comment)
 export const setAttributes = (table: string, set: WireSet, id: number): NftAttribute[] => {
   const { name, flags, key, data, concat, comment } = set
-  const userdata = u.putUserdata([
-    [u.NFTNL_UDATA_SET_KEYBYTEORDER, putU32(key.byteOrder)],
-    [u.NFTNL_UDATA_SET_DATABYTEORDER, data && putU32(data.byteOrder)],
-    [u.NFTNL_UDATA_SET_COMMENT, u.putComment(comment)],
+  const userdata = putUserdata([
+    [NFTNL_UDATA_SET_KEYBYTEORDER, putU32(key.byteOrder)],
+    [NFTNL_UDATA_SET_DATABYTEORDER, data && putU32(data.byteOrder)],
+    [NFTNL_UDATA_SET_COMMENT, putComment(comment)],
   ])
   return [
     ...setKey(table, name),
@@ -93,7 +101,7 @@ export const setAttributes = (table: string, set: WireSet, id: number): NftAttri
 /** The set of an NFT_MSG_NEWSET. Throws if anything in it is cut off. */
 export const readSet = (body: Buffer): ReadSet => {
   const attributes = readNftAttributes(body)
-  const userdata = u.readUserdata(attributes.get(NFTA_SET_USERDATA))
+  const userdata = readUserdata(attributes.get(NFTA_SET_USERDATA))
   const flags = readU32be(attributes.get(NFTA_SET_FLAGS)) ?? 0
   return {
     table: readName(attributes.get(NFTA_SET_TABLE)),
@@ -101,6 +109,92 @@ export const readSet = (body: Buffer): ReadSet => {
     flags,
     keyType: readU32be(attributes.get(NFTA_SET_KEY_TYPE)) ?? 0,
     dataType: flags & NFT_SET_MAP ? readU32be(attributes.get(NFTA_SET_DATA_TYPE)) : undefined,
-    comment: u.readComment(userdata.get(u.NFTNL_UDATA_SET_COMMENT)),
+    comment: readComment(userdata.get(NFTNL_UDATA_SET_COMMENT)),
   }
+}
+
+/** <linux/netfilter/nf_tables.h>, enum nft_set_elem_flags */
+export const NFT_SET_ELEM_INTERVAL_END = 0x1
+const NFT_SET_ELEM_CATCHALL = 0x2
+/** enum nft_set_elem_list_attributes and nft_set_elem_attributes */
+const NFTA_SET_ELEM_LIST_TABLE = 1
+const NFTA_SET_ELEM_LIST_SET = 2
+const NFTA_SET_ELEM_LIST_ELEMENTS = 3
+const NFTA_SET_ELEM_KEY = 1
+const NFTA_SET_ELEM_DATA = 2
+const NFTA_SET_ELEM_FLAGS = 3
+const NFTA_SET_ELEM_USERDATA = 6
+const NFTA_SET_ELEM_KEY_END = 10
+
+/** An element of a set as the kernel takes it. */
+export type SetElem = {
+  readonly key: Buffer
+  /** The last key, in a set that stores ranges part by part. */
+  readonly keyEnd?: Buffer | undefined
+  readonly data?: Buffer | undefined
+  readonly flags?: number | undefined
+  readonly userdata?: Buffer | undefined
+}
+
+/** An element of a set as the kernel lists it, its userdata taken apart. */
+export type ReadSetElem = {
+  readonly key: Buffer
+  readonly keyEnd: Buffer | undefined
+  readonly data: Buffer | undefined
+  readonly flags: number
+  readonly notes: ReadonlyMap<number, Buffer>
+}
+
+const setElem = ({ key, keyEnd, data, flags, userdata }: SetElem): NftAttribute => [
+  NFTA_LIST_ELEM,
+  [
+    [NFTA_SET_ELEM_FLAGS, flags || undefined],
+    [NFTA_SET_ELEM_KEY, putData(key)],
+    [NFTA_SET_ELEM_KEY_END, keyEnd && putData(keyEnd)],
+    [NFTA_SET_ELEM_DATA, data && putData(data)],
+    [NFTA_SET_ELEM_USERDATA, userdata],
+  ],
+]
+
+// nfgenmsg
+//   NFTA_SET_ELEM_LIST_TABLE, NFTA_SET_ELEM_LIST_SET (string)
+//   NFTA_SET_ELEM_LIST_ELEMENTS (nest)            absent when all are meant
+//     NFTA_LIST_ELEM (nest), one for each element
+//       NFTA_SET_ELEM_FLAGS (be32)                NFT_SET_ELEM_INTERVAL_END; absent for none
+//       NFTA_SET_ELEM_KEY (nft_data)
+//       NFTA_SET_ELEM_KEY_END (nft_data)          Linux 5.6, of concatenations with intervals
+//       NFTA_SET_ELEM_DATA (nft_data)             of maps
+//       NFTA_SET_ELEM_USERDATA (userdata: comment, flags)
+export const setElemListAttributes = (
+  table: string,
+  set: string,
+  elements?: readonly SetElem[],
+): NftAttribute[] => [
+  [NFTA_SET_ELEM_LIST_TABLE, table],
+  [NFTA_SET_ELEM_LIST_SET, set],
+  [NFTA_SET_ELEM_LIST_ELEMENTS, elements?.map(setElem)],
+]
+
+const readSetElem = (value: Buffer): ReadSetElem | undefined => {
+  const attributes = readAttributes(value)
+  const flags = readU32be(attributes.get(NFTA_SET_ELEM_FLAGS)) ?? 0
+  if (flags & NFT_SET_ELEM_CATCHALL) return undefined
+  const key = readData(attributes.get(NFTA_SET_ELEM_KEY))
+  if (!key) throw new Error('Missing key')
+  return {
+    key,
+    keyEnd: readData(attributes.get(NFTA_SET_ELEM_KEY_END)),
+    data: readData(attributes.get(NFTA_SET_ELEM_DATA)),
+    flags,
+    notes: readUserdata(attributes.get(NFTA_SET_ELEM_USERDATA)),
+  }
+}
+
+/**
+ * The elements in an NFT_MSG_NEWSETELEM, without nft's `*`, which this project never adds. Throws if one has no key or
+ * anything is cut off.
+ */
+export const readSetElems = (body: Buffer): ReadSetElem[] => {
+  const list = readNftAttributes(body).get(NFTA_SET_ELEM_LIST_ELEMENTS)
+  return list ? readAttributeList(list).flatMap(({ value }) => readSetElem(value) ?? []) : []
 }

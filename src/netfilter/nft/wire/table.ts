@@ -1,7 +1,15 @@
-import type { NftAttribute } from './attributes'
 import { readName } from './expression'
-import { type NftFamily, nftFamilyOf, readNftAttributes } from './nfnetlink'
-import { NFTNL_UDATA_COMMENT, putComment, putUserdata, readComment, readUserdata } from './userdata'
+import {
+  NFTNL_UDATA_COMMENT,
+  type NftAttribute,
+  type NftFamily,
+  nftFamilyOf,
+  putComment,
+  putUserdata,
+  readComment,
+  readNftAttributes,
+  readUserdata,
+} from './message'
 
 /** <linux/netfilter/nf_tables.h>, enum nft_table_attributes */
 const NFTA_TABLE_NAME = 1

@@ -11,8 +11,8 @@ import {
   wireSet,
 } from '../../../../src/netfilter/nft/set'
 import { formatValues, type NftValue } from '../../../../src/netfilter/nft/value'
-import type { ReadSetElem, SetElem } from '../../../../src/netfilter/nft/wire/set-elem'
-import { readUserdata } from '../../../../src/netfilter/nft/wire/userdata'
+import { readUserdata } from '../../../../src/netfilter/nft/wire/message'
+import type { ReadSetElem, SetElem } from '../../../../src/netfilter/nft/wire/set'
 
 const value = (text: string): NftValue => {
   const parsed = parseCidr(text) ?? parseAddr(text)

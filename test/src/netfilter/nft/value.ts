@@ -6,10 +6,8 @@ import {
   concatId,
   concatTypes,
   decodeFields,
-  encodeFields,
-} from '../../../../src/netfilter/nft/concat'
-import {
   decodeValue,
+  encodeFields,
   encodeValue,
   formatValue,
   type NftType,

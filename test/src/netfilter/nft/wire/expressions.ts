@@ -1,41 +1,47 @@
 // Where no other source is named, the bytes are those that nft 1.0.6 sends for the rule in the comment (strace -e
 // trace=sendmsg -e write=all nft -f …), less the NFTA_LOOKUP_SET_ID that it adds to a set's name.
 import t from 'tap'
-import { nftBody } from '../../../../../src/netfilter/nft/wire/attributes'
-import { bitwise } from '../../../../../src/netfilter/nft/wire/bitwise'
-import { cmp, NFT_CMP_EQ, NFT_CMP_NEQ } from '../../../../../src/netfilter/nft/wire/cmp'
-import { ctLoad, NFT_CT_STATE, NFT_CT_STATUS } from '../../../../../src/netfilter/nft/wire/ct'
-import { type Expression, putExpressions } from '../../../../../src/netfilter/nft/wire/expression'
-import { fib, NFT_FIB_RESULT_ADDRTYPE, NFTA_FIB_F_DADDR } from '../../../../../src/netfilter/nft/wire/fib'
 import {
-  immediate,
-  immediateVerdict,
-  NF_ACCEPT,
-  NF_DROP,
-  NFT_GOTO,
-  NFT_JUMP,
-  NFT_RETURN,
-} from '../../../../../src/netfilter/nft/wire/immediate'
-import { lookup } from '../../../../../src/netfilter/nft/wire/lookup'
+  type Expression,
+  putExpressions,
+  registerAt,
+  registerBytes,
+} from '../../../../../src/netfilter/nft/wire/expression'
 import {
+  bitwise,
+  cmp,
+  ctLoad,
+  fib,
+  lookup,
   metaLoad,
   metaSet,
+  NFT_CMP_EQ,
+  NFT_CMP_NEQ,
+  NFT_CT_STATE,
+  NFT_CT_STATUS,
+  NFT_FIB_RESULT_ADDRTYPE,
   NFT_META_L4PROTO,
   NFT_META_MARK,
   NFT_META_NFPROTO,
-} from '../../../../../src/netfilter/nft/wire/meta'
-import {
-  masq,
-  NF_NAT_RANGE_PROTO_RANDOM_FULLY,
-  NFT_NAT_DNAT,
-  nat,
-} from '../../../../../src/netfilter/nft/wire/nat'
-import {
   NFT_PAYLOAD_NETWORK_HEADER,
   NFT_PAYLOAD_TRANSPORT_HEADER,
+  NFTA_FIB_F_DADDR,
   payloadLoad,
-} from '../../../../../src/netfilter/nft/wire/payload'
-import { registerAt, registerBytes } from '../../../../../src/netfilter/nft/wire/register'
+} from '../../../../../src/netfilter/nft/wire/match'
+import { nftBody } from '../../../../../src/netfilter/nft/wire/message'
+import {
+  immediate,
+  immediateVerdict,
+  masq,
+  NF_ACCEPT,
+  NF_DROP,
+  NF_NAT_RANGE_PROTO_RANDOM_FULLY,
+  NFT_GOTO,
+  NFT_JUMP,
+  NFT_NAT_DNAT,
+  NFT_RETURN,
+  nat,
+} from '../../../../../src/netfilter/nft/wire/statement'
 
 const hex = (...fields: string[]) => fields.join('').replaceAll(' ', '')
 

@@ -5,7 +5,7 @@ import {
   putUserdata,
   readComment,
   readUserdata,
-} from '../../../../../src/netfilter/nft/wire/userdata'
+} from '../../../../../src/netfilter/nft/wire/message'
 
 t.test('putUserdata() writes type, length and a NUL-terminated comment', async t => {
   // nft: add table inet t { comment "tc" ; }

@@ -1,6 +1,5 @@
 /** The rules by which portmap opens host ports, ours and the reference's, in either backend. */
 
-import { containerChains, tableOf } from '../../plugins/portmap/rules-nftables'
 import { dnatChainPrefix, parseHostportComment } from '../../src/attachment/iptables-names'
 import { addrFromBytes, type Family, formatAddr } from '../../src/ip/addr'
 import { commentOf, targetOf } from '../../src/netfilter/iptables'
@@ -9,6 +8,7 @@ import { l4Protocols } from '../../src/netfilter/nft/value'
 import { type ReadExpression, readData } from '../../src/netfilter/nft/wire/expression'
 import { readCmpValue } from '../../src/netfilter/nft/wire/match'
 import type { ReadRule } from '../../src/netfilter/nft/wire/rule'
+import { containerChains, tableOf } from '../../src/netfilter/rules/hostports/nft-rules'
 import type { NetlinkSocket } from '../../src/netlink/socket'
 
 /** A host port that a rule leads to a container, or a rule that belongs to one. */

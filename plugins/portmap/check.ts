@@ -1,6 +1,6 @@
 import { CniError, ErrorCode } from '../../src/cni/error'
 import type { Call } from '../../src/cni/plugin'
-import { forBackend } from './backend'
+import { forBackend } from '../../src/netfilter/rules/hostports/hostports'
 import { readPortmapConf } from './config'
 
 /** Throws unless the rules of all mappings are there. */

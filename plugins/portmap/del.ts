@@ -1,7 +1,7 @@
 import { runAll } from '../../src/cni/error'
 import type { Call } from '../../src/cni/plugin'
 import { type Addr, formatAddr, parseAddr } from '../../src/ip/addr'
-import { forEveryBackend, type Going } from './backend'
+import { forEveryBackend, type Going } from '../../src/netfilter/rules/hostports/hostports'
 import { ownerOf, releasePorts, udpPortsOf } from './claims'
 import { forgetFlowsToPod } from './conntrack'
 import type { PortOwner } from './owners'

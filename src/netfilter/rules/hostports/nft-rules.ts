@@ -34,16 +34,17 @@
  *       iifname != "lo" ip daddr 127.0.0.0/8 drop
  *     }
  */
-import { portComment } from '../../src/attachment/nft-comments'
-import { type Family, formatAddr } from '../../src/ip/addr'
-import { type Cidr, formatCidr, networkOf } from '../../src/ip/cidr'
-import { ctStatus, eq, fibDaddrType, neq, type Statement } from '../../src/netfilter/nft/match'
-import { type NftRule, rule } from '../../src/netfilter/nft/rule'
-import { and, daddr, dport, iifname, ipDaddr, metaMark, saddr } from '../../src/netfilter/nft/selector'
-import { dnatTo, drop, jump, masquerade, setMarkBits } from '../../src/netfilter/nft/statement'
-import type { NftChain } from '../../src/netfilter/nft/wire/chain'
-import type { NftTable } from '../../src/netfilter/nft/wire/table'
-import { mappingsOf, type PortMapping, type PortmapConf } from './config'
+
+import { mappingsOf, type PortMapping, type PortmapConf } from '../../../../plugins/portmap/config'
+import { portComment } from '../../../attachment/nft-comments'
+import { type Family, formatAddr } from '../../../ip/addr'
+import { type Cidr, formatCidr, networkOf } from '../../../ip/cidr'
+import { ctStatus, eq, fibDaddrType, neq, type Statement } from '../../nft/match'
+import { type NftRule, rule } from '../../nft/rule'
+import { and, daddr, dport, iifname, ipDaddr, metaMark, saddr } from '../../nft/selector'
+import { dnatTo, drop, jump, masquerade, setMarkBits } from '../../nft/statement'
+import type { NftChain } from '../../nft/wire/chain'
+import type { NftTable } from '../../nft/wire/table'
 
 export const tableComment = 'CNI portmap plugin'
 

@@ -1,9 +1,14 @@
 /** Port mappings with iptables: one iptables-restore a family, in the common case without reading anything before. */
-import type { Attachment } from '../../src/attachment/attachment'
-import { dnatChains, hostportChains, networkOfHostportComment } from '../../src/attachment/iptables-names'
-import { runAll } from '../../src/cni/error'
-import { type Family, formatAddr } from '../../src/ip/addr'
-import type { Cidr } from '../../src/ip/cidr'
+
+import { refusedWords } from '../../../../plugins/portmap/conditions'
+import type { PortmapConf } from '../../../../plugins/portmap/config'
+import type { InstalledRules } from '../../../../plugins/portmap/owners'
+import { subjectOf, Whose } from '../../../../plugins/portmap/whose'
+import type { Attachment } from '../../../attachment/attachment'
+import { dnatChains, hostportChains, networkOfHostportComment } from '../../../attachment/iptables-names'
+import { runAll } from '../../../cni/error'
+import { type Family, formatAddr } from '../../../ip/addr'
+import type { Cidr } from '../../../ip/cidr'
 import {
   chainOf,
   commentOf,
@@ -20,12 +25,9 @@ import {
   type TableScript,
   targetOf,
   type Variant,
-} from '../../src/netfilter/iptables'
-import { variantsInUse } from '../../src/netfilter/iptables-probe'
-import type { Collection, Going, Opening } from './backend'
-import { refusedWords } from './conditions'
-import type { PortmapConf } from './config'
-import type { InstalledRules } from './owners'
+} from '../../iptables'
+import { variantsInUse } from '../../iptables-probe'
+import type { Collection, Going, Opening } from './hostports'
 import {
   addLine,
   type ChainRule,
@@ -35,8 +37,7 @@ import {
   localnetRules,
   sharedNatRules,
   textOfRule,
-} from './rules-iptables'
-import { subjectOf, Whose } from './whose'
+} from './iptables-rules'
 
 const families: readonly Family[] = [4, 6]
 

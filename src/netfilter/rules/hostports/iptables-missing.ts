@@ -1,10 +1,11 @@
 /** Are the rules of host ports in iptables there? Where the table cannot be listed, each is asked for by itself. */
-import { dnatChains } from '../../src/attachment/iptables-names'
-import { CniError, ErrorCode } from '../../src/cni/error'
-import type { Cidr } from '../../src/ip/cidr'
-import { iptablesSave, isUnlistable, rulesNotFound } from '../../src/netfilter/iptables'
-import type { PortmapConf } from './config'
-import { type ChainRule, containerRules, missingRules, sharedNatRules, textOfRule } from './rules-iptables'
+
+import type { PortmapConf } from '../../../../plugins/portmap/config'
+import { dnatChains } from '../../../attachment/iptables-names'
+import { CniError, ErrorCode } from '../../../cni/error'
+import type { Cidr } from '../../../ip/cidr'
+import { iptablesSave, isUnlistable, rulesNotFound } from '../../iptables'
+import { type ChainRule, containerRules, missingRules, sharedNatRules, textOfRule } from './iptables-rules'
 
 /** The rules of a container for one of its addresses that are not there, and those it shares. */
 const missingOf = async (conf: PortmapConf, address: Cidr): Promise<readonly ChainRule[]> => {

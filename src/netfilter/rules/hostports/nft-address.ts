@@ -1,8 +1,8 @@
 /** The container's address that a rule of host ports in nftables is about, as the kernel lists it. */
-import { addrFromBytes, formatAddr } from '../../src/ip/addr'
-import { NFT_PAYLOAD_NETWORK_HEADER, readCmpValue, readPayload } from '../../src/netfilter/nft/wire/match'
-import type { ReadRule } from '../../src/netfilter/nft/wire/rule'
-import { readImmediate } from '../../src/netfilter/nft/wire/statement'
+import { addrFromBytes, formatAddr } from '../../../ip/addr'
+import { NFT_PAYLOAD_NETWORK_HEADER, readCmpValue, readPayload } from '../../nft/wire/match'
+import type { ReadRule } from '../../nft/wire/rule'
+import { readImmediate } from '../../nft/wire/statement'
 
 /** <linux/ip.h> and <linux/ipv6.h>: where the destination of a packet is. */
 const destination4 = { offset: 16, bytes: 4 }

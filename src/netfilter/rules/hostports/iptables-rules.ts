@@ -18,11 +18,11 @@
  *   -A CNI-HOSTPORT-LOCAL ! -i lo -m conntrack --ctorigdst 127.0.0.0/8 --ctdir ORIGINAL -j DROP
  */
 
-import { dnatChains, hostportChains, hostportComment } from '../../src/attachment/iptables-names'
-import { type Family, formatAddr, widthOf } from '../../src/ip/addr'
-import { type Cidr, formatCidr, networkOf } from '../../src/ip/cidr'
-import { commentMatch } from '../../src/netfilter/iptables'
-import { mappingsOf, type PortMapping, type PortmapConf, protocols } from './config'
+import { mappingsOf, type PortMapping, type PortmapConf, protocols } from '../../../../plugins/portmap/config'
+import { dnatChains, hostportChains, hostportComment } from '../../../attachment/iptables-names'
+import { type Family, formatAddr, widthOf } from '../../../ip/addr'
+import { type Cidr, formatCidr, networkOf } from '../../../ip/cidr'
+import { commentMatch } from '../../iptables'
 
 // xt_multiport.h: XT_MULTI_PORTS.
 const portsPerRule = 15

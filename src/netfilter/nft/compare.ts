@@ -1,9 +1,10 @@
 /** Comparing a rule as the kernel lists it with one to be added. */
-import { type NftRule, ruleExpressions } from '../../src/netfilter/nft/rule'
-import type { Expression, ReadExpression } from '../../src/netfilter/nft/wire/expression'
-import type { NftAttribute, NftFamily } from '../../src/netfilter/nft/wire/message'
-import type { ReadRule } from '../../src/netfilter/nft/wire/rule'
-import { type Attributes, readAttributes, readText } from '../../src/netlink/wire/attributes'
+
+import { type Attributes, readAttributes, readText } from '../../netlink/wire/attributes'
+import { type NftRule, ruleExpressions } from './rule'
+import type { Expression, ReadExpression } from './wire/expression'
+import type { NftAttribute, NftFamily } from './wire/message'
+import type { ReadRule } from './wire/rule'
 
 const hasValue = (found: Buffer | undefined, value: NftAttribute[1]): boolean => {
   if (value === undefined) return true

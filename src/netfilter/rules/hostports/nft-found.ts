@@ -2,19 +2,15 @@
  * Finding a container's rules again without reading everybody's: the kernel numbers each rule, tells the number to
  * whoever adds it and asks to hear it, and never gives it to another rule of the table.
  */
-import type { Family } from '../../src/ip/addr'
-import { ruleList } from '../../src/netfilter/nft/read'
-import {
-  isNftMessage,
-  NFT_MSG_GETRULE,
-  NFT_MSG_NEWRULE,
-  nftRequest,
-} from '../../src/netfilter/nft/wire/message'
-import { type ReadRule, readRule, ruleHandle } from '../../src/netfilter/nft/wire/rule'
-import { unlessRefused } from '../../src/netlink/error'
-import type { NetlinkSocket } from '../../src/netlink/socket'
-import type { RuleRef } from './owners'
-import { tableOf } from './rules-nftables'
+
+import type { RuleRef } from '../../../../plugins/portmap/owners'
+import type { Family } from '../../../ip/addr'
+import { unlessRefused } from '../../../netlink/error'
+import type { NetlinkSocket } from '../../../netlink/socket'
+import { ruleList } from '../../nft/read'
+import { isNftMessage, NFT_MSG_GETRULE, NFT_MSG_NEWRULE, nftRequest } from '../../nft/wire/message'
+import { type ReadRule, readRule, ruleHandle } from '../../nft/wire/rule'
+import { tableOf } from './nft-rules'
 
 /** <linux/netlink.h> */
 const NLM_F_ECHO = 0x8

@@ -1,24 +1,26 @@
 /** Port mappings with nftables: one batch a family, over netlink; only conditions in nft's words need its program. */
-import { isAmong } from '../../src/attachment/attachment'
-import { leaseOn } from '../../src/attachment/lease-files'
-import { portComment } from '../../src/attachment/nft-comments'
-import { CniError, ErrorCode } from '../../src/cni/error'
-import { ExecError, exec, findProgram } from '../../src/host/exec'
-import { type Family, formatAddr } from '../../src/ip/addr'
-import type { Cidr } from '../../src/ip/cidr'
-import { nftGeneration, ruleList, ruleListByComment } from '../../src/netfilter/nft/read'
-import { ifNftables } from '../../src/netfilter/nft/socket'
-import { ensureChain, type NftTransaction, nftUpdate } from '../../src/netfilter/nft/transaction'
-import type { ReadRule } from '../../src/netfilter/nft/wire/rule'
-import { NETLINK_NETFILTER, NetlinkSocket, withNetlink } from '../../src/netlink/socket'
-import type { Collection, Going, Opening } from './backend'
-import type { Claimed } from './claims'
-import { refusedWords } from './conditions'
-import type { PortmapConf } from './config'
-import type { InstalledRules, RuleRef } from './owners'
-import { addressed } from './rule-address'
-import { areRules } from './rule-match'
-import { echoing, type NftSocket, refOf, rulesAt } from './rule-refs'
+
+import type { Claimed } from '../../../../plugins/portmap/claims'
+import { refusedWords } from '../../../../plugins/portmap/conditions'
+import type { PortmapConf } from '../../../../plugins/portmap/config'
+import type { InstalledRules, RuleRef } from '../../../../plugins/portmap/owners'
+import { subjectOf, Whose } from '../../../../plugins/portmap/whose'
+import { isAmong } from '../../../attachment/attachment'
+import { leaseOn } from '../../../attachment/lease-files'
+import { portComment } from '../../../attachment/nft-comments'
+import { CniError, ErrorCode } from '../../../cni/error'
+import { ExecError, exec, findProgram } from '../../../host/exec'
+import { type Family, formatAddr } from '../../../ip/addr'
+import type { Cidr } from '../../../ip/cidr'
+import { NETLINK_NETFILTER, NetlinkSocket, withNetlink } from '../../../netlink/socket'
+import { areRules } from '../../nft/compare'
+import { nftGeneration, ruleList, ruleListByComment } from '../../nft/read'
+import { ifNftables } from '../../nft/socket'
+import { ensureChain, type NftTransaction, nftUpdate } from '../../nft/transaction'
+import type { ReadRule } from '../../nft/wire/rule'
+import type { Collection, Going, Opening } from './hostports'
+import { addressed } from './nft-address'
+import { echoing, type NftSocket, refOf, rulesAt } from './nft-found'
 import {
   conditionalLines,
   containerChains,
@@ -27,8 +29,7 @@ import {
   snatRules,
   tableComment,
   tableOf,
-} from './rules-nftables'
-import { subjectOf, Whose } from './whose'
+} from './nft-rules'
 
 const families: readonly Family[] = [4, 6]
 

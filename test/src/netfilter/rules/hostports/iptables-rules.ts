@@ -1,13 +1,13 @@
 import t from 'tap'
+import { hostportComment, networkOfHostportComment } from '../../../../../src/attachment/iptables-names'
 import {
   addLine,
   checkLine,
   containerRules,
   localnetRules,
   sharedNatRules,
-} from '../../../plugins/portmap/rules-iptables'
-import { hostportComment, networkOfHostportComment } from '../../../src/attachment/iptables-names'
-import { mapping, read, resultWith } from './fixtures/call'
+} from '../../../../../src/netfilter/rules/hostports/iptables-rules'
+import { mapping, read, resultWith } from '../../../../plugins/portmap/fixtures/call'
 
 const web = { hostPort: 8080, containerPort: 80, protocol: 'tcp' }
 const dual = resultWith('10.1.2.3/24', 'fd00:2::3/64')

@@ -1,12 +1,12 @@
-import { portComment } from '../../src/attachment/nft-comments'
-import { CniError, ErrorCode } from '../../src/cni/error'
-import type { Cidr } from '../../src/ip/cidr'
-import { ruleListByComment } from '../../src/netfilter/nft/read'
-import type { ReadRule } from '../../src/netfilter/nft/wire/rule'
-import { NETLINK_NETFILTER, type NetlinkSocket, withNetlink } from '../../src/netlink/socket'
-import { mappingsOf, type PortmapConf } from './config'
-import { missingRules } from './rule-match'
-import { dnatRule, formatDnat, snatRules, tableOf } from './rules-nftables'
+import { mappingsOf, type PortmapConf } from '../../../../plugins/portmap/config'
+import { portComment } from '../../../attachment/nft-comments'
+import { CniError, ErrorCode } from '../../../cni/error'
+import type { Cidr } from '../../../ip/cidr'
+import { NETLINK_NETFILTER, type NetlinkSocket, withNetlink } from '../../../netlink/socket'
+import { missingRules } from '../../nft/compare'
+import { ruleListByComment } from '../../nft/read'
+import type { ReadRule } from '../../nft/wire/rule'
+import { dnatRule, formatDnat, snatRules, tableOf } from './nft-rules'
 
 /** The failure of a table in which a chain lacks what `missing` says. */
 const missingRule = ({ addr }: Cidr, chain: string, missing: string): CniError =>

@@ -1,6 +1,6 @@
 import { type Addr, formatAddr, parseAddr } from '../../src/ip/addr'
 import type { NftElement } from '../../src/netfilter/nft/set'
-import { mappingsOf, type PortmapConf, protocols } from '../portmap/config'
+import { type HostPorts, mappingsOf, protocols } from '../../src/netfilter/rules/hostports/hostports'
 import { type KubenetConf, masquerades } from './config'
 import { hostipsMap, hostportsMap, type PlainSet, podsSet } from './ruleset'
 
@@ -14,7 +14,7 @@ export const podElements = (conf: KubenetConf, addresses: readonly Addr[], comme
     .map(addr => ({ set: podsSet(conf.network, addr.family), element: { key: [addr], comment } }))
 
 /** The elements that lead the host's ports to the pod. */
-export const portElements = (conf: PortmapConf, comment: string): Placed[] => {
+export const portElements = (conf: HostPorts, comment: string): Placed[] => {
   const placed: Placed[] = []
   for (const { addr } of conf.addresses) {
     for (const { protocol, hostPort, containerPort, hostIP } of mappingsOf(conf, addr.family)) {

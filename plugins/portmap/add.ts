@@ -4,18 +4,19 @@ import type { Result } from '../../src/cni/result'
 import { endStep } from '../../src/host/steps'
 import type { Undo } from '../../src/host/undo'
 import { type Addr, addrEquals, formatAddr } from '../../src/ip/addr'
-import { forBackend } from '../../src/netfilter/rules/hostports/hostports'
+import { backends } from '../../src/netfilter/backend'
+import type { InstalledRules } from '../../src/netfilter/rules/hostports/hostports'
 import { addrList } from '../../src/netlink/addr'
 import { linkByName } from '../../src/netlink/link'
 import { NETLINK_ROUTE, NetlinkSocket } from '../../src/netlink/socket'
 import { insideNetns } from '../../src/netns/netns'
+import { hostPortRules, whoseOf } from './backend'
 import { type Claimed, claimPorts, noteRules, releasePorts } from './claims'
 import type { PortmapConf } from './config'
 import { forgetFlowsToOthers } from './conntrack'
-import { bury, removeRules } from './del'
+import { bury } from './del'
 import { ensureLocalnetRouting } from './localnet'
 import { readConf } from './read-conf'
-import { subjectOf } from './whose'
 
 /** Has another interface of the container this address? Not if nothing tells. */
 const isElsewhereInside = ({ netns, env: { ifName } }: Call, address: string): boolean => {
@@ -30,27 +31,22 @@ const isElsewhereInside = ({ netns, env: { ifName } }: Call, address: string): b
 }
 
 /** Opens the ports, in place of what an ADD before has left, with whichever backend. */
-const forward = async (call: Call, conf: PortmapConf, claimed: Claimed, undo: Undo): Promise<void> => {
-  const backend = forBackend(conf.backend)
+const openPorts = async (call: Call, conf: PortmapConf, claimed: Claimed, undo: Undo): Promise<void> => {
   const { earlier } = claimed
-  const planned = backend.plan(conf, claimed)
-  let installed = planned
-  const subject = subjectOf(
-    conf,
-    earlier,
-    conf.addresses.map(({ addr }) => formatAddr(addr)),
-  )
-  undo.add('remove the rules of the host ports', () => removeRules({ subject, rules: installed }))
-  await backend.forward(conf, {
-    claimed,
-    isElsewhere: address => isElsewhereInside(call, address),
-    note: rules => {
-      installed = rules
-    },
-  })
+  const whose = whoseOf(conf, earlier)
+  for (const name of backends.filter(other => other !== conf.backend)) {
+    const leave = () => hostPortRules[name].takeDown({ id: conf, whose, rules: undefined })
+    undo.add("remove another backend's rules of the host ports", leave)
+  }
+  let installed: InstalledRules | undefined
+  const note = (rules: InstalledRules): void => {
+    installed = rules
+  }
+  const isElsewhere = (address: string): boolean => isElsewhereInside(call, address)
+  await hostPortRules[conf.backend].setUp({ ...conf, before: claimed, whose, isElsewhere, note }, undo)
   if (earlier?.rules && earlier.rules.backend !== conf.backend)
-    await forBackend(earlier.rules.backend).unforward({ subject, rules: earlier.rules })
-  if (claimed.recorded && installed !== planned) noteRules(conf, installed)
+    await hostPortRules[earlier.rules.backend].takeDown({ id: conf, whose, rules: earlier.rules })
+  if (claimed.recorded && installed) noteRules(conf, installed)
 }
 
 /** Forgets UDP flows to the host ports that went elsewhere. After the rules, so that they come back by them. */
@@ -70,11 +66,11 @@ export const add = async (call: Call, undo: Undo): Promise<Result> => {
 
   const { checkListeners } = await import('./listeners.js')
   checkListeners(conf)
-  const claimed = await claimPorts(call, conf, { rules: forBackend(conf.backend).plan(conf), bury })
+  const claimed = await claimPorts(call, conf, { rules: hostPortRules[conf.backend].plan(conf), bury })
   // Those of an ADD before are the container's, which may run.
   if (!claimed.earlier) undo.add('give the host ports back', () => releasePorts(conf))
   endStep('claims')
-  await forward(call, conf, claimed, undo)
+  await openPorts(call, conf, claimed, undo)
   endStep('rules')
   forgetFlows(conf)
   for (const { addr } of addresses) if (conf.snat && addr.family === 4) ensureLocalnetRouting(addr, undo)

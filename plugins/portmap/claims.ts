@@ -13,15 +13,15 @@ import { warn } from '../../src/host/log'
 import { type Family, formatAddr } from '../../src/ip/addr'
 import { thisHost } from '../../src/life/here'
 import { ownPidNamespace } from '../../src/life/holders'
+import { type InstalledRules, mappingsOf } from '../../src/netfilter/rules/hostports/hostports'
 import { ownNetnsNumber } from '../../src/netns/netns'
 import { dropClaim, rivalsOf, takeClaim } from './claim-files'
-import { mappingsOf, type PortmapConf } from './config'
+import type { PortmapConf } from './config'
 import {
   eraseOwner,
   eraseUnfinished,
   hasEnded,
   hostportsFolder,
-  type InstalledRules,
   isOfThisHost,
   ownerPath,
   type PortOwner,

@@ -1,6 +1,5 @@
 /** Matches of the user's own, which go into the input of another program. */
-import { CniError, ErrorCode, quote, shorten } from '../../src/cni/error'
-import type { Family } from '../../src/ip/addr'
+import { CniError, ErrorCode, quote } from '../../src/cni/error'
 import type { Backend } from '../../src/netfilter/backend'
 
 /** The backend a list of conditions is written for; iptables' begin with "-" or "!", nft's never do. */
@@ -24,20 +23,4 @@ export const checkConditions = (
   if (bad === undefined) return list ?? []
   const what = backend === 'iptables' ? 'a control character' : 'a control character or one of ; # \\'
   throw new CniError(ErrorCode.invalidNetworkConfig, `"${key}": ${quote(bad)} has ${what}`)
-}
-
-/** The failure of rules that the program refused, with the words of the user that are in them. */
-export const refusedWords = (
-  program: string,
-  words: { readonly family: Family; readonly conditions: readonly string[]; readonly chain?: string },
-  error: { readonly details: string },
-): CniError => {
-  const { family, conditions, chain } = words
-  const key = conditions.length > 0 ? `conditionsV${family}` : 'externalSetMarkChain'
-  const value = shorten(conditions.length > 0 ? conditions.join(' ') : (chain ?? ''), 1000)
-  return new CniError(
-    ErrorCode.invalidNetworkConfig,
-    `${program} refuses the rules of the host ports with "${key}": ${value}`,
-    { details: error.details },
-  )
 }

@@ -1,21 +1,15 @@
 import * as v from 'valibot'
-import type { Attachment } from '../../src/attachment/attachment'
 import { CniError, ErrorCode, quote } from '../../src/cni/error'
 import { type Call, isRemoval } from '../../src/cni/plugin'
 import { parseResult, type Result } from '../../src/cni/result'
 import { addr, commonEntries, extension, parseBySchema } from '../../src/cni/schema'
-import type { Addr } from '../../src/ip/addr'
 import type { Cidr } from '../../src/ip/cidr'
 import { type Backend, backends, defaultBackend } from '../../src/netfilter/backend'
+import { type HostPorts, type PortMapping, protocols } from '../../src/netfilter/rules/hostports/hostports'
 import { backendOfConditions, checkConditions } from './conditions'
 
 /** Kubernetes marks with bits 14 and 15, Calico with 20 to 31. */
 const defaultMarkBit = 13
-
-/** The protocols that have ports, as iptables and nft spell them. */
-export const protocols = ['tcp', 'udp', 'sctp'] as const
-
-type Protocol = (typeof protocols)[number]
 
 /** What to do about programs of the host that listen on a host port. */
 const hostListeners = ['warn', 'refuse', 'ignore'] as const
@@ -87,31 +81,12 @@ export const portmapSchema = v.object({
   runtimeConfig: v.optional(v.object({ portMappings: v.optional(v.array(portMapping())) })),
 })
 
-/** One port of the host that leads to one port of the container. */
-export type PortMapping = {
-  readonly protocol: Protocol
-  readonly hostPort: number
-  readonly containerPort: number
-  /** The one address it is open on; undefined: all of the families the mapping is for. */
-  readonly hostIP: Addr | undefined
-  /** Set where the configuration named an unspecified address: the one family the mapping is for. */
-  readonly onlyFamily: 4 | 6 | undefined
-}
-
 /** What portmap goes by, checked and complete. */
-export type PortmapConf = Attachment & {
+export type PortmapConf = HostPorts & {
   readonly backend: Backend
-  readonly snat: boolean
-  readonly masqAll: boolean
-  readonly markBit: number
-  readonly externalSetMarkChain: string | undefined
-  readonly conditions: { readonly 4: readonly string[]; readonly 6: readonly string[] }
   readonly hostListeners: (typeof hostListeners)[number]
-  readonly mappings: readonly PortMapping[]
   /** The result of the plugins before; undefined if none was given. */
   readonly prevResult: Result | undefined
-  /** The container's first address of each family, from prevResult. */
-  readonly addresses: readonly Cidr[]
 }
 
 type RawConf = v.InferOutput<typeof portmapSchema>
@@ -234,7 +209,3 @@ export const readPortmapConf = (call: Call): PortmapConf => {
     addresses: result ? containerAddresses(result, call.env.ifName) : [],
   }
 }
-
-/** The mappings that open a port for one family: those of the other family's addresses do not. */
-export const mappingsOf = (conf: PortmapConf, family: 4 | 6): PortMapping[] =>
-  conf.mappings.filter(({ onlyFamily }) => onlyFamily === undefined || onlyFamily === family)

@@ -1,19 +1,15 @@
 import { runAll } from '../../src/cni/error'
 import type { Call } from '../../src/cni/plugin'
-import { type Addr, formatAddr, parseAddr } from '../../src/ip/addr'
-import { forEveryBackend, type Going } from '../../src/netfilter/rules/hostports/hostports'
+import { type Addr, parseAddr } from '../../src/ip/addr'
+import type { Going } from '../../src/netfilter/rules/hostports/hostports'
+import { goingOf, whoseOf, withEveryBackend } from './backend'
 import { ownerOf, releasePorts, udpPortsOf } from './claims'
 import { forgetFlowsToPod } from './conntrack'
 import type { PortOwner } from './owners'
 import { readConf } from './read-conf'
-import { subjectOf } from './whose'
-
-/** The attachment of a record, as one whose rules go. */
-export const goingOf = (owner: PortOwner): Going => ({ subject: subjectOf(owner, owner), rules: owner.rules })
 
 /** Removes an attachment's rules, whatever this call's configuration says: ADD may have had another. */
-export const removeRules = (going: Going): Promise<void> =>
-  forEveryBackend(backend => backend.unforward(going))
+const removeRules = (going: Going): Promise<void> => withEveryBackend(rules => rules.takeDown(going))
 
 /** The addresses a container's ports led to, as far as its record has them. */
 const addressesOf = (owner: PortOwner | undefined): Addr[] =>
@@ -41,7 +37,7 @@ export const del = async (call: Call): Promise<void> => {
   let hasRules = true
   await runAll([
     async () => {
-      await removeRules({ subject: subjectOf(conf, owner, known.map(formatAddr)), rules: owner?.rules })
+      await removeRules({ id: conf, whose: whoseOf(conf, owner), rules: owner?.rules })
       hasRules = false
     },
     () =>

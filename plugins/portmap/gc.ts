@@ -2,9 +2,9 @@ import { isAmong } from '../../src/attachment/attachment'
 import { validAttachments } from '../../src/cni/conf'
 import { runAll } from '../../src/cni/error'
 import type { Call } from '../../src/cni/plugin'
-import { forEveryBackend } from '../../src/netfilter/rules/hostports/hostports'
+import { goingOf, withEveryBackend } from './backend'
 import { releasePorts, sweepOwners } from './claims'
-import { forgetFlowsOf, goingOf } from './del'
+import { forgetFlowsOf } from './del'
 import { listOwners } from './owners'
 import { readConf } from './read-conf'
 
@@ -20,7 +20,7 @@ export const gc = async (call: Call): Promise<void> => {
   let hasStaleRules = true
   await runAll([
     async () => {
-      await forEveryBackend(backend => backend.collect({ network, kept: valid, gone: gone.map(goingOf) }))
+      await withEveryBackend(rules => rules.collect({ network, kept: valid, gone: gone.map(goingOf) }))
       hasStaleRules = false
     },
     ...gone.map(owner => () => forgetFlowsOf(owner)),

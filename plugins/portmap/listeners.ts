@@ -6,9 +6,10 @@ import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { CniError, ErrorCode } from '../../src/cni/error'
 import { warn } from '../../src/host/log'
 import { addrEquals, type Family, formatAddr } from '../../src/ip/addr'
+import { mappingsOf, type PortMapping } from '../../src/netfilter/rules/hostports/hostports'
 import { type ListeningSocket, listeningSockets, NETLINK_SOCK_DIAG } from '../../src/netlink/sock-diag'
 import { NetlinkSocket } from '../../src/netlink/socket'
-import { mappingsOf, type PortMapping, type PortmapConf } from './config'
+import type { PortmapConf } from './config'
 
 const families: readonly Family[] = [4, 6]
 

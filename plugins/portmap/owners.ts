@@ -13,6 +13,7 @@ import { CniError, ErrorCode, errnoOf } from '../../src/cni/error'
 import { readAdvice, readPlainFile } from '../../src/host/plain-file'
 import { type Here, once } from '../../src/life/here'
 import { type Claimant, claimantsOf, isSameNetns, judgeLife, type Subject } from '../../src/life/judge'
+import type { InstalledRules } from '../../src/netfilter/rules/hostports/hostports'
 import { ownNetnsNumber } from '../../src/netns/netns'
 
 /** The folder of the records, of the claims and of the lock that guards both. */
@@ -29,7 +30,7 @@ const jumps = () => v.object({ 4: v.optional(v.array(v.string())), 6: v.optional
 /** One rule of the chain, "CNI-DN-… -p tcp … -j DNAT …": no other chain has it. Older versions noted none. */
 const marks = () => v.object({ 4: v.optional(v.string()), 6: v.optional(v.string()) })
 
-const installedRules = () =>
+const installedRules = (): v.GenericSchema<InstalledRules> =>
   v.variant('backend', [
     v.object({ backend: v.literal('iptables'), jumps: jumps(), marks: v.optional(marks()) }),
     // Without handles ADD did not come to its end.
@@ -61,12 +62,6 @@ const ownerSchema = v.object({
 
 /** An attachment with host ports. */
 export type PortOwner = v.InferOutput<typeof ownerSchema>
-
-/** What ADD put into the packet filter. */
-export type InstalledRules = v.InferOutput<ReturnType<typeof installedRules>>
-
-/** One rule in nftables. */
-export type RuleRef = v.InferOutput<ReturnType<typeof ruleRef>>
 
 /** The file of that owner's record. */
 export const ownerPath = (folder: string, key: string): string => `${folder}/owners/${key}`

@@ -3,7 +3,7 @@ import type { Call } from '../../src/cni/plugin'
 import { exec, findProgram } from '../../src/host/exec'
 import { warn } from '../../src/host/log'
 import { hasLegacyNat, hasNftNatRules } from '../../src/netfilter/iptables-probe'
-import { forBackend } from '../../src/netfilter/rules/hostports/hostports'
+import { hostPortRules } from './backend'
 import type { PortmapConf } from './config'
 import { obstacleToLocalnet } from './localnet'
 import { readConf } from './read-conf'
@@ -45,7 +45,7 @@ const checkSockets = async ({ hostListeners }: PortmapConf): Promise<void> => {
 export const status = async (call: Call): Promise<void> => {
   const conf = readConf(call)
   try {
-    await forBackend(conf.backend).probe(conf)
+    await hostPortRules[conf.backend].probe(conf)
     if (conf.backend === 'iptables' && (await isMixed())) {
       warn(
         'portmap: iptables-legacy and iptables-nft both have NAT rules; programs that use one never see the other',

@@ -5,10 +5,11 @@
 import { type Attachment, keyOf } from '../../src/attachment/attachment'
 import { isLeaseOf, leasesOf } from '../../src/attachment/lease-files'
 import { parseAddr } from '../../src/ip/addr'
+import type { Whose as WhoseRules } from '../../src/netfilter/rules/hostports/hostports'
 import { listOwners, type PortOwner } from './owners'
 
 /** An attachment whose rules are looked for, with its addresses. */
-export type Subject = {
+type Subject = {
   readonly id: Attachment
   /** Those its record has. */
   readonly recorded: readonly string[]
@@ -24,12 +25,16 @@ export const subjectOf = (id: Attachment, record?: PortOwner, known: readonly st
 })
 
 /** Sorts a container's rules by the addresses they lead to. Records and leases are read when first asked for. */
-export class Whose {
+export class Whose implements WhoseRules {
   readonly #subject: Subject
   #siblings: PortOwner[] | undefined
 
   constructor(subject: Subject) {
     this.#subject = subject
+  }
+
+  get recorded(): readonly string[] {
+    return this.#subject.recorded
   }
 
   /** The recorded attachments of the container beside the subject, on whichever network. */

@@ -1,10 +1,10 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import t from 'tap'
-import { mappingsOf } from '../../../plugins/portmap/config'
 import { del } from '../../../plugins/portmap/del'
 import { readConf } from '../../../plugins/portmap/read-conf'
 import { parseAddr } from '../../../src/ip/addr'
 import { parseCidr } from '../../../src/ip/cidr'
+import { mappingsOf } from '../../../src/netfilter/rules/hostports/hostports'
 import { callWith, mapping, read, resultWith } from './fixtures/call'
 
 const web = { hostPort: 8080, containerPort: 80, protocol: 'tcp' }

@@ -1,14 +1,102 @@
-import type { Claimed } from '../../../../plugins/portmap/claims'
-import type { PortmapConf } from '../../../../plugins/portmap/config'
-import type { InstalledRules } from '../../../../plugins/portmap/owners'
-import type { Subject } from '../../../../plugins/portmap/whose'
+/** What ports of the host are to lead to a container, and whose rules do. */
 import type { Attachment } from '../../../attachment/attachment'
-import { runAll } from '../../../cni/error'
-import { type Backend, backends } from '../../backend'
-import * as iptables from './iptables'
-import { checkPortsIptables } from './iptables-missing'
-import * as nftables from './nft'
-import { checkPortsNftables } from './nft-missing'
+import { CniError, ErrorCode, shorten } from '../../../cni/error'
+import type { Addr, Family } from '../../../ip/addr'
+import type { Cidr } from '../../../ip/cidr'
+import type { RuleKind } from '../../backend'
+
+/** The protocols that have ports, as iptables and nft spell them. */
+export const protocols = ['tcp', 'udp', 'sctp'] as const
+
+type Protocol = (typeof protocols)[number]
+
+/** A port of the host and the container's that it leads to. */
+export type PortMapping = {
+  readonly protocol: Protocol
+  readonly hostPort: number
+  readonly containerPort: number
+  /** The one address it is open on; undefined: all of the families the mapping is for. */
+  readonly hostIP: Addr | undefined
+  /** Set where the configuration named an unspecified address: the one family the mapping is for. */
+  readonly onlyFamily: Family | undefined
+}
+
+/** The ports of one attachment. */
+export type HostPorts = Attachment & {
+  readonly mappings: readonly PortMapping[]
+  /** The container's first address of each family. */
+  readonly addresses: readonly Cidr[]
+  /** Is what comes from the host itself, or from the container's neighbours, masqueraded? */
+  readonly snat: boolean
+  /** Is everything masqueraded that comes by its ports? */
+  readonly masqAll: boolean
+  readonly markBit: number
+  /** The chain of iptables that marks in place of ours. */
+  readonly externalSetMarkChain: string | undefined
+  /** Matches of the user's own, in the words of the backend's program. */
+  readonly conditions: { readonly [family in Family]: readonly string[] }
+}
+
+/** The mappings that open a port for one family: those of the other family's addresses do not. */
+export const mappingsOf = ({ mappings }: HostPorts, family: Family): PortMapping[] =>
+  mappings.filter(({ onlyFamily }) => onlyFamily === undefined || onlyFamily === family)
+
+/** One rule in nftables, by which DEL finds it without looking through everybody's. */
+export type RuleRef = { family: Family; chain: string; handle: string }
+
+/** What ADD put into the packet filter, as far as it helps to find it again. */
+export type InstalledRules =
+  | {
+      backend: 'iptables'
+      /** The rules that lead to the container's chain, "CNI-HOSTPORT-DNAT -p tcp …", for each family it has one of. */
+      jumps: { [family in Family]?: string[] | undefined }
+      /** One rule of the chain, "CNI-DN-… -p tcp … -j DNAT …": no other chain has it. Older versions noted none. */
+      marks?: { [family in Family]?: string | undefined } | undefined
+    }
+  | {
+      backend: 'nftables'
+      /** Without, ADD did not come to its end. */
+      handles?: RuleRef[] | undefined
+    }
+
+/**
+ * Tells whose a rule of a container is, by the address it leads to: the reference's rules, and in nftables ours, name no
+ * interface.
+ */
+export type Whose = {
+  /** The addresses the attachment's record has. */
+  readonly recorded: readonly string[]
+  /** The attachment's, another one's of its container, or nothing tells. */
+  of(address: string): 'own' | 'other' | 'unknown'
+  /** Does a rule that leads to this address go with the attachment? */
+  isDoomed(address: string): boolean
+}
+
+/** An attachment whose rules go, and those its record names; where that is silent, everything is looked through. */
+export type Going = {
+  readonly id: Attachment
+  /** Called for each look at the rules: what it goes by comes and goes too. */
+  readonly whose: () => Whose
+  readonly rules: InstalledRules | undefined
+}
+
+/** What is known of an attachment before its rules come. */
+export type Before = {
+  /** The record of an ADD before. */
+  readonly earlier: { readonly rules?: InstalledRules | undefined } | undefined
+  /** False where nothing can be recorded: nobody knows then what was there before. */
+  readonly recorded: boolean
+}
+
+/** An attachment whose rules come: what is known, and who hears of them. */
+export type Opening = HostPorts & {
+  readonly before: Before
+  readonly whose: () => Whose
+  /** Has another interface of the container this address? */
+  readonly isElsewhere: (address: string) => boolean
+  /** Hears of the rules there are by now, each time some are added. */
+  readonly note: (rules: InstalledRules) => void
+}
 
 /** Who is to stay and who is to go when a network is cleaned up. */
 export type Collection = {
@@ -19,55 +107,27 @@ export type Collection = {
   readonly gone: readonly Going[]
 }
 
-/** An attachment whose rules go, and those its record names; where that is silent, everything is looked through. */
-export type Going = { readonly subject: Subject; readonly rules: InstalledRules | undefined }
+/** A rule that is not there, as CHECK says it. */
+export type MissingRule = { readonly message: string; readonly details: string }
 
-/** An attachment whose rules come: what is known, and who hears of them. */
-export type Opening = {
-  readonly claimed: Claimed
-  /** Has another interface of the container this address? */
-  readonly isElsewhere: (address: string) => boolean
-  /** Hears of the rules there are by now, each time some are added. */
-  readonly note: (rules: InstalledRules) => void
+/** The rules that lead ports of the host to containers. */
+export type HostPortRules = RuleKind<HostPorts, Going, Collection, MissingRule, Opening> & {
+  /** The rules `setUp` is going to make, as far as they can be told before. */
+  plan(ports: HostPorts, before?: Before): InstalledRules
 }
 
-/** What either way of programming the packet filter does for portmap. */
-type PortBackend = {
-  /** The rules `forward` is going to make, as far as they can be told before. */
-  plan(conf: PortmapConf, claimed?: Claimed): InstalledRules
-  /** Opens the container's ports, in place of those it had before. */
-  forward(conf: PortmapConf, opening: Opening): Promise<void>
-  /** Throws unless the rules of `forward` are there. */
-  check(conf: PortmapConf): Promise<void>
-  /** Removes all rules of an attachment; none there is no failure. */
-  unforward(going: Going): Promise<void>
-  /** Removes the rules of a network's attachments that are gone. */
-  collect(collection: Collection): Promise<void>
-  /** Throws the reason if the backend can't be used on this host. */
-  probe(conf: PortmapConf): Promise<void>
+/** The failure of rules that the program refused, with the words of the user that are in them. */
+export const refusedWords = (
+  program: string,
+  words: { readonly family: Family; readonly conditions: readonly string[]; readonly chain?: string },
+  error: { readonly details: string },
+): CniError => {
+  const { family, conditions, chain } = words
+  const key = conditions.length > 0 ? `conditionsV${family}` : 'externalSetMarkChain'
+  const value = shorten(conditions.length > 0 ? conditions.join(' ') : (chain ?? ''), 1000)
+  return new CniError(
+    ErrorCode.invalidNetworkConfig,
+    `${program} refuses the rules of the host ports with "${key}": ${value}`,
+    { details: error.details },
+  )
 }
-
-const implementations: Record<Backend, PortBackend> = {
-  iptables: {
-    plan: iptables.plannedIptables,
-    forward: iptables.forwardPortsIptables,
-    check: checkPortsIptables,
-    unforward: iptables.unforwardPortsIptables,
-    collect: iptables.collectPortsIptables,
-    probe: iptables.probeIptables,
-  },
-  nftables: {
-    plan: nftables.plannedNftables,
-    forward: nftables.forwardPortsNftables,
-    check: checkPortsNftables,
-    unforward: nftables.unforwardPortsNftables,
-    collect: nftables.collectPortsNftables,
-    probe: nftables.probeNftables,
-  },
-}
-
-export const forBackend = (name: Backend): PortBackend => implementations[name]
-
-/** Does the same with each backend, also when one of them fails: rules may be of an earlier configuration. */
-export const forEveryBackend = (work: (backend: PortBackend) => Promise<void>): Promise<void> =>
-  runAll(backends.map(name => () => work(implementations[name])))

@@ -1,14 +1,13 @@
 /** Are the rules of host ports in iptables there? Where the table cannot be listed, each is asked for by itself. */
 
-import type { PortmapConf } from '../../../../plugins/portmap/config'
 import { dnatChains } from '../../../attachment/iptables-names'
-import { CniError, ErrorCode } from '../../../cni/error'
 import type { Cidr } from '../../../ip/cidr'
 import { iptablesSave, isUnlistable, rulesNotFound } from '../../iptables'
+import type { HostPorts, MissingRule } from './hostports'
 import { type ChainRule, containerRules, missingRules, sharedNatRules, textOfRule } from './iptables-rules'
 
 /** The rules of a container for one of its addresses that are not there, and those it shares. */
-const missingOf = async (conf: PortmapConf, address: Cidr): Promise<readonly ChainRule[]> => {
+const missingOf = async (conf: HostPorts, address: Cidr): Promise<readonly ChainRule[]> => {
   const { family } = address.addr
   const [shared, own] = dnatChains(conf)
   try {
@@ -27,16 +26,16 @@ const missingOf = async (conf: PortmapConf, address: Cidr): Promise<readonly Cha
   return missing.length > 0 && (await missingIn(own)).length === 0 ? [] : missing
 }
 
-/** Throws unless all rules of the container are there, naming the first that is not. */
-export const checkPortsIptables = async (conf: PortmapConf): Promise<void> => {
+/** The rules of the container that are not there, and those it shares. */
+export const missing = async (conf: HostPorts): Promise<MissingRule[]> => {
+  const lost: MissingRule[] = []
   for (const address of conf.addresses) {
-    const { family } = address.addr
-    const [missing] = await missingOf(conf, address)
-    if (!missing) continue
-    throw new CniError(
-      ErrorCode.internal,
-      `a port mapping's rule is missing in the IPv${family} table nat: ${missing.chain} ${missing.rule}`,
-      { details: 'somebody has removed it: "kubenet sync" makes it again' },
-    )
+    for (const { chain, rule } of await missingOf(conf, address)) {
+      lost.push({
+        message: `a port mapping's rule is missing in the IPv${address.addr.family} table nat: ${chain} ${rule}`,
+        details: 'somebody has removed it: "kubenet sync" makes it again',
+      })
+    }
   }
+  return lost
 }

@@ -18,11 +18,11 @@
  *   -A CNI-HOSTPORT-LOCAL ! -i lo -m conntrack --ctorigdst 127.0.0.0/8 --ctdir ORIGINAL -j DROP
  */
 
-import { mappingsOf, type PortMapping, type PortmapConf, protocols } from '../../../../plugins/portmap/config'
 import { dnatChains, hostportChains, hostportComment } from '../../../attachment/iptables-names'
 import { type Family, formatAddr, widthOf } from '../../../ip/addr'
 import { type Cidr, formatCidr, networkOf } from '../../../ip/cidr'
 import { commentMatch } from '../../iptables'
+import { type HostPorts, type InstalledRules, mappingsOf, type PortMapping, protocols } from './hostports'
 
 // xt_multiport.h: XT_MULTI_PORTS.
 const portsPerRule = 15
@@ -39,7 +39,7 @@ export const checkLine = ({ chain, rule }: ChainRule): string => `-C ${chain} ${
 const quoted = (word: string): string => `"${word.replaceAll('\\', '\\\\').replaceAll('"', '\\"')}"`
 
 /** The rules all containers share in the table nat, with the chains they need. */
-export const sharedNatRules = (conf: PortmapConf): { chains: string[]; rules: ChainRule[] } => {
+export const sharedNatRules = (conf: HostPorts): { chains: string[]; rules: ChainRule[] } => {
   const { dnat, setMark, masquerade } = hostportChains
   const local = `-m addrtype --dst-type LOCAL -j ${dnat}`
   const rules: ChainRule[] = [
@@ -90,7 +90,7 @@ export const localnetRules = (): { chains: string[]; rules: ChainRule[] } => {
 /** A rule as -A, -C and -D take it. */
 export const textOfRule = ({ chain, rule }: ChainRule): string => `${chain} ${rule}`
 
-const entryRules = (conf: PortmapConf, family: Family, chain: string): ChainRule[] => {
+const entryRules = (conf: HostPorts, family: Family, chain: string): ChainRule[] => {
   const comment = commentMatch(hostportComment(conf.network, conf.containerID))
   const conditions = conf.conditions[family].map(word => ` ${quoted(word)}`).join('')
   const rules: ChainRule[] = []
@@ -111,7 +111,7 @@ const entryRules = (conf: PortmapConf, family: Family, chain: string): ChainRule
 const destinationOf = ({ addr }: Cidr, { containerPort }: PortMapping): string =>
   addr.family === 4 ? `${formatAddr(addr)}:${containerPort}` : `[${formatAddr(addr)}]:${containerPort}`
 
-const mappingRules = (conf: PortmapConf, address: Cidr, mapping: PortMapping, chain: string): ChainRule[] => {
+const mappingRules = (conf: HostPorts, address: Cidr, mapping: PortMapping, chain: string): ChainRule[] => {
   const { family } = address.addr
   const { protocol, hostPort, hostIP } = mapping
   const setMark = conf.externalSetMarkChain ?? hostportChains.setMark
@@ -129,7 +129,7 @@ const mappingRules = (conf: PortmapConf, address: Cidr, mapping: PortMapping, ch
 
 /** The rules of one container for one of its addresses: those of its own chain, and those that lead there. */
 export const containerRules = (
-  conf: PortmapConf,
+  conf: HostPorts,
   address: Cidr,
   chain: string = dnatChains(conf)[0],
 ): { chain: string; rules: ChainRule[]; entries: ChainRule[] } => {
@@ -141,6 +141,25 @@ export const containerRules = (
   }
 }
 
+/** What the record keeps of the rules: those in shared chains that lead to the container's own, and one of its own. */
+export const installedRules = (
+  conf: HostPorts,
+  chainOfFamily: { readonly [family in Family]?: string } = {},
+): InstalledRules => {
+  const jumps: { [family in Family]?: string[] } = {}
+  const marks: { [family in Family]?: string } = {}
+  for (const address of conf.addresses) {
+    const { family } = address.addr
+    const { rules, entries } = containerRules(conf, address, chainOfFamily[family])
+    jumps[family] = entries.map(textOfRule)
+    const mark = rules.map(textOfRule).find(leadsOn)
+    if (mark) marks[family] = mark
+  }
+  return { backend: 'iptables', jumps, marks }
+}
+
+const leadsOn = (rule: string): boolean => rule.includes(' -j DNAT ')
+
 /** What of a rule that leads to a container stays whole when iptables-save prints it among a user's conditions. */
 const ownWords = (rule: string): string[] =>
   rule.match(/-p \w+(?= )|-m multiport --dports [\d,]+(?= )|-j \S+$/g) ?? []
@@ -151,7 +170,7 @@ const ownWords = (rule: string): string[] =>
  */
 export const missingRules = (
   found: readonly string[],
-  conf: PortmapConf,
+  conf: HostPorts,
   address: Cidr,
   chain: string = dnatChains(conf)[0],
 ): ChainRule[] => {

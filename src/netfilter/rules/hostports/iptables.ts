@@ -1,13 +1,10 @@
 /** Port mappings with iptables: one iptables-restore a family, in the common case without reading anything before. */
 
-import { refusedWords } from '../../../../plugins/portmap/conditions'
-import type { PortmapConf } from '../../../../plugins/portmap/config'
-import type { InstalledRules } from '../../../../plugins/portmap/owners'
-import { subjectOf, Whose } from '../../../../plugins/portmap/whose'
 import type { Attachment } from '../../../attachment/attachment'
 import { dnatChains, hostportChains, networkOfHostportComment } from '../../../attachment/iptables-names'
 import { runAll } from '../../../cni/error'
-import { type Family, formatAddr } from '../../../ip/addr'
+import type { Undo } from '../../../host/undo'
+import type { Family } from '../../../ip/addr'
 import type { Cidr } from '../../../ip/cidr'
 import {
   chainOf,
@@ -27,13 +24,23 @@ import {
   type Variant,
 } from '../../iptables'
 import { variantsInUse } from '../../iptables-probe'
-import type { Collection, Going, Opening } from './hostports'
+import {
+  type Collection,
+  type Going,
+  type HostPortRules,
+  type HostPorts,
+  type InstalledRules,
+  type Opening,
+  refusedWords,
+} from './hostports'
+import { missing } from './iptables-missing'
 import {
   addLine,
   type ChainRule,
   checkLine,
   containerRules,
   destinationsOf,
+  installedRules,
   localnetRules,
   sharedNatRules,
   textOfRule,
@@ -47,30 +54,11 @@ const maxAttempts = 5
 const restoreNat = (family: Family, lines: readonly string[], variant?: Variant): Promise<void> =>
   iptablesRestore(family, [{ table: 'nat', lines }], variant)
 
-/** What the record keeps of the rules: those in shared chains that lead to the container's own, and one of its own. */
-const recordedOf = (
-  conf: PortmapConf,
-  chainOfFamily: { readonly [family in Family]?: string } = {},
-): InstalledRules => {
-  const jumps: { [family in Family]?: string[] } = {}
-  const marks: { [family in Family]?: string } = {}
-  for (const address of conf.addresses) {
-    const { family } = address.addr
-    const { rules, entries } = containerRules(conf, address, chainOfFamily[family])
-    jumps[family] = entries.map(textOfRule)
-    const mark = rules.map(textOfRule).find(leadsOn)
-    if (mark) marks[family] = mark
-  }
-  return { backend: 'iptables', jumps, marks }
-}
-
-const leadsOn = (rule: string): boolean => rule.includes(' -j DNAT ')
-
 /** The rules of a container whose chain has the reference's name, as that of every container's only interface has. */
-export const plannedIptables = (conf: PortmapConf): InstalledRules => recordedOf(conf)
+const plan = (conf: HostPorts): InstalledRules => installedRules(conf)
 
 /** Adds the container's rules if everything shared is in place and nothing of the container is. */
-const addAtOnce = (conf: PortmapConf, address: Cidr): Promise<void> => {
+const addAtOnce = (conf: HostPorts, address: Cidr): Promise<void> => {
   const { family } = address.addr
   const { chain, rules, entries } = containerRules(conf, address)
   const nat: TableScript = {
@@ -113,7 +101,7 @@ const removal = (found: TableDump, chains: readonly string[]): string[] =>
   chains.flatMap(chain => [...jumpsTo(found, chain), `-F ${chain}`, `-X ${chain}`])
 
 type Adding = {
-  readonly conf: PortmapConf
+  readonly conf: HostPorts
   readonly isOwn: (address: string) => boolean
   /** Hears in which chain the rules are going to be. */
   readonly note: (family: Family, chain: string) => void
@@ -192,7 +180,7 @@ const addRules = async (adding: Adding, address: Cidr, isNew: boolean): Promise<
 }
 
 /** Why the rules are refused: the user's own words in them, if there are some. */
-const refusalOf = (conf: PortmapConf, { addr: { family } }: Cidr, error: IptablesError): Error => {
+const refusalOf = (conf: HostPorts, { addr: { family } }: Cidr, error: IptablesError): Error => {
   const { conditions, externalSetMarkChain: chain } = conf
   if (conditions[family].length === 0 && chain === undefined) return error
   const words = { family, conditions: conditions[family], ...(chain !== undefined && { chain }) }
@@ -203,19 +191,14 @@ const refusalOf = (conf: PortmapConf, { addr: { family } }: Cidr, error: Iptable
  * Opens the container's ports on the host, for every family it has an address of; rules it has already are replaced,
  * those of other families removed if it may have some.
  */
-export const forwardPortsIptables = async (
-  conf: PortmapConf,
-  { claimed: { earlier, recorded }, isElsewhere, note }: Opening,
-): Promise<void> => {
-  const whose = new Whose(
-    subjectOf(
-      conf,
-      earlier,
-      conf.addresses.map(({ addr }) => formatAddr(addr)),
-    ),
-  )
+const setUp = async (opening: Opening, undo: Undo): Promise<void> => {
+  const { before, whose, isElsewhere, note, ...conf } = opening
+  const { earlier, recorded } = before
+  const now = whose()
+  let installed = plan(conf)
+  undo.add('remove the rules of the host ports', () => takeDown({ id: conf, whose, rules: installed }))
   const isOwn = (address: string): boolean => {
-    const answer = whose.of(address)
+    const answer = now.of(address)
     return answer === 'unknown' ? !isElsewhere(address) : answer === 'own'
   }
   const chains: { [family in Family]?: string } = {}
@@ -225,7 +208,8 @@ export const forwardPortsIptables = async (
     note: (family, chain) => {
       if (chain === dnatChains(conf)[0] && chains[family] === undefined) return
       chains[family] = chain
-      note(recordedOf(conf, chains))
+      installed = installedRules(conf, chains)
+      note(installed)
     },
   }
   for (const address of conf.addresses) await addRules(adding, address, !earlier)
@@ -254,25 +238,24 @@ const removeByReading = async (
 }
 
 /** Removes an attachment's rules of one family: those that are known without reading, if they are all there are. */
-const removeFamily = async (family: Family, { subject, rules }: Going): Promise<void> => {
-  const { id } = subject
-  const whose = new Whose(subject)
+const removeFamily = async (family: Family, { id, whose, rules }: Going): Promise<void> => {
+  const now = whose()
   const jumps = rules?.backend === 'iptables' ? rules.jumps[family] : undefined
   const mark = rules?.backend === 'iptables' ? rules.marks?.[family] : undefined
   if (!jumps || !mark || !hasIptables(family) || !canCheck(family))
-    return removeByReading(family, id, address => whose.isDoomed(address))
+    return removeByReading(family, id, address => now.isDoomed(address))
   const chain = mark.split(' ')[0]
   try {
     // -C refuses the whole transaction if the chain is another's, -D if a rule is not there, -X if another leads there.
     await restoreNat(family, [`-C ${mark}`, ...jumps.map(rule => `-D ${rule}`), `-F ${chain}`, `-X ${chain}`])
   } catch (error) {
     if (!isRefused(error)) throw error
-    await removeByReading(family, id, address => whose.isDoomed(address))
+    await removeByReading(family, id, address => now.isDoomed(address))
   }
 }
 
 /** Removes all rules of an attachment, of both families; none there is no failure. */
-export const unforwardPortsIptables = (going: Going): Promise<void> =>
+const takeDown = (going: Going): Promise<void> =>
   runAll(families.map(family => () => removeFamily(family, going)))
 
 /**
@@ -286,15 +269,15 @@ const staleChains = (found: TableDump, { network, kept, gone }: Collection): str
     .map(targetOf)
   const keptChains = new Set(kept.flatMap(dnatChains))
   const nameless = ofNetwork.filter(chain => !keptChains.has(chain))
-  const ended = gone.flatMap(({ subject }) => {
-    const whose = new Whose(subject)
-    return chainsThere(found, subject.id, address => whose.isDoomed(address))
+  const ended = gone.flatMap(({ id, whose }) => {
+    const now = whose()
+    return chainsThere(found, id, address => now.isDoomed(address))
   })
   return [...new Set([...nameless, ...ended])]
 }
 
 /** Removes the rules of a network's attachments that are gone, those the reference made among them. */
-export const collectPortsIptables = (collection: Collection): Promise<void> =>
+const collect = (collection: Collection): Promise<void> =>
   runAll(
     families.flatMap(family =>
       variantsInUse(family, hostportChains.dnat).map(
@@ -304,7 +287,7 @@ export const collectPortsIptables = (collection: Collection): Promise<void> =>
   )
 
 /** Throws unless iptables can be used here: its programs are there and the kernel has the table nat. */
-export const probeIptables = async (): Promise<void> => {
+const probe = async (): Promise<void> => {
   try {
     await iptablesSave(4, 'nat')
   } catch (error) {
@@ -312,3 +295,5 @@ export const probeIptables = async (): Promise<void> => {
     if (!isUnlistable(error)) throw error
   }
 }
+
+export const hostPortRules: HostPortRules = { plan, setUp, takeDown, missing, collect, probe }

@@ -35,7 +35,6 @@
  *     }
  */
 
-import { mappingsOf, type PortMapping, type PortmapConf } from '../../../../plugins/portmap/config'
 import { portComment } from '../../../attachment/nft-comments'
 import { type Family, formatAddr } from '../../../ip/addr'
 import { type Cidr, formatCidr, networkOf } from '../../../ip/cidr'
@@ -45,6 +44,7 @@ import { and, daddr, dport, iifname, ipDaddr, metaMark, saddr } from '../../nft/
 import { dnatTo, drop, jump, masquerade, setMarkBits } from '../../nft/statement'
 import type { NftChain } from '../../nft/wire/chain'
 import type { NftTable } from '../../nft/wire/table'
+import { type HostPorts, mappingsOf, type PortMapping } from './hostports'
 
 export const tableComment = 'CNI portmap plugin'
 
@@ -68,10 +68,10 @@ const loopback = (): Cidr => ({ addr: { family: 4, bits: 0x7f000000n }, prefix: 
 /** A chain all containers share, with its rules if they are the same for all. */
 type SharedChain = { readonly chain: NftChain; readonly rules?: readonly NftRule[] }
 
-const markOf = ({ markBit }: PortmapConf): number => 2 ** markBit
+const markOf = ({ markBit }: HostPorts): number => 2 ** markBit
 
 /** The chains of a family's table, in an order in which each jump finds its target. */
-export const sharedChains = (conf: PortmapConf, family: Family): SharedChain[] => {
+export const sharedChains = (conf: HostPorts, family: Family): SharedChain[] => {
   const local = [rule([fibDaddrType('local'), jump(hostportsAll)])]
   const chains: SharedChain[] = [
     { chain: { name: 'hostports' } },
@@ -104,17 +104,17 @@ const matchOf = (mapping: PortMapping, family: Family): Statement[] => [
 ]
 
 /** Are the container's neighbours on the bridge masqueraded by a mark? */
-const marksNeighbours = ({ snat, masqAll }: PortmapConf): boolean => snat && !masqAll
+const marksNeighbours = ({ snat, masqAll }: HostPorts): boolean => snat && !masqAll
 
 /** The rule that leads to the container. */
-export const dnatRule = (conf: PortmapConf, { addr }: Cidr, mapping: PortMapping): ContainerRule => ({
+export const dnatRule = (conf: HostPorts, { addr }: Cidr, mapping: PortMapping): ContainerRule => ({
   chain: 'hostports',
   rule: rule([...matchOf(mapping, addr.family), dnatTo(addr, mapping.containerPort)], {
     comment: portComment(conf.containerID),
   }),
 })
 
-const markRule = (conf: PortmapConf, address: Cidr, mapping: PortMapping): ContainerRule => {
+const markRule = (conf: HostPorts, address: Cidr, mapping: PortMapping): ContainerRule => {
   const { family } = address.addr
   const neighbours = eq(saddr(family), networkOf(address))
   return {
@@ -126,7 +126,7 @@ const markRule = (conf: PortmapConf, address: Cidr, mapping: PortMapping): Conta
 }
 
 /** The rules that lead to one address of the container, without conditions. */
-export const portRules = (conf: PortmapConf, address: Cidr): ContainerRule[] =>
+export const portRules = (conf: HostPorts, address: Cidr): ContainerRule[] =>
   mappingsOf(conf, address.addr.family).flatMap(mapping => [
     ...(marksNeighbours(conf) ? [markRule(conf, address, mapping)] : []),
     dnatRule(conf, address, mapping),
@@ -144,7 +144,7 @@ export const formatDnat = ({ addr }: Cidr, mapping: PortMapping): string => {
  * The rules of `portRules` with the conditions, as commands of the nft program, which alone can read those. They
  * stand in the container's own rules: in the chain all networks share they would hold for everybody's ports.
  */
-export const conditionalLines = (conf: PortmapConf, address: Cidr): string[] => {
+export const conditionalLines = (conf: HostPorts, address: Cidr): string[] => {
   const { family } = address.addr
   const { family: nftFamily, name } = tableOf(family)
   const conditions = conf.conditions[family].join(' ')
@@ -160,7 +160,7 @@ export const conditionalLines = (conf: PortmapConf, address: Cidr): string[] => 
 }
 
 /** The rules that masquerade what the container's address gets by its ports, where it must be. */
-export const snatRules = (conf: PortmapConf, { addr }: Cidr): ContainerRule[] => {
+export const snatRules = (conf: HostPorts, { addr }: Cidr): ContainerRule[] => {
   if (!conf.snat) return []
   const { family } = addr
   const masqueraded = (...matches: Statement[]): ContainerRule => ({

@@ -1,16 +1,12 @@
 /** Port mappings with nftables: one batch a family, over netlink; only conditions in nft's words need its program. */
 
-import type { Claimed } from '../../../../plugins/portmap/claims'
-import { refusedWords } from '../../../../plugins/portmap/conditions'
-import type { PortmapConf } from '../../../../plugins/portmap/config'
-import type { InstalledRules, RuleRef } from '../../../../plugins/portmap/owners'
-import { subjectOf, Whose } from '../../../../plugins/portmap/whose'
 import { isAmong } from '../../../attachment/attachment'
 import { leaseOn } from '../../../attachment/lease-files'
 import { portComment } from '../../../attachment/nft-comments'
 import { CniError, ErrorCode } from '../../../cni/error'
 import { ExecError, exec, findProgram } from '../../../host/exec'
-import { type Family, formatAddr } from '../../../ip/addr'
+import type { Undo } from '../../../host/undo'
+import type { Family } from '../../../ip/addr'
 import type { Cidr } from '../../../ip/cidr'
 import { NETLINK_NETFILTER, NetlinkSocket, withNetlink } from '../../../netlink/socket'
 import { areRules } from '../../nft/compare'
@@ -18,9 +14,19 @@ import { nftGeneration, ruleList, ruleListByComment } from '../../nft/read'
 import { ifNftables } from '../../nft/socket'
 import { ensureChain, type NftTransaction, nftUpdate } from '../../nft/transaction'
 import type { ReadRule } from '../../nft/wire/rule'
-import type { Collection, Going, Opening } from './hostports'
-import { addressed } from './nft-address'
-import { echoing, type NftSocket, refOf, rulesAt } from './nft-found'
+import {
+  type Before,
+  type Collection,
+  type Going,
+  type HostPortRules,
+  type HostPorts,
+  type InstalledRules,
+  type Opening,
+  type RuleRef,
+  refusedWords,
+} from './hostports'
+import { addressed, echoing, type NftSocket, refOf, rulesAt } from './nft-found'
+import { missing } from './nft-missing'
 import {
   conditionalLines,
   containerChains,
@@ -92,7 +98,7 @@ const rulesOf = (nl: NftSocket, family: Family, all: readonly Sought[]): ReadRul
  * Makes the table, its chains and the rules all containers share, as far as they are not there. The reference puts the
  * conditions of the last network into those, where they hold for everybody's ports.
  */
-const ensureShared = (nl: NftSocket, tx: NftTransaction, conf: PortmapConf, family: Family): void => {
+const ensureShared = (nl: NftSocket, tx: NftTransaction, conf: HostPorts, family: Family): void => {
   const table = tableOf(family)
   tx.addTable(table, { comment: tableComment })
   for (const { chain, rules } of sharedChains(conf, family)) {
@@ -104,7 +110,7 @@ const ensureShared = (nl: NftSocket, tx: NftTransaction, conf: PortmapConf, fami
 }
 
 /** One batch for one family: what the container has goes, what is wanted comes. Answers where the new rules are. */
-const replaceRules = (nl: NetlinkSocket, conf: PortmapConf, family: Family, earlier: Sought): RuleRef[] => {
+const replaceRules = (nl: NetlinkSocket, conf: HostPorts, family: Family, earlier: Sought): RuleRef[] => {
   const { containerID } = conf
   const table = tableOf(family)
   const address = conf.addresses.find(({ addr }) => addr.family === family)
@@ -125,7 +131,7 @@ const replaceRules = (nl: NetlinkSocket, conf: PortmapConf, family: Family, earl
 }
 
 /** Adds the rules with conditions, by the nft program; it prints each with the number the kernel gave it. */
-const addConditional = async (conf: PortmapConf, address: Cidr): Promise<RuleRef[]> => {
+const addConditional = async (conf: HostPorts, address: Cidr): Promise<RuleRef[]> => {
   const { family } = address.addr
   const lines = conf.conditions[family].length > 0 ? conditionalLines(conf, address) : []
   if (lines.length === 0) return []
@@ -145,37 +151,36 @@ const nftMissing = (): CniError =>
   })
 
 /** Where a container's rules are, if it may have some; undefined if nobody knows. */
-const earlierRefs = ({ earlier, recorded }: Claimed): readonly RuleRef[] | undefined => {
+const earlierRefs = ({ earlier, recorded }: Before): readonly RuleRef[] | undefined => {
   if (!earlier) return recorded ? [] : undefined
   if (!earlier.rules) return undefined
   return earlier.rules.backend === 'nftables' ? earlier.rules.handles : []
 }
 
-/** The rules there are before `forwardPortsNftables`; where the new ones will be the kernel decides. */
-export const plannedNftables = (_: PortmapConf, claimed?: Claimed): InstalledRules => {
-  const handles = claimed && earlierRefs(claimed)
+/** The rules there are before `setUp`; where the new ones will be the kernel decides. */
+const plan = (_: HostPorts, before?: Before): InstalledRules => {
+  const handles = before && earlierRefs(before)
   return { backend: 'nftables', ...(handles && { handles: [...handles] }) }
 }
 
 /** Opens the container's ports on the host, for every family it has an address of, in place of those it had. */
-export const forwardPortsNftables = async (
-  conf: PortmapConf,
-  { claimed, isElsewhere, note }: Opening,
-): Promise<void> => {
+const setUp = async (opening: Opening, undo: Undo): Promise<void> => {
+  const { before, whose, isElsewhere, note, ...conf } = opening
+  let installed = plan(conf, before)
+  const noteNow = (rules: InstalledRules): void => {
+    installed = rules
+    note(rules)
+  }
+  undo.add('remove the rules of the host ports', () => takeDown({ id: conf, whose, rules: installed }))
   const nl = NetlinkSocket.open(NETLINK_NETFILTER)
-  const earlier = earlierRefs(claimed)
-  const subject = subjectOf(
-    conf,
-    claimed.earlier,
-    conf.addresses.map(({ addr }) => formatAddr(addr)),
-  )
-  const whose = new Whose(subject)
+  const now = whose()
+  const earlier = earlierRefs(before)
   const old: Sought = {
     containerID: conf.containerID,
     refs: earlier,
-    recorded: subject.recorded,
+    recorded: now.recorded,
     isOwn: address => {
-      const answer = address === undefined ? 'own' : whose.of(address)
+      const answer = address === undefined ? 'own' : now.of(address)
       return answer === 'unknown' ? !isElsewhere(address ?? '') : answer === 'own'
     },
   }
@@ -183,7 +188,7 @@ export const forwardPortsNftables = async (
   const add = (refs: readonly RuleRef[]): void => {
     handles.push(...refs)
     // What was there before is still to be removed should the other family fail.
-    if (earlier) note({ backend: 'nftables', handles: [...earlier, ...handles] })
+    if (earlier) noteNow({ backend: 'nftables', handles: [...earlier, ...handles] })
   }
   try {
     for (const family of families) {
@@ -194,16 +199,16 @@ export const forwardPortsNftables = async (
   } finally {
     nl.close()
   }
-  note({ backend: 'nftables', handles })
+  noteNow({ backend: 'nftables', handles })
 }
 
-const soughtOf = ({ subject, rules }: Going): Sought => {
-  const whose = new Whose(subject)
+const soughtOf = ({ id, whose, rules }: Going): Sought => {
+  const now = whose()
   return {
-    containerID: subject.id.containerID,
+    containerID: id.containerID,
     refs: rules?.backend === 'nftables' ? rules.handles : undefined,
-    recorded: subject.recorded,
-    isOwn: address => address === undefined || whose.isDoomed(address),
+    recorded: now.recorded,
+    isOwn: address => address === undefined || now.isDoomed(address),
   }
 }
 
@@ -216,7 +221,7 @@ const removeRules = (nl: NetlinkSocket, all: readonly Sought[]): void => {
 }
 
 /** Removes all rules of an attachment, of both families; none there is no failure. */
-export const unforwardPortsNftables = async (going: Going): Promise<void> => {
+const takeDown = async (going: Going): Promise<void> => {
   ifNftables(nl => removeRules(nl, [soughtOf(going)]))
 }
 
@@ -243,7 +248,7 @@ const straysOf = (nl: NftSocket, family: Family, { network, kept }: Collection):
 }
 
 /** Removes the rules of a network's attachments that are gone. Those that neither a record nor a lease names stay. */
-export const collectPortsNftables = async (collection: Collection): Promise<void> => {
+const collect = async (collection: Collection): Promise<void> => {
   ifNftables(nl => {
     const gone = collection.gone.map(soughtOf)
     for (const family of families) {
@@ -255,8 +260,11 @@ export const collectPortsNftables = async (collection: Collection): Promise<void
   })
 }
 
-/** Throws unless the kernel has nf_tables, lets this process change it, and the configuration's words can be read. */
-export const probeNftables = async ({ conditions }: PortmapConf): Promise<void> => {
+/** Throws unless the kernel has nf_tables, lets this process change it, and the ports' words can be read. */
+const probe = async (ports?: HostPorts): Promise<void> => {
   withNetlink(NETLINK_NETFILTER, nftGeneration)
-  if (conditions[4].length + conditions[6].length > 0 && !findProgram('nft')) throw nftMissing()
+  const hasWords = ports && ports.conditions[4].length + ports.conditions[6].length > 0
+  if (hasWords && !findProgram('nft')) throw nftMissing()
 }
+
+export const hostPortRules: HostPortRules = { plan, setUp, takeDown, missing, collect, probe }

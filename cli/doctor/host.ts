@@ -56,11 +56,11 @@ const listeners: Check = ({ survey }) => {
 
 /** What the survey could not read: the checks that go by it say less than they might. */
 const unread: Check = ({ survey: { readings } }) =>
-  readings.unread.map(({ what, why }) => ({
+  readings.unread.map(({ what, why, remedy = 'run it as root' }) => ({
     status: 'unknown' as const,
     check: 'survey',
     says: `${what} could not be read: ${why}`,
-    remedy: 'run it as root',
+    remedy,
     repair: undefined,
   }))
 

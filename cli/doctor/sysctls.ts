@@ -1,5 +1,6 @@
 /** Sysctls without which containers have no network, or others have too much of it. */
 
+import { isListed } from '../../node/survey/iptables'
 import type { Network } from '../../node/survey/networks'
 import type { Survey } from '../../node/survey/survey'
 import { dottedKey } from '../../node/sysctls/sysctl-plan'
@@ -170,7 +171,7 @@ const localnet: Check = ({ survey }) => {
   )
   if (open.length === 0)
     return [ok('route_localnet', 'no bridge lets containers reach 127.0.0.0/8 of the host')]
-  if (!ruleset || !iptables || hasGuard(survey)) {
+  if (!ruleset || !isListed(iptables, 'filter') || hasGuard(survey)) {
     return [
       ok(
         'route_localnet',

@@ -90,6 +90,6 @@ export const inspectionJson = (survey: Survey): object => {
     networks: networks.map(network => networkJson(network, survey)),
     containers: attachments.map(containerJson),
     findings: findings.map(findingJson),
-    unread,
+    unread: unread.map(({ what, why }) => ({ what, why })),
   }
 }

@@ -2,6 +2,7 @@
 import { parseAddr } from '../../src/ip/addr'
 import type { NodeAttachment } from './attachments'
 import { type Finding, findingOn, findingOnNobody, isSettled, leftover } from './finding'
+import { isListed } from './iptables'
 import type { Network } from './networks'
 import type { Readings } from './readings'
 import type { RulesetElement } from './ruleset'
@@ -44,7 +45,7 @@ const missingMasquerade = (attachment: NodeAttachment, network: Network, reading
   const { by } = network.masquerade ?? {}
   const { host } = readings
   if (by === undefined) return []
-  const isRead = by === 'iptables' ? readings.iptables : readings.ruleset
+  const isRead = by === 'iptables' ? isListed(readings.iptables, 'nat') : readings.ruleset
   const isWhole = by !== 'kubenet' || readings.framed.has(network.name)
   if (!isRead || !isWhole) return []
   const there =
@@ -68,7 +69,7 @@ const missingMasquerade = (attachment: NodeAttachment, network: Network, reading
 }
 
 const portsWithoutRule = (attachment: NodeAttachment, readings: Readings): Finding[] => {
-  if (!readings.ruleset || !readings.iptables) return []
+  if (!readings.ruleset || !isListed(readings.iptables, 'nat')) return []
   return attachment.ports
     .filter(({ target }) => !target)
     .map(({ protocol, hostPort, hostIP }) =>

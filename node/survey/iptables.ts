@@ -4,7 +4,7 @@ import { isMasqueradeChain, parseContainerComment } from '../../src/attachment/i
 import { errnoOf } from '../../src/cni/error'
 import { exec, findProgram } from '../../src/host/exec'
 import type { Family } from '../../src/ip/addr'
-import { chainOf, commentOf, targetOf } from '../../src/netfilter/iptables'
+import { chainOf, commentOf, targetOf, unlistedTables } from '../../src/netfilter/iptables'
 import type { MasqueradeRule } from './ruleset'
 
 /** The two programs called iptables: each sees its own rules only. */
@@ -22,6 +22,8 @@ export type Iptables = {
   readonly variant: Variant
   readonly family: Family
   readonly tables: ReadonlyMap<string, IptablesTable>
+  /** Tables that are there, and that its program cannot list: nothing is known of their rules. */
+  readonly unlisted: readonly string[]
 }
 
 const names = { 4: 'ip_tables_names', 6: 'ip6_tables_names' } as const
@@ -67,7 +69,9 @@ const saveWith = async (family: Family, variant: Variant): Promise<Iptables | un
   if (!program) throw new Error(`there are rules of the ${variant} variant, and no ${prefix}-save in PATH`)
   const text = await exec([program])
   // A node with one program has that of one variant, which may be the other.
-  return variantIn(text) === variant ? { variant, family, tables: parseSave(text) } : undefined
+  return variantIn(text) === variant
+    ? { variant, family, tables: parseSave(text), unlisted: unlistedTables(text) }
+    : undefined
 }
 
 const families: readonly Family[] = [4, 6]
@@ -81,6 +85,10 @@ export const readIptables = async (tables: readonly string[]): Promise<Iptables[
   const read = await Promise.all(used.map(({ family, variant }) => saveWith(family, variant)))
   return read.filter(found => found !== undefined)
 }
+
+/** Are the rules of that table known, in every variant and family? */
+export const isListed = (read: readonly Iptables[] | undefined, table: string): boolean =>
+  read?.every(({ unlisted }) => !unlisted.includes(table)) ?? false
 
 /** The rules of one table in both variants of a family, and where each is from. */
 export const rulesIn = (read: readonly Iptables[], family: Family, table: string): string[] =>

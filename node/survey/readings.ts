@@ -5,6 +5,7 @@ import { hostportsFolder, listOwners, namesIn, type PortOwner } from '../../plug
 import { usualDataDir } from '../../src/attachment/lease-files'
 import { CniError } from '../../src/cni/error'
 import { type Here, thisHost } from '../../src/life/here'
+import { unlistedTable } from '../../src/netfilter/iptables'
 import { ifNftables } from '../../src/netfilter/nft/socket'
 import { addrList, type LinkAddr } from '../../src/netlink/addr'
 import { type KernelRoute, routeList } from '../../src/netlink/route'
@@ -28,8 +29,8 @@ export type CachedAttachment = CacheEntry & { readonly madeAt: number }
 /** A claim of a host port: "tcp-8080/any4", and the key of the record of its holder. */
 export type ClaimFile = { readonly claim: string; readonly holder: string }
 
-/** A part of the node that could not be read, and why. */
-type Unread = { readonly what: string; readonly why: string }
+/** A part of the node that could not be read, and why; without a remedy, root can read it. */
+type Unread = { readonly what: string; readonly why: string; readonly remedy?: string }
 
 type HostRoute = ReturnType<typeof routeList>[number] & Pick<KernelRoute, 'dst'>
 
@@ -152,9 +153,11 @@ const readFrames = (networks: readonly Network[]): Set<string> => {
   return new Set((whole ?? []).map(({ network }) => network))
 }
 
-/** Those of iptables are read by its own program, if it is there. */
+/** Those of iptables are read by its own program, if it is there and can list them. */
 const readDropping = (ruleset: Ruleset | undefined, iptables: readonly Iptables[] = []): DroppingChain[] => {
-  const families = iptables.filter(({ variant }) => variant === 'nf_tables').map(({ family }) => family)
+  const families = iptables
+    .filter(({ variant, unlisted }) => variant === 'nf_tables' && !unlisted.includes('filter'))
+    .map(({ family }) => family)
   const known: string[] = families.map(family => (family === 4 ? 'ip filter' : 'ip6 filter'))
   const others = (ruleset?.tables ?? []).filter(name => !known.includes(name))
   return others.length === 0 ? [] : (ifNftables(nl => readDroppingChains(nl, others)) ?? [])
@@ -175,6 +178,10 @@ export const readNode = async (places: SurveyPlaces, tell: Tell = () => {}): Pro
     unread.push({ what: 'iptables', why: reasonOf(error) })
     return undefined
   })
+  for (const { family, unlisted } of iptables ?? []) {
+    for (const table of unlisted)
+      unread.push({ what: `the IPv${family} table ${table} of iptables`, ...unlistedTable(family, table) })
+  }
   tell('the processes')
   const namespaces = findNamespaces()
   const kernel = withNetlink(NETLINK_ROUTE, nl => readLinks(attempt, nl, namespaces, tell))

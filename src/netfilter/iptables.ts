@@ -159,8 +159,15 @@ export const iptablesRestore = async (
 /** A table's chains and rules, each rule in the form that deletes it when "-A" is made "-D". */
 export type TableDump = { readonly chains: ReadonlySet<string>; readonly rules: readonly string[] }
 
-/** What iptables-save prints, with exit code 0, in place of a table that it cannot list: "# Table `nat' is incompatible". */
-const isIncompatible = (printed: string): boolean => /^# Table `[^']*' is incompatible/m.test(printed)
+/** The tables in place of which iptables-save printed "# Table `nat' is incompatible …", with exit code 0. */
+export const unlistedTables = (printed: string): string[] =>
+  [...printed.matchAll(/^# Table `([^']*)' is incompatible/gm)].map(([, table = '']) => table)
+
+/** Why iptables cannot list such a table, and what to do. */
+export const unlistedTable = (family: Family, table: string): { why: string; remedy: string } => ({
+  why: 'it has rules of nft that iptables has no words for',
+  remedy: `move those to a table of another name; "nft list table ${family === 4 ? 'ip' : 'ip6'} ${table}" shows them`,
+})
 
 /**
  * Reads one table of one family. Equivalent to: `iptables-save -t $table`. Throws an IptablesError, of which `isUnlistable`
@@ -173,14 +180,10 @@ export const iptablesSave = async (
 ): Promise<TableDump> => {
   const path = program(family, 'save', variant)
   const printed = await run([path, '-t', table])
-  if (isIncompatible(printed)) {
-    const nftFamily = family === 4 ? 'ip' : 'ip6'
-    throw new IptablesError(
-      `${path} cannot list the IPv${family} table ${table}`,
-      unlistable,
-      `it has rules of nft that iptables has no words for ("nft list table ${nftFamily} ${table}" shows them): ` +
-        'move those to a table of another name',
-    )
+  if (unlistedTables(printed).includes(table)) {
+    const { why, remedy } = unlistedTable(family, table)
+    const message = `${path} cannot list the IPv${family} table ${table}`
+    throw new IptablesError(message, unlistable, `${why}: ${remedy}`)
   }
   const lines = printed.split('\n')
   const chains = lines.filter(line => line.startsWith(':')).map(line => line.slice(1).split(' ')[0] ?? '')

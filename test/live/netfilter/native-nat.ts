@@ -89,7 +89,7 @@ for (const flavour of flavours) {
       const del = await run('DEL', 'portmap', { prevResult })
       t.match(del.json, {
         msg: /iptables-nft-save cannot list the IPv4 table nat/,
-        details: /"nft list table ip nat" shows them\): move those to a table of another name/,
+        details: /move those to a table of another name; "nft list table ip nat" shows them/,
       })
       t.match(await host.sh('nft list table ip nat'), /chain CNI-DN-/, 'what DEL has not removed is there')
 

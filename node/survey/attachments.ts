@@ -85,16 +85,17 @@ const portsOf = ({ elements, portRules, portOwner }: Draft): HostPort[] => {
     const { address, containerPort, ...port } = dnat
     add({ ...port, target: { address, containerPort }, by })
   }
-  const open = [...ports.values()]
+  const openKey = (protocol: string, hostPort: number, at: string) =>
+    `${protocol} ${hostPort} ${familyOf(at)}`
+  const open = new Set(
+    [...ports.values()].map(({ protocol, hostPort, target }) =>
+      openKey(protocol, hostPort, target?.address ?? ''),
+    ),
+  )
   for (const claim of portOwner?.claims ?? []) {
     const { protocol, hostPort, where } = parseClaim(claim)
-    const isOpen = open.some(
-      port =>
-        port.protocol === protocol &&
-        port.hostPort === hostPort &&
-        familyOf(port.target?.address ?? '') === familyOf(where),
-    )
-    if (!isOpen) add({ protocol, hostPort, hostIP: hostIPOf(claim), target: undefined, by: undefined })
+    if (!open.has(openKey(protocol, hostPort, where)))
+      add({ protocol, hostPort, hostIP: hostIPOf(claim), target: undefined, by: undefined })
   }
   return [...ports.values()].sort((a, b) => a.hostPort - b.hostPort)
 }

@@ -193,8 +193,8 @@ export const claimPorts = async (
       // Before the claims, as without it they are nobody's.
       writeOwner(folder, record)
       for (const claim of record.claims) takeClaim(folder, claim, key)
-      for (const claim of earlier?.claims ?? [])
-        if (!record.claims.includes(claim)) dropClaim(folder, claim, key)
+      const taken = new Set(record.claims)
+      for (const claim of earlier?.claims ?? []) if (!taken.has(claim)) dropClaim(folder, claim, key)
       return { dead, earlier, recorded: true }
     })
   } catch (error) {

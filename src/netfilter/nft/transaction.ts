@@ -206,27 +206,42 @@ const isRefusal = ({ type, data }: Reply): boolean =>
 const maxAttempts = 64
 
 /**
- * Changes nftables according to what is in them: `build` reads through `nl`, adds changes, and the kernel takes them
- * only if nobody changed any table meanwhile; else `build` runs again with a new transaction. Returns what the last
- * run returned. Throws EAGAIN, saying `op`, if others were faster each time, and what commit() throws.
+ * Has `change` read nftables and commit changes bound to the generation it is given; again from the start if anybody else
+ * changed any table meanwhile. Returns what the last run returned. Throws EAGAIN, saying `op`, if others were faster each
+ * time, and what `change` throws.
  */
-export const nftUpdate = <T>(
-  nl: Pick<NetlinkSocket, 'request' | 'dump' | 'exchange'>,
+export const untilUnchanged = <T>(
+  nl: Pick<NetlinkSocket, 'request' | 'dump'>,
   op: string,
-  build: (tx: NftTransaction) => T,
+  change: (generation: number) => T,
 ): T => {
   for (let attempt = 0; attempt < maxAttempts; attempt++) {
-    const tx = new NftTransaction(nftGeneration(nl))
-    const result = build(tx)
+    const generation = nftGeneration(nl)
     try {
-      tx.commit(nl)
-      return result
+      return change(generation)
     } catch (error) {
       if (!(error instanceof NetlinkError) || error.code !== 'ERESTART') throw error
     }
   }
   throw new NetlinkError(op, 'EAGAIN', `nftables changed during each of ${maxAttempts} attempts`)
 }
+
+/**
+ * Changes nftables according to what is in them: `build` reads through `nl`, adds changes, and the kernel takes them
+ * only if nobody changed any table meanwhile; else `build` runs again with a new transaction. Returns what the last
+ * run returned. Throws what untilUnchanged() and commit() throw.
+ */
+export const nftUpdate = <T>(
+  nl: Pick<NetlinkSocket, 'request' | 'dump' | 'exchange'>,
+  op: string,
+  build: (tx: NftTransaction) => T,
+): T =>
+  untilUnchanged(nl, op, generation => {
+    const tx = new NftTransaction(generation)
+    const result = build(tx)
+    tx.commit(nl)
+    return result
+  })
 
 const nothing = { family: 'inet', name: 'kubenet-never-there' } as const
 

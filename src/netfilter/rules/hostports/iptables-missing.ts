@@ -19,8 +19,8 @@ const missingOf = async (conf: HostPorts, address: Cidr): Promise<readonly Chain
   const missingIn = async (chain: string): Promise<ChainRule[]> => {
     const { rules, entries } = containerRules(conf, address, chain)
     const wanted = [...sharedNatRules(conf).rules, ...rules, ...entries]
-    const missing = await rulesNotFound(family, 'nat', wanted.map(textOfRule))
-    return wanted.filter(rule => missing.includes(textOfRule(rule)))
+    const missing = new Set(await rulesNotFound(family, 'nat', wanted.map(textOfRule)))
+    return wanted.filter(rule => missing.has(textOfRule(rule)))
   }
   const missing = await missingIn(shared)
   return missing.length > 0 && (await missingIn(own)).length === 0 ? [] : missing

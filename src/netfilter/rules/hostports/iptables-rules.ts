@@ -175,7 +175,8 @@ export const missingRules = (
   chain: string = dnatChains(conf)[0],
 ): ChainRule[] => {
   const { rules, entries } = containerRules(conf, address, chain)
-  const isListed = ({ chain, rule }: ChainRule): boolean => found.includes(`-A ${chain} ${rule}`)
+  const listed = new Set(found)
+  const isListed = ({ chain, rule }: ChainRule): boolean => listed.has(`-A ${chain} ${rule}`)
   const isEntry = ({ chain, rule }: ChainRule): boolean =>
     found.some(
       line =>

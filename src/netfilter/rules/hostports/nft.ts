@@ -10,6 +10,7 @@ import type { Family } from '../../../ip/addr'
 import type { Cidr } from '../../../ip/cidr'
 import { NETLINK_NETFILTER, NetlinkSocket, withNetlink } from '../../../netlink/socket'
 import { areRules } from '../../nft/compare'
+import { nftDeleteRules, type PlacedRule } from '../../nft/delete-rules'
 import { nftGeneration, ruleList, ruleListByComment } from '../../nft/read'
 import { ifNftables } from '../../nft/socket'
 import { ensureChain, type NftTransaction, nftUpdate } from '../../nft/transaction'
@@ -63,10 +64,11 @@ const recordedRules = (nl: NftSocket, family: Family, sought: Sought): ReadRule[
   return found.length === own.length ? found.map(({ rule }) => rule) : undefined
 }
 
-/** Each rule once: one may have been looked for more than once. */
-const unique = (rules: readonly ReadRule[]): ReadRule[] => [
-  ...new Map(rules.map(rule => [rule.handle, rule])).values(),
-]
+/** Each rule once, in its table: one may have been looked for more than once. */
+const placed = (family: Family, rules: readonly ReadRule[]): PlacedRule[] => {
+  const byHandle = new Map(rules.map(rule => [rule.handle, rule]))
+  return [...byHandle.values()].map(({ chain, handle }) => ({ table: tableOf(family), chain, handle }))
+}
 
 /** The rules of attachments in one family. */
 const rulesOf = (nl: NftSocket, family: Family, all: readonly Sought[]): ReadRule[] => {
@@ -214,9 +216,7 @@ const soughtOf = ({ id, whose, rules }: Going): Sought => {
 
 const removeRules = (nl: NetlinkSocket, all: readonly Sought[]): void => {
   for (const family of families) {
-    nftUpdate(nl, 'close host ports', tx => {
-      for (const found of unique(rulesOf(nl, family, all))) tx.deleteRule(tableOf(family), found)
-    })
+    nftDeleteRules(nl, 'close host ports', () => placed(family, rulesOf(nl, family, all)))
   }
 }
 
@@ -252,10 +252,9 @@ const collect = async (collection: Collection): Promise<void> => {
   ifNftables(nl => {
     const gone = collection.gone.map(soughtOf)
     for (const family of families) {
-      nftUpdate(nl, 'close host ports', tx => {
-        const stale = [...rulesOf(nl, family, gone), ...straysOf(nl, family, collection)]
-        for (const found of unique(stale)) tx.deleteRule(tableOf(family), found)
-      })
+      nftDeleteRules(nl, 'close host ports', () =>
+        placed(family, [...rulesOf(nl, family, gone), ...straysOf(nl, family, collection)]),
+      )
     }
   })
 }

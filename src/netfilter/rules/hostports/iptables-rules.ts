@@ -10,7 +10,10 @@
  *   -A CNI-DN-… -s 127.0.0.1/32 -p tcp -m tcp --dport 8080 -j CNI-HOSTPORT-SETMARK    localhost
  *   -A CNI-DN-… -p tcp -m tcp --dport 8080 -j DNAT --to-destination 10.1.2.3:80
  *
- * and, ours alone, in the table filter, since route_localnet opens 127.0.0.0/8 to the container's bridge, and a port
+ * The chain of another interface of the container on the same network has a name that the reference does not have:
+ * `dnatChains` makes both.
+ *
+ * And, ours alone, in the table filter, since route_localnet opens 127.0.0.0/8 to the container's bridge, and a port
  * of 127.0.0.1 alone would lead there whoever sends to it:
  *
  *   -I INPUT -m comment --comment "CNI portfwd: localhost is for this host" -j CNI-HOSTPORT-LOCAL      FORWARD likewise

@@ -4,7 +4,7 @@
  *   standalone/NAME          the plugins and the command line with their runtime, for nodes that have nothing
  *   standalone/kubenet-agent the agent with its runtime
  *   node/NAME, kubenet-agent the same as scripts, for nodes that have Node.js
- *   schema/NAME.json         JSON Schemas of the plugins' configurations
+ *   schema/NAME.json         JSON Schemas of the plugins' configurations, and of a list (conflist)
  *   man/, completions/       what the command line prints of itself
  *   sbom.cdx.json            what the programs consist of; licenses.md, under which licences
  *
@@ -164,7 +164,7 @@ const buildAgentScript = async folder => {
 const buildSchemas = async folder => {
   const script = join(folder, '.schemas.cjs')
   await build({ ...common, entryPoints: [join(root, 'plugins/schemas.ts')], outfile: script })
-  for (const [name, schema] of Object.entries(require(script).schemas())) {
+  for (const [name, schema] of Object.entries(require(script).schemaFiles())) {
     writeFileSync(join(folder, `${name}.json`), `${JSON.stringify(schema, null, 2)}\n`)
   }
   rmSync(script)

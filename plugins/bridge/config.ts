@@ -33,7 +33,10 @@ export const bridgeSchema = v.object({
   ),
   mtu: v.optional(
     v.pipe(
-      v.union([v.pipe(v.number(), v.integer()), v.literal('auto')]),
+      v.union([
+        v.pipe(v.number(), v.integer(), v.metadata({ minimum: 0, maximum: 65535 })),
+        v.literal('auto'),
+      ]),
       v.description(
         'MTU of the veth pair and the bridge; 0 or absent: the smallest of the host’s interfaces that can ' +
           'carry pods’ traffic; "auto": of those that its default routes lead over',
@@ -87,7 +90,14 @@ export const bridgeSchema = v.object({
     ),
   ),
   promiscMode: flag('Put the bridge into promiscuous mode'),
-  vlan: v.optional(v.pipe(v.number(), v.integer(), v.description('VLAN the port is in, untagged; 0: none'))),
+  vlan: v.optional(
+    v.pipe(
+      v.number(),
+      v.integer(),
+      v.metadata({ minimum: 0, maximum: 4094 }),
+      v.description('VLAN the port is in, untagged; 0: none'),
+    ),
+  ),
   vlanTrunk: v.optional(vlanTrunkSchema()),
   preserveDefaultVlan: flag('Leave the port in VLAN 1 as well'),
   uplinks: extension(

@@ -4,7 +4,10 @@ import type { VlanSpan } from '../../src/netlink/bridge-vlan'
 
 const highestVlan = 4094
 
-const id = (text: string) => v.optional(v.pipe(v.number(), v.integer(), v.description(text)))
+const id = (text: string) =>
+  v.optional(
+    v.pipe(v.number(), v.integer(), v.metadata({ minimum: 0, maximum: highestVlan }), v.description(text)),
+  )
 
 /** The `vlanTrunk` key: VLANs the port carries tagged, one by one or as spans. */
 export const vlanTrunkSchema = () =>

@@ -34,7 +34,10 @@ export const kubenetSchema = v.object({
   mtu: extension(
     v.optional(
       v.pipe(
-        v.union([v.pipe(v.number(), v.integer()), v.literal('auto')]),
+        v.union([
+          v.pipe(v.number(), v.integer(), v.metadata({ minimum: 0, maximum: 65535 })),
+          v.literal('auto'),
+        ]),
         v.description(
           'MTU of pods and bridge; default: the smallest of the host’s interfaces that can carry pods’ traffic; ' +
             '"auto": of those that its default routes lead over',

@@ -99,6 +99,7 @@ export const parseBySchema = <S extends AnySchema>(
 const parsedText = <T>(parse: (text: string) => T | undefined, name: string) =>
   v.pipe(
     v.string(),
+    v.title(name),
     v.rawTransform<string, T>(({ dataset, addIssue, NEVER }) => {
       const parsed = parse(dataset.value)
       if (parsed !== undefined) return parsed
@@ -120,6 +121,7 @@ export const mac = parsedText<string>(parseMac, 'a MAC address')
 export const integer = (least: number, most: number) =>
   v.pipe(
     v.number(),
+    v.metadata({ type: 'integer', minimum: least, maximum: most }),
     v.check(
       value => Number.isInteger(value) && value >= least && value <= most,
       issue => `expected a whole number from ${least} to ${most} but received ${quote(issue.input)}`,

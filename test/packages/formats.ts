@@ -33,6 +33,8 @@ const filesIn = (folder: string): string[] =>
 const built = builtDir('node')
 const scratch = t.testdir({})
 
+const schemaNames = ['bandwidth', 'bridge', 'conflist', 'host-local', 'kubenet', 'loopback', 'portmap']
+
 t.test('the Debian package', async t => {
   const file = join(scratch, `kubenet-cni_${version}_amd64.deb`)
   pack('deb', built, 'amd64', file)
@@ -63,6 +65,7 @@ t.test('the Debian package', async t => {
         'usr/sbin/kubenet',
         'usr/share/bash-completion/completions/kubenet',
         'usr/share/fish/vendor_completions.d/kubenet.fish',
+        ...schemaNames.map(name => `usr/share/kubenet-cni/schema/${name}.json`),
         'usr/share/man/man8/kubenet.8.gz',
         'usr/share/zsh/vendor-completions/_kubenet',
       ],
@@ -162,9 +165,7 @@ t.test('the npm package', async t => {
           'dist/man/kubenet.8',
           'dist/node/kubenet',
           'dist/node/kubenet-agent',
-          ...['bandwidth', 'bridge', 'host-local', 'kubenet', 'loopback', 'portmap'].map(
-            name => `dist/schema/${name}.json`,
-          ),
+          ...schemaNames.map(name => `dist/schema/${name}.json`),
           'package.json',
         ],
       )

@@ -35,22 +35,18 @@ const options = {
     completes: 'file',
   }),
   nodeRoutes: flag('keep a route to the pods of every other node; for nodes on one link'),
-  clusterCidr: list(
-    'cidr',
-    'ranges of all pods: not masqueraded, and routes lead nowhere else',
-    parseNetwork,
-  ),
+  clusterCidr: list('cidr', 'ranges of all pods: not masqueraded; routes lead only into them', parseNetwork),
   allowCidrChange: flag('write a new range although pods with addresses of the old one run'),
   removeOnExit: flag('remove the network and the routes at the end'),
   listen: withDefault(
-    value('address', 'where /healthz, /readyz and /metrics are; "none": nowhere', parseListen),
+    value('address', 'address of /healthz, /readyz and /metrics; "none": no listener', parseListen),
     '127.0.0.1:10107',
   ),
-  resyncSeconds: withDefault(seconds('how often file and routes are looked at'), '60'),
+  resyncSeconds: withDefault(seconds('how often file and routes are compared'), '60'),
   idleSeconds: withDefault(seconds('silence after which a connection counts as dead'), '180'),
-  logLevel: withDefault(choice('level', 'least level that is logged', logLevels), 'info'),
+  logLevel: withDefault(choice('level', 'lowest level that is logged', logLevels), 'info'),
   dataDir: withDefault(
-    text('folder', 'folder of the leases that tell of running pods', folder),
+    text('folder', 'folder of the leases, which show running pods', folder),
     '/var/lib/cni/networks',
   ),
   ...places,
@@ -61,19 +57,20 @@ export const agent = command({
   name: 'kubenet-agent',
   standsAlone: true,
   group: 'Set up a node',
-  summary: "keep this node's network as its Node object says",
+  summary: "write the network of this node's Node object",
   about: [
-    'Watches the Node object of this node, and when it has pod ranges (spec.podCIDRs) writes 10-kubenet.conflist, as ' +
-      '"kubenet config --write" does. A change that leaves running pods behind is refused. With --node-routes it keeps ' +
-      'routes to the pods of all other nodes, which have to be on one link with this one. Runs until SIGTERM; logs ' +
-      'JSON lines on standard output. docs/cluster.md has the rest, and deploy/ what a cluster runs it by.',
+    'Watches the Node object of this node and writes 10-kubenet.conflist for its pod ranges ' +
+      '(spec.podCIDRs), as "kubenet config --write" does. Refuses a change that would leave running pods ' +
+      'outside. With --node-routes it keeps routes to the pods of all other nodes, which must be on one ' +
+      'link with this one. Runs until SIGTERM and logs JSON lines on standard output. See docs/cluster.md ' +
+      'and deploy/.',
   ],
   options,
   examples: [
-    { line: 'kubenet-agent --kubeconfig /etc/kubernetes/kubelet.conf', does: 'with what kubelet has' },
+    { line: 'kubenet-agent --kubeconfig /etc/kubernetes/kubelet.conf', does: "with kubelet's credentials" },
     {
       line: 'kubenet-agent --node-routes --cluster-cidr 10.244.0.0/16,fd00:244::/48',
-      does: 'in a pod, and without a cloud that routes',
+      does: "in a pod, without a cloud's route controller",
     },
   ],
   run: async ({ options: values, io }) => {

@@ -22,14 +22,14 @@ export const agent: Command = {
   ...command({
     name: 'agent',
     group: 'Set up a node',
-    summary: "in a cluster: keep this node's network as its Node object says",
+    summary: "in a cluster: write the network of this node's Node object",
     about: [
-      'Becomes kubenet-agent, the program of its own that is in the image and in a tarball of the release, if it is ' +
-        'beside kubenet or in PATH. What follows is for that program: "kubenet agent --help" has its options, and ' +
-        'docs/cluster.md the rest.',
+      'Starts kubenet-agent if it is beside kubenet or in PATH. It is in the image and in a tarball of the ' +
+        'release. All arguments go to it: "kubenet agent --help" lists its options; docs/cluster.md describes ' +
+        'them.',
     ],
     examples: [
-      { line: 'kubenet agent --kubeconfig /etc/kubernetes/kubelet.conf', does: 'with what kubelet has' },
+      { line: 'kubenet agent --kubeconfig /etc/kubernetes/kubelet.conf', does: "with kubelet's credentials" },
     ],
     run: ({ io }) => become([], io),
   }),

@@ -38,8 +38,8 @@ const options = {
   },
   ...networkOptions,
   ...placeOptions,
-  write: flag('write it into the folder of the networks, or set the sysctl'),
-  create: denial('do not make the folder if it is missing'),
+  write: flag('write the network into its folder, or set the sysctl'),
+  create: denial('do not create a missing folder'),
 }
 
 type Call = CliCall<typeof options>
@@ -131,22 +131,22 @@ const configurers: Record<KubeletPlugin, (call: Call) => Answer | Promise<Answer
 export const config = command({
   name: 'config',
   group: 'Set up a node',
-  summary: "the network that kubelet's flags meant, printed or written",
+  summary: "print or write the network that kubelet's flags describe",
   about: [
-    'Takes kubelet\'s network flags, which ended with Kubernetes 1.24. For "kubenet" it prints the configuration of ' +
-      'that network, and with --write puts it into the folder of the networks as 10-kubenet.conflist, whole or not at ' +
-      'all. For "cni" it prints the default network of the folder, the first in lexical order that is valid. "noop" ' +
-      'is one sysctl.',
+    'Takes kubelet\'s network flags, which ended with Kubernetes 1.24. For "kubenet" it prints the ' +
+      'network, and with --write writes it to 10-kubenet.conflist. For "cni" it prints the default network: ' +
+      'the first valid file of the folder in lexical order. For "noop" it prints one sysctl, and with ' +
+      '--write sets it.',
   ],
   options,
   examples: [
-    { line: 'kubenet config --pod-cidr 10.244.1.0/24', does: 'what kubelet --network-plugin=kubenet did' },
+    { line: 'kubenet config --pod-cidr 10.244.1.0/24', does: 'as kubelet --network-plugin=kubenet did' },
     {
       line: 'kubenet config --pod-cidr 10.244.1.0/24,fd00:244:1::/64 --hairpin-mode hairpin-veth --write',
-      does: 'dual stack, put into /etc/cni/net.d',
+      does: 'dual stack, written to /etc/cni/net.d',
     },
-    { line: 'kubenet config --reference --pod-cidr 10.244.1.0/24', does: "for the reference's plugins" },
-    { line: 'kubenet config --network-plugin cni', does: 'which network do pods get?' },
+    { line: 'kubenet config --reference --pod-cidr 10.244.1.0/24', does: 'for the reference plugins' },
+    { line: 'kubenet config --network-plugin cni', does: 'show the network that pods get' },
   ],
   run: call => configurers[call.options.networkPlugin](call),
 })

@@ -71,14 +71,14 @@ export const init = command({
   group: 'Set up a node',
   summary: 'load br_netfilter and set the sysctls that pods need',
   about: [
-    'Does what kubelet did for kubenet when it started: bridged traffic passes iptables, the node forwards for both ' +
-      'families. Interfaces that learn their routes from router advertisements keep doing so. Says what it changed. ' +
-      'Settings do not outlive a reboot: run it at every boot, before the runtime starts.',
+    'Loads br_netfilter, makes bridged traffic pass iptables and turns on forwarding for both families, ' +
+      'as kubelet did for kubenet. Interfaces with routes from router advertisements keep them. Prints each ' +
+      'change. The settings last until the next boot: run it at every boot, before the runtime starts.',
   ],
-  options: { dryRun: flag('only say what would be changed') },
+  options: { dryRun: flag('only print what would change') },
   examples: [
     { line: 'kubenet init', does: 'prepare this node' },
-    { line: 'kubenet init --dry-run --json', does: 'what is missing, for a program' },
+    { line: 'kubenet init --dry-run --json', does: 'missing settings, as JSON' },
   ],
   run: async ({ options: { dryRun }, io }) => {
     const module = await ensureModule(dryRun, io)

@@ -9,12 +9,12 @@ import { formatTable } from './frame/table'
 export const networks = command({
   name: 'networks',
   group: 'Look at a node',
-  summary: 'the networks of the node; the first is the default',
-  about: ['Files that are no network configuration are told of on standard error and passed over.'],
-  options: { names: flag('only the names, a line each'), ...placeOptions },
+  summary: 'list the networks of the node; the first is the default',
+  about: ['Invalid files are reported on standard error and skipped.'],
+  options: { names: flag('only the names, one a line'), ...placeOptions },
   examples: [
-    { line: 'kubenet networks', does: 'which networks are there, of which plugins?' },
-    { line: 'kubenet networks --names', does: 'for a shell' },
+    { line: 'kubenet networks', does: 'list networks and their plugins' },
+    { line: 'kubenet networks --names', does: 'for a shell script' },
   ],
   run: ({ options, io }) => {
     const places = placesOf(options, io)

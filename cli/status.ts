@@ -52,19 +52,19 @@ const formatReadiness = (rows: readonly Readiness[], style: Style): string => {
 export const status = command({
   name: 'status',
   group: 'Look at a node',
-  summary: 'can containers be attached now?',
+  summary: 'show whether containers can be attached now',
   about: [
-    'Asks every plugin of a network, or of all networks, for VERSION and, from CNI 1.1.0 on, for STATUS: is the ' +
-      "plugin there, does it speak the network's version, has it addresses left, can it use the packet filter?",
+    'Calls VERSION of every plugin of one or all networks, and STATUS from CNI 1.1.0 on: the plugin ' +
+      'exists, speaks the version, has free addresses, and can use the packet filter.',
   ],
   args: {
-    network: optional('name of the network; all of them if left out', 'network'),
-    netns: optional('not used; cnitool wants it', 'netns'),
+    network: optional('name of the network (default: all)', 'network'),
+    netns: optional('not used, as in cnitool', 'netns'),
   },
   options: placeOptions,
   examples: [
     { line: 'kubenet status', does: 'all networks of the node' },
-    { line: 'kubenet status pods --json | jq .networks[0].reason', does: 'why one is not ready' },
+    { line: 'kubenet status pods --json | jq .networks[0].reason', does: 'why a network is not ready' },
   ],
   run: async ({ args, options, io }) => {
     const places = placesOf(options, io)

@@ -49,20 +49,20 @@ const answerOf = (attachments: readonly SyncedAttachment[], isDry: boolean): Ans
 export const sync = command({
   name: 'sync',
   group: 'Look at a node',
-  summary: 'rebuild rules, host ports, addresses and bridge ports from the records',
+  summary: 'rebuild missing rules, host ports, addresses and bridge ports',
   about: [
-    'For after "nft flush ruleset", "firewall-cmd --reload", or a network manager that took a port or an address off ' +
-      'the bridge. Goes through the cached results of the runtimes, in the order of their ADDs, and rebuilds what ' +
-      'kubenet, bridge, portmap and bandwidth made for containers that still run. What is there is left alone, so a ' +
-      'second sync changes nothing. Nothing is removed: that is what "kubenet gc" does.',
-    'Containers may be added and deleted meanwhile. What was rebuilt is watched for 3 seconds: if the interface of a ' +
-      'container goes, its DEL was under way, and what was written for it goes too.',
+    'Use it after "nft flush ruleset", "firewall-cmd --reload", or after a network manager changed the ' +
+      'bridge. Reads the cached results of the runtimes in the order of their ADDs and rebuilds what ' +
+      'kubenet, bridge, portmap and bandwidth made for running containers. Existing objects stay unchanged, ' +
+      'and nothing is removed.',
+    'Containers may be added and deleted meanwhile. For 3 seconds sync watches the rebuilt containers: if ' +
+      'an interface goes, its DEL was under way, and sync removes what it wrote.',
   ],
   args: { network: optional('name of a network (default: all)', 'network') },
-  options: { dryRun: flag('only say what would be rebuilt'), ...placeOptions },
+  options: { dryRun: flag('only print what would be rebuilt'), ...placeOptions },
   examples: [
-    { line: 'kubenet sync', does: 'bring back what a firewall reload took' },
-    { line: 'kubenet sync pods --dry-run', does: 'what is missing of network "pods"?' },
+    { line: 'kubenet sync', does: 'rebuild after a firewall reload' },
+    { line: 'kubenet sync pods --dry-run', does: 'show what network "pods" lacks' },
   ],
   run: async ({ args: { network }, options, io }) => {
     const places = placesOf(options, io)

@@ -7,10 +7,10 @@ import { flavourOf } from './frame/program-file'
 export const version = command({
   name: 'version',
   group: 'This program',
-  summary: 'version, build and the CNI versions it speaks',
+  summary: 'print version, build and supported CNI versions',
   examples: [
-    { line: 'kubenet version', does: 'which version is this?' },
-    { line: 'kubenet version --json | jq -r .commit', does: 'the commit it was built from' },
+    { line: 'kubenet version', does: 'print the version' },
+    { line: 'kubenet version --json | jq -r .commit', does: 'print the commit of the build' },
   ],
   run: ({ io }) => {
     const flavour = flavourOf(io.programPath) ?? 'node'

@@ -13,21 +13,21 @@ export const add = command({
   group: 'Attach containers',
   summary: 'attach a network namespace to a network and print the result',
   about: [
-    "Calls ADD of the network's plugins and remembers the result where cnitool and containerd do, so that each can " +
-      'check and delete what the other added. If a plugin fails, what the ones before it did is taken back.',
+    "Calls ADD of the network's plugins and caches the result where cnitool and containerd do, so that " +
+      'each can check and delete what another added. If a plugin fails, the others are undone.',
   ],
   args: attachmentArgs,
   options: { ...attachmentOptions, ...placeOptions },
   examples: [
     {
       line: 'ip netns add blue && kubenet add pods /run/netns/blue',
-      does: 'an interface eth0 in a namespace',
+      does: 'make eth0 in a namespace',
     },
     {
       line: `CAP_ARGS='{"portMappings":[{"hostPort":8080,"containerPort":80,"protocol":"tcp"}]}' kubenet add pods /run/netns/blue`,
-      does: 'with a port of the host',
+      does: 'with a host port',
     },
-    { line: 'kubenet add pods /run/netns/blue -i net1', does: 'a second interface' },
+    { line: 'kubenet add pods /run/netns/blue -i net1', does: 'add a second interface' },
   ],
   run: async ({ args, options, io }) => {
     const places = placesOf(options, io)

@@ -21,14 +21,14 @@ const notFoundError = (error: unknown): unknown =>
 export const check = command({
   name: 'check',
   group: 'Attach containers',
-  summary: 'is a namespace attached as it was when it was added?',
+  summary: 'check that a network namespace is attached as it was added',
   about: [
-    "Calls CHECK of the network's plugins with the remembered result: interfaces, addresses, routes, rules, limits. " +
-      'The first plugin that finds a difference says which.',
+    "Calls CHECK of the network's plugins with the cached result: interfaces, addresses, routes, rules, " +
+      'limits. Prints the first difference.',
   ],
   args: attachmentArgs,
   options: { ...attachmentOptions, ...placeOptions },
-  examples: [{ line: 'kubenet check pods /run/netns/blue', does: 'is blue still connected?' }],
+  examples: [{ line: 'kubenet check pods /run/netns/blue', does: 'check the namespace blue' }],
   run: async ({ args, options, io }) => {
     const places = placesOf(options, io)
     const network = networkNamed(args.network, places, io)

@@ -10,15 +10,15 @@ export const del = command({
   group: 'Attach containers',
   summary: 'detach a network namespace from a network',
   about: [
-    'Calls DEL of every plugin of the network, also when one fails, and also when the namespace is gone. What was ' +
-      'never added is deleted without complaint. With a plugin missing nothing is deleted, as an address would be free ' +
-      'again while rules of the missing one still lead to it.',
+    'Calls DEL of every plugin of the network, even if one fails or the namespace is gone. Succeeds if ' +
+      'nothing was added. If a plugin is missing, nothing is deleted: the address would become free while ' +
+      'rules of the missing plugin still lead to it.',
   ],
   args: attachmentArgs,
   options: { ...attachmentOptions, ...placeOptions },
   examples: [
-    { line: 'kubenet del pods /run/netns/blue', does: 'gives interface, address, rules and ports back' },
-    { line: 'kubenet del pods "" --container-id 4f2a', does: 'a container that another runtime left' },
+    { line: 'kubenet del pods /run/netns/blue', does: 'remove interface, address, rules and host ports' },
+    { line: 'kubenet del pods "" --container-id 4f2a', does: 'a container of another runtime' },
   ],
   run: async ({ args, options, io }) => {
     const places = placesOf(options, io)

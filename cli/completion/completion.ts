@@ -15,7 +15,7 @@ export const completionCommand = (tree: () => readonly Command[]): Command =>
   command({
     name: 'completion',
     group: 'This program',
-    summary: 'the script that has a shell complete commands, options and networks',
+    summary: 'print the script for completion of commands, options and networks',
     args: { shell: required(`one of ${Object.keys(shells).join(', ')}`, Object.keys(shells)) },
     examples: [
       { line: 'source <(kubenet completion bash)', does: 'in this shell' },

@@ -66,24 +66,24 @@ const fix = async (lines: readonly Diagnosis[], patient: Patient): Promise<Fixed
 export const doctor = command({
   name: 'doctor',
   group: 'Look at a node',
-  summary: 'what is wrong with this node, and what to do about it',
+  summary: 'find what is wrong with this node, and the remedies',
   about: [
-    'Looks at the kernel, at sysctls, at packet filters and at the networks, and compares leases, namespaces, ' +
-      'interfaces, rules, host ports and rates with each other. Each line is ok, warn or fail, with the remedy. ' +
-      'Without --fix nothing is changed.',
-    '--fix does what takes nothing from anybody alive: it sets sysctls, sets veths of living containers up again, and ' +
-      'deletes what is left of containers that are proven to be gone, by DEL of their network. Then it looks again.',
-    'It exits with 1 if a line is fail, and with 4 if none is and something could not be looked at.',
+    'Checks the kernel, sysctls, packet filters and networks, and compares leases, namespaces, ' +
+      'interfaces, rules, host ports and rates with each other. Each line is ok, warn, fail or unknown, ' +
+      'with the remedy. Without --fix nothing is changed.',
+    '--fix applies only repairs that cannot affect running containers: it sets sysctls, repairs veths of ' +
+      'running containers, and calls DEL for containers that have provably ended. Then it checks again.',
+    'Exits with 1 if a line is fail, and with 4 if none is fail and something could not be checked.',
   ],
   options: {
-    fix: flag('put right what takes nothing from anybody alive'),
+    fix: flag('apply repairs that cannot affect running containers'),
     ...placeOptions,
   },
   examples: [
-    { line: 'kubenet doctor', does: 'is this node healthy?' },
+    { line: 'kubenet doctor', does: 'check this node' },
     {
       line: 'kubenet doctor --json | jq -r ".lines[] | select(.status == \\"fail\\") | .says"',
-      does: 'failures alone',
+      does: 'only failures',
     },
     { line: 'kubenet doctor --fix', does: 'clean up after a crash' },
   ],

@@ -115,37 +115,32 @@ const noPluginGc = ({ name, cniVersion }: NetworkConfigList): string =>
 export const gc = command({
   name: 'gc',
   group: 'Attach containers',
-  summary: 'remove what is left of containers that are gone; only says what, without --yes',
+  summary: 'list what ended containers left, and with --yes remove it',
   about: [
-    'An attachment is stale if it is proven that its container has ended: its network namespace, as the records of ' +
-      'leases and host ports have it, is held by no process and no mount of the node, or it was made before this boot. ' +
-      'Of what nothing is proven, because no record tells or because not all of the node is seen from here, nothing ' +
-      'is removed; nor of what --attachment names. What there is of a stale attachment: cached results, leases, ' +
-      'interfaces, host ports, rules.',
-    'With --yes, DEL is called for each stale attachment, without a namespace, after another look at it. Containers may ' +
-      'be added meanwhile, by whatever runtime. With --plugin-gc the plugins are then asked to look for what names ' +
-      'nobody; they take all that is of no attachment known by now, so nothing may be added to the network meanwhile.',
+    'An attachment is stale if its container has provably ended: it was made before this boot, or no ' +
+      'process and no mount of the node holds the network namespace in the records of its leases and host ' +
+      'ports. Without proof nothing is removed, nor anything that --attachment names.',
+    'With --yes, checks each stale attachment again and calls DEL for it: this removes cached results, ' +
+      'leases, interfaces, host ports and rules. Any runtime may add containers meanwhile. With --plugin-gc ' +
+      'the plugins also remove objects without an owner. Then nothing may be added to the network ' +
+      'meanwhile.',
   ],
   args: {
     network: required('name of the network', 'network'),
-    netns: optional('not used; cnitool wants it', 'netns'),
+    netns: optional('not used, as in cnitool', 'netns'),
   },
   options: {
-    yes: flag('remove it'),
-    dryRun: toggle('only say what would be removed, as without --yes; --no-dry-run is --yes'),
-    attachment: list(
-      'container:interface',
-      'an attachment that is valid whatever it looks like',
-      parseAttachment,
-    ),
-    all: flag('go on though no attachment is valid'),
-    pluginGc: flag('have the plugins look for the rest; only while nothing is being added to the network'),
+    yes: flag('remove the stale attachments'),
+    dryRun: toggle('only print what would be removed (as without --yes); --no-dry-run is --yes'),
+    attachment: list('container:interface', 'an attachment to keep', parseAttachment),
+    all: flag('continue if no attachment is valid'),
+    pluginGc: flag('also call GC of the plugins; only while nothing is added to the network'),
     ...placeOptions,
   },
   examples: [
-    { line: 'kubenet gc pods', does: 'what would be removed, and why' },
-    { line: 'kubenet gc pods --yes', does: 'remove it' },
-    { line: 'kubenet gc pods --yes --attachment 4f2a:eth0', does: 'but not what this container has' },
+    { line: 'kubenet gc pods', does: 'list stale attachments and the reasons' },
+    { line: 'kubenet gc pods --yes', does: 'remove them' },
+    { line: 'kubenet gc pods --yes --attachment 4f2a:eth0', does: 'remove them, but keep this one' },
   ],
   run: async ({ args, options, io }): Promise<Answer> => {
     const { yes, dryRun, attachment: named, all, pluginGc } = options

@@ -54,40 +54,36 @@ const answerIn = ({ mermaid, svg, file }: Given, seen: Survey, io: CliIo): Answe
 export const inspect = command({
   name: 'inspect',
   group: 'Look at a node',
-  summary: 'the containers on the node’s networks, and what was left behind',
+  summary: "show the containers on the node's networks, and leftovers",
   about: [
-    'Reads leases, records, cached results, network namespaces, interfaces, nftables, iptables, host ports and rates, ' +
-      'and puts together what belongs together. Nothing is changed. RX and TX are what the container received and ' +
-      'sent. What is left of containers that are gone is red; "kubenet doctor" explains it.',
-    'Without root it shows what it may see, and says what it may not.',
+    'Reads leases, records, cached results, network namespaces, interfaces, nftables, iptables, host ' +
+      'ports and rates, and joins them by container. Changes nothing. RX and TX are bytes that the ' +
+      'container received and sent. Leftovers of ended containers are red; "kubenet doctor" explains them.',
+    'Without root it shows what it may read, and names the rest.',
   ],
-  args: { file: optional('file that --svg or --mermaid writes to instead of standard output', 'file') },
+  args: { file: optional('file for --svg or --mermaid instead of standard output', 'file') },
   options: {
-    mermaid: flag('a flowchart for Mermaid instead of the table'),
-    svg: flag('a picture instead of the table'),
+    mermaid: flag('print a Mermaid flowchart'),
+    svg: flag('print an SVG picture'),
     network: text('name', 'only this network', { completes: 'network' }),
-    metricsFile: text('file', 'write metrics for node_exporter’s textfile collector besides', {
+    metricsFile: text('file', "also write metrics for node_exporter's textfile collector", {
       completes: 'file',
     }),
-    logFile: listOfTexts(
-      'file',
-      'logs of calls for the metrics (default: CNI_LOG_FILE, else the networks’)',
-      {
-        completes: 'file',
-      },
-    ),
+    logFile: listOfTexts('file', 'logs for the metrics (default: CNI_LOG_FILE, else those of the networks)', {
+      completes: 'file',
+    }),
     ...placeOptions,
   },
   examples: [
-    { line: 'kubenet inspect', does: 'who is on the node, with which address' },
-    { line: 'kubenet inspect --svg node.svg', does: 'a picture of the node' },
+    { line: 'kubenet inspect', does: 'list containers and their addresses' },
+    { line: 'kubenet inspect --svg node.svg', does: 'draw the node' },
     {
       line: 'kubenet inspect --json | jq ".containers[] | select(.state == \\"gone\\")"',
-      does: 'what is left behind',
+      does: 'list leftovers',
     },
     {
       line: 'kubenet inspect --metrics-file /var/lib/node_exporter/kubenet.prom >/dev/null',
-      does: 'metrics, from a timer',
+      does: 'write metrics, from a timer',
     },
   ],
   run: async ({ args, options, io }) => {

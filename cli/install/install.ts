@@ -26,8 +26,8 @@ const folder = { completes: 'folder' } as const
 const options = {
   binDir: withDefault(text('folder', 'where the plugins go', folder), defaultBinDir),
   confDir: withDefault(text('folder', 'folder of the networks, for --pod-cidr', folder), defaultConfDir),
-  create: denial('do not make a folder that is missing'),
-  keepForeign: flag('leave what others have put under one of our names'),
+  create: denial('do not create a missing folder'),
+  keepForeign: flag('keep existing files of other projects'),
   ...networkOptions,
 }
 
@@ -127,22 +127,22 @@ const putAll = async (call: Call): Promise<Answer> => {
 export const install = command({
   name: 'install',
   group: 'Set up a node',
-  summary: 'put the plugins in place, and with --pod-cidr the network too',
+  summary: 'install the plugins, and with --pod-cidr a network',
   about: [
-    'Copies this program into the folder of the plugins, once, under the names of all plugins: one file, which is the ' +
-      'command line too. Each name is the old file or the new one at any moment, also while plugins run, and if ' +
-      'anything fails all of it is as it was. kubenet-cli, which older versions had beside it, is removed.',
-    'A plugin of others that is replaced is kept beside its place as NAME.before-kubenet: "kubenet uninstall ' +
-      '--restore" puts it back.',
-    'With --pod-cidr it also writes 10-kubenet.conflist, as "kubenet config --write" does; the options are the same.',
+    'Copies this program into the folder of the plugins under the names of all plugins. Each name is ' +
+      'replaced atomically, so plugins can run meanwhile. If a step fails, all files are restored. Removes ' +
+      'kubenet-cli, a program of older versions.',
+    'Keeps a replaced plugin of another project as NAME.before-kubenet; "kubenet uninstall --restore" ' +
+      'puts it back.',
+    'With --pod-cidr it also writes 10-kubenet.conflist, as "kubenet config --write" does, with its options.',
   ],
   options,
   examples: [
-    { line: 'kubenet install', does: 'the plugins, into /opt/cni/bin' },
-    { line: 'kubenet install --pod-cidr 10.244.1.0/24', does: 'and a network of this range' },
+    { line: 'kubenet install', does: 'install into /opt/cni/bin' },
+    { line: 'kubenet install --pod-cidr 10.244.1.0/24', does: 'also write a network with this range' },
     {
       line: 'kubenet install --bin-dir /usr/lib/cni --keep-foreign',
-      does: 'only what is not there from others',
+      does: 'only names that no other project uses',
     },
   ],
   run: putAll,

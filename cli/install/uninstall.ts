@@ -23,7 +23,7 @@ const options = {
     defaultConfDir,
   ),
   restore: flag('put back the plugins that "kubenet install" replaced'),
-  force: flag('also where networks or running containers need the plugins'),
+  force: flag('even if networks or running containers need the plugins'),
 }
 
 type Call = CliCall<typeof options>
@@ -120,17 +120,17 @@ const uninstallAll = async (call: Call): Promise<Answer> => {
 export const uninstall = command({
   name: 'uninstall',
   group: 'Set up a node',
-  summary: 'remove our plugins, or put back those that were there before',
+  summary: 'remove our plugins, or restore the previous ones',
   about: [
-    'Removes our files from the folder of the plugins, and no others. With --restore each plugin that "kubenet install" ' +
-      'replaced is put back in the same step. If anything fails, all of it is as it was.',
-    'It refuses while a network of the node, or a running container, needs a plugin that would be missing: without ' +
-      'its plugin a container cannot be deleted.',
+    'Removes only our files from the folder of the plugins. With --restore, each plugin that "kubenet ' +
+      'install" replaced is put back in the same step. If a step fails, all files are restored.',
+    'Refuses while a network of the node or a running container needs a plugin that would be missing: a ' +
+      'container cannot be deleted without its plugin.',
   ],
   options,
   examples: [
-    { line: 'kubenet uninstall --restore', does: 'back to the plugins that were there before' },
-    { line: 'kubenet uninstall --bin-dir /usr/lib/cni', does: 'remove ours' },
+    { line: 'kubenet uninstall --restore', does: 'restore the previous plugins' },
+    { line: 'kubenet uninstall --bin-dir /usr/lib/cni', does: 'remove our plugins' },
   ],
   run: uninstallAll,
 })

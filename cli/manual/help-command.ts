@@ -9,7 +9,7 @@ export const helpCommand = (tree: () => readonly Command[]): Command =>
     group: 'This program',
     summary: 'explain a command',
     args: { command: optional('the command') },
-    examples: [{ line: 'kubenet help gc', does: 'what does gc do, and which options has it?' }],
+    examples: [{ line: 'kubenet help gc', does: 'explain gc and its options' }],
     run: ({ args }) => {
       const commands = tree()
       const found = commands.find(({ name }) => name === args.command)

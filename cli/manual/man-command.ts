@@ -10,7 +10,7 @@ export const manCommand = (tree: () => readonly Command[]): Command =>
     group: 'This program',
     summary: 'print the manual page, in roff',
     hidden: true,
-    options: { markdown: flag('the reference of all commands in Markdown, as docs/cli.md has it, instead') },
+    options: { markdown: flag('print the Markdown reference of docs/cli.md instead') },
     examples: [
       { line: 'kubenet man > /usr/local/share/man/man8/kubenet.8', does: 'install the manual page' },
     ],

@@ -79,16 +79,16 @@ const formatPlugins = (found: readonly ProbedPlugin[], missing: readonly Missing
 export const plugins = command({
   name: 'plugins',
   group: 'Look at a node',
-  summary: 'the plugins of the node, and those its networks miss',
+  summary: 'list the plugins of the node, and missing ones',
   about: [
-    'Calls every executable of the plugin folders with VERSION, as runtimes do, for at most two seconds each. Of a ' +
-      'name that several folders have, the first counts. Then looks at the networks: a plugin that one of them needs ' +
-      'and no folder has is missing, and the exit code is 3.',
+    'Calls VERSION of every program in the plugin folders, for at most two seconds each. If several ' +
+      'folders have a name, the first counts. If a network needs a plugin that no folder has, the exit code ' +
+      'is 3.',
   ],
   options: placeOptions,
   examples: [
-    { line: 'kubenet plugins', does: 'what is installed, and whose' },
-    { line: 'kubenet plugins --json | jq -r .missing[].name', does: 'what is to be installed' },
+    { line: 'kubenet plugins', does: 'list installed plugins and their origin' },
+    { line: 'kubenet plugins --json | jq -r .missing[].name', does: 'names of missing plugins' },
   ],
   run: async ({ options, io }) => {
     const places = placesOf(options, io)

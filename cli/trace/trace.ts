@@ -56,16 +56,16 @@ const otherContainers = (files: readonly string[]): string => {
 export const trace = command({
   name: 'trace',
   group: 'Look at a node',
-  summary: 'the story of a container: every call of the plugins, its steps and failures',
+  summary: 'show every plugin call for a container, with steps and failures',
   about: [
-    'Reads the log that the plugins append to, if CNI_LOG_FILE is set or their network has a "logFile", and the old ' +
-      'one beside it. How long each step of a call took is there only with "logLevel": "debug".',
+    'Reads the log that the plugins write (CNI_LOG_FILE, or "logFile" of a network) and the older log ' +
+      'beside it. Times of steps are in it only with "logLevel": "debug".',
   ],
   args: { container: required('container ID, its first digits, or namespace/name of a pod') },
   options: { ...logFileOption, ...placeOptions },
   examples: [
-    { line: 'kubenet trace 4f2a', does: 'what was done for a container, and how long it took' },
-    { line: 'kubenet trace default/web --json | jq .calls[-1]', does: 'the last call for a pod' },
+    { line: 'kubenet trace 4f2a', does: 'show all calls for a container' },
+    { line: 'kubenet trace default/web --json | jq .calls[-1]', does: 'show the last call for a pod' },
   ],
   run: ({ args, options, io }) => {
     const places = placesOf(options, io)

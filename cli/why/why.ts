@@ -42,11 +42,11 @@ const formatStories = (asked: string, found: Found, survey: Survey, style: Style
 export const why = command({
   name: 'why',
   group: 'Look at a node',
-  summary: 'what an address, a host port or a container is, and all that belongs to it',
+  summary: 'show the owner of an address, host port or name, and all that belongs to it',
   about: [
-    'Looks an address, a port of the host, a pod, a container, a veth or an ifb up and tells the whole way: lease, ' +
-      'namespace, interface, bridge, masquerading, host ports, rates, and whatever of it is wrong.',
-    'Digits alone are a host port. It exits with 1 if something is wrong with what was found, and with 3 if nothing was.',
+    'Finds an address, host port, pod, container, veth or ifb, and prints everything that belongs to it: ' +
+      'lease, namespace, interface, bridge, masquerading, host ports, rates, and faults.',
+    'Digits alone are a host port. Exits with 1 if it found a fault, and with 3 if it found nothing.',
   ],
   args: {
     what: required(
@@ -55,9 +55,9 @@ export const why = command({
   },
   options: placeOptions,
   examples: [
-    { line: 'kubenet why 10.244.1.7', does: 'who has this address?' },
-    { line: 'kubenet why 8080', does: 'where does port 8080 of the host lead?' },
-    { line: 'kubenet why default/web', does: 'all that a pod has' },
+    { line: 'kubenet why 10.244.1.7', does: 'show the owner of an address' },
+    { line: 'kubenet why 8080', does: 'show where host port 8080 leads' },
+    { line: 'kubenet why default/web', does: 'show all that a pod has' },
   ],
   run: async ({ args: { what }, options, io }): Promise<Answer> => {
     const survey = await readSurvey(placesOf(options, io), io)

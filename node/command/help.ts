@@ -43,16 +43,16 @@ export const optionText = ({ summary, defaultText, completes, kind }: NamedOptio
 
 /** What the exit codes of all subcommands mean. */
 export const exitCodes: readonly Entry[] = [
-  ['0', 'done, and what was looked at is as it should be'],
-  ['1', 'it failed, or what was looked at is not as it should be'],
-  ['2', 'unknown command or option, or a value that can not be'],
-  ['3', 'the network, namespace or plugin named is not there'],
-  ['4', 'not permitted'],
+  ['0', 'success: everything checked is in order'],
+  ['1', 'the command failed, or found a fault'],
+  ['2', 'unknown command or option, or an invalid value'],
+  ['3', 'the network, namespace, plugin, address or container does not exist'],
+  ['4', 'not permitted: run it as root'],
 ]
 
 /** The variables that subcommands read. */
 export const variables: readonly Entry[] = [
-  ['CNI_PATH', 'folders plugins are looked for in, in order; default /opt/cni/bin'],
+  ['CNI_PATH', 'folders of plugins, in order; default /opt/cni/bin'],
   ['NETCONFPATH', 'folder of the networks; default /etc/cni/net.d'],
   ['CNI_IFNAME', 'name of the interface in the container; default eth0'],
   ['CNI_ARGS', 'arguments for the plugins: "K=V;K=V"'],

@@ -18,7 +18,7 @@ export const placeOptions = {
     folder,
   ),
   cniCacheDir: withDefault(
-    text('folder', 'folder whose results/ has the cached results', folder),
+    text('folder', 'folder of the cached results, in its results/', folder),
     defaultCacheDir,
   ),
 }

@@ -100,14 +100,14 @@ const versions = specVersions.filter(version => version >= '0.3.0')
 
 /** The flags that say what kubenet's network is like. */
 export const networkOptions = {
-  podCidr: list('cidr', "the node's range of pod addresses, one of each family at most", parsePodCidr),
+  podCidr: list('cidr', "the node's pod ranges, at most one of each family", parsePodCidr),
   nonMasqueradeCidr: list(
     'cidr',
-    'networks that see pods by their own addresses; 0.0.0.0/0: all do (default: 10.0.0.0/8, for IPv6 fc00::/7)',
+    "networks that see the pods' own addresses; 0.0.0.0/0: all (default: 10.0.0.0/8, for IPv6 fc00::/7)",
     parseNetwork,
   ),
   networkPluginMtu: withDefault(
-    value('mtu', "MTU of pods and bridge; 0 is the least of the node's", parseMtu),
+    value('mtu', "MTU of pods and bridge; 0: the smallest of the node's interfaces", parseMtu),
     '0',
   ),
   hairpinMode: withDefault(
@@ -120,7 +120,7 @@ export const networkOptions = {
     choice<SpecVersion>('version', 'version of the CNI specification; GC and STATUS need 1.1.0', versions),
     '1.0.0',
   ),
-  reference: flag('the plugins bridge, portmap and bandwidth, which may be those of others'),
+  reference: flag('use the plugins bridge, portmap and bandwidth, ours or the reference plugins'),
 }
 
 /** What the flags say. */

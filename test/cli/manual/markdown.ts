@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import t from 'tap'
 import { commands } from '../../../cli/commands'
 import { formatCommandMarkdown } from '../../../cli/manual/markdown'
-import { exitCodes, variables } from '../../../node/command/help'
+import { exitCodes, optionFlags, variables } from '../../../node/command/help'
 
 const root = [process.cwd(), join(__dirname, '../../..')].find(folder => {
   try {
@@ -18,6 +18,11 @@ const doc = readFileSync(join(root ?? '.', 'docs/cli.md'), 'utf8')
 t.test('every command is there, as "kubenet man --markdown" prints it', async t => {
   for (const command of commands.filter(({ hidden }) => !hidden))
     t.ok(doc.includes(formatCommandMarkdown(command)), `${command.name}: write its part of docs/cli.md again`)
+})
+
+t.test('every option is there, also those that several commands have', async t => {
+  for (const option of commands.filter(({ hidden }) => !hidden).flatMap(({ options }) => options))
+    t.ok(doc.includes(`| \`${optionFlags(option)}\` |`), option.name)
 })
 
 t.test('every exit code and every variable is there', async t => {

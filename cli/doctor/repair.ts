@@ -53,7 +53,7 @@ const releaseLease = (
 }
 
 const releaseOwner = async ({ owner }: RepairOf<'release-ports'>): Promise<void> => {
-  await releasePorts(owner, hostportsFolder, found => hasEnded(found, thisHost()))
+  await releasePorts(owner, { isDue: found => hasEnded(found, thisHost()) })
 }
 
 const dropStrayClaim = ({ claim, holder }: RepairOf<'drop-claim'>): Promise<void> =>

@@ -92,7 +92,9 @@ const portsOf = ({ elements, portRules, portOwner }: Draft): HostPort[] => {
       openKey(protocol, hostPort, target?.address ?? ''),
     ),
   )
-  for (const claim of portOwner?.claims ?? []) {
+  // Of those it waits for another interface of the container has the rule.
+  const waiting = new Set(portOwner?.waiting?.map(({ claim }) => claim))
+  for (const claim of portOwner?.claims.filter(claim => !waiting.has(claim)) ?? []) {
     const { protocol, hostPort, where } = parseClaim(claim)
     if (!open.has(openKey(protocol, hostPort, where)))
       add({ protocol, hostPort, hostIP: hostIPOf(claim), target: undefined, by: undefined })

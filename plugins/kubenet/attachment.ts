@@ -9,7 +9,7 @@ import type { Undo } from '../../src/host/undo'
 import type { Addr } from '../../src/ip/addr'
 import { ifNftablesMeanwhile } from '../../src/netfilter/nft/socket'
 import { NETLINK_NETFILTER, withNetlink } from '../../src/netlink/socket'
-import { claimPorts, ownerOf, releasePorts } from '../portmap/claims'
+import { claimPorts, ownerOf, releasePorts, whilePortsLocked } from '../portmap/claims'
 import { type PortmapConf, readPortmapConf } from '../portmap/config'
 import { bury as buryPortmap, forgetFlowsOf } from '../portmap/del'
 import type { PortOwner } from '../portmap/owners'
@@ -17,7 +17,16 @@ import type { KubenetConf } from './config'
 import { type Placed, placeOfClaim, podElements, portElements } from './elements'
 import { callOf } from './parts'
 import { podsSet } from './ruleset'
-import { eraseElements, listElements, missingElements, type Place, writeElements } from './state'
+import { noteWaiting, passPortsOn, siblingComments, stopWaiting } from './shared-ports'
+import {
+  commentOfElement,
+  createElements,
+  eraseElements,
+  listElements,
+  missingElements,
+  type Place,
+  replaceElements,
+} from './state'
 
 /** The attachment that a call is about. */
 export const ownerOfCall = (call: Call, conf: KubenetConf): Attachment => ({
@@ -76,13 +85,14 @@ const takeBack = async (
   hadPorts: boolean,
 ): Promise<void> => {
   const record = ownerOf(owner)
+  await stopWaiting(record)
   const known = record || mappings.length === 0 ? addresses.map(({ addr }) => addr) : []
   await runAll([
     async () => {
       await eraseOfOwner(owner, { addresses: known, claims: record?.claims ?? [] })
     },
     // Those of an ADD before are the pod's, which may run.
-    () => (hadPorts ? undefined : releasePorts(owner)),
+    () => (hadPorts ? undefined : releasePorts(owner, { passOn: passPortsOn })),
   ])
 }
 
@@ -117,9 +127,27 @@ export const writeAttachment = async (
     const { earlier } = await claimPorts(call, ports, { bury })
     hadPorts = earlier !== undefined
   }
-  withNetlink(NETLINK_NETFILTER, nl => writeElements(nl, conf, elementsOf(call, conf, result)))
+  const elements = elementsOf(call, conf, result)
+  if (withNetlink(NETLINK_NETFILTER, nl => createElements(nl, conf, elements))) return
+  const replace = (kept: ReadonlySet<string>): Placed[] =>
+    withNetlink(NETLINK_NETFILTER, nl => replaceElements(nl, conf, elements, kept))
+  if (ports.mappings.length === 0 || siblingComments(owner).size === 0) {
+    replace(new Set())
+    return
+  }
+  await whilePortsLocked(() => noteWaiting(owner, replace(siblingComments(owner))))
 }
 
 /** The elements of an attachment that are not in the ruleset as they should be. */
 export const missingOfAttachment = (call: Call, conf: KubenetConf, result: Result): Placed[] =>
-  withNetlink(NETLINK_NETFILTER, nl => missingElements(nl, elementsOf(call, conf, result)))
+  withNetlink(NETLINK_NETFILTER, nl => {
+    const missing = missingElements(nl, elementsOf(call, conf, result))
+    if (missing.length === 0) return missing
+    const owner = ownerOfCall(call, conf)
+    const waiting = new Set(ownerOf(owner)?.waiting?.map(({ claim }) => claim))
+    if (waiting.size === 0) return missing
+    const siblings = siblingComments(owner)
+    return missing.filter(
+      placed => !waiting.has(placed.claim ?? '') || !siblings.has(commentOfElement(nl, placed) ?? ''),
+    )
+  })

@@ -16,6 +16,7 @@ import { type KubenetConf, masquerades, readKubenetConf } from './config'
 import { retireGateways } from './gateways'
 import { deleteShapedLinks } from './links'
 import { bridgeConf, callOf, parts } from './parts'
+import { passPortsOn, stopWaiting } from './shared-ports'
 
 /** An address, with its prefix length where that is known. */
 type PodAddress = { readonly addr: Addr; readonly prefix?: number }
@@ -115,6 +116,7 @@ export const del = async (call: Call): Promise<void> => {
       addresses = await addressesOf(call, conf)
     },
     async () => {
+      await stopWaiting(ports)
       // What the kernel waits for after the one passes while it waits for the other.
       const erasing = eraseElements(call, conf, found())
       // With iptables bridge asks the container's interface which rules there are.
@@ -136,7 +138,7 @@ export const del = async (call: Call): Promise<void> => {
     () => delBridge(call, conf, { masquerade: mayBeInIptables(), isVethGone, keepsLeases: hasPortRules }),
     () => forgetFlows(call, found()),
     async () => {
-      if (!hasPortRules) await releasePorts(ownerOfCall(call, conf))
+      if (!hasPortRules) await releasePorts(ownerOfCall(call, conf), { passOn: passPortsOn })
     },
     async () => {
       if (addresses.some(address => !isOfRanges(conf, address))) await retireGateways(call, conf)

@@ -1,3 +1,4 @@
+import { everyAddress, formatClaim } from '../../src/attachment/claim'
 import { type Addr, formatAddr, parseAddr } from '../../src/ip/addr'
 import type { NftElement } from '../../src/netfilter/nft/set'
 import { type HostPorts, mappingsOf, protocols } from '../../src/netfilter/rules/hostports/hostports'
@@ -5,7 +6,12 @@ import { type KubenetConf, masquerades } from './config'
 import { hostipsMap, hostportsMap, type PlainSet, podsSet } from './ruleset'
 
 /** An element and the set or map it is in. */
-export type Placed = { readonly set: PlainSet; readonly element: NftElement }
+export type Placed = {
+  readonly set: PlainSet
+  readonly element: NftElement
+  /** The claim of the host port that it leads to the pod. */
+  readonly claim?: string
+}
 
 /** The elements that have a pod's addresses masqueraded; none for a family that is exempt as a whole. */
 export const podElements = (conf: KubenetConf, addresses: readonly Addr[], comment: string): Placed[] =>
@@ -18,12 +24,13 @@ export const portElements = (conf: HostPorts, comment: string): Placed[] => {
   const placed: Placed[] = []
   for (const { addr } of conf.addresses) {
     for (const { protocol, hostPort, containerPort, hostIP } of mappingsOf(conf, addr.family)) {
-      const data = [addr, containerPort]
-      placed.push(
-        hostIP
-          ? { set: hostipsMap(addr.family), element: { key: [hostIP, protocol, hostPort], data, comment } }
-          : { set: hostportsMap(addr.family), element: { key: [protocol, hostPort], data, comment } },
-      )
+      const where = hostIP ? formatAddr(hostIP) : everyAddress(addr.family)
+      const claim = formatClaim(protocol, hostPort, where)
+      const place = placeOfClaim(claim)
+      if (place) {
+        const { set, key } = place
+        placed.push({ set, element: { key, data: [addr, containerPort], comment }, claim })
+      }
     }
   }
   return placed

@@ -4,12 +4,14 @@ import { runAll } from '../../src/cni/error'
 import type { Call } from '../../src/cni/plugin'
 import { ifNftables } from '../../src/netfilter/nft/socket'
 import type { NetlinkSocket } from '../../src/netlink/socket'
+import { whilePortsLocked } from '../portmap/claims'
 import { listOwners } from '../portmap/owners'
 import { readKubenetConf } from './config'
 import type { Placed } from './elements'
 import { retireGateways } from './gateways'
 import { bridgeConf, callOf, parts } from './parts'
 import { podsSet } from './ruleset'
+import { passPortsOn, stopWaiting } from './shared-ports'
 import { eraseElements, listElements } from './state'
 
 /** The comments that are certainly of this network's attachments: its pods are in sets of its own, its ports on record. */
@@ -35,10 +37,17 @@ export const gc = async (call: Call): Promise<void> => {
   const conf = readKubenetConf(call)
   const valid = new Set(validAttachments(call.conf).map(elementComment))
   let hasPortRules = true
+  const owners = listOwners()
   const collectPorts = () =>
     runAll([
+      ...owners
+        .filter(owner => owner.network === conf.network && !valid.has(elementComment(owner)))
+        .map(owner => () => stopWaiting(owner)),
       () => ifNftables(nl => collectElements(nl, conf.network, valid)),
       () => parts.portmap.gc(callOf(call, { type: 'portmap' })),
+      async () => {
+        if (owners.some(({ waiting }) => waiting)) await whilePortsLocked(passPortsOn)
+      },
     ])
   await runAll([
     async () => {

@@ -87,28 +87,48 @@ const ensureFrame = (nl: NetlinkSocket, tx: NftTransaction, conf: KubenetConf): 
 export const rebuildFrame = (nl: NetlinkSocket, conf: KubenetConf): void =>
   nftUpdate(nl, `rebuild the rules of network "${conf.network}"`, tx => addFrame(nl, tx, conf))
 
-const replace = (nl: NetlinkSocket, tx: NftTransaction, { set, element }: Placed): void => {
-  if (elementGet(nl, table, set, element.key)) tx.deleteElement(table, set, element)
-  tx.addElement(table, set, element)
-}
-
-/** Puts elements into the ruleset, in one batch with the frame if that is missing. One in the way is replaced. */
-export const writeElements = (nl: NetlinkSocket, conf: KubenetConf, placed: readonly Placed[]): void => {
-  const op = `add a pod to network "${conf.network}"`
+/**
+ * Puts elements into the ruleset, in one batch with the frame if that is missing. False, with nothing done, if one is there
+ * already: of a lost DEL, or of another interface of the container. That is rare, so nothing is read before.
+ */
+export const createElements = (nl: NetlinkSocket, conf: KubenetConf, placed: readonly Placed[]): boolean => {
   try {
-    nftUpdate(nl, op, tx => {
+    nftUpdate(nl, `add a pod to network "${conf.network}"`, tx => {
       ensureFrame(nl, tx, conf)
-      // Refused if one is there: what a lost DEL left. That is rare, so nothing is read before.
       for (const { set, element } of placed) tx.createElement(table, set, element)
     })
+    return true
   } catch (error) {
     if (!(error instanceof NetlinkError) || error.code !== 'EEXIST') throw error
-    nftUpdate(nl, op, tx => {
-      ensureFrame(nl, tx, conf)
-      for (const entry of placed) replace(nl, tx, entry)
-    })
+    return false
   }
 }
+
+/** The same where elements are in the way: they are replaced, except those with a comment in `kept`. Returns what is left out. */
+export const replaceElements = (
+  nl: NetlinkSocket,
+  conf: KubenetConf,
+  placed: readonly Placed[],
+  kept: ReadonlySet<string>,
+): Placed[] =>
+  nftUpdate(nl, `add a pod to network "${conf.network}"`, tx => {
+    ensureFrame(nl, tx, conf)
+    return placed.filter(({ set, element }) => {
+      const found = elementGet(nl, table, set, element.key)
+      if (found && kept.has(found.comment ?? '')) return true
+      if (found) tx.deleteElement(table, set, element)
+      tx.addElement(table, set, element)
+      return false
+    })
+  })
+
+/** Adds those elements whose keys are free. Returns them. */
+export const addToFree = (nl: NetlinkSocket, placed: readonly Placed[]): Placed[] =>
+  nftUpdate(nl, 'lead host ports to another interface of the container', tx => {
+    const free = placed.filter(({ set, element }) => !elementGet(nl, table, set, element.key))
+    for (const { set, element } of free) tx.addElement(table, set, element)
+    return free
+  })
 
 /** Where an element is. */
 export type Place = { readonly set: PlainSet; readonly key: NftElement['key'] }
@@ -145,6 +165,10 @@ export const missingElements = (nl: NetlinkSocket, wanted: readonly Placed[]): P
     const found = elementGet(nl, table, set, element.key)
     return found?.comment !== element.comment || JSON.stringify(data(found)) !== JSON.stringify(data(element))
   })
+
+/** Whose the element with that key is, by its comment; undefined if there is none. */
+export const commentOfElement = (nl: NetlinkSocket, { set, element }: Placed): string | undefined =>
+  elementGet(nl, table, set, element.key)?.comment
 
 const data = (element: NftElement | undefined): string[] =>
   (element?.data ?? []).map(value =>

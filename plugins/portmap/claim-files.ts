@@ -35,8 +35,13 @@ export const takeClaim = (folder: string, claim: string, key: string): void => {
   closeSync(openSync(fileOf(folder, claim, key), flags, 0o600))
 }
 
-/** Notes that an owner has it no more. */
-export const dropClaim = (folder: string, claim: string, key: string): void => {
+/** Notes that an owner has it no more. Returns whether another one may have the port. */
+export const dropClaim = (folder: string, claim: string, key: string): boolean => {
+  let isShared = true
   ignoringAbsence(() => unlinkSync(fileOf(folder, claim, key)))
-  ignoringAbsence(() => rmdirSync(folderOf(folder, claim)))
+  ignoringAbsence(() => {
+    rmdirSync(folderOf(folder, claim))
+    isShared = false
+  })
+  return isShared
 }

@@ -45,9 +45,10 @@ const claimsOf = (conf: PortmapConf): Claim[] => {
   )
 }
 
-const forget = (folder: string, owner: PortOwner): void => {
+const forget = (folder: string, owner: PortOwner, passOn?: () => void): void => {
   const key = keyOf(owner)
-  for (const claim of owner.claims) dropClaim(folder, claim, key)
+  const shared = owner.claims.filter(claim => dropClaim(folder, claim, key))
+  if (shared.length > 0) passOn?.()
   // Last: a crash in between leaves an owner of too much, never a claim that nobody can give back.
   eraseOwner(folder, key)
 }
@@ -138,6 +139,10 @@ const recordOf = (call: Call, conf: PortmapConf, claims: readonly Claim[]): Port
     addresses: conf.addresses.map(({ addr }) => formatAddr(addr)),
   }
 }
+
+/** Runs `work` while no other process claims a port or gives one back. */
+export const whilePortsLocked = async <T>(work: () => T | Promise<T>, folder = hostportsFolder): Promise<T> =>
+  locked(folder, work)
 
 const locked = async <T>(folder: string, work: () => T | Promise<T>): Promise<T> => {
   mkdirSync(folder, { recursive: true, mode: 0o700 })
@@ -246,11 +251,19 @@ export const sweepOwners = async (folder: string = hostportsFolder): Promise<voi
   })
 }
 
-/** Gives back all ports of an attachment, if `isDue` says so of its record; none claimed is no failure. */
+/** When and how ports are given back. */
+type ReleaseOptions = {
+  readonly folder?: string
+  /** Asked of the record: are they due? */
+  readonly isDue?: (owner: PortOwner) => boolean
+  /** Called if others may have claimed one of the ports too, before the record is gone. */
+  readonly passOn?: () => void
+}
+
+/** Gives back all ports of an attachment; none claimed is no failure. */
 export const releasePorts = async (
   id: Attachment,
-  folder: string = hostportsFolder,
-  isDue: (owner: PortOwner) => boolean = () => true,
+  { folder = hostportsFolder, isDue = () => true, passOn }: ReleaseOptions = {},
 ): Promise<void> => {
   const key = keyOf(id)
   // A call that was killed while it wrote the record has left the beginning of one.
@@ -259,7 +272,7 @@ export const releasePorts = async (
     await locked(folder, () => {
       const owner = readOwner(folder, key)
       if (owner && !isDue(owner)) return
-      if (owner) forget(folder, owner)
+      if (owner) forget(folder, owner, passOn)
       else eraseOwner(folder, key)
     })
   } catch (error) {

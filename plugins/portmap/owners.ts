@@ -58,6 +58,8 @@ const ownerSchema = v.object({
   /** The container's addresses the ports lead to. */
   addresses: v.optional(v.array(v.string())),
   rules: v.optional(installedRules()),
+  /** Claims of ports that lead to another interface of the container, and where they lead when that goes: kubenet's. */
+  waiting: v.optional(v.array(v.object({ claim: v.string(), containerPort: v.number() }))),
 })
 
 /** An attachment with host ports. */

@@ -82,7 +82,7 @@ t.test('a port stays taken where the record of who has it can’t be read', asyn
     details: `"${path}" has 1073741824 bytes, and more than 4194304 are not read`,
   })
   await claim(folder, { containerID: 'c3', ports: [port(81)] })
-  await releasePorts(id('c1'), folder)
+  await releasePorts(id('c1'), { folder })
   t.equal(existsSync(path), false, 'DEL removes it all the same')
 })
 
@@ -109,8 +109,8 @@ t.test('claims of a torn or missing record are nobody’s', async t => {
     await claim(folder, { containerID: 'c1', ports: [port(80)] })
     writeFileSync(`${folder}/owners/${keyOf(id('c1'))}`, content)
     await t.resolves(claim(folder, { containerID: 'c2', ports: [port(80)] }), content)
-    await releasePorts(id('c1'), folder)
-    await releasePorts(id('c2'), folder)
+    await releasePorts(id('c1'), { folder })
+    await releasePorts(id('c2'), { folder })
     t.same(filesIn(folder), ['lock'])
   }
   const folder = t.testdir()
@@ -125,7 +125,7 @@ t.test('a record that is another’s under this name counts as none', async t =>
   await claim(folder, { containerID: 'c2', ports: [port(81)] })
   const stolen = readFileSync(`${folder}/owners/${keyOf(id('c1'))}`)
   writeFileSync(`${folder}/owners/${keyOf(id('c2'))}`, stolen)
-  await releasePorts(id('c2'), folder)
+  await releasePorts(id('c2'), { folder })
   await t.rejects(claim(folder, { containerID: 'c3', ports: [port(80)] }), { code: 7 })
 })
 
@@ -140,9 +140,9 @@ t.test('nothing is read or written through a symbolic link', async t => {
   t.equal(ownerOf(id('c1'), store), undefined)
   const { recorded } = await claim(store, { containerID: 'c1', ports: [port(80)] })
   t.equal(recorded, true, 'in place of the links')
-  await releasePorts(id('c1'), store)
+  await releasePorts(id('c1'), { folder: store })
   symlinkSync(`${folder}/victim`, `${store}/owners/${key}`)
-  await releasePorts(id('c1'), store)
+  await releasePorts(id('c1'), { folder: store })
   t.notOk(existsSync(`${store}/owners/${key}`), 'a link is removed, not followed')
   mkdirSync(`${store}/claims/tcp-80`, { recursive: true })
   symlinkSync(`${folder}/victim`, `${store}/claims/tcp-80/any4@${key}`)

@@ -8,7 +8,7 @@ import type { NetworkConfigList } from './conf-list'
 import { besideOthers } from './lock'
 import type { PluginConf } from './plugin-conf'
 import { formatRequestConf } from './request-conf'
-import { readCachedResult, readCacheEntry, removeCacheEntry } from './result-cache'
+import { readCachedResult, readCacheEntry, removeCacheEntry, sweepHalfWritten } from './result-cache'
 import { type RuntimeOptions, runPlugin } from './run-plugin'
 
 type DelLink = {
@@ -59,6 +59,8 @@ export const detach = async (
     delPlugin({ list, plugin, attachment: parameters, prevResult }, options),
   )
   removeCacheEntry(cacheDir, key)
+  // Of an ADD that was killed as it wrote its result.
+  sweepHalfWritten(cacheDir)
 }
 
 const tryCachedResult = (cacheDir: string, key: Attachment, version: SpecVersion): object | undefined => {

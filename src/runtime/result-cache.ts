@@ -15,7 +15,14 @@ import { warn } from '../host/log'
 import { readAdvice, readPlainFile } from '../host/plain-file'
 import { checkAttachment } from './attachment'
 import { type CacheEntry, formatCacheEntry, parseCacheEntry } from './cache-entry'
-import { ensureFolder, removeFile, temporaryPrefix, writeDurably } from './durable-file'
+import {
+  ensureFolder,
+  isOldFile,
+  removeAbandoned,
+  removeFile,
+  temporaryPrefix,
+  writeDurably,
+} from './durable-file'
 
 const resultsFolder = (cacheDir: string): string => `${cacheDir}/results`
 
@@ -32,6 +39,10 @@ const fileName = (key: Attachment): string => {
 /** The file of an attachment; throws code 4 or 7 for a key that may not become one. */
 export const cachePath = (cacheDir: string, key: Attachment): string =>
   `${resultsFolder(cacheDir)}/${fileName(key)}`
+
+/** When the file of an attachment was written, in milliseconds since the epoch; undefined if there is none. */
+export const cachedAt = (cacheDir: string, key: Attachment): number | undefined =>
+  lstatSync(cachePath(cacheDir, key), { throwIfNoEntry: false })?.mtimeMs
 
 /** "a-b" + "c" and "a" + "b-c" share a file: what is in it says whose it is. */
 const isOf = (entry: CacheEntry, key: Attachment): boolean =>
@@ -121,30 +132,32 @@ export const listCacheEntries = (cacheDir: string): CacheEntry[] =>
     .filter(entry => entry !== undefined)
     .filter(isUsable)
 
-/** Long after any ADD has ended: a file this old is not being written by anybody. */
-const abandonedMs = 60 * 60 * 1000
-
-const isAbandoned = (path: string): boolean => {
-  const stat = lstatSync(path, { throwIfNoEntry: false })
-  return stat?.isFile() === true && Date.now() - stat.mtimeMs > abandonedMs
+/** Removes what ADDs that were killed were writing, of any network. */
+export const sweepHalfWritten = (cacheDir: string): void => {
+  try {
+    removeAbandoned(resultsFolder(cacheDir))
+  } catch (error) {
+    if (errnoOf(error) !== 'ENOENT') throw error
+  }
 }
 
 /**
- * Removes what crashes have left: files of this network that are not JSON and belong to no valid attachment, and
- * half-written ones of any network, if they are over an hour old.
+ * Removes what crashes have left: what was being written, and files of this network that are not JSON and belong to no
+ * valid attachment, if they are over an hour old: libcni writes them in place.
  */
 export const sweepCache = (
   cacheDir: string,
   network: string,
   validAttachments: readonly InterfaceID[],
 ): void => {
+  sweepHalfWritten(cacheDir)
   const valid = new Set(
     validAttachments.map(({ containerID, ifName }) => `${network}-${containerID}-${ifName}`),
   )
   for (const name of fileNames(cacheDir)) {
     const path = `${resultsFolder(cacheDir)}/${name}`
-    const torn = () => name.startsWith(`${network}-`) && !valid.has(name) && isTorn(path)
-    if (isAbandoned(path) && (name.startsWith(temporaryPrefix) || torn())) removeFile(path)
+    if (name.startsWith(`${network}-`) && !valid.has(name) && isOldFile(path) && isTorn(path))
+      removeFile(path)
   }
 }
 

@@ -1,6 +1,8 @@
 import {
+  closeSync,
   lstatSync,
   mkdirSync,
+  openSync,
   readdirSync,
   readFileSync,
   symlinkSync,
@@ -8,12 +10,14 @@ import {
   writeFileSync,
 } from 'node:fs'
 import t, { type Test } from 'tap'
+import { platform } from '#platform'
 import {
   listCacheEntries,
   readCachedResult,
   readCacheEntry,
   removeCacheEntry,
   sweepCache,
+  sweepHalfWritten,
   writeCacheEntry,
 } from '../../../src/runtime/result-cache'
 
@@ -131,22 +135,33 @@ t.test('sweepCache() removes old files that a crash has torn, and no other', asy
     'net-fresh-eth0': '',
     'net-legacy-eth0': '{"cniVersion":"0.3.1"}',
     'other-torn-eth0': '',
-    '.new-17-abc': text.slice(0, 20),
-    '.new-18-abc': '',
   })
   const twoHoursAgo = Date.now() / 1000 - 7200
   for (const name of names(cacheDir)) {
-    if (!['net-fresh-eth0', '.new-18-abc'].includes(name)) {
-      utimesSync(`${cacheDir}/results/${name}`, twoHoursAgo, twoHoursAgo)
-    }
+    if (name !== 'net-fresh-eth0') utimesSync(`${cacheDir}/results/${name}`, twoHoursAgo, twoHoursAgo)
   }
   sweepCache(cacheDir, 'net', [{ containerID: 'valid', ifName: 'eth0' }])
   t.same(names(cacheDir), [
-    '.new-18-abc',
     'net-c1-eth0',
     'net-fresh-eth0',
     'net-legacy-eth0',
     'net-valid-eth0',
     'other-torn-eth0',
   ])
+})
+
+t.test('what an ADD that was killed was writing goes at once, what one is writing stays', async t => {
+  const cacheDir = cacheWith(t, {
+    'net-c1-eth0': text,
+    '.new-17-abc': text.slice(0, 20),
+    '.new-18-abc': '',
+    '.new-19-abc': text,
+  })
+  symlinkSync('net-c1-eth0', `${cacheDir}/results/.new-20-abc`)
+  const locked = openSync(`${cacheDir}/results/.new-18-abc`, 'r')
+  t.teardown(() => closeSync(locked))
+  t.equal(platform.libc.flock(locked, 2), 0, 'LOCK_EX, as its writer has it')
+  sweepHalfWritten(cacheDir)
+  t.same(names(cacheDir), ['.new-18-abc', '.new-20-abc', 'net-c1-eth0'])
+  sweepHalfWritten(`${cacheDir}/none`)
 })

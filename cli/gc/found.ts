@@ -22,7 +22,7 @@ import { ruleList } from '../../src/netfilter/nft/read'
 import { linkList } from '../../src/netlink/link'
 import { NETLINK_NETFILTER, NETLINK_ROUTE, withNetlink } from '../../src/netlink/socket'
 import type { NetworkConfigList } from '../../src/runtime/conf-list'
-import { listCacheEntries } from '../../src/runtime/result-cache'
+import { cachedAt, listCacheEntries } from '../../src/runtime/result-cache'
 import type { Tell } from '../frame/progress'
 
 /** One object of an attachment. */
@@ -44,6 +44,8 @@ export type Found = {
   readonly addresses?: readonly string[]
   /** When a lease was made, in milliseconds since the epoch. */
   readonly madeAt?: number | undefined
+  /** When the file that it is, or is read from, was written; undefined for what no boot outlives. */
+  readonly writtenAt?: number | undefined
   /** Is it made after others that say whose they are, too, so that alone it is what is left? */
   readonly isLast?: boolean
 }
@@ -64,11 +66,12 @@ const hostEndsIn = (result: JsonObject | undefined, type: string | undefined): H
 const cachedResults: Finder = ({ name, plugins }, cacheDir) =>
   listCacheEntries(cacheDir)
     .filter(({ network }) => network === name)
-    .map(({ containerID, ifName, netns, result }) => ({
+    .map(({ network, containerID, ifName, netns, result }) => ({
       containerID,
       ifName,
       netns,
       hostEnds: hostEndsIn(result, plugins[0]?.type),
+      writtenAt: cachedAt(cacheDir, { network, containerID, ifName }),
       object: 'cached result',
     }))
 
@@ -95,7 +98,9 @@ const leasesIn = (dataDir: string, network: string): Found[] => {
       // A record may be of an earlier lease of the same address.
       const { identity, madeAt } = store.stamp(address) ?? {}
       const subject = record && record.leases[address] === identity ? subjectOf(record, network) : undefined
-      return [{ ...owner, object: `lease ${address}`, addresses: [address], madeAt, subject }]
+      return [
+        { ...owner, object: `lease ${address}`, addresses: [address], madeAt, writtenAt: madeAt, subject },
+      ]
     })
 }
 

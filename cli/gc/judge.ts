@@ -60,6 +60,15 @@ const isNowhere = ({ parts }: KnownAttachment, { here, isNowhere: nowhere }: Evi
 const isCutOff = ({ parts }: KnownAttachment, { hasInterface }: Evidence): boolean =>
   parts.some(({ hostEnds }) => hostEnds && hasInterface(hostEnds.bridge) && !hasInterface(hostEnds.veth))
 
+/**
+ * Is all there is of an attachment in files that were written before this boot? No container outlives one. Who has not all
+ * of the node in sight may have another's /run, which does not tell, and sees no proof in it.
+ */
+const isOfEarlierBoot = ({ parts }: KnownAttachment, { here, hasInterface }: Evidence): boolean =>
+  parts.every(({ writtenAt }) => writtenAt !== undefined && writtenAt < here.startOfBoot()) &&
+  !parts.some(({ hostEnds }) => hostEnds && hasInterface(hostEnds.veth)) &&
+  here.holders(undefined).blind === undefined
+
 /** What needs a record that is written before it: without one it is what a DEL that was killed has left. */
 const isRest = ({ parts }: KnownAttachment): boolean => parts.every(({ isLast }) => isLast)
 
@@ -77,6 +86,8 @@ const judgeUnrecorded = (attachment: KnownAttachment, evidence: Evidence): Verdi
   const lost = there === 'nothing' ? `${path} is gone` : `${path} is no network namespace any more`
   const why = path === undefined ? 'nothing tells of its network namespace' : lost
   if (isCutOff(attachment, evidence)) return { state: 'dead', why: `${why}, and its veth on the host too` }
+  if (isOfEarlierBoot(attachment, evidence))
+    return { state: 'dead', why: `${why}, and all that is left was written before this boot` }
   if (isNowhere(attachment, evidence))
     return { state: 'dead', why: path === undefined ? 'no network namespace has its address' : why }
   if (path === undefined && isRest(attachment))

@@ -1,5 +1,4 @@
 /** The records a node is rebuilt from: what runtimes remember of attachments, and the networks' configurations. */
-import { lstatSync } from 'node:fs'
 import { parseJsonObject, parseNetConf } from '../../src/cni/conf'
 import type { Call } from '../../src/cni/plugin'
 import { parseResult, type Result } from '../../src/cni/result'
@@ -9,7 +8,7 @@ import type { CacheEntry } from '../../src/runtime/cache-entry'
 import { type NetworkConfigList, parseConfList } from '../../src/runtime/conf-list'
 import type { PluginConf } from '../../src/runtime/plugin-conf'
 import { formatRequestConf } from '../../src/runtime/request-conf'
-import { cachePath, listCacheEntries, readCacheEntry } from '../../src/runtime/result-cache'
+import { cachedAt, listCacheEntries, readCacheEntry } from '../../src/runtime/result-cache'
 
 /** An attachment as its runtime remembers it, and its network as it is configured now, or was then. */
 export type RecordedAttachment = {
@@ -18,8 +17,7 @@ export type RecordedAttachment = {
   readonly result: Result
 }
 
-const madeAt = (cacheDir: string, entry: CacheEntry): number =>
-  lstatSync(cachePath(cacheDir, entry), { throwIfNoEntry: false })?.mtimeMs ?? 0
+const madeAt = (cacheDir: string, entry: CacheEntry): number => cachedAt(cacheDir, entry) ?? 0
 
 const recordOn = (list: NetworkConfigList, entry: CacheEntry): RecordedAttachment => ({
   entry,

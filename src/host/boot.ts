@@ -1,4 +1,4 @@
-import { readFileSync, statSync } from 'node:fs'
+import { lstatSync, readdirSync, readFileSync, statSync } from 'node:fs'
 
 const bootIDPath = '/proc/sys/kernel/random/boot_id'
 
@@ -20,3 +20,21 @@ export const isKernelsBootID = (): boolean => {
 /** When this boot was, in milliseconds since the epoch as the clock goes now. */
 export const bootTime = (): number =>
   Math.round(Date.now() - Number(readFileSync('/proc/uptime', 'utf8').split(' ')[0]) * 1000)
+
+/** What each boot makes anew, in memory. */
+const runFolder = '/run'
+
+/**
+ * A time before which nothing of this boot was written, in milliseconds since the epoch as files have it: what has an
+ * earlier one is of an earlier boot. The clock may have been set since this boot, so that `bootTime` is later than what was
+ * written soon after; that is not before everything in /run. Throws what node:fs throws.
+ */
+export const startOfBoot = (): number => {
+  const { dev } = lstatSync(runFolder)
+  const times = readdirSync(runFolder).flatMap(name => {
+    const stat = lstatSync(`${runFolder}/${name}`, { throwIfNoEntry: false })
+    // What is mounted there may be of any age.
+    return stat?.dev === dev ? [stat.mtimeMs] : []
+  })
+  return Math.min(bootTime(), ...times)
+}

@@ -3,7 +3,7 @@ import { statSync } from 'node:fs'
 import { formatAlias } from '../attachment/alias'
 import type { Attachment } from '../attachment/attachment'
 import { errnoOf } from '../cni/error'
-import { bootTime, isKernelsBootID } from '../host/boot'
+import { bootTime, isKernelsBootID, startOfBoot } from '../host/boot'
 import { readSysctl } from '../host/sysctl'
 import { linkList } from '../netlink/link'
 import { NETLINK_ROUTE, withNetlink } from '../netlink/socket'
@@ -20,6 +20,8 @@ export type Here = {
   isKernelsBootID(): boolean
   /** When this boot was, in milliseconds since the epoch. */
   bootTime(): number
+  /** What has an earlier time was written before this boot, in milliseconds since the epoch; -Infinity if nothing tells. */
+  startOfBoot(): number
   /** The host's name. */
   host(): string
   /** The inode of this process's PID namespace; 0 where that can't be told. */
@@ -65,6 +67,14 @@ const connectedVeths = (): Map<string, string> => {
 /** A process asks once: kubenet needs it for the lease and for the host ports. */
 const bootID = once(() => readSysctl('kernel/random/boot_id') ?? '')
 
+const startOfBootIfTold = (): number => {
+  try {
+    return startOfBoot()
+  } catch {
+    return Number.NEGATIVE_INFINITY
+  }
+}
+
 /** The host the process runs on. */
 export const thisHost = (): Here => {
   const veths = once(connectedVeths)
@@ -74,6 +84,7 @@ export const thisHost = (): Here => {
     bootID: bootID(),
     isKernelsBootID: once(isKernelsBootID),
     bootTime: once(bootTime),
+    startOfBoot: once(startOfBootIfTold),
     host: once(() => readSysctl('kernel/hostname') ?? ''),
     pidNamespace: once(ownPidNamespace),
     now: () => Date.now(),

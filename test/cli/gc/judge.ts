@@ -109,6 +109,43 @@ t.test('without a path the host’s end of its veth and its addresses tell', asy
   t.same(verdict(of('c1', 'element', { isLast: true })), [[false, 'nothing but this is left of it']])
 })
 
+t.test('what was written before this boot is left of nobody who lives, if that is all there is', async t => {
+  const netns = '/run/netns/gone'
+  const before = { writtenAt: 1000 }
+  const judgedAt = (change: (here: ReturnType<typeof fakeHere>) => void, ...found: Found[]) => {
+    const seen = evidence()
+    seen.here.booted = 2000
+    change(seen.here)
+    return judge(groupByAttachment(found), [], seen).map(({ valid, why }) => [valid, why])
+  }
+  const nothing = () => {}
+  const dead = '/run/netns/gone is gone, and all that is left was written before this boot'
+  const doubtful = '/run/netns/gone is gone; nothing tells whether it lives on elsewhere'
+  const cached = of('c1', 'cached result', { netns, ...before })
+  t.same(judgedAt(nothing, cached), [[false, dead]])
+  t.same(judgedAt(nothing, cached, of('c1', 'lease', before)), [[false, dead]])
+  t.same(judgedAt(nothing, of('c1', 'cached result', { netns, writtenAt: 3000 })), [[true, doubtful]])
+  t.same(judgedAt(nothing, cached, of('c1', 'lease', { writtenAt: 3000 })), [[true, doubtful]])
+  t.same(judgedAt(nothing, cached, of('c1', 'iptables rules')), [[true, doubtful]], 'no boot outlives rules')
+  t.same(
+    judgedAt(here => {
+      here.blind = 'not all can be seen'
+    }, cached),
+    [[true, doubtful]],
+  )
+  t.same(
+    judgedAt(
+      nothing,
+      of('c1', 'cached result', { netns, ...before, hostEnds: { bridge: 'cni0', veth: 'veth1' } }),
+    ),
+    [[true, doubtful]],
+    'its veth on the host is there',
+  )
+  t.same(judgedAt(nothing, of('c1', 'cached result', { netns: '/run/netns/a', ...before })), [
+    [true, '/run/netns/a is there'],
+  ])
+})
+
 t.test('an attachment that is named is valid whatever it looks like', async t => {
   const known = groupByAttachment([of('c1', 'x', recorded('/run/netns/gone', 10))])
   t.match(judge(known, [{ containerID: 'c1', ifName: 'eth0' }], evidence()), [

@@ -35,18 +35,23 @@ const shorterPatienceMs = 8_000
 /** What does not hold in a walk, and in which of its rounds that was seen. */
 type Broken = { readonly said: string; readonly round: number }
 
+/** What was done in all walks, those that were made shorter included. */
+const done = { calls: 0, quietPoints: 0 }
+
 /** Walks once; answers what does not hold, undefined if all does. */
 const attempt = async (walk: Walk, flavour: Flavour, patienceMs: number): Promise<Broken | undefined> => {
   const life = new Life()
+  let driver: Driver | undefined
   try {
     const node = await WalkNode.create(life, flavour)
-    const driver = new Driver(node)
+    driver = new Driver(node)
     for (const [index, round] of [...walk, undefined].entries()) {
       const when = round ? `in round ${index + 1}` : 'when all were deleted'
       const failure = await (round ? driver.round(round) : driver.end()).then(
         () => undefined,
         (error: unknown) => error,
       )
+      done.quietPoints += 1
       // What a call did that failed is looked at too.
       const broken = [
         ...(failure ? [String(failure)] : []),
@@ -58,6 +63,7 @@ const attempt = async (walk: Walk, flavour: Flavour, patienceMs: number): Promis
     }
     return undefined
   } finally {
+    done.calls += driver?.calls ?? 0
     await life.end()
   }
 }
@@ -107,5 +113,7 @@ t.test('random walks of calls that run at once', async t => {
     }
   }
   await Promise.all(Array.from({ length: workers }, () => work(t)))
-  tellSoak(`${walked} walks of up to ${rounds} rounds`)
+  tellSoak(
+    `${walked} walks of up to ${rounds} rounds, ${done.calls} calls, looked at ${done.quietPoints} times when none ran`,
+  )
 })

@@ -1,6 +1,10 @@
+import { isAliasOf } from '../../src/attachment/alias'
+import type { Attachment } from '../../src/attachment/attachment'
 import { runAll } from '../../src/cni/error'
 import type { Call } from '../../src/cni/plugin'
-import type { Link } from '../../src/netlink/link'
+import { parseResult } from '../../src/cni/result'
+import { warn } from '../../src/host/log'
+import { type Link, linkList } from '../../src/netlink/link'
 import { NETLINK_ROUTE, NetlinkSocket } from '../../src/netlink/socket'
 import { readBandwidthConf } from './config'
 import { findHostVethOf } from './host-veth'
@@ -14,8 +18,32 @@ export type Shaping = { readonly veth: Link | undefined; readonly ifbs: readonly
 export const findShaping = (nl: NetlinkSocket, call: Call): Shaping => {
   const { network } = readBandwidthConf(call)
   const { containerID, ifName } = call.env
-  const veth = findHostVethOf(nl, call)
-  return { veth, ifbs: ifbsOf(nl, { network, containerID, ifName }, veth) }
+  const id = { network, containerID, ifName }
+  const veth = findHostVethOf(nl, call) ?? findOutOfReach(nl, call, id)
+  return { veth, ifbs: ifbsOf(nl, id, { veth, named: hostNames(call) }) }
+}
+
+/** The host's end where the namespace cannot be opened: the one whose alias says so. Warns if there is none. */
+const findOutOfReach = (nl: NetlinkSocket, { outOfReach }: Call, id: Attachment): Link | undefined => {
+  if (!outOfReach) return undefined
+  const veth = linkList(nl).find(({ kind, alias }) => kind === 'veth' && isAliasOf(alias, id))
+  if (!veth)
+    warn(
+      `bandwidth: limits on the host's end of "${id.ifName}" may stay until it is deleted: ` +
+        `${outOfReach.message}: ${outOfReach.details}`,
+    )
+  return veth
+}
+
+/** The host's interfaces in the runtime's result; none if that cannot be read. */
+const hostNames = ({ conf: { prevResult }, version }: Call): string[] => {
+  if (prevResult === undefined) return []
+  try {
+    const { interfaces } = parseResult(prevResult, version, 'prevResult')
+    return interfaces.filter(({ sandbox }) => !sandbox).map(({ name }) => name)
+  } catch {
+    return []
+  }
 }
 
 /**

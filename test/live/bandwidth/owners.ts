@@ -55,6 +55,58 @@ for (const flavour of anyFlavour) {
       t.equal(await trafficControl(host), before)
     })
 
+    await t.test(
+      'without a namespace, an ifb of the Go plugin goes only with the veth that uses it',
+      hasPeer,
+      async t => {
+        const gone = { netns: '' }
+        const bare = { cniVersion: '1.0.0', name: 'net', type: 'bandwidth', ...limited }
+        const add = async () => {
+          await eth0.call(peerDir, 'ADD', eth0.conf(limited))
+          return ifbs(host)
+        }
+        const own = await add()
+        for (const conf of [eth1.conf(limited), bare]) {
+          const { code, stderr } = await eth1.call(ours, 'DEL', conf, gone)
+          t.equal(code, 0)
+          t.match(stderr, /ifb "bwp\w+" stays: "v-c1-eth0" uses it/)
+          t.same(await ifbs(host), own)
+          t.equal(await check(eth0), 0, 'DEL of the second leaves the first its limits')
+        }
+        t.equal((await eth0.call(ours, 'DEL', bare, gone)).code, 0)
+        t.same(await ifbs(host), own, 'nothing tells that it is its own')
+        t.equal((await eth0.call(ours, 'DEL', eth0.conf(limited), gone)).code, 0)
+        t.equal(await trafficControl(host), before, 'the result of ADD names its veth')
+        await add()
+        await host.run('ip', 'link', 'set', eth0.veth, 'alias', 'cni net c1 eth0')
+        t.equal((await eth1.call(ours, 'DEL', eth0.conf(limited), gone)).code, 0)
+        t.same(await ifbs(host), own, 'the alias counts more than a result')
+        t.equal((await eth0.call(ours, 'DEL', bare, gone)).code, 0)
+        await host.run('ip', 'link', 'set', eth0.veth, 'alias', '')
+        t.equal(await trafficControl(host), before, 'the alias says that it is its own')
+      },
+    )
+
+    await t.test(
+      'where the namespace cannot be opened, limits of the Go plugin go by the alias',
+      hasPeer,
+      async t => {
+        await host.sh('ln -sf loop /run/netns/loop')
+        const loop = { netns: '/run/netns/loop' }
+        const ingress = { ingressRate: 8e6, ingressBurst: 8e5 }
+        await eth0.call(peerDir, 'ADD', eth0.conf(ingress))
+        const limits = await trafficControl(host)
+        const { code, stderr } = await eth0.call(ours, 'DEL', eth0.conf(ingress), loop)
+        t.equal(code, 0)
+        t.match(stderr, /limits on the host's end of "eth0" may stay until it is deleted: .*ELOOP/)
+        t.equal(await trafficControl(host), limits)
+        await host.run('ip', 'link', 'set', eth0.veth, 'alias', 'cni net c1 eth0')
+        t.equal((await eth0.call(ours, 'DEL', eth0.conf(ingress), loop)).code, 0)
+        await host.run('ip', 'link', 'set', eth0.veth, 'alias', '')
+        t.equal(await trafficControl(host), before)
+      },
+    )
+
     await t.test('an ifb of the reference that nothing leads to is no other interface’s', async t => {
       const { json } = await eth0.call(ours, 'ADD', eth0.conf(limited))
       await eth0.call(ours, 'DEL', eth0.conf(limited))

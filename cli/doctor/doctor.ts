@@ -54,8 +54,7 @@ const fix = async (lines: readonly Diagnosis[], patient: Patient): Promise<Fixed
     progress.tick(() => `putting things right: ${fixed.length} of ${repairs.length}`)
     const text = describeRepair(repair)
     try {
-      await carryOut(repair, patient)
-      fixed.push({ text, failed: '' })
+      if (await carryOut(repair, patient)) fixed.push({ text, failed: '' })
     } catch (error) {
       fixed.push({ text, failed: formatFailure(failureOf(error)) })
     }

@@ -14,7 +14,8 @@ import { podsSet } from '../../plugins/kubenet/ruleset'
 import { eraseElements } from '../../plugins/kubenet/state'
 import { dropClaim } from '../../plugins/portmap/claim-files'
 import { releasePorts } from '../../plugins/portmap/claims'
-import { hasEnded, hostportsFolder, readRival } from '../../plugins/portmap/owners'
+import { hasEnded, readRival } from '../../plugins/portmap/owners'
+import { hostportsFolder } from '../../src/attachment/host-port-records'
 import { withLock } from '../../src/host/lock'
 import { writeSysctl } from '../../src/host/sysctl'
 import { parseAddr } from '../../src/ip/addr'
@@ -22,18 +23,30 @@ import { thisHost } from '../../src/life/here'
 import { type Link, linkByIndex, linkByName, linkDel, linkSet } from '../../src/netlink/link'
 import { NETLINK_NETFILTER, NETLINK_ROUTE, NetlinkSocket, withNetlink } from '../../src/netlink/socket'
 import { closeNetns, insideNetns, openNetns } from '../../src/netns/netns'
-import { delNetworkList } from '../../src/runtime/del'
+import { delStaleAttachment } from '../../src/runtime/gc'
+import { alone } from '../../src/runtime/lock'
 import { runtimeOptions } from '../frame/networks'
+import { readSurvey } from '../frame/read-survey'
 import type { Patient } from './diagnosis'
 
 type RepairOf<K extends Repair['do']> = Extract<Repair, { readonly do: K }>
 
-const detach = async ({ owner }: RepairOf<'detach'>, { survey, places, io }: Patient): Promise<void> => {
-  const { network, containerID, ifName } = owner
-  const list = survey.readings.lists.find(({ name }) => name === network)
+/** Does another survey come to the same? Somebody may have added the container again. */
+const isStillFound = async (repair: Repair, { places, io }: Patient): Promise<boolean> => {
+  const wanted = JSON.stringify(repair)
+  const { findings } = await readSurvey(places, io)
+  return findings.some(found => JSON.stringify(found.repair) === wanted)
+}
+
+const detach = async (repair: RepairOf<'detach'>, patient: Patient): Promise<boolean> => {
+  const { network, containerID, ifName } = repair.owner
+  const list = patient.survey.readings.lists.find(({ name }) => name === network)
   if (!list) throw new CliError(ExitCode.notFound, `network "${network}" is not configured any more`)
-  // Without the namespace, which is gone, or another container's by now: plugins delete all they can.
-  await delNetworkList(list, { containerID, ifName, netns: '' }, runtimeOptions(places, io))
+  return delStaleAttachment(
+    list,
+    { containerID, ifName, isStale: () => isStillFound(repair, patient) },
+    runtimeOptions(patient.places, patient.io),
+  )
 }
 
 const nobody = { containerID: '', netns: undefined }
@@ -67,10 +80,15 @@ const placeOf = (element: RulesetElement) => {
   return addr && { set: podsSet(element.network, addr.family), key: [addr] }
 }
 
-const eraseElement = ({ element }: RepairOf<'erase-element'>): void => {
-  const place = placeOf(element)
-  if (place) withNetlink(NETLINK_NETFILTER, nl => eraseElements(nl, [place], element.comment))
-}
+/** An attachment that comes back has the same elements, so that their text alone tells nothing. */
+const eraseElement = (repair: RepairOf<'erase-element'>, patient: Patient): Promise<boolean> =>
+  alone(patient.places.cacheDir, async () => {
+    if (!(await isStillFound(repair, patient))) return false
+    const { element } = repair
+    const place = placeOf(element)
+    if (place) withNetlink(NETLINK_NETFILTER, nl => eraseElements(nl, [place], element.comment))
+    return true
+  })
 
 const deleteIfb = ({ name, index }: RepairOf<'delete-ifb'>): void =>
   withNetlink(NETLINK_ROUTE, nl => {
@@ -115,19 +133,26 @@ const setLink = ({ link: wanted }: RepairOf<'set-link'>): void =>
     setMtuInside(wanted)
   })
 
-/** Puts one thing right, if it still is as it was. Throws what fails. */
-export const carryOut = async (repair: Repair, patient: Patient): Promise<void> => {
+/** Puts one thing right, if it still is as it was. Throws what fails; says whether there was still something to do. */
+export const carryOut = async (repair: Repair, patient: Patient): Promise<boolean> => {
+  if (repair.do === 'detach') return detach(repair, patient)
+  if (repair.do === 'erase-element') return eraseElement(repair, patient)
+  await carryOutAlone(repair, patient)
+  return true
+}
+
+/** Those that look again at the very object. */
+const carryOutAlone = async (
+  repair: Exclude<Repair, { readonly do: 'detach' | 'erase-element' }>,
+  patient: Patient,
+): Promise<void> => {
   switch (repair.do) {
-    case 'detach':
-      return detach(repair, patient)
     case 'release-lease':
       return releaseLease(repair, patient)
     case 'release-ports':
       return releaseOwner(repair)
     case 'drop-claim':
       return dropStrayClaim(repair)
-    case 'erase-element':
-      return eraseElement(repair)
     case 'delete-ifb':
       return deleteIfb(repair)
     case 'set-sysctl':

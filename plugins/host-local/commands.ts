@@ -9,6 +9,7 @@ import { allocate } from './allocator'
 import { type HostLocalConf, readHostLocalConf } from './config'
 import type { Holding } from './holding'
 import type { Leases } from './leases'
+import { holdsPorts } from './liveness'
 import { changeLeases, giveBack, holdingOf, ownerOf, readLeases, roomsOf } from './network'
 import { rangeOf } from './range'
 import { readResolvConf } from './resolv-conf'
@@ -102,6 +103,16 @@ export const del = async (call: Call): Promise<void> => {
   })
 }
 
+/**
+ * Has portmap remove the host ports of those that are not valid. Runtimes call GC in the order of the list, in which
+ * portmap's turn comes after this one's, and by then the addresses would be free.
+ */
+const removePorts = async (call: Call): Promise<void> => {
+  const portmap = await call.builtIns.get('portmap')?.()
+  const { cniVersion, name } = call.conf
+  await portmap?.gc({ ...call, raw: { cniVersion, name, type: 'portmap' } })
+}
+
 export const gc = async (call: Call): Promise<void> => {
   const rooms = roomsOf(readHostLocalConf(call))
   const valid = validAttachments(call.conf)
@@ -110,16 +121,17 @@ export const gc = async (call: Call): Promise<void> => {
   const containers = new Set(valid.map(({ containerID }) => containerID))
   const isValid = ({ containerID, ifName }: LeaseOwner): boolean =>
     ifName === undefined ? containers.has(containerID) : attachments.has(`${containerID}\r\n${ifName}`)
-  await changeLeases(rooms, leases =>
-    runAll([
+  await changeLeases(rooms, leases => {
+    const stale = leases.all().filter(({ owner }) => !isValid(owner))
+    const leadsTo = ({ owner }: Holding) => holdsPorts(call.conf.name, owner)
+    return runAll([
       ...leases.torn().map(address => () => leases.releaseAddress(address)),
-      ...leases
-        .all()
-        .filter(({ owner }) => !isValid(owner))
-        .map(holding => () => leases.release(holding)),
+      () => (stale.some(leadsTo) ? removePorts(call) : undefined),
+      // If that failed there are rules yet, and nobody else may have these addresses.
+      ...stale.map(holding => () => (leadsTo(holding) ? undefined : leases.release(holding))),
       () => rooms.cooldown.forgetEnded(rooms.here.now()),
-    ]),
-  )
+    ])
+  })
 }
 
 const unusable = (what: string, error: unknown): CniError => {

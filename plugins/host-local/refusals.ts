@@ -2,7 +2,7 @@ import { CniError, ErrorCode } from '../../src/cni/error'
 import { addrEquals, formatAddr } from '../../src/ip/addr'
 import type { AllocationRequest, Slot } from './allocator'
 import type { Leases } from './leases'
-import { endedHoldings } from './liveness'
+import { endedHoldings, holdsPorts } from './liveness'
 import { contains, formatRangeSet, rangeOf } from './range'
 import { reclaim } from './reclaim'
 import { inSpan } from './span'
@@ -83,6 +83,14 @@ export const exhausted = (leases: Leases, { withheld }: AllocationRequest, { set
     .slice(0, namedInError)
     .map(({ address }) => `${address} ${holderOf(leases, address)}`)
   const details = [formatUsage(used.length, set, withheld), `the oldest leases: ${oldest.join('; ')}`]
+  const { network } = leases.store
+  const withPorts = leases.all().filter(({ owner }) => holdsPorts(network, owner)).length
+  if (withPorts > 0) {
+    const whose = `${withPorts} of their containers have host ports`
+    details.push(
+      `${whose}, without which they keep their addresses: "kubenet gc ${network}" shows who has ended`,
+    )
+  }
   return new CniError(
     ErrorCode.tryAgainLater,
     `no IP addresses available in range set: ${formatRangeSet(set)}`,

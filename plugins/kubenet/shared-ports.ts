@@ -6,13 +6,14 @@
  */
 import { type Attachment, keyOf } from '../../src/attachment/attachment'
 import { familyOf, parseClaim } from '../../src/attachment/claim'
+import { hostportsFolder } from '../../src/attachment/host-port-records'
 import { elementComment } from '../../src/attachment/nft-comments'
 import { parseAddr } from '../../src/ip/addr'
 import { thisHost } from '../../src/life/here'
 import { ifNftables } from '../../src/netfilter/nft/socket'
 import { unlessRefused } from '../../src/netlink/error'
 import { ownerOf, whilePortsLocked } from '../portmap/claims'
-import { hasEnded, hostportsFolder, listOwners, type PortOwner, writeOwner } from '../portmap/owners'
+import { hasEnded, listOwners, type PortOwner, writeOwner } from '../portmap/owners'
 import { type Placed, placeOfClaim } from './elements'
 import { addToFree } from './state'
 

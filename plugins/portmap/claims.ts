@@ -6,6 +6,7 @@
 import { lstatSync, mkdirSync } from 'node:fs'
 import { type Attachment, keyOf } from '../../src/attachment/attachment'
 import { everyAddress, familyOf, formatClaim, isEveryAddress, parseClaim } from '../../src/attachment/claim'
+import { hostportsFolder, ownerPath } from '../../src/attachment/host-port-records'
 import { CniError, ErrorCode } from '../../src/cni/error'
 import type { Call } from '../../src/cni/plugin'
 import { LockError, withLock } from '../../src/host/lock'
@@ -21,9 +22,7 @@ import {
   eraseOwner,
   eraseUnfinished,
   hasEnded,
-  hostportsFolder,
   isOfThisHost,
-  ownerPath,
   type PortOwner,
   readOwner,
   readRival,

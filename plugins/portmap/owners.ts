@@ -9,15 +9,13 @@
 import { mkdirSync, readdirSync, renameSync, unlinkSync, writeFileSync } from 'node:fs'
 import * as v from 'valibot'
 import { keyOf } from '../../src/attachment/attachment'
+import { hostportsFolder, ownerPath } from '../../src/attachment/host-port-records'
 import { CniError, ErrorCode, errnoOf } from '../../src/cni/error'
 import { readAdvice, readPlainFile } from '../../src/host/plain-file'
 import { type Here, once } from '../../src/life/here'
 import { type Claimant, claimantsOf, isSameNetns, judgeLife, type Subject } from '../../src/life/judge'
 import type { InstalledRules } from '../../src/netfilter/rules/hostports/hostports'
 import { ownNetnsNumber } from '../../src/netns/netns'
-
-/** The folder of the records, of the claims and of the lock that guards both. */
-export const hostportsFolder = '/run/kubenet-cni/hostports'
 
 const family = () => v.picklist([4, 6])
 
@@ -64,9 +62,6 @@ const ownerSchema = v.object({
 
 /** An attachment with host ports. */
 export type PortOwner = v.InferOutput<typeof ownerSchema>
-
-/** The file of that owner's record. */
-export const ownerPath = (folder: string, key: string): string => `${folder}/owners/${key}`
 
 const unfinished = '.new'
 

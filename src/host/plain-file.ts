@@ -14,7 +14,7 @@ import {
 } from 'node:fs'
 
 /** Far above what a lease, a record or a resolv.conf takes. */
-export const usualMaxBytes = 4 * 1024 * 1024
+const usualMaxBytes = 4 * 1024 * 1024
 
 /** What is there, but is not read: no regular file, or too large. As an answer it has code 5. */
 export class UnusableFileError extends Error {
@@ -57,7 +57,7 @@ const explain = (path: string, error: unknown, followLinks: boolean): unknown =>
   return stat && !stat.isFile() ? noFile(path, stat) : error
 }
 
-export type PlainFileOptions = {
+type PlainFileOptions = {
   /** A larger file is not read. */
   readonly maxBytes?: number
   /** Only for folders where links are usual, such as those of mounted ConfigMaps. */

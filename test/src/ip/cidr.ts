@@ -8,6 +8,7 @@ import {
   formatCidr,
   isNetwork,
   lastAddr,
+  literalCidr,
   networkOf,
   parseCidr,
 } from '../../../src/ip/cidr'
@@ -60,4 +61,11 @@ t.test('cidrContains() and cidrOverlaps() tell families apart', async t => {
   t.ok(cidrOverlaps(cidr('10.0.0.0/8'), cidr('10.1.2.0/24')))
   t.ok(cidrOverlaps(cidr('10.1.2.0/24'), cidr('10.0.0.0/8')))
   t.notOk(cidrOverlaps(cidr('10.1.2.0/24'), cidr('10.1.3.0/24')))
+})
+
+t.test('literalCidr() throws for what is no network, so that a typo never means everywhere', async t => {
+  t.equal(formatCidr(literalCidr('127.0.0.0/8')), '127.0.0.0/8')
+  t.equal(formatCidr(literalCidr('ff00::/8')), 'ff00::/8')
+  for (const text of ['127.0.0.0', '127.0.0/8', '127.0.0.0/33', '127.0.0.1/8', 'ff00::/129', 'ff00:/8', ''])
+    t.throws(() => literalCidr(text), { message: `${JSON.stringify(text)} is no network` }, text)
 })

@@ -87,11 +87,16 @@ const attempting =
     }
   }
 
+/** containerd and CRI-O attach the loopback interface of each pod as a network of its own. It has nothing on the host. */
+const isLoopback = ({ ifName }: CacheEntry): boolean => ifName === 'lo'
+
 const readCached = (cacheDir: string): CachedAttachment[] =>
-  listCacheEntries(cacheDir).map(entry => ({
-    ...entry,
-    madeAt: lstatSync(cachePath(cacheDir, entry), { throwIfNoEntry: false })?.mtimeMs ?? 0,
-  }))
+  listCacheEntries(cacheDir)
+    .filter(entry => !isLoopback(entry))
+    .map(entry => ({
+      ...entry,
+      madeAt: lstatSync(cachePath(cacheDir, entry), { throwIfNoEntry: false })?.mtimeMs ?? 0,
+    }))
 
 const claimsFolder = `${hostportsFolder}/claims`
 

@@ -4,7 +4,7 @@ import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { binDir, builtDir, type Flavour } from '../fixtures/cni'
+import { binDir, builtDir, type Flavour, type Json } from '../fixtures/cni'
 import type { PrivateHost } from '../fixtures/private-host'
 import { Containerd, containerdMissing } from './fixtures/containerd'
 import type { CriPod } from './fixtures/cri'
@@ -48,6 +48,8 @@ for (const { flavour, name, conflist } of cases) {
     const plugins = name === 'kubenet' ? unpacked(t, flavour) : binDir(flavour)
     const containerd = await Containerd.start(t, plugins, conflist)
     const { host } = containerd
+    const kubenet = join(plugins, 'kubenet')
+    const network = conflist.name
     await host.uplink('outside', '192.0.2.1/24')
     await host.sh('ip -n outside addr add 192.0.2.9/24 dev eth0')
     let cri = containerd.cri()
@@ -87,6 +89,26 @@ for (const { flavour, name, conflist } of cases) {
     await t.test('the host port answers from outside', async t => {
       t.equal(await fetchName(host, 'outside', '192.0.2.1:8080'), 'one\n')
     })
+
+    await t.test(
+      'the command line finds both pods well, and takes the loopback of a pod for no network of it',
+      async t => {
+        const inspected = JSON.parse(await host.run(kubenet, 'inspect', '--json'))
+        t.same(
+          inspected.containers
+            .map(({ network, ifName, pod, state }: Json) => [network, ifName, pod, state])
+            .sort(),
+          ['one', 'two'].map(pod => [network, 'eth0', `default/${pod}`, 'running']),
+        )
+        t.same(inspected.findings, [])
+        const { lines } = JSON.parse(await host.sh(`CNI_PATH=${plugins} ${kubenet} doctor --json || true`))
+        t.same(
+          lines.filter(({ says }: Json) => /loopback|\blo\b/.test(says)),
+          [],
+        )
+        t.notMatch(await host.sh(`${kubenet} why 127.0.0.1 || true`), /cni-loopback/)
+      },
+    )
 
     await t.test(
       '8 Mbit/s each way: a million bytes take a second, less the first burst of 100 ms',

@@ -5,9 +5,8 @@
  */
 import { isJsonObject } from '../src/cni/schema'
 import type { CredentialSource } from './api/credentials'
-import { ApiError, isGone, isUnknownVersion, needsList, StreamError } from './api/error'
+import { isOfNoVersion, needsList, outcomeOf, streamError } from './api/error'
 import { listNodes, type WatchEvent, watchNodes } from './api/nodes'
-import { TimeoutError } from './api/request'
 import { Backoff } from './backoff'
 import { type ClusterNode, readNode } from './cluster-node'
 import { type Log, messageOf } from './log'
@@ -45,10 +44,8 @@ const healthySeconds = 10
 
 /** What a watch ended of, for the metrics. */
 const reasonOf = (error: unknown): string => {
-  if (isGone(error)) return 'gone'
-  if (error instanceof TimeoutError) return 'idle'
-  if (error instanceof StreamError) return 'unreadable'
-  return error instanceof ApiError ? 'refused' : 'broken'
+  const outcome = outcomeOf(error) ?? 'broken'
+  return outcome === 'unknown version' ? 'refused' : outcome
 }
 
 export class Reflector {
@@ -126,7 +123,7 @@ export class Reflector {
     try {
       return await this.#listFrom(this.#newest, signal)
     } catch (error) {
-      if (!isGone(error) && !isUnknownVersion(error)) throw error
+      if (!isOfNoVersion(error)) throw error
       // Nobody knows that version any more: it is too old, or the cluster's store was put back to an earlier state.
       return this.#listFrom(undefined, signal)
     }
@@ -210,7 +207,7 @@ export class Reflector {
   /** A bookmark from before where the watch began: the cluster's store was put back, and what is known is undone. */
   #refuseThePast(type: string, version: string): void {
     if (type !== 'BOOKMARK' || (compareVersions(version, this.#version ?? '0') ?? 0) >= 0) return
-    throw new StreamError(new Error(`the server is at version ${version}, before ${this.#version}`))
+    throw streamError(new Error(`the server is at version ${version}, before ${this.#version}`))
   }
 
   #takeNode(type: string, node: ClusterNode): void {

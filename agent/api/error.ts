@@ -1,57 +1,58 @@
 import { isJsonObject } from '../../src/cni/schema'
+import { isFrom, SystemError } from '../../src/host/system-error'
 
 /** HTTP, and the codes of a Status object. */
 export const HttpStatus = { ok: 200, badRequest: 400, gone: 410, gatewayTimeout: 504 } as const
 
-/** The API server's refusal: a Status object, or an answer that is none. */
-export class ApiError extends Error {
-  override readonly name = 'ApiError'
-  readonly status: number
-  /** One word for programs: "Expired", "Forbidden". */
-  readonly reason: string
+/**
+ * What became of a question to the API server:
+ * - gone: the history that a version belongs to is forgotten
+ * - unknown version: there is none, or not yet; so it is after the cluster's store was put back in time
+ * - refused: it answered with anything else but 200
+ * - idle: it took longer than it may
+ * - unreadable: what came can't be understood, or was an ERROR event; what the client knows may have a gap
+ */
+type Outcome = 'gone' | 'unknown version' | 'refused' | 'idle' | 'unreadable'
 
-  constructor(what: string, status: number, reason: string, message: string) {
-    super(`${what}: ${[status, reason, message].filter(Boolean).join(' ')}`)
-    this.status = status
-    this.reason = reason
-  }
-}
+/** The failure of a question to the API server; `message` says of which. */
+export const apiError = (code: Outcome, message: string, cause?: unknown): SystemError =>
+  new SystemError('API server', { message, code, cause })
+
+/** What came on a connection can't be understood. */
+export const streamError = (cause: unknown): SystemError =>
+  apiError('unreadable', 'the stream of events', cause)
 
 const maxMessage = 300
 
-/** Reads what came with a failure, a Status object most of the time. */
-export const apiErrorOf = (what: string, status: number, body: unknown): ApiError => {
-  if (!isJsonObject(body)) {
-    return new ApiError(what, status, '', typeof body === 'string' ? body.slice(0, maxMessage) : '')
-  }
-  const code = typeof body.code === 'number' ? body.code : status
-  const reason = typeof body.reason === 'string' ? body.reason : ''
-  const message = typeof body.message === 'string' ? body.message.slice(0, maxMessage) : ''
-  return new ApiError(what, code, reason, message)
-}
-
-/** What came on a connection can't be understood, or was an ERROR event: what the client knows may have a gap. */
-export class StreamError extends Error {
-  override readonly name = 'StreamError'
-
-  constructor(cause: unknown) {
-    super('the stream of events', { cause })
+/** What a Status object has of a refusal; its reason is one word for programs: "Expired", "Forbidden". */
+const statusOf = (status: number, body: unknown): { status: number; reason: string; message: string } => {
+  if (!isJsonObject(body)) return { status, reason: '', message: typeof body === 'string' ? body : '' }
+  return {
+    status: typeof body.code === 'number' ? body.code : status,
+    reason: typeof body.reason === 'string' ? body.reason : '',
+    message: typeof body.message === 'string' ? body.message : '',
   }
 }
 
-const causeOf = (error: unknown): unknown => (error instanceof StreamError ? error.cause : error)
-
-/** Is the history that a version belongs to forgotten? */
-export const isGone = (error: unknown): boolean => {
-  const cause = causeOf(error)
-  return cause instanceof ApiError && (cause.status === HttpStatus.gone || cause.reason === 'Expired')
+/** The API server's refusal of `what`: a Status object most of the time, or an answer that is none. */
+export const refusalOf = (what: string, httpStatus: number, body: unknown): SystemError => {
+  const { status, reason, message } = statusOf(httpStatus, body)
+  const words = [status, reason, message.slice(0, maxMessage)].filter(Boolean).join(' ')
+  const isPast = status === HttpStatus.gone || reason === 'Expired'
+  const isUnknown = status === HttpStatus.badRequest || status === HttpStatus.gatewayTimeout
+  return apiError(isPast ? 'gone' : isUnknown ? 'unknown version' : 'refused', `${what}: ${words}`)
 }
 
-/** Does the server say that there is no such version, or not yet? So it is after its store was put back in time. */
-export const isUnknownVersion = (error: unknown): boolean =>
-  error instanceof ApiError &&
-  (error.status === HttpStatus.badRequest || error.status === HttpStatus.gatewayTimeout)
+/** How a question ended, in a word; undefined where the connection broke. An ERROR event tells of what is behind it. */
+export const outcomeOf = (error: unknown): string | undefined => {
+  if (!isFrom(error, 'API server')) return undefined
+  return isFrom(error.cause, 'API server', 'gone') ? 'gone' : error.code
+}
+
+/** Has the server forgotten the version that was asked for, or never known it? */
+export const isOfNoVersion = (error: unknown): boolean =>
+  ['gone', 'unknown version'].includes(outcomeOf(error) ?? '')
 
 /** Is a new list needed to go on? A connection that broke needs none. */
 export const needsList = (error: unknown): boolean =>
-  error instanceof StreamError || isGone(error) || isUnknownVersion(error)
+  isOfNoVersion(error) || outcomeOf(error) === 'unreadable'

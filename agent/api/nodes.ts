@@ -1,7 +1,7 @@
 /** The two questions the agent asks of the API: which nodes there are, and what becomes of them. */
 import { isJsonObject, type JsonObject } from '../../src/cni/schema'
 import { type Access, type CredentialSource, readAccess } from './credentials'
-import { apiErrorOf, HttpStatus, StreamError } from './error'
+import { HttpStatus, refusalOf, streamError } from './error'
 import { LineReader } from './line-reader'
 import { ListReader } from './list-reader'
 import { get, type Patience } from './request'
@@ -79,7 +79,7 @@ const readEvent = (line: unknown): WatchEvent => {
 export const watchNodes = async (call: WatchCall): Promise<void> => {
   const reader = new LineReader(line => {
     const event = readEvent(line)
-    if (event.type === 'ERROR') throw apiErrorOf('watch nodes', HttpStatus.ok, event.object)
+    if (event.type === 'ERROR') throw refusalOf('watch nodes', HttpStatus.ok, event.object)
     call.onEvent(event)
   })
   await get({
@@ -97,7 +97,7 @@ export const watchNodes = async (call: WatchCall): Promise<void> => {
       try {
         reader.push(chunk)
       } catch (cause) {
-        throw new StreamError(cause)
+        throw streamError(cause)
       }
     },
   })

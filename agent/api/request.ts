@@ -10,7 +10,7 @@ import { pipeline } from 'node:stream'
 import { createGunzip } from 'node:zlib'
 import { version } from '../../src/build-info'
 import type { Access } from './credentials'
-import { apiErrorOf, HttpStatus } from './error'
+import { apiError, HttpStatus, refusalOf } from './error'
 
 /** How long each part of a request may take, in milliseconds. */
 export type Patience = {
@@ -20,11 +20,6 @@ export type Patience = {
   readonly idleMs: number
   /** For all of it; undefined for a watch, which has no end. */
   readonly totalMs: number | undefined
-}
-
-/** The server took longer than it may. */
-export class TimeoutError extends Error {
-  override readonly name = 'TimeoutError'
 }
 
 type GetRequest = {
@@ -60,7 +55,7 @@ const countdown = (onEnd: (error: Error) => void) => {
   return {
     start: (ms: number, what: string) => {
       clearTimeout(timer)
-      timer = setTimeout(() => onEnd(new TimeoutError(`${what} for ${ms / 1000} s`)), ms)
+      timer = setTimeout(() => onEnd(apiError('idle', `${what} for ${ms / 1000} s`)), ms)
     },
     stop: () => clearTimeout(timer),
   }
@@ -83,7 +78,7 @@ const optionsOf = ({ access: { server, options }, path }: GetRequest): RequestOp
 
 /**
  * Makes one GET request and hands over the body as it comes. Resolves when the server has ended it in order. Rejects
- * with an ApiError when it answers anything but 200, with a TimeoutError when it is too slow, and with what the
+ * with `refusalOf` when it answers anything but 200, with `apiError` "idle" when it is too slow, and with what the
  * connection failed of. Aborting `signal` ends it at once, in order.
  */
 export const get = (call: GetRequest): Promise<void> =>
@@ -134,7 +129,7 @@ export const get = (call: GetRequest): Promise<void> =>
       })
       body.on('end', () => {
         if (isOk) end()
-        else end(apiErrorOf(`GET ${call.path}`, answer.statusCode ?? 0, parseFailure(failure)))
+        else end(refusalOf(`GET ${call.path}`, answer.statusCode ?? 0, parseFailure(failure)))
       })
     })
     request.end()

@@ -3,9 +3,9 @@
  * show proto 107` finds them, and only routes with that number are ever removed. A destination to which somebody
  * else has a route is left to them, and told.
  */
+import { isFrom } from '../../src/host/system-error'
 import { addrEquals, formatAddr } from '../../src/ip/addr'
 import { formatCidr } from '../../src/ip/cidr'
-import { NetlinkError } from '../../src/netlink/error'
 import { type ListedRoute, RT_TABLE_MAIN, routeAddNew, routeDel, routeList } from '../../src/netlink/route'
 import { NETLINK_ROUTE, type NetlinkSocket, withNetlink } from '../../src/netlink/socket'
 import { type Log, messageOf } from '../log'
@@ -26,7 +26,7 @@ const unreachableCodes = ['ENETUNREACH', 'EHOSTUNREACH', 'EINVAL', 'ENETDOWN', '
 const atOnce = 256
 
 const stateOf = (error: unknown): RouteState => {
-  const code = error instanceof NetlinkError ? error.code : ''
+  const code = isFrom(error, 'netlink') ? error.code : ''
   if (code === 'EEXIST') return 'occupied'
   return unreachableCodes.includes(code) ? 'unreachable' : 'failed'
 }

@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs'
 import { gunzipSync } from 'node:zlib'
 import { CniError } from '../../src/cni/error'
 import { readSysctl } from '../../src/host/sysctl'
+import { isFrom } from '../../src/host/system-error'
 import { eq } from '../../src/netfilter/nft/match'
 import { nftGeneration, noNftables } from '../../src/netfilter/nft/read'
 import { rule } from '../../src/netfilter/nft/rule'
@@ -12,7 +13,6 @@ import { drop } from '../../src/netfilter/nft/statement'
 import { type NftTransaction, nftProbe } from '../../src/netfilter/nft/transaction'
 import type { BaseChain } from '../../src/netfilter/nft/wire/chain'
 import type { NftFamily } from '../../src/netfilter/nft/wire/message'
-import { NetlinkError } from '../../src/netlink/error'
 import { NETLINK_NETFILTER, NETLINK_ROUTE, type NetlinkSocket, withNetlink } from '../../src/netlink/socket'
 import { hasActionKind, hasLinkKind, hasQdiscKind } from '../../src/netlink/tc-probe'
 import { type Check, type Diagnosis, failure, notSeen, ok, type Patient, warning } from './diagnosis'
@@ -105,7 +105,7 @@ const takes = (nl: NetlinkSocket, build: (tx: NftTransaction) => void): boolean 
     nftProbe(nl, build)
     return true
   } catch (error) {
-    if (!(error instanceof NetlinkError) || error.code === 'EPERM') throw error
+    if (!isFrom(error, 'netlink') || error.code === 'EPERM') throw error
     return false
   }
 }
@@ -150,7 +150,7 @@ const nftables: Check = ({ survey }) => {
     const says = `its nf_tables has no chains of type ${absent.join(', ')}`
     return [(isNeeded ? failure : warning)(check, { says, remedy: load(['nf_tables', 'nft_chain_nat']) })]
   } catch (error) {
-    if (error instanceof NetlinkError && noNftables.includes(error.code)) {
+    if (isFrom(error, 'netlink', ...noNftables)) {
       const says = 'it has no nf_tables'
       const remedy = `${load(['nf_tables'])}; networks work with iptables meanwhile`
       return [(isNeeded ? failure : warning)(check, { says, remedy })]

@@ -1,8 +1,10 @@
 /** br_netfilter, by which iptables sees what a bridge forwards. */
+
 import { CliError, ExitCode } from '../../node/command/failure'
 import type { CliIo } from '../../node/command/io'
 import { hasBridgeNetfilter, modprobe } from '../../node/sysctls/node-sysctls'
-import { ExecError, exec } from '../../src/host/exec'
+import { exec } from '../../src/host/exec'
+import { isFrom } from '../../src/host/system-error'
 import { withProgress } from './progress'
 
 /** What is, or would be, done about the module. */
@@ -26,7 +28,7 @@ export const ensureModule = async (isDry: boolean, io: CliIo): Promise<ModuleAct
   try {
     await withProgress(io, `loading ${moduleName}`, () => exec([program, moduleName]))
   } catch (error) {
-    if (!(error instanceof ExecError)) throw error
+    if (!isFrom(error, 'program')) throw error
     throw withoutModule(`can not be loaded: ${error.details || error.message}`)
   }
   if (!hasBridgeNetfilter()) throw withoutModule('loading it changed nothing')

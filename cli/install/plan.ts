@@ -1,7 +1,8 @@
 /** What is in the folder of the plugins under our names, and what becomes of it. */
+
 import { lstatSync, readlinkSync, type Stats } from 'node:fs'
 import { CliError, ExitCode } from '../../node/command/failure'
-import { errnoOf } from '../../src/cni/error'
+import { errnoOf } from '../../src/host/errno'
 import { isOurs } from '../frame/program-file'
 import { isSameContent } from './copy-program'
 

@@ -1,6 +1,5 @@
-import { CniError, errnoOf } from '../../src/cni/error'
-import { errnoText } from '../../src/host/errno'
-import { InterruptedError } from '../../src/host/interrupt'
+import { CniError } from '../../src/cni/error'
+import { errnoOf, errnoText } from '../../src/host/errno'
 
 /** What the process exits with. */
 export const ExitCode = {
@@ -96,7 +95,7 @@ const describe = (error: unknown): Pick<Failure, 'message' | 'details' | 'code'>
   if (!(error instanceof Error)) return { ...plain, message: String(error) }
   const message = systemMessage(error)
   if (message) return { ...plain, message }
-  const details = error instanceof InterruptedError ? '' : (causeOf(error) ?? CniError.from(error).details)
+  const details = causeOf(error) ?? CniError.from(error).details
   return { ...plain, message: error.message, details }
 }
 

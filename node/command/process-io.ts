@@ -1,7 +1,7 @@
 import { isatty } from 'node:tty'
 import { platform } from '#platform'
-import { errnoOf } from '../../src/cni/error'
 import { writeAll } from '../../src/cni/write-all'
+import { errnoOf } from '../../src/host/errno'
 import { printableLines } from '../../src/host/printable'
 import type { CliIo } from './io'
 import { rendered } from './style'

@@ -1,4 +1,5 @@
 /** Files that are written beside their place and then put there, so that each is old or new at any moment. */
+
 import {
   closeSync,
   constants,
@@ -11,7 +12,7 @@ import {
   renameSync,
   writeFileSync,
 } from 'node:fs'
-import { errnoOf } from '../../src/cni/error'
+import { errnoOf } from '../../src/host/errno'
 import { removeFile } from '../../src/runtime/durable-file'
 
 /** What the names of unfinished files begin with. Neither runtimes nor `kubenet plugins` look at such files. */

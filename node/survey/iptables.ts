@@ -1,7 +1,8 @@
 /** The rules of iptables, read by its own programs, and only where there are any: no table comes to be by looking. */
+
 import { readFileSync } from 'node:fs'
 import { isMasqueradeChain, parseContainerComment } from '../../src/attachment/iptables-names'
-import { errnoOf } from '../../src/cni/error'
+import { errnoOf } from '../../src/host/errno'
 import { exec, findProgram } from '../../src/host/exec'
 import type { Family } from '../../src/ip/addr'
 import { chainOf, commentOf, targetOf, unlistedTables } from '../../src/netfilter/iptables'

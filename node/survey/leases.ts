@@ -1,9 +1,10 @@
 /** host-local's leases of all networks, with the records beside them. */
+
 import { readdirSync } from 'node:fs'
 import { type AttachmentRecord, RecordStore } from '../../plugins/host-local/record'
 import { LeaseStore } from '../../plugins/host-local/store'
 import { leaseKeyOf } from '../../src/attachment/lease'
-import { errnoOf } from '../../src/cni/error'
+import { errnoOf } from '../../src/host/errno'
 import { parseAddr } from '../../src/ip/addr'
 
 /** One lease: an address of a network that is given out. */

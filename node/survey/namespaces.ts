@@ -1,6 +1,7 @@
 /** The network namespaces of the node, found by their mounts and by their processes, and what is inside of them. */
+
 import { closeSync, constants, openSync, statSync } from 'node:fs'
-import { errnoOf } from '../../src/cni/error'
+import { errnoOf } from '../../src/host/errno'
 import { formatAddr } from '../../src/ip/addr'
 import { findHolders, ownPidNamespace } from '../../src/life/holders'
 import { addrList } from '../../src/netlink/addr'

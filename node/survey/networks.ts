@@ -12,9 +12,9 @@ import { parseNetConf } from '../../src/cni/conf'
 import { CniError } from '../../src/cni/error'
 import type { Call } from '../../src/cni/plugin'
 import type { JsonObject } from '../../src/cni/schema'
+import { isFrom } from '../../src/host/system-error'
 import type { Family } from '../../src/ip/addr'
 import { type Backend, defaultBackend } from '../../src/netfilter/backend'
-import { NetlinkError } from '../../src/netlink/error'
 import { readConfDir } from '../../src/runtime/conf-dir'
 import type { NetworkConfigList } from '../../src/runtime/conf-list'
 
@@ -88,7 +88,7 @@ const backendOf = (conf: KubenetConf): Backend => {
     return chooseBackend(conf)
   } catch (error) {
     // Who may not ask the kernel can't use its answer either.
-    if (error instanceof NetlinkError) return 'nftables'
+    if (isFrom(error, 'netlink')) return 'nftables'
     throw error
   }
 }

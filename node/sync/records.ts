@@ -2,7 +2,8 @@
 import { parseJsonObject, parseNetConf } from '../../src/cni/conf'
 import type { Call } from '../../src/cni/plugin'
 import { parseResult, type Result } from '../../src/cni/result'
-import { type Netns, NetnsError, openNetns } from '../../src/netns/netns'
+import { isFrom } from '../../src/host/system-error'
+import { type Netns, openNetns } from '../../src/netns/netns'
 import { formatCniArgs } from '../../src/runtime/attachment'
 import type { CacheEntry } from '../../src/runtime/cache-entry'
 import { type NetworkConfigList, parseConfList } from '../../src/runtime/conf-list'
@@ -69,7 +70,7 @@ export const openRecorded = ({ entry }: RecordedAttachment): Netns | undefined =
   try {
     return openNetns(entry.netns)
   } catch (error) {
-    if (error instanceof NetnsError) return undefined
+    if (isFrom(error, 'netns')) return undefined
     throw error
   }
 }

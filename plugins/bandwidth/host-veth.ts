@@ -2,10 +2,11 @@ import type { Attachment } from '../../src/attachment/attachment'
 import { CniError, ErrorCode } from '../../src/cni/error'
 import { type Call, requireNetns } from '../../src/cni/plugin'
 import type { Result } from '../../src/cni/result'
+import { isFrom } from '../../src/host/system-error'
 import { type Link, linkByName } from '../../src/netlink/link'
 import { NETLINK_ROUTE, NetlinkSocket } from '../../src/netlink/socket'
 import { hostEndOf } from '../../src/netns/host-veth'
-import { insideNetns, type Netns, NetnsError } from '../../src/netns/netns'
+import { insideNetns, type Netns } from '../../src/netns/netns'
 
 const readContainerLink = (netns: Netns, ifName: string): Link | undefined => {
   const nl = insideNetns(netns, () => NetlinkSocket.open(NETLINK_ROUTE))
@@ -33,7 +34,7 @@ export const findHostVethOf = (nl: NetlinkSocket, call: Call): Link | undefined 
   try {
     return findHostVeth(nl, netns, idOf(call))
   } catch (error) {
-    if (error instanceof NetnsError) return undefined
+    if (isFrom(error, 'netns')) return undefined
     throw error
   }
 }

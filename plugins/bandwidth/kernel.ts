@@ -1,5 +1,5 @@
 import { CniError, ErrorCode } from '../../src/cni/error'
-import { NetlinkError } from '../../src/netlink/error'
+import { isFrom } from '../../src/host/system-error'
 
 /** A part of the kernel that shaping needs, by the name of its module. */
 export type KernelPart = 'ifb' | 'sch_tbf' | 'sch_ingress' | 'cls_u32' | 'act_mirred'
@@ -14,7 +14,7 @@ const options: Record<KernelPart, string> = {
 
 /** The failure of a kernel that lacks a part, and how to get it. */
 export const missingPart = (part: KernelPart, cause?: unknown): CniError => {
-  const said = cause instanceof NetlinkError ? `; ${cause.message}: ${cause.details}` : ''
+  const said = isFrom(cause, 'netlink') ? `; ${cause.message}: ${cause.details}` : ''
   return new CniError(ErrorCode.pluginNotAvailable, `bandwidth: the kernel has no ${part}`, {
     details:
       `load it with "modprobe ${part}"; if there is no such module, install the distribution's package of extra ` +
@@ -31,7 +31,7 @@ export const needing = <T>(parts: readonly [KernelPart, ...KernelPart[]], work: 
   try {
     return work()
   } catch (error) {
-    if (!(error instanceof NetlinkError) || !unknownKind.includes(error.code)) throw error
+    if (!isFrom(error, 'netlink', ...unknownKind)) throw error
     // Of a filter and its action, the kernel's own words tell which it was.
     const part = parts.length > 1 && /action/i.test(error.details) ? parts[parts.length - 1] : parts[0]
     throw missingPart(part ?? parts[0], error)

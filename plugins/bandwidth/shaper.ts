@@ -17,8 +17,9 @@ import { formatAlias } from '../../src/attachment/alias'
 import type { Attachment } from '../../src/attachment/attachment'
 import { CniError, ErrorCode } from '../../src/cni/error'
 import { warn } from '../../src/host/log'
+import { isFrom } from '../../src/host/system-error'
 import type { Undo } from '../../src/host/undo'
-import { NetlinkError, unlessRefused } from '../../src/netlink/error'
+import { unlessRefused } from '../../src/netlink/error'
 import { type Link, linkByIndex, linkSet } from '../../src/netlink/link'
 import { NETLINK_ROUTE, type NetlinkSocket, withNetlink } from '../../src/netlink/socket'
 import {
@@ -90,7 +91,7 @@ const replacing = (add: () => void, removeLeftover: () => void): void => {
   try {
     add()
   } catch (error) {
-    if (!(error instanceof NetlinkError) || error.code !== 'EEXIST') throw error
+    if (!isFrom(error, 'netlink', 'EEXIST')) throw error
     removeLeftover()
     add()
   }

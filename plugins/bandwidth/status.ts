@@ -1,7 +1,7 @@
 import { CniError, ErrorCode } from '../../src/cni/error'
 import type { Call } from '../../src/cni/plugin'
 import { requirePrivilege } from '../../src/cni/privilege'
-import { NetlinkError } from '../../src/netlink/error'
+import { isFrom } from '../../src/host/system-error'
 import { NETLINK_ROUTE, type NetlinkSocket, withNetlink } from '../../src/netlink/socket'
 import { hasActionKind, hasLinkKind, hasQdiscKind } from '../../src/netlink/tc-probe'
 import { readBandwidthConf } from './config'
@@ -26,7 +26,7 @@ export const status = async (call: Call): Promise<void> => {
       for (const [part, isThere] of probes) if (isThere(nl) === false) throw missingPart(part)
     })
   } catch (error) {
-    if (!(error instanceof NetlinkError)) throw error
+    if (!isFrom(error, 'netlink')) throw error
     throw new CniError(ErrorCode.pluginNotAvailable, 'bandwidth: traffic control can not be used', {
       details: `${error.message}: ${error.details}`,
       cause: error,

@@ -7,9 +7,9 @@ import { parseAlias } from '../../src/attachment/alias'
 import { isOn } from '../../src/attachment/attachment'
 import type { Call } from '../../src/cni/plugin'
 import { isJsonObject, type JsonObject } from '../../src/cni/schema'
+import { isFrom } from '../../src/host/system-error'
 import { type Cidr, cidrEquals, networkOf, parseCidr } from '../../src/ip/cidr'
 import { addrList } from '../../src/netlink/addr'
-import { NetlinkError } from '../../src/netlink/error'
 import { type Link, linkByName, linkList } from '../../src/netlink/link'
 import { NETLINK_ROUTE, type NetlinkSocket, withNetlink } from '../../src/netlink/socket'
 
@@ -75,7 +75,7 @@ export const unnamedBridge = (call: Call, { isGateway }: { isGateway: boolean })
     })
   } catch (error) {
     // Nothing can be connected then, and DEL must still clean up the rest.
-    if (error instanceof NetlinkError) return kubenetBridge
+    if (isFrom(error, 'netlink')) return kubenetBridge
     throw error
   }
 }

@@ -6,13 +6,14 @@ import { CniError, runAll } from '../../src/cni/error'
 import type { Call } from '../../src/cni/plugin'
 import { parseResult, type Result } from '../../src/cni/result'
 import { endStep } from '../../src/host/steps'
+import { isFrom } from '../../src/host/system-error'
 import { formatAddr, isLinkLocal } from '../../src/ip/addr'
 import type { Cidr } from '../../src/ip/cidr'
 import type { Unmasqueraded } from '../../src/netfilter/rules/masquerade/masquerade'
 import { addrList } from '../../src/netlink/addr'
 import { linkByName, linkDel, linkList } from '../../src/netlink/link'
 import { NETLINK_ROUTE, NetlinkSocket, withNetlink } from '../../src/netlink/socket'
-import { insideNetns, NetnsError } from '../../src/netns/netns'
+import { insideNetns } from '../../src/netns/netns'
 import { type BridgeConf, readBridgeConf } from './config'
 import { leaseFolder } from './ipam-call'
 import { loadDropInvalid, loadRemoval } from './masquerade'
@@ -60,7 +61,7 @@ const deleteInContainer = (
   try {
     nl = insideNetns(netns, () => NetlinkSocket.open(NETLINK_ROUTE))
   } catch (error) {
-    if (!(error instanceof NetnsError)) throw error
+    if (!isFrom(error, 'netns')) throw error
     // EINVAL: the path leads to a file that is no network namespace (any more).
     return { addresses: [], obstacle: error.code === 'EINVAL' ? undefined : CniError.from(error) }
   }

@@ -3,6 +3,7 @@ import { CniError, ErrorCode } from '../../src/cni/error'
 import type { Result } from '../../src/cni/result'
 import { warn } from '../../src/host/log'
 import { disableIPv6Key, trySysctl } from '../../src/host/sysctl'
+import { isFrom } from '../../src/host/system-error'
 import type { Undo } from '../../src/host/undo'
 import { addrEquals, type Family, isLinkLocal } from '../../src/ip/addr'
 import {
@@ -15,7 +16,6 @@ import {
   formatCidr,
 } from '../../src/ip/cidr'
 import { addrAdd, addrDel, addrList, peerAddrs } from '../../src/netlink/addr'
-import { NetlinkError } from '../../src/netlink/error'
 import { type Link, linkList } from '../../src/netlink/link'
 import { NETLINK_ROUTE, type NetlinkSocket, withNetlink } from '../../src/netlink/socket'
 import type { BridgeConf } from './config'
@@ -135,7 +135,7 @@ const addGateway = (nl: NetlinkSocket, link: Link, cidr: Cidr): void => {
   try {
     addrAdd(nl, link, cidr)
   } catch (error) {
-    if (!(error instanceof NetlinkError && error.code === 'EACCES')) throw error
+    if (!isFrom(error, 'netlink', 'EACCES')) throw error
     const remedy = `sysctl -w ${disableIPv6Key(link.name).replaceAll('/', '.')}=0`
     throw new CniError(ErrorCode.internal, error.message, { details: `${error.details}; ${remedy}` })
   }

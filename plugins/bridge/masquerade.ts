@@ -2,9 +2,9 @@ import type { Attachment } from '../../src/attachment/attachment'
 import { CniError, ErrorCode, quote, runAll } from '../../src/cni/error'
 import type { Call } from '../../src/cni/plugin'
 import type { Result } from '../../src/cni/result'
+import { isFrom } from '../../src/host/system-error'
 import type { Undo } from '../../src/host/undo'
 import { type Backend, backends, defaultBackend } from '../../src/netfilter/backend'
-import { IptablesError } from '../../src/netfilter/iptables'
 import {
   type Kept,
   loadMasquerade,
@@ -65,7 +65,7 @@ export const setUpMasquerade = async (
     await setUpWith(named ?? defaultBackend(), masquerade, undo)
   } catch (error) {
     // Programs that are there need not work. That costs starting one, so it is only looked into now.
-    if (named || !(error instanceof IptablesError) || (await isUsable('iptables'))) throw error
+    if (named || !isFrom(error, 'iptables') || (await isUsable('iptables'))) throw error
     await setUpWith('nftables', masquerade, undo)
   }
 }

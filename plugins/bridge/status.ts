@@ -3,8 +3,8 @@ import { ErrorCode, saidBy } from '../../src/cni/error'
 import type { Call } from '../../src/cni/plugin'
 import { requirePrivilege } from '../../src/cni/privilege'
 import { disableIPv6Key, obstacleTo, readSysctl } from '../../src/host/sysctl'
+import { isFrom } from '../../src/host/system-error'
 import { hasBridgeVlans } from '../../src/netlink/bridge-vlan'
-import { NetlinkError } from '../../src/netlink/error'
 import { linkByName } from '../../src/netlink/link'
 import { NETLINK_ROUTE, type NetlinkSocket, withNetlink } from '../../src/netlink/socket'
 import { hasLinkKind } from '../../src/netlink/tc-probe'
@@ -57,7 +57,7 @@ const checkNetlink = (conf: BridgeConf): void => {
   try {
     withNetlink(NETLINK_ROUTE, nl => checkLinks(nl, conf))
   } catch (error) {
-    if (!(error instanceof NetlinkError)) throw error
+    if (!isFrom(error, 'netlink')) throw error
     throw notReady('netlink can not be used', saidBy(error))
   }
 }

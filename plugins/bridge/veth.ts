@@ -8,9 +8,9 @@ import type { Attachment } from '../../src/attachment/attachment'
 import { defaultVethPrefix, hostVethName, longestVethPrefix } from '../../src/attachment/interface-names'
 import { CniError, ErrorCode } from '../../src/cni/error'
 import { disableIPv6 } from '../../src/host/sysctl'
+import { isFrom, type SystemError } from '../../src/host/system-error'
 import type { Undo } from '../../src/host/undo'
 import { formatMac, type Mac } from '../../src/ip/mac'
-import { NetlinkError } from '../../src/netlink/error'
 import { bridgePortSet, type Link, linkByName, linkDel, linkSet, vethAdd } from '../../src/netlink/link'
 import { NETLINK_ROUTE, NetlinkSocket, withNetlink } from '../../src/netlink/socket'
 import { insideNetns, type Netns } from '../../src/netns/netns'
@@ -66,7 +66,7 @@ type VethRequest = {
   readonly isolated: boolean
 }
 
-const nameTaken = (request: VethRequest, hostName: string, cause: NetlinkError): CniError =>
+const nameTaken = (request: VethRequest, hostName: string, cause: SystemError): CniError =>
   new CniError(
     ErrorCode.internal,
     `container veth name ("${request.id.ifName}") peer provided ("${hostName}") already exists`,
@@ -121,7 +121,7 @@ const createPair = (nl: NetlinkSocket, request: VethRequest): string => {
       })
       return name
     } catch (error) {
-      if (!(error instanceof NetlinkError) || error.code !== 'EEXIST') throw error
+      if (!isFrom(error, 'netlink', 'EEXIST')) throw error
       const taken = linkByName(nl, name)
       if (taken && isLeftover(taken, id)) {
         linkDel(nl, taken)

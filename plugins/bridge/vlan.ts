@@ -1,6 +1,8 @@
 /** The VLANs of a container's bridge port, as `vlan`, `vlanTrunk` and `preserveDefaultVlan` want them. */
+
 import { CniError, ErrorCode } from '../../src/cni/error'
 import { warn } from '../../src/host/log'
+import { isFrom } from '../../src/host/system-error'
 import {
   bridgeVlanAdd,
   bridgeVlanDel,
@@ -9,7 +11,6 @@ import {
   type PortVlan,
   type VlanSpan,
 } from '../../src/netlink/bridge-vlan'
-import { NetlinkError } from '../../src/netlink/error'
 import { type Link, linkByName } from '../../src/netlink/link'
 import type { NetlinkSocket } from '../../src/netlink/socket'
 import type { BridgeConf } from './config'
@@ -39,7 +40,7 @@ export const withVlans = <T>(work: () => T): T => {
   try {
     return work()
   } catch (cause) {
-    if (!(cause instanceof NetlinkError) || cause.code !== 'EOPNOTSUPP') throw cause
+    if (!isFrom(cause, 'netlink', 'EOPNOTSUPP')) throw cause
     const message = '"vlan" and "vlanTrunk": this kernel\'s bridges know no VLANs'
     const details = 'it was built without CONFIG_BRIDGE_VLAN_FILTERING; leave both keys out'
     throw new CniError(ErrorCode.unsupportedField, message, { cause, details })

@@ -4,8 +4,9 @@
  *
  *   <dataDir>/.kubenet/<network>/released/10.1.2.3
  */
+
 import { readdirSync, statSync } from 'node:fs'
-import { errnoOf } from '../../src/cni/error'
+import { errnoOf } from '../../src/host/errno'
 import { warn } from '../../src/host/log'
 import { ensureFolder, removeFile, rewriteFile } from './file'
 

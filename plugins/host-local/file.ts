@@ -11,7 +11,8 @@ import {
   writeFileSync,
   writeSync,
 } from 'node:fs'
-import { CniError, ErrorCode, errnoOf } from '../../src/cni/error'
+import { CniError, ErrorCode } from '../../src/cni/error'
+import { errnoOf } from '../../src/host/errno'
 import { timed } from '../../src/host/steps'
 
 /** Removes a file; one that is not there is no failure. */

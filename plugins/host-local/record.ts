@@ -7,10 +7,11 @@
  * Records are why no command opens every lease, and how leases of dead containers are told from others. They are
  * advice: whoever acts on one reads the lease it speaks of first, and without them everything works, only slower.
  */
+
 import { readdirSync, statSync } from 'node:fs'
 import * as v from 'valibot'
 import { leaseKeyOf } from '../../src/attachment/lease'
-import { errnoOf } from '../../src/cni/error'
+import { errnoOf } from '../../src/host/errno'
 import { readAdvice, readPlainFile } from '../../src/host/plain-file'
 import { ensureFolder, removeFile, rewriteFile } from './file'
 

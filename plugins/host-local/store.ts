@@ -7,12 +7,15 @@
  *
  * A lease file appears whole or not at all, and is on the disk before the address is answered.
  */
+
 import { linkSync, lstatSync, readdirSync, renameSync, statSync } from 'node:fs'
 import { formatLease, type LeaseOwner, parseLease } from '../../src/attachment/lease'
-import { CniError, ErrorCode, errnoOf } from '../../src/cni/error'
-import { LockError, withLock } from '../../src/host/lock'
+import { CniError, ErrorCode } from '../../src/cni/error'
+import { errnoOf } from '../../src/host/errno'
+import { withLock } from '../../src/host/lock'
 import { readAdvice, readPlainFile, UnusableFileError } from '../../src/host/plain-file'
 import { timed } from '../../src/host/steps'
+import { isFrom } from '../../src/host/system-error'
 import { type Addr, parseAddr } from '../../src/ip/addr'
 import { ensureFolder, refuseFolder, removeFile, rewriteFile, syncFolder, writeNewFile } from './file'
 
@@ -53,7 +56,7 @@ export class LeaseStore {
     try {
       return await withLock(`${this.folder}/lock`, work)
     } catch (error) {
-      if (!(error instanceof LockError) || error.code === 'EAGAIN') throw error
+      if (!isFrom(error, 'lock') || error.code === 'EAGAIN') throw error
       throw new CniError(ErrorCode.ioFailure, error.message, { details: error.details })
     }
   }

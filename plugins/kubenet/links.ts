@@ -1,7 +1,7 @@
 import { isAliasOf, parseAlias } from '../../src/attachment/alias'
 import type { Call } from '../../src/cni/plugin'
 import { endStep } from '../../src/host/steps'
-import { NetlinkError } from '../../src/netlink/error'
+import { isFrom } from '../../src/host/system-error'
 import { type Link, linkDelTogether } from '../../src/netlink/link'
 import { NETLINK_ROUTE, NetlinkSocket } from '../../src/netlink/socket'
 import { findShaping, removeShaping, type Shaping } from '../bandwidth/del'
@@ -29,7 +29,7 @@ const deleteTogether = (nl: NetlinkSocket, links: Links): boolean => {
     endStep('links')
     return true
   } catch (error) {
-    if (error instanceof NetlinkError) return false
+    if (isFrom(error, 'netlink')) return false
     throw error
   }
 }

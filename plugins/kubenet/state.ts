@@ -1,14 +1,15 @@
 /** Changes and reads kubenet's nftables state. Every change of one call is one batch, or none of it happens. */
+
 import { platform } from '#platform'
 import { shortName } from '../../src/attachment/attachment'
 import { maxNftCommentBytes } from '../../src/attachment/limits'
 import { isElementOn } from '../../src/attachment/nft-comments'
+import { isFrom } from '../../src/host/system-error'
 import type { Family } from '../../src/ip/addr'
 import { formatCidr } from '../../src/ip/cidr'
 import { elementGet, elementList, ruleList } from '../../src/netfilter/nft/read'
 import type { NftElement, NftSet } from '../../src/netfilter/nft/set'
 import { type NftTransaction, nftUpdate } from '../../src/netfilter/nft/transaction'
-import { NetlinkError } from '../../src/netlink/error'
 import type { NetlinkSocket } from '../../src/netlink/socket'
 import type { KubenetConf } from './config'
 import type { Placed } from './elements'
@@ -99,7 +100,7 @@ export const createElements = (nl: NetlinkSocket, conf: KubenetConf, placed: rea
     })
     return true
   } catch (error) {
-    if (!(error instanceof NetlinkError) || error.code !== 'EEXIST') throw error
+    if (!isFrom(error, 'netlink', 'EEXIST')) throw error
     return false
   }
 }

@@ -4,13 +4,14 @@ import { type Call, requireNetns } from '../../src/cni/plugin'
 import { requirePrivilege } from '../../src/cni/privilege'
 import { parseResult, type Result } from '../../src/cni/result'
 import { warn } from '../../src/host/log'
+import { isFrom } from '../../src/host/system-error'
 import type { Undo } from '../../src/host/undo'
 import { formatAddr, isLoopback } from '../../src/ip/addr'
 import { formatCidr } from '../../src/ip/cidr'
 import { addrList } from '../../src/netlink/addr'
 import { IFF_UP, type Link, linkByName, linkSet } from '../../src/netlink/link'
 import { NETLINK_ROUTE, NetlinkSocket, withNetlink } from '../../src/netlink/socket'
-import { insideNetns, type Netns, NetnsError } from '../../src/netns/netns'
+import { insideNetns, type Netns } from '../../src/netns/netns'
 
 // CNI_IFNAME is ignored: the loopback interface has one name only.
 const ifName = 'lo'
@@ -72,7 +73,7 @@ export const del = async ({ netns, outOfReach }: Call): Promise<void> => {
   try {
     withLoopback(netns, (nl, lo) => linkSet(nl, lo, { up: false }))
   } catch (error) {
-    if (!(error instanceof NetnsError)) throw error
+    if (!isFrom(error, 'netns')) throw error
     warn(`loopback: ${error.message}`)
   }
 }

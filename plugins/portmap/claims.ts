@@ -3,13 +3,15 @@
  * rules that never match. It is advice like the records of the owners: rules the reference made are not in it, and
  * where it can't be kept the ports are opened all the same.
  */
+
 import { lstatSync, mkdirSync } from 'node:fs'
 import { type Attachment, keyOf } from '../../src/attachment/attachment'
 import { everyAddress, familyOf, formatClaim, isEveryAddress, parseClaim } from '../../src/attachment/claim'
 import { hostportsFolder, ownerPath } from '../../src/attachment/host-port-records'
 import { CniError, ErrorCode } from '../../src/cni/error'
 import type { Call } from '../../src/cni/plugin'
-import { LockError, withLock } from '../../src/host/lock'
+import { isFileError } from '../../src/host/errno'
+import { withLock } from '../../src/host/lock'
 import { warn } from '../../src/host/log'
 import { type Family, formatAddr } from '../../src/ip/addr'
 import { thisHost } from '../../src/life/here'
@@ -148,10 +150,6 @@ const locked = async <T>(folder: string, work: () => T | Promise<T>): Promise<T>
   return withLock(`${folder}/lock`, work)
 }
 
-/** Did a file system refuse it, as one that is read-only or full does? A lock not had in time is no such thing. */
-const isUnwritable = (error: unknown): boolean =>
-  error instanceof LockError ? error.code !== 'EAGAIN' : error instanceof Error && 'syscall' in error
-
 /** What claiming found. */
 export type Claimed = {
   /** Owners that are gone and had one of the ports. */
@@ -202,7 +200,7 @@ export const claimPorts = async (
       return { dead, earlier, recorded: true }
     })
   } catch (error) {
-    if (error === burial || !isUnwritable(error)) throw error
+    if (error === burial || !isFileError(error)) throw error
     const said = error instanceof Error ? error.message : ''
     warn(`portmap: host ports are not recorded, conflicts go unnoticed: ${said}`)
     return { dead: [], earlier: undefined, recorded: false }
@@ -217,7 +215,7 @@ export const noteRules = (id: Attachment, rules: InstalledRules, folder: string 
     writeOwner(folder, { ...owner, rules })
   } catch (error) {
     // DEL looks through everything then.
-    if (!isUnwritable(error)) throw error
+    if (!isFileError(error)) throw error
   }
 }
 
@@ -275,7 +273,7 @@ export const releasePorts = async (
       else eraseOwner(folder, key)
     })
   } catch (error) {
-    if (!isUnwritable(error)) throw error
+    if (!isFileError(error)) throw error
     // Whoever wants the ports finds an owner that is gone.
     warn(`portmap: host ports are still recorded: ${error instanceof Error ? error.message : ''}`)
   }

@@ -6,11 +6,13 @@
  *
  * It is advice: rules the reference made are not in it, and without it everything is looked through.
  */
+
 import { mkdirSync, readdirSync, renameSync, unlinkSync, writeFileSync } from 'node:fs'
 import * as v from 'valibot'
 import { keyOf } from '../../src/attachment/attachment'
 import { hostportsFolder, ownerPath } from '../../src/attachment/host-port-records'
-import { CniError, ErrorCode, errnoOf } from '../../src/cni/error'
+import { CniError, ErrorCode } from '../../src/cni/error'
+import { errnoOf } from '../../src/host/errno'
 import { readAdvice, readPlainFile } from '../../src/host/plain-file'
 import { type Here, once } from '../../src/life/here'
 import { type Claimant, claimantsOf, isSameNetns, judgeLife, type Subject } from '../../src/life/judge'

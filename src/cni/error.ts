@@ -1,4 +1,6 @@
+import { errnoOf, isFileError, isTransient } from '../host/errno'
 import { printable } from '../host/printable'
+import { isFrom } from '../host/system-error'
 
 /**
  * The codes an error object may carry: SPEC.md, "Error", and skel's own for a wrong netns (8).
@@ -46,8 +48,8 @@ export class CniError extends Error {
     if (error instanceof CniError) return error
     if (error instanceof AggregateError && error.errors.length > 0) return CniError.join(error.errors)
     if (!(error instanceof Error)) return new CniError(ErrorCode.internal, String(error))
-    const details = 'details' in error && typeof error.details === 'string' ? error.details : causesOf(error)
-    return new CniError(codeOf(error), error.message, { details, cause: error })
+    const said = 'details' in error && typeof error.details === 'string' ? error.details : ''
+    return new CniError(codeOf(error), error.message, { details: said || causesOf(error), cause: error })
   }
 
   /** Several failures as one: the first one's code, all messages. */
@@ -70,18 +72,13 @@ export const saidBy = (error: unknown): string => {
   return [message, details].filter(Boolean).join('; ')
 }
 
-/** Is it an errno that may be gone the next time: a lock, a table that kept changing, memory, too many open files? */
-export const isTransient = (errno: string): boolean =>
-  ['EAGAIN', 'EINTR', 'EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM'].includes(errno)
-
 /** The code for a failure nobody gave one: what passes by itself, what node:fs failed at, or "internal". */
 const codeOf = (error: Error): number => {
   const errno = errnoOf(error)
-  if (error.name === 'InterruptedError' || (errno && isTransient(errno))) return ErrorCode.tryAgainLater
+  if (isFrom(error, 'signal') || (errno && isTransient(errno))) return ErrorCode.tryAgainLater
   // setns(2) of a namespace of another kind.
-  if (error.name === 'NetnsError' && errno === 'EINVAL') return ErrorCode.invalidNetns
-  const failedAtFile = errno !== undefined && 'syscall' in error && typeof error.syscall === 'string'
-  return failedAtFile ? ErrorCode.ioFailure : ErrorCode.internal
+  if (isFrom(error, 'netns', 'EINVAL')) return ErrorCode.invalidNetns
+  return isFileError(error) ? ErrorCode.ioFailure : ErrorCode.internal
 }
 
 const causesOf = (error: Error): string => {
@@ -113,10 +110,6 @@ export const formatError = (error: CniError, cniVersion: string): string => {
   const object = { cniVersion, code: error.code, msg, ...(details && { details }) }
   return printable(JSON.stringify(object))
 }
-
-/** The errno's name of a failed system call, as node:fs gives it ("ENOENT"); undefined for anything else. */
-export const errnoOf = (error: unknown): string | undefined =>
-  error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined
 
 /** Runs every step, also when an earlier one fails; then throws what failed, all of it. */
 export const runAll = async (steps: readonly (() => void | Promise<void>)[]): Promise<void> => {

@@ -1,17 +1,12 @@
+import { isTransient } from '../host/errno'
+import { errnoOf } from '../host/errno'
 import { errnoText } from '../host/errno'
+import { isFrom, type SystemError } from '../host/system-error'
 import type { Undo } from '../host/undo'
-import {
-  closeNetns,
-  isOfNetwork,
-  isSameNetns,
-  type Netns,
-  NetnsError,
-  openNetns,
-  openOwnNetns,
-} from '../netns/netns'
+import { closeNetns, isOfNetwork, isSameNetns, type Netns, openNetns, openOwnNetns } from '../netns/netns'
 import type { CniEnv } from './args'
 import type { NetConf } from './conf'
-import { CniError, ErrorCode, errnoOf, isTransient } from './error'
+import { CniError, ErrorCode } from './error'
 import type { Result } from './result'
 import type { JsonObject } from './schema'
 import type { SpecVersion } from './version'
@@ -67,7 +62,7 @@ type CallNetns = Pick<Call, 'netns' | 'outOfReach'> & {
 }
 
 /** There is nothing at the path: open(2), and ESRCH of the /proc of a process that has ended. */
-const isGone = ({ code }: NetnsError): boolean => ['ENOENT', 'ENOTDIR', 'ESRCH'].includes(code)
+const isGone = ({ code }: SystemError): boolean => ['ENOENT', 'ENOTDIR', 'ESRCH'].includes(code)
 
 /** The failure of a path that can't be opened: with the kernel's words, and what may help. */
 const notOpened = (path: string, error: unknown): CniError => {
@@ -103,7 +98,7 @@ const openUsable = (env: CniEnv): Netns | undefined => {
   try {
     netns = openNetns(env.netns)
   } catch (error) {
-    if (error instanceof NetnsError && isGone(error)) return undefined
+    if (isFrom(error, 'netns') && isGone(error)) return undefined
     throw error
   }
   try {

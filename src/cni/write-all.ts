@@ -1,5 +1,5 @@
 import { writeSync } from 'node:fs'
-import { errnoOf } from './error'
+import { errnoOf } from '../host/errno'
 
 const retryMs = 1
 

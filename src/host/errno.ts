@@ -58,3 +58,18 @@ export const errnoName = (errno: number): string => errnos[Math.abs(errno)]?.[0]
 /** What strerror(3) says of an errno's name, in lower case; empty for an unknown one. */
 export const errnoText = (name: string): string =>
   Object.values(errnos).find(row => row[0] === name)?.[1] ?? ''
+
+/** The errno's name of a failed system call, as node:fs gives it ("ENOENT"); undefined for anything else. */
+export const errnoOf = (error: unknown): string | undefined =>
+  error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined
+
+/** Did a system call on a file fail, as on a file system that is read-only or full? */
+export const isFileError = (error: unknown): boolean =>
+  errnoOf(error) !== undefined &&
+  error instanceof Error &&
+  'syscall' in error &&
+  typeof error.syscall === 'string'
+
+/** Is it an errno that may be gone the next time: a lock, a table that kept changing, memory, too many open files? */
+export const isTransient = (errno: string): boolean =>
+  ['EAGAIN', 'EINTR', 'EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM'].includes(errno)

@@ -3,17 +3,10 @@
  * command fails in an orderly way: it takes back what it did and still answers with an error object.
  */
 
+import { SystemError } from './system-error'
+
 let interrupted: NodeJS.Signals | undefined
 let isDeaf = false
-
-/** The call was told to end. */
-export class InterruptedError extends Error {
-  override readonly name = 'InterruptedError'
-
-  constructor(signal: NodeJS.Signals, doing: string) {
-    super(`interrupted by ${signal} while ${doing}`)
-  }
-}
 
 /** Takes note of SIGTERM and SIGINT instead of dying of them. */
 export const watchForInterrupts = (): void => {
@@ -29,9 +22,13 @@ export const ignoreInterrupts = (): void => {
   isDeaf = true
 }
 
-/** Throws if the call was told to end; `doing` is what it was at. */
+/** Throws a SystemError from 'signal' if the call was told to end; `doing` is what it was at. */
 export const throwIfInterrupted = (doing: string): void => {
-  if (interrupted && !isDeaf) throw new InterruptedError(interrupted, doing)
+  if (!interrupted || isDeaf) return
+  throw new SystemError('signal', {
+    message: `interrupted by ${interrupted} while ${doing}`,
+    code: interrupted,
+  })
 }
 
 /** Lets the event loop run once, so that a signal that has arrived is noticed, and throws if one has. */

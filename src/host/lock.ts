@@ -4,10 +4,11 @@
  */
 import { closeSync, constants, fstatSync, openSync } from 'node:fs'
 import { platform } from '#platform'
-import { errnoName } from './errno'
+import { errnoName, errnoOf } from './errno'
 import { throwIfInterrupted } from './interrupt'
 import { explainHolders, holdersOf } from './lock-holder'
 import { timedAsync } from './steps'
+import { SystemError } from './system-error'
 
 /** <sys/file.h> */
 const LOCK_SH = 1
@@ -25,20 +26,17 @@ const looks = 5
 
 const pollMs = { first: 1, longest: 8 }
 
-/** A lock that was not had in time, or a lock file that can't be opened. */
-export class LockError extends Error {
-  readonly code: string
-  readonly details: string
-  /** The system call that failed, as node:fs names it; undefined where the lock was only not had in time. */
-  readonly syscall: string | undefined
+/** A lock that was not had in time. */
+const timedOut = (path: string, fd: number): SystemError =>
+  new SystemError('lock', {
+    message: `timed out waiting for the lock "${path}"`,
+    code: 'EAGAIN',
+    details: explainHolders(fstatSync(fd)),
+  })
 
-  constructor(path: string, code: string, details: string) {
-    super(code === 'EAGAIN' ? `timed out waiting for the lock "${path}"` : `lock "${path}": ${code}`)
-    this.code = code
-    this.details = details
-    this.syscall = code === 'EAGAIN' ? undefined : 'open'
-  }
-}
+/** A lock file that can't be opened or locked, as one on a file system that is read-only. */
+const unusable = (path: string, code: string, details = ''): SystemError =>
+  new SystemError('lock', { message: `lock "${path}": ${code}`, code, details, syscall: 'open' })
 
 /** flock(2) can wait, but neither for a limited time nor so that a signal is noticed: it is asked again and again. */
 const pause = (ms: number): Promise<void> => new Promise(resolve => setTimeout(resolve, ms))
@@ -80,9 +78,9 @@ const take = async (fd: number, path: string, mode: Mode, timeoutMs: number): Pr
     const answer = platform.libc.flock(fd, mode | LOCK_NB)
     if (answer >= 0) return
     const code = errnoName(answer)
-    if (code !== 'EAGAIN' && code !== 'EINTR') throw new LockError(path, code, '')
+    if (code !== 'EAGAIN' && code !== 'EINTR') throw unusable(path, code)
     waiting ??= patience(fd, timeoutMs)
-    if (waiting.isOver(performance.now())) throw new LockError(path, 'EAGAIN', explainHolders(fstatSync(fd)))
+    if (waiting.isOver(performance.now())) throw timedOut(path, fd)
     // Waiters that all come back at once would find the lock taken again.
     await pause(wait * (0.5 + Math.random()))
     throwIfInterrupted(`waiting for the lock "${path}"`)
@@ -90,7 +88,7 @@ const take = async (fd: number, path: string, mode: Mode, timeoutMs: number): Pr
 }
 
 /**
- * Runs `work` while holding the lock on `path`, a file that is made if missing. Throws a LockError with code EAGAIN
+ * Runs `work` while holding the lock on `path`, a file that is made if missing. Throws a SystemError with code EAGAIN
  * when one process has kept it for `timeoutMs`, or many in turn for six times as long. The lock ends with the process,
  * however that ends.
  */
@@ -124,7 +122,6 @@ const openLockFile = (path: string): number => {
     // Not through a link: whoever may write in this folder must not make root open another file.
     return openSync(path, constants.O_CREAT | constants.O_RDWR | constants.O_NOFOLLOW, 0o600)
   } catch (error) {
-    const code = error instanceof Error && 'code' in error ? String(error.code) : ''
-    throw new LockError(path, code, error instanceof Error ? error.message : '')
+    throw unusable(path, errnoOf(error) ?? '', error instanceof Error ? error.message : '')
   }
 }

@@ -3,8 +3,9 @@
  * processes shows all of both, and whoever may not have that look is told so: not to see a namespace is no proof that
  * it has ended.
  */
+
 import { readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs'
-import { errnoOf } from '../cni/error'
+import { errnoOf } from '../host/errno'
 
 /** A mount of a namespace, and where that can be opened from here. */
 type Mount = { readonly ino: number; readonly path: string }

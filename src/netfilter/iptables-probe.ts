@@ -2,9 +2,11 @@
  * What of iptables can be told without starting one of its programs, of which each costs milliseconds and, on a node
  * with many services, reads thousands of rules.
  */
+
 import { readFileSync } from 'node:fs'
+import { errnoOf } from '../host/errno'
+import { isFrom } from '../host/system-error'
 import type { Family } from '../ip/addr'
-import { NetlinkError } from '../netlink/error'
 import { hasIptables, type Variant } from './iptables'
 import { chainGet, ruleList } from './nft/read'
 import { ifNftables } from './nft/socket'
@@ -19,7 +21,7 @@ export const hasLegacyNat = (family: Family): boolean => {
   try {
     return readFileSync(`/proc/thread-self/net/${names}`, 'utf8').split('\n').includes('nat')
   } catch (error) {
-    return !(error instanceof Error && 'code' in error && error.code === 'ENOENT') // without the file the kernel has no such tables
+    return errnoOf(error) !== 'ENOENT' // without the file the kernel has no such tables
   }
 }
 
@@ -27,7 +29,7 @@ const asksNftables = (work: Parameters<typeof ifNftables<boolean>>[0]): boolean 
   try {
     return ifNftables(work) ?? false
   } catch (error) {
-    if (error instanceof NetlinkError) return true // what can't be told may be
+    if (isFrom(error, 'netlink')) return true // what can't be told may be
     throw error
   }
 }

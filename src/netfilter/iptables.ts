@@ -3,37 +3,31 @@
  * has, where the iptables program would be started once a rule. Works with the legacy and the nf_tables variant,
  * whichever PATH has first.
  */
+
 import { realpathSync, statSync } from 'node:fs'
-import { ExecError, exec, findProgram } from '../host/exec'
+import { codeOfExit, exec, findProgram } from '../host/exec'
+import { isFrom, SystemError } from '../host/system-error'
 import type { Family } from '../ip/addr'
 
 // Bounded, so that a runtime hears "try again later" and not of its own timeout.
 const lockWaitSeconds = 5
 
-/** The code of an IptablesError for input that was refused; not an errno's name, as no system call failed. */
+/** The code of a SystemError for input that was refused; not an errno's name, as no system call failed. */
 const refused = 'REFUSED'
 
-/** The code of an IptablesError for a table that iptables-nft cannot list, as nft made rules there. */
+/** The code of a SystemError for a table that iptables-nft cannot list, as nft made rules there. */
 const unlistable = 'UNLISTABLE'
 
 /** RESOURCE_PROBLEM of xtables.h: legacy did not get the lock, or the kernel refused what nf_tables asked of it. */
-const exitResource = 4
+const resourceProblem = codeOfExit(4)
 
 const noNftables =
   'the kernel may have no nf_tables, which this variant of iptables needs: try "modprobe nf_tables", or put the ' +
   'programs of iptables-legacy in PATH under the names without "legacy" (update-alternatives --set iptables /usr/sbin/iptables-legacy)'
 
 /** iptables is not installed, or the kernel will not have it. */
-export class IptablesError extends Error {
-  readonly code: string
-  readonly details: string
-
-  constructor(message: string, code: string, details: string) {
-    super(message)
-    this.code = code
-    this.details = details
-  }
-}
+const iptablesError = (message: string, code: string, details: string): SystemError =>
+  new SystemError('iptables', { message, code, details })
 
 /** The two programs that are called iptables. Neither sees the other's rules. */
 const variants = ['nft', 'legacy'] as const
@@ -50,19 +44,15 @@ const program = (family: Family, verb: Verb, variant?: Variant): string => {
   const name = programName(family, verb, variant)
   const path = findProgram(name)
   if (path) return path
-  throw new IptablesError(
-    `${name} is not in PATH`,
-    'ENOENT',
-    'install iptables, or choose the nftables backend',
-  )
+  throw iptablesError(`${name} is not in PATH`, 'ENOENT', 'install iptables, or choose the nftables backend')
 }
 
 const run = async (argv: readonly [string, ...string[]], stdin?: string): Promise<string> => {
   try {
     return await exec(argv, stdin)
   } catch (error) {
-    if (!(error instanceof ExecError)) throw error
-    const explained = explain(error)
+    if (!isFrom(error, 'program')) throw error
+    const explained = explain(argv[0], error)
     throw isLockTimeout(error) ? await withHolder(explained) : explained
   }
 }
@@ -70,47 +60,44 @@ const run = async (argv: readonly [string, ...string[]], stdin?: string): Promis
 /** The lock of iptables-legacy; the nf_tables variant has none. */
 const xtablesLock = '/run/xtables.lock'
 
-const isLockTimeout = ({ exitCode, stderr }: ExecError): boolean =>
-  exitCode === exitResource && /holding the xtables lock/i.test(stderr)
+const isLockTimeout = ({ code, details }: SystemError): boolean =>
+  code === resourceProblem && /holding the xtables lock/i.test(details)
 
 /** The same error with the process that has the lock. */
-const withHolder = async ({ message, code, details }: IptablesError): Promise<IptablesError> => {
+const withHolder = async ({ message, code, details }: SystemError): Promise<SystemError> => {
   const { explainHolders } = await import('../host/lock-holder.js')
   const file = statSync(xtablesLock, { throwIfNoEntry: false })
   const holder = file && explainHolders(file)
-  return new IptablesError(message, code, [details, holder].filter(Boolean).join('; '))
+  return iptablesError(message, code, [details, holder].filter(Boolean).join('; '))
 }
 
 /** What went wrong with a program, by its exit code and its words: one code stands for many reasons. */
-const explain = (error: ExecError): IptablesError => {
-  const { argv, exitCode, message, stderr, details } = error
-  const [path] = argv
+const explain = (path: string, error: SystemError): SystemError => {
+  const { code, message, details } = error
   if (isLockTimeout(error)) {
     const held = `${path}: the xtables lock was held for ${lockWaitSeconds} s`
-    return new IptablesError(held, 'EAGAIN', details)
+    return iptablesError(held, 'EAGAIN', details)
   }
-  if (exitCode === exitResource) {
-    if (/resource temporarily unavailable/i.test(stderr))
-      return new IptablesError(`${path}: EAGAIN`, 'EAGAIN', details)
-    if (/permission denied/i.test(stderr)) return new IptablesError(`${path}: EPERM`, 'EPERM', details)
+  if (code === resourceProblem) {
+    if (/resource temporarily unavailable/i.test(details))
+      return iptablesError(`${path}: EAGAIN`, 'EAGAIN', details)
+    if (/permission denied/i.test(details)) return iptablesError(`${path}: EPERM`, 'EPERM', details)
   }
   // The words of the nf_tables variant where the kernel has none.
   const lacksNftables = /could not fetch rule set generation id: (invalid|(protocol|operation) not)/i.test(
-    stderr,
+    details,
   )
-  return new IptablesError(message, refused, lacksNftables ? `${details}; ${noNftables}` : details)
+  return iptablesError(message, refused, lacksNftables ? `${details}; ${noNftables}` : details)
 }
 
 /**
  * Did iptables-restore refuse its input, as it does when a rule to be checked or deleted is not there, or a chain to
  * be deleted still has rules that lead to it?
  */
-export const isRefused = (error: unknown): error is IptablesError =>
-  error instanceof IptablesError && error.code === refused
+export const isRefused = (error: unknown): error is SystemError => isFrom(error, 'iptables', refused)
 
 /** Is it the failure to list a table in which somebody has rules of nft that iptables has no words for? */
-export const isUnlistable = (error: unknown): error is IptablesError =>
-  error instanceof IptablesError && error.code === unlistable
+export const isUnlistable = (error: unknown): error is SystemError => isFrom(error, 'iptables', unlistable)
 
 /** Is there a program to change this family's rules with, one of that variant if one is named? */
 export const hasIptables = (family: Family, variant?: Variant): boolean =>
@@ -133,7 +120,7 @@ export type TableScript = {
 const lastLine = '# kubenet-cni: that is all'
 
 /**
- * Applies all lines of one family, or none. Throws an IptablesError: code EAGAIN if the lock was not had, ENODATA if the
+ * Applies all lines of one family, or none. Throws a SystemError: code EAGAIN if the lock was not had, ENODATA if the
  * program succeeded without having read them, as one does that SELinux keeps from its input.
  */
 export const iptablesRestore = async (
@@ -148,7 +135,7 @@ export const iptablesRestore = async (
     `${text}${lastLine}\n`,
   )
   if (answer.split('\n').includes(lastLine)) return
-  throw new IptablesError(
+  throw iptablesError(
     `${path} succeeded without having read its rules to the end`,
     'ENODATA',
     'SELinux or AppArmor may keep it from reading them ("ausearch -m avc", "dmesg | grep apparmor" tell), or a ' +
@@ -170,7 +157,7 @@ export const unlistedTable = (family: Family, table: string): { why: string; rem
 })
 
 /**
- * Reads one table of one family. Equivalent to: `iptables-save -t $table`. Throws an IptablesError, of which `isUnlistable`
+ * Reads one table of one family. Equivalent to: `iptables-save -t $table`. Throws a SystemError, of which `isUnlistable`
  * tells whether somebody's rules of nft are in the way; rules of iptables can be added, checked and deleted even so.
  */
 export const iptablesSave = async (
@@ -183,7 +170,7 @@ export const iptablesSave = async (
   if (unlistedTables(printed).includes(table)) {
     const { why, remedy } = unlistedTable(family, table)
     const message = `${path} cannot list the IPv${family} table ${table}`
-    throw new IptablesError(message, unlistable, `${why}: ${remedy}`)
+    throw iptablesError(message, unlistable, `${why}: ${remedy}`)
   }
   const lines = printed.split('\n')
   const chains = lines.filter(line => line.startsWith(':')).map(line => line.slice(1).split(' ')[0] ?? '')

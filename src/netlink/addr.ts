@@ -1,6 +1,7 @@
+import { isFrom } from '../host/system-error'
 import { addrBytes, addressFamily, addrFromBytes } from '../ip/addr'
 import { type Cidr, formatCidr, lastAddr } from '../ip/cidr'
-import { NetlinkError, unlessRefused } from './error'
+import { netlinkError, unlessRefused } from './error'
 import type { EventSocket } from './event-socket'
 import type { Link } from './link'
 import { type NetlinkSocket, NLM_F_CREATE, NLM_F_EXCL } from './socket'
@@ -109,7 +110,7 @@ export const addrAdd = (
   const v4 = cidr.addr.family === 4
   const op = `add ${formatCidr(cidr)} to "${link.name}"`
   unlessRefused(['EEXIST'], () =>
-    explainingNoIPv6(cidr, () =>
+    explainingNoIPv6(op, cidr, () =>
       nl.request(op, {
         type: RTM_NEWADDR,
         flags: NLM_F_CREATE | NLM_F_EXCL,
@@ -130,12 +131,12 @@ const noIPv6 =
   'leave the ranges of IPv6 out'
 
 /** Without IPv6 the kernel does not know the kind of request. */
-const explainingNoIPv6 = <T>({ addr }: Cidr, work: () => T): T => {
+const explainingNoIPv6 = <T>(op: string, { addr }: Cidr, work: () => T): T => {
   try {
     return work()
   } catch (error) {
-    if (addr.family === 4 || !(error instanceof NetlinkError) || error.code !== 'EOPNOTSUPP') throw error
-    throw new NetlinkError(error.op, error.code, noIPv6)
+    if (addr.family === 4 || !isFrom(error, 'netlink', 'EOPNOTSUPP')) throw error
+    throw netlinkError(op, error.code, noIPv6)
   }
 }
 
@@ -179,7 +180,7 @@ export const waitUntilSettled = (
       events.next('wait for the addresses', left)
     } catch (error) {
       // More was announced than the socket holds: the addresses are read again in any case.
-      if (!(error instanceof NetlinkError) || error.code !== 'ENOBUFS') throw error
+      if (!isFrom(error, 'netlink', 'ENOBUFS')) throw error
     }
   }
 }

@@ -1,6 +1,7 @@
 /** The VLANs of bridge ports: what `bridge vlan` shows and changes. */
+
 import { release } from 'node:os'
-import { NetlinkError } from './error'
+import { isFrom } from '../host/system-error'
 import type { NetlinkSocket } from './socket'
 import {
   type Attribute,
@@ -171,7 +172,7 @@ export const hasBridgeVlans = (nl: NetlinkSocket): boolean => {
     nl.dump('list the VLANs of bridges', { type: RTM_GETVLAN, body: [body] })
     return true
   } catch (error) {
-    if (error instanceof NetlinkError && error.code === 'EOPNOTSUPP') return !isSince56()
+    if (isFrom(error, 'netlink', 'EOPNOTSUPP')) return !isSince56()
     throw error
   }
 }

@@ -1,9 +1,10 @@
 /** Announcements of the kernel over a netlink socket. */
+
 import { closeSync } from 'node:fs'
 import { platform } from '#platform'
 import { errnoName } from '../host/errno'
 import { timed } from '../host/steps'
-import { NetlinkError } from './error'
+import { netlinkError } from './error'
 import { messagesOf, readDatagram, sockaddrNl } from './receive'
 import { AF_NETLINK, SO_RCVTIMEO, SOCK_CLOEXEC, SOCK_RAW, SOL_SOCKET, timeval } from './sockopt'
 import type { Reply } from './wire/message'
@@ -24,11 +25,11 @@ export class EventSocket {
     const { libc } = platform
     const op = 'listen for announcements of the kernel'
     const fd = libc.socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol)
-    if (fd < 0) throw new NetlinkError(op, errnoName(fd))
+    if (fd < 0) throw netlinkError(op, errnoName(fd))
     const answer = libc.bind(fd, sockaddrNl(groups))
     if (answer >= 0) return new EventSocket(fd)
     closeSync(fd)
-    throw new NetlinkError(op, errnoName(answer))
+    throw netlinkError(op, errnoName(answer))
   }
 
   /** The next announcements, or none if `seconds` pass without. Blocks the process. */

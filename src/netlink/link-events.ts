@@ -1,6 +1,6 @@
 /** Waiting for what the kernel announces of links. */
 
-import { NetlinkError } from './error'
+import { isFrom } from '../host/system-error'
 import type { EventSocket } from './event-socket'
 import { linkByIndex } from './link'
 import type { NetlinkSocket } from './socket'
@@ -37,7 +37,7 @@ const hasChanged = (events: EventSocket, index: number, seconds: number): boolea
     return heard.some(({ type, data }) => type === w.RTM_NEWLINK && w.readIfIndex(data) === index)
   } catch (error) {
     // On a busy node more is announced than the socket holds: what was lost may have been about this link.
-    if (error instanceof NetlinkError && error.code === 'ENOBUFS') return true
+    if (isFrom(error, 'netlink', 'ENOBUFS')) return true
     throw error
   }
 }

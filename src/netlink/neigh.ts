@@ -1,6 +1,7 @@
+import { isFrom } from '../host/system-error'
 import { type Addr, addrBytes, addressFamily, formatAddr } from '../ip/addr'
 import { formatMac, type Mac } from '../ip/mac'
-import { NetlinkError, unlessRefused } from './error'
+import { unlessRefused } from './error'
 import type { EventSocket } from './event-socket'
 import { type NetlinkSocket, NLM_F_CREATE } from './socket'
 import { messageBody, readAttributes } from './wire/attributes'
@@ -92,7 +93,7 @@ export const waitForNeighs = (
       events.next('wait for neighbours', left)
     } catch (error) {
       // More was announced than the socket holds: the neighbours are looked up again in any case.
-      if (!(error instanceof NetlinkError) || error.code !== 'ENOBUFS') throw error
+      if (!isFrom(error, 'netlink', 'ENOBUFS')) throw error
     }
   }
 }

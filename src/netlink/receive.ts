@@ -1,7 +1,8 @@
 /** Reading what the kernel sends over a netlink socket: answers and announcements. */
+
 import { platform } from '#platform'
 import { errnoName } from '../host/errno'
-import { NetlinkError } from './error'
+import { netlinkError } from './error'
 import { AF_NETLINK } from './sockopt'
 import { type EntryFilter, type Reply, readMessages } from './wire/message'
 
@@ -57,17 +58,17 @@ export const readDatagram = (fd: number, flags = 0): number => {
   }
 }
 
-/** The messages in the buffer, after `length` was answered; throws a NetlinkError that says `op` if there are none. */
+/** The messages in the buffer, after `length` was answered; throws a SystemError that says `op` if there are none. */
 export const messagesOf = (op: string, length: number, filter?: EntryFilter): Reply[] => {
-  if (length < 0 || !received) throw new NetlinkError(op, errnoName(length))
+  if (length < 0 || !received) throw netlinkError(op, errnoName(length))
   const { buffer } = received
   if (length > buffer.length) {
-    throw new NetlinkError(op, 'EMSGSIZE', `the kernel's answer of ${length} bytes does not fit`)
+    throw netlinkError(op, 'EMSGSIZE', `the kernel's answer of ${length} bytes does not fit`)
   }
   try {
     // A copy: the buffer is filled again while these messages are still in use.
     return readMessages(Buffer.from(buffer.subarray(0, length)), filter)
   } catch (error) {
-    throw new NetlinkError(op, 'EBADMSG', error instanceof Error ? error.message : '')
+    throw netlinkError(op, 'EBADMSG', error instanceof Error ? error.message : '')
   }
 }

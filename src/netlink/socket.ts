@@ -3,12 +3,13 @@
  * and its answer is there when recv(2) asks, so there is nothing to wait for, and code between entering and leaving
  * a network namespace may use it. Messages are encoded by the netlink package.
  */
+
 import { closeSync } from 'node:fs'
 import { countLength, formatMessage, getPadding } from 'netlink/dist/structs'
 import { platform } from '#platform'
 import { errnoName } from '../host/errno'
 import { timed } from '../host/steps'
-import { NetlinkError } from './error'
+import { netlinkError } from './error'
 import { MSG_DONTWAIT, messagesOf, readDatagram, sockaddrNl } from './receive'
 import * as o from './sockopt'
 import { extendedAck } from './wire/extended-ack'
@@ -52,7 +53,7 @@ export class NetlinkSocket {
   static open(protocol: number): NetlinkSocket {
     const { libc } = platform
     const fd = libc.socket(o.AF_NETLINK, o.SOCK_RAW | o.SOCK_CLOEXEC, protocol)
-    if (fd < 0) throw new NetlinkError('open a netlink socket', errnoName(fd))
+    if (fd < 0) throw netlinkError('open a netlink socket', errnoName(fd))
     const socket = new NetlinkSocket(fd)
     // Of what another process sends to it, nothing comes into a connected socket: neither for us to read, nor to fill it.
     libc.connect(fd, sockaddrNl())
@@ -64,7 +65,7 @@ export class NetlinkSocket {
     return socket
   }
 
-  /** Sends one request and waits for its acknowledgement. Throws a NetlinkError that says `op` if it is refused. */
+  /** Sends one request and waits for its acknowledgement. Throws a SystemError that says `op` if it is refused. */
   request(op: string, request: Request): Reply[] {
     return timed('netlink', op, () => this.#request(op, request))
   }
@@ -94,7 +95,7 @@ export class NetlinkSocket {
       const messages = timed('netlink', op, () => this.#dumpOnce(op, request, filter))
       if (messages) return messages
       if (performance.now() > deadline)
-        throw new NetlinkError(op, 'EINTR', `the table changed during each of ${readings} readings`)
+        throw netlinkError(op, 'EINTR', `the table changed during each of ${readings} readings`)
     }
   }
 
@@ -181,7 +182,7 @@ export class NetlinkSocket {
       this.#widen(o.SO_SNDBUFFORCE, o.SO_SNDBUF, bytes.length)
       answer = platform.libc.send(this.#fd, bytes, 0)
     }
-    if (answer < 0) throw new NetlinkError(op, errnoName(answer))
+    if (answer < 0) throw netlinkError(op, errnoName(answer))
   }
 
   /** Widens a buffer of the socket: beyond the limits of net.core only with CAP_NET_ADMIN, else up to them. */
@@ -220,5 +221,5 @@ export const withNetlink = <T>(protocol: number, work: (nl: NetlinkSocket) => T)
 /** Throws unless the errno at the start of an NLMSG_ERROR or NLMSG_DONE is 0. */
 const throwIfRefused = (op: string, message: Reply): void => {
   const errno = message.data.length >= 4 ? message.data.readInt32LE(0) : 0
-  if (errno !== 0) throw new NetlinkError(op, errnoName(errno), extendedAck(message))
+  if (errno !== 0) throw netlinkError(op, errnoName(errno), extendedAck(message))
 }

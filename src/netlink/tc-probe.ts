@@ -2,7 +2,9 @@
  * Asks the kernel what it can do without making it do anything: each request has a fault that is found only after
  * the kind it names was looked up, and loaded if it is a module.
  */
-import { NetlinkError } from './error'
+
+import { isFrom } from '../host/system-error'
+import { netlinkError } from './error'
 import { type NetlinkSocket, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, type Request } from './socket'
 import { messageBody, putU32 } from './wire/attributes'
 import { IFLA_INFO_KIND, IFLA_LINKINFO, ifInfoMsg, RTM_NEWLINK } from './wire/link'
@@ -28,13 +30,13 @@ const isKnown = (nl: NetlinkSocket, op: string, unknown: string, request: Reques
   try {
     nl.request(op, request)
   } catch (error) {
-    if (!(error instanceof NetlinkError)) throw error
+    if (!isFrom(error, 'netlink')) throw error
     // EEXIST: the very kind is there already.
     if (error.code === 'EINVAL' || error.code === 'EEXIST') return true
     if (error.code === unknown) return false
     throw error
   }
-  throw new NetlinkError(op, 'EINVAL', 'the kernel took a request that was made to be refused')
+  throw netlinkError(op, 'EINVAL', 'the kernel took a request that was made to be refused')
 }
 
 /** Can the kernel make links of this kind, such as "ifb"? The fault: a link without queues to send by. */
@@ -75,7 +77,7 @@ export const hasActionKind = (nl: NetlinkSocket, kind: string): boolean | undefi
       body: tcActionBody([[1, [actionKind(kind)]]]),
     })
   } catch (error) {
-    if (error instanceof NetlinkError && error.code === 'EPERM') return undefined
+    if (isFrom(error, 'netlink', 'EPERM')) return undefined
     throw error
   }
 }

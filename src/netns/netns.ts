@@ -1,6 +1,7 @@
 import { closeSync, constants, fstatSync, openSync, statSync } from 'node:fs'
 import { platform } from '#platform'
-import { errnoName } from '../host/errno'
+import { errnoName, errnoOf } from '../host/errno'
+import { SystemError } from '../host/system-error'
 
 /** <linux/sched.h> */
 const CLONE_NEWNET = 0x40000000
@@ -14,22 +15,10 @@ export type Netns = {
   readonly ino: number
 }
 
-/** A path that is no network namespace, or one that can't be entered. */
-export class NetnsError extends Error {
-  override readonly name = 'NetnsError'
-  /** The errno's name. */
-  readonly code: string
-
-  constructor(message: string, code: string, options?: ErrorOptions) {
-    super(message, options)
-    this.code = code
-  }
-}
-
 // Not /proc/self: that is the namespace of the process's first thread, whichever thread asks.
 const ownPath = '/proc/thread-self/ns/net'
 
-/** Opens the network namespace at `path`. Throws a NetnsError with code ENOENT if there is nothing. */
+/** Opens the network namespace at `path`. Throws a SystemError from 'netns', with code ENOENT if there is nothing. */
 export const openNetns = (path: string): Netns => {
   try {
     // O_NONBLOCK: opening a pipe would wait for its writer.
@@ -37,8 +26,8 @@ export const openNetns = (path: string): Netns => {
     const { dev, ino } = fstatSync(fd)
     return { path, fd, dev, ino }
   } catch (error) {
-    const code = error instanceof Error && 'code' in error ? String(error.code) : ''
-    throw new NetnsError(`open netns "${path}": ${code}`, code, { cause: error })
+    const code = errnoOf(error) ?? ''
+    throw new SystemError('netns', { message: `open netns "${path}": ${code}`, code, cause: error })
   }
 }
 
@@ -62,7 +51,7 @@ const enter = (netns: Netns): void => {
   const code = errnoName(answer)
   // EINVAL is the kernel's answer to a descriptor that is no namespace: a plain file left by a broken unmount.
   const why = code === 'EINVAL' ? 'it is not a network namespace' : code
-  throw new NetnsError(`enter netns "${netns.path}": ${why}`, code)
+  throw new SystemError('netns', { message: `enter netns "${netns.path}": ${why}`, code })
 }
 
 /** If the way back is barred, nothing this process would do next could be right. */

@@ -67,7 +67,7 @@ export type Platform = {
   exit(code: number): never
   /**
    * Runs a program to its end. Rejects only if it can't be started, with an error whose `code` is the errno's name, or
-   * if it was killed because of its limit, with a TimeLimitError.
+   * if it was killed because of its limit, with a `timeLimitError`.
    */
   run(argv: readonly [string, ...string[]], options: RunOptions): Promise<ProgramResult>
 }
@@ -87,3 +87,7 @@ type RunLimit = {
   /** At least so many bytes of what it printed; the rest is dropped. */
   readonly outputBytes: number
 }
+
+/** Of a program that did not end in time. */
+export const timeLimitError = (program: string, ms: number): Error =>
+  new Error(`${program} has not ended after ${ms / 1000} s`)

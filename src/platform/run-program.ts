@@ -1,8 +1,7 @@
 /** Running programs beside each other, and beside timers and requests: where a process lives for more than one call. */
 import { spawn } from 'node:child_process'
 import { constants } from 'node:os'
-import type { ProgramResult, RunOptions } from './platform'
-import { TimeLimitError } from './time-limit'
+import { type ProgramResult, type RunOptions, timeLimitError } from './platform'
 
 /** Kills a process group, if there is still one. */
 const killGroup = (leader: number | undefined): void => {
@@ -24,7 +23,7 @@ export const run = (
     const child = spawn(program, args, { env, stdio: 'pipe', detached: limit !== undefined })
     const late = () => {
       killGroup(child.pid)
-      reject(new TimeLimitError(program, limit?.ms ?? 0))
+      reject(timeLimitError(program, limit?.ms ?? 0))
     }
     const timer = limit && setTimeout(late, limit.ms)
     const output = { stdout: '', stderr: '' }

@@ -1,6 +1,7 @@
 import { readdirSync } from 'node:fs'
 import { maxConfBytes } from '../cni/conf'
-import { CniError, ErrorCode, errnoOf } from '../cni/error'
+import { CniError, ErrorCode } from '../cni/error'
+import { errnoOf } from '../host/errno'
 import { warn } from '../host/log'
 import { readPlainFile, UnusableFileError } from '../host/plain-file'
 import { type NetworkConfigList, parseConfList, parsePluginFile, parseSingleConf } from './conf-list'

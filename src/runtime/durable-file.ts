@@ -12,8 +12,7 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { platform } from '#platform'
-import { errnoOf } from '../cni/error'
-import { errnoName } from '../host/errno'
+import { errnoName, errnoOf } from '../host/errno'
 import { timed } from '../host/steps'
 
 /** Removes a file, or the link of that name; one that is not there is no failure. */

@@ -3,7 +3,8 @@
  * networks whose results are cached in the same folder; it is taken before every lock of a plugin, and never under one.
  * Other runtimes do not know it: what GC deletes must be proven dead all the same.
  */
-import { LockError, withLock, withSharedLock } from '../host/lock'
+import { isFileError } from '../host/errno'
+import { withLock, withSharedLock } from '../host/lock'
 import { ensureFolder } from './durable-file'
 
 type Work<T> = () => T | Promise<T>
@@ -25,9 +26,7 @@ const holding = async <T>(
     return await hold(`${folder}/lock`, held)
   } catch (error) {
     // A folder that can't be written: a DEL has to work there too.
-    const isUnwritable =
-      error instanceof LockError ? error.code !== 'EAGAIN' : error instanceof Error && 'syscall' in error
-    if (isHeld || !isUnwritable) throw error
+    if (isHeld || !isFileError(error)) throw error
     return await work()
   }
 }

@@ -1,5 +1,6 @@
 import { readdirSync, statSync } from 'node:fs'
-import { CniError, ErrorCode, errnoOf } from '../cni/error'
+import { CniError, ErrorCode } from '../cni/error'
+import { errnoOf } from '../host/errno'
 
 /** An executable file of one of the plugin folders. */
 export type PluginPath = { readonly name: string; readonly path: string }

@@ -5,12 +5,13 @@
  *
  * libcni writes them in place, so a power cut leaves empty ones behind. What can't be read counts as absent.
  */
+
 import { lstatSync, readdirSync } from 'node:fs'
 import type { Attachment, InterfaceID } from '../attachment/attachment'
-import { errnoOf } from '../cni/error'
 import { parseResult, resultToJson } from '../cni/result'
 import { isJsonObject } from '../cni/schema'
 import type { SpecVersion } from '../cni/version'
+import { errnoOf } from '../host/errno'
 import { warn } from '../host/log'
 import { readAdvice, readPlainFile } from '../host/plain-file'
 import { checkAttachment } from './attachment'

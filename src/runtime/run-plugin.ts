@@ -1,6 +1,7 @@
 import type { Command } from '../cni/args'
-import { CniError, errnoOf } from '../cni/error'
+import { CniError } from '../cni/error'
 import { execPlugin, type PluginExec, startPlugin } from '../cni/exec-plugin'
+import { errnoOf } from '../host/errno'
 import { type AttachmentParameters, formatCniArgs } from './attachment'
 import type { PluginConf } from './plugin-conf'
 import { findPlugin } from './plugin-path'

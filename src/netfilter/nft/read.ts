@@ -1,6 +1,7 @@
 /** Reading nftables back. What is not there is empty or undefined, never an error. */
 
-import { NetlinkError, unlessRefused } from '../../netlink/error'
+import { isFrom } from '../../host/system-error'
+import { netlinkError, unlessRefused } from '../../netlink/error'
 import type { NetlinkSocket, Reply, Request } from '../../netlink/socket'
 import { readU32be } from '../../netlink/wire/attributes'
 import { type EntryFilter, holding } from '../../netlink/wire/message'
@@ -34,7 +35,7 @@ const decode = <T>(
   try {
     return read(bodies)
   } catch (error) {
-    throw new NetlinkError(op, 'EBADMSG', error instanceof Error ? error.message : '')
+    throw netlinkError(op, 'EBADMSG', error instanceof Error ? error.message : '')
   }
 }
 
@@ -55,7 +56,7 @@ export const nftGeneration = (nl: Reader): number => {
   const id = decode(op, replies, n.NFT_MSG_NEWGEN, ([body]) =>
     readU32be(body && n.readNftAttributes(body).get(NFTA_GEN_ID)),
   )
-  if (id === undefined) throw new NetlinkError(op, 'EBADMSG', 'the kernel told none')
+  if (id === undefined) throw netlinkError(op, 'EBADMSG', 'the kernel told none')
   return id
 }
 
@@ -63,8 +64,8 @@ const askForGeneration = (nl: Reader, op: string) => {
   try {
     return nl.request(op, n.nftRequest(n.NFT_MSG_GETGEN, undefined, []))
   } catch (error) {
-    if (!(error instanceof NetlinkError) || !noNftables.includes(error.code)) throw error
-    throw new NetlinkError(op, error.code, remedy)
+    if (!isFrom(error, 'netlink', ...noNftables)) throw error
+    throw netlinkError(op, error.code, remedy)
   }
 }
 

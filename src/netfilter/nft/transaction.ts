@@ -4,7 +4,8 @@
  */
 
 import { errnoName } from '../../host/errno'
-import { NetlinkError } from '../../netlink/error'
+import { isFrom } from '../../host/system-error'
+import { netlinkError } from '../../netlink/error'
 import {
   type NetlinkSocket,
   NLM_F_APPEND,
@@ -164,7 +165,7 @@ export class NftTransaction {
   }
 
   /**
-   * Sends the changes, if there are any, in one datagram. Throws a NetlinkError whose `op` is the first change that the
+   * Sends the changes, if there are any, in one datagram. Throws a SystemError that says the first change which the
    * kernel refused; nothing was changed then. ERESTART says that the generation is another now.
    */
   commit(nl: Pick<NetlinkSocket, 'exchange'>): void {
@@ -180,7 +181,7 @@ export class NftTransaction {
     const change = this.#changes[refused.seq - first - 1]
     const code = errnoName(refused.data.readInt32LE(0))
     const words = [extendedAck(refused), remedyFor(code, change?.modules ?? [])].filter(Boolean).join('; ')
-    throw new NetlinkError(change?.op ?? 'change nftables', code, words)
+    throw netlinkError(change?.op ?? 'change nftables', code, words)
   }
 
   #add(
@@ -220,10 +221,10 @@ export const untilUnchanged = <T>(
     try {
       return change(generation)
     } catch (error) {
-      if (!(error instanceof NetlinkError) || error.code !== 'ERESTART') throw error
+      if (!isFrom(error, 'netlink', 'ERESTART')) throw error
     }
   }
-  throw new NetlinkError(op, 'EAGAIN', `nftables changed during each of ${maxAttempts} attempts`)
+  throw netlinkError(op, 'EAGAIN', `nftables changed during each of ${maxAttempts} attempts`)
 }
 
 /**
@@ -256,7 +257,7 @@ export const nftProbe = (nl: Pick<NetlinkSocket, 'exchange'>, build: (tx: NftTra
   try {
     tx.commit(nl)
   } catch (error) {
-    if (!(error instanceof NetlinkError) || !error.op.includes(nothing.name)) throw error
+    if (!isFrom(error, 'netlink') || !error.message.includes(nothing.name)) throw error
   }
 }
 

@@ -2,7 +2,7 @@
  * node:fs for programs that are made of QuickJS: the functions that plugins use, each with the meaning, the errors and
  * the messages of Node.js. The build takes this file for "node:fs" and fails where something is missing here.
  */
-import { checked, decode, encode, SystemError, syscall } from './kernel'
+import { checked, decode, encode, syscall, systemError } from './kernel'
 import { fstatOf, lstatOf, Stats, statOf } from './stat'
 
 export { Stats }
@@ -155,7 +155,7 @@ export const copyFileSync = (from: string, to: string, mode = 0): void => {
 }
 
 const resultOf = (stats: Stats | number, call: string, path: string | undefined): Stats => {
-  if (typeof stats === 'number') throw new SystemError(stats, call, path)
+  if (typeof stats === 'number') throw systemError(stats, call, path)
   return stats
 }
 

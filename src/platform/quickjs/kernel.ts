@@ -109,30 +109,17 @@ export const onTurn = (turn: () => boolean): void => {
   kernel.turn = turn
 }
 
-/** Of a failed system call, with the same properties and the same form of message as those of node:fs. */
-export class SystemError extends Error {
-  readonly code: string
-  readonly errno: number
-  readonly syscall: string
-  readonly path: string | undefined
-  readonly dest: string | undefined
-
-  /** `answer` is the negative errno. */
-  constructor(answer: number, call: string, path?: string, dest?: string) {
-    const [name, words] = kernel.error(-answer)
-    const object = path === undefined ? '' : ` '${path}'`
-    const target = dest === undefined ? '' : ` -> '${dest}'`
-    super(`${name}: ${words.charAt(0).toLowerCase()}${words.slice(1)}, ${call}${object}${target}`)
-    this.code = name
-    this.errno = answer
-    this.syscall = call
-    this.path = path
-    this.dest = dest
-  }
+/** Of a failed system call, with the same properties and the same form of message as those of node:fs. `answer` is the negative errno. */
+export const systemError = (answer: number, syscall: string, path?: string, dest?: string): Error => {
+  const [code, words] = kernel.error(-answer)
+  const object = path === undefined ? '' : ` '${path}'`
+  const target = dest === undefined ? '' : ` -> '${dest}'`
+  const message = `${code}: ${words.charAt(0).toLowerCase()}${words.slice(1)}, ${syscall}${object}${target}`
+  return Object.assign(new Error(message), { code, errno: answer, syscall, path, dest })
 }
 
-/** Passes on an answer that is no error; throws a SystemError otherwise. */
+/** Passes on an answer that is no error; throws a `systemError` otherwise. */
 export const checked = (answer: number, call: string, path?: string, dest?: string): number => {
-  if (answer < 0) throw new SystemError(answer, call, path, dest)
+  if (answer < 0) throw systemError(answer, call, path, dest)
   return answer
 }

@@ -1,7 +1,6 @@
-import type { Libc, Platform, ProgramResult, RunOptions } from '../platform'
-import { TimeLimitError } from '../time-limit'
+import { type Libc, type Platform, type ProgramResult, type RunOptions, timeLimitError } from '../platform'
 import { closeSync, openSync, readlinkSync, readSync, writeSync } from './fs'
-import { argv, checked, decode, encode, exec, onStart, SystemError, sha512, spawn, syscall } from './kernel'
+import { argv, checked, decode, encode, exec, onStart, sha512, spawn, syscall, systemError } from './kernel'
 import { clearTimeout, forget, onReadable, onWritable, setTimeout } from './loop'
 
 const libc: Libc = {
@@ -61,7 +60,7 @@ const feed = ({ fd, bytes }: NonNullable<Input['rest']>): Promise<void> =>
         resolve()
       } catch (error) {
         // Its exit code tells the story.
-        if (error instanceof SystemError && error.code === 'EPIPE') resolve()
+        if (error instanceof Error && 'code' in error && error.code === 'EPIPE') resolve()
         else reject(error)
       }
       forget(fd)
@@ -122,10 +121,7 @@ const listOf = (env: Readonly<Record<string, string | undefined>>): string[] =>
   Object.entries(env).flatMap(([name, value]) => (value === undefined ? [] : `${name}=${value}`))
 
 /** The answer to a program's outputs, unless it takes longer than `ms`: then `late` is called, and this rejects. */
-const unlessLate = <T>(
-  answer: Promise<T>,
-  { ms, late }: { ms: number; late: () => TimeLimitError },
-): Promise<T> =>
+const unlessLate = <T>(answer: Promise<T>, { ms, late }: { ms: number; late: () => Error }): Promise<T> =>
   new Promise((resolve, reject) => {
     const timer = setTimeout(() => reject(late()), ms)
     answer.then(resolve, reject).finally(() => clearTimeout(timer))
@@ -146,7 +142,7 @@ const run = async (
   const ends = [outputEnd, errorsEnd]
   if (pid < 0) {
     for (const fd of [...ends, ...(input.rest ? [input.rest.fd] : [])]) closeSync(fd)
-    throw new SystemError(pid, 'spawn', program)
+    throw systemError(pid, 'spawn', program)
   }
   const fed = input.rest && feed(input.rest)
   let isFed = fed === undefined
@@ -156,12 +152,12 @@ const run = async (
   fed?.then(noteFed, noteFed)
   const most = limit?.outputBytes ?? Number.POSITIVE_INFINITY
   const outputs = Promise.all([textOf(outputEnd, most), textOf(errorsEnd, most), fed])
-  const late = (): TimeLimitError => {
+  const late = (): Error => {
     syscall('kill', -pid, SIGKILL)
     exitCodeOf(pid)
     for (const fd of ends) close(fd)
     if (input.rest && !isFed) close(input.rest.fd)
-    return new TimeLimitError(program, limit?.ms ?? 0)
+    return timeLimitError(program, limit?.ms ?? 0)
   }
   const [stdout = '', stderr = ''] = await (limit ? unlessLate(outputs, { ms: limit.ms, late }) : outputs)
   return { exitCode: exitCodeOf(pid), stdout, stderr }
@@ -188,7 +184,7 @@ export const platform: Platform = {
   run,
   onStart,
   exec: (words, env) => {
-    throw new SystemError(exec(words[0], words, listOf(env)), 'execve', words[0])
+    throw systemError(exec(words[0], words, listOf(env)), 'execve', words[0])
   },
   exit: code => process.exit(code),
 }

@@ -1,9 +1,9 @@
 import t from 'tap'
 import { missingPart, needing } from '../../../plugins/bandwidth/kernel'
-import { NetlinkError } from '../../../src/netlink/error'
+import { netlinkError } from '../../../src/netlink/error'
 
 const refuse = (code: string, extendedAck: string) => () => {
-  throw new NetlinkError('create ifb "bwp1"', code, extendedAck)
+  throw netlinkError('create ifb "bwp1"', code, extendedAck)
 }
 
 t.test('a kernel that does not know a kind is told of by the module that is missing', async t => {

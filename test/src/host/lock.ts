@@ -2,7 +2,8 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync, symlinkSync } from 'node:fs'
 import t from 'tap'
-import { LockError, withLock } from '../../../src/host/lock'
+import { withLock } from '../../../src/host/lock'
+import { isFrom } from '../../../src/host/system-error'
 
 t.test('withLock() runs one at a time and lets the next one in', async t => {
   const path = `${t.testdir()}/lock`
@@ -27,7 +28,7 @@ t.test('withLock() gives up at its deadline and names the process that holds the
   t.teardown(() => holder.stdin.end())
   await once(holder.stdout, 'data')
   const error = await withLock(path, () => t.fail('the lock was had'), 30).catch(failure => failure)
-  t.ok(error instanceof LockError)
+  t.ok(isFrom(error, 'lock'))
   t.match(error, { code: 'EAGAIN', message: `timed out waiting for the lock "${path}"` })
   t.match(
     error.details,

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { formatAddr } from '../../../src/ip/addr'
 import { conntrackDelete, conntrackList } from '../../../src/netlink/conntrack'
-import { NetlinkError } from '../../../src/netlink/error'
+import { netlinkError } from '../../../src/netlink/error'
 import type { NetlinkSocket, Reply, Request } from '../../../src/netlink/socket'
 
 /** The bytes of lines of hex digits, each with what it is behind two slashes. */
@@ -64,7 +64,7 @@ t.test('one port is looked for by the kernel, several here', async t => {
 
 t.test('a kernel that knows no filter is asked for all', async t => {
   const { nl, asked } = fakeSocket(({ body }) => {
-    if (Buffer.concat([...body]).length > 4) throw new NetlinkError('list', 'EINVAL')
+    if (Buffer.concat([...body]).length > 4) throw netlinkError('list', 'EINVAL')
     return [listed]
   })
   t.equal(conntrackList(nl, { family: 4, protocol: 17, dstPorts: [53] }).length, 1)
@@ -73,7 +73,7 @@ t.test('a kernel that knows no filter is asked for all', async t => {
 
 t.test('other refusals are failures', async t => {
   const { nl } = fakeSocket(() => {
-    throw new NetlinkError('list', 'EPERM')
+    throw netlinkError('list', 'EPERM')
   })
   t.throws(() => conntrackList(nl, { family: 6, protocol: 17, dstPorts: [53] }), { code: 'EPERM' })
 })
@@ -90,7 +90,7 @@ t.test('an entry is deleted by its own bytes and number', async t => {
 t.test('an entry that is gone is no failure', async t => {
   let refusal = 'ENOENT'
   const { nl } = fakeSocket(({ type }) => {
-    if (type === 0x102) throw new NetlinkError('forget', refusal)
+    if (type === 0x102) throw netlinkError('forget', refusal)
     return [listed]
   })
   const [found] = conntrackList(nl, { family: 4, protocol: 17, dstPorts: [53] })

@@ -3,6 +3,7 @@
 import type { Attachment } from '../../../attachment/attachment'
 import { dnatChains, hostportChains, networkOfHostportComment } from '../../../attachment/iptables-names'
 import { runAll } from '../../../cni/error'
+import type { SystemError } from '../../../host/system-error'
 import type { Undo } from '../../../host/undo'
 import type { Family } from '../../../ip/addr'
 import type { Cidr } from '../../../ip/cidr'
@@ -11,7 +12,6 @@ import {
   commentOf,
   deletionOf,
   hasIptables,
-  type IptablesError,
   iptablesRestore,
   iptablesSave,
   isNftVariant,
@@ -145,7 +145,7 @@ const listed = async (
   family: Family,
   table: 'nat' | 'filter',
   shared: readonly ChainRule[],
-): Promise<{ found: TableDump; obstacle?: IptablesError }> => {
+): Promise<{ found: TableDump; obstacle?: SystemError }> => {
   try {
     return { found: await iptablesSave(family, table) }
   } catch (error) {
@@ -180,7 +180,7 @@ const addRules = async (adding: Adding, address: Cidr, isNew: boolean): Promise<
 }
 
 /** Why the rules are refused: the user's own words in them, if there are some. */
-const refusalOf = (conf: HostPorts, { addr: { family } }: Cidr, error: IptablesError): Error => {
+const refusalOf = (conf: HostPorts, { addr: { family } }: Cidr, error: SystemError): Error => {
   const { conditions, externalSetMarkChain: chain } = conf
   if (conditions[family].length === 0 && chain === undefined) return error
   const words = { family, conditions: conditions[family], ...(chain !== undefined && { chain }) }

@@ -4,7 +4,8 @@ import { isAmong } from '../../../attachment/attachment'
 import { leaseOn } from '../../../attachment/lease-files'
 import { portComment } from '../../../attachment/nft-comments'
 import { CniError, ErrorCode } from '../../../cni/error'
-import { ExecError, exec, findProgram } from '../../../host/exec'
+import { exec, findProgram } from '../../../host/exec'
+import { isFrom } from '../../../host/system-error'
 import type { Undo } from '../../../host/undo'
 import type { Family } from '../../../ip/addr'
 import type { Cidr } from '../../../ip/cidr'
@@ -140,7 +141,7 @@ const addConditional = async (conf: HostPorts, address: Cidr): Promise<RuleRef[]
   const nft = findProgram('nft')
   if (!nft) throw nftMissing()
   const printed = await exec([nft, '--echo', '--handle', '-f', '-'], `${lines.join('\n')}\n`).catch(error => {
-    if (!(error instanceof ExecError)) throw error
+    if (!isFrom(error, 'program')) throw error
     throw refusedWords('nft', { family, conditions: conf.conditions[family] }, error)
   })
   const handles = [...printed.matchAll(/ # handle (\d+)$/gm)].map(([, handle = '']) => handle)

@@ -1,6 +1,6 @@
 import t from 'tap'
 import * as r from '../../../../src/netfilter/nft/read'
-import { NetlinkError } from '../../../../src/netlink/error'
+import { netlinkError } from '../../../../src/netlink/error'
 import type { Reply, Request } from '../../../../src/netlink/socket'
 
 const table = { family: 'inet', name: 't' } as const
@@ -11,7 +11,7 @@ const kernel = (answer: { type: number; hex: string } | string) => {
   const asked: { op: string; request: Request }[] = []
   const reply = (op: string, request: Request): Reply[] => {
     asked.push({ op, request })
-    if (typeof answer === 'string') throw new NetlinkError(op, answer)
+    if (typeof answer === 'string') throw netlinkError(op, answer)
     return [{ type: answer.type, flags: 0, seq: 1, data: Buffer.from(answer.hex.replaceAll(' ', ''), 'hex') }]
   }
   return { asked, request: reply, dump: reply }

@@ -1,10 +1,11 @@
 import t from 'tap'
+import { isFrom } from '../../../../src/host/system-error'
 import { eq } from '../../../../src/netfilter/nft/match'
 import { rule } from '../../../../src/netfilter/nft/rule'
 import { iifname } from '../../../../src/netfilter/nft/selector'
 import { accept } from '../../../../src/netfilter/nft/statement'
 import { NftTransaction, nftUpdate } from '../../../../src/netfilter/nft/transaction'
-import { NetlinkError } from '../../../../src/netlink/error'
+import { netlinkError } from '../../../../src/netlink/error'
 import type { Reply, Request } from '../../../../src/netlink/socket'
 
 const table = { family: 'inet', name: 't' } as const
@@ -163,7 +164,7 @@ t.test('nftUpdate() throws any other refusal at once, and sends nothing for noth
   const refused = kernel([answer(first + 1, 1)])
   t.throws(
     () => nftUpdate(refused, 'x', tx => tx.addTable(table)),
-    new NetlinkError('add table "inet t"', 'EPERM'),
+    netlinkError('add table "inet t"', 'EPERM'),
   )
   t.equal(refused.batches.length, 1)
   const idle = kernel()
@@ -179,7 +180,7 @@ t.test('a refusal names the modules that a kernel may have left out', async t =>
     try {
       build(new NftTransaction()).commit(kernel([answer(first + 1, errno)]))
     } catch (error) {
-      return error instanceof NetlinkError ? error.details : error
+      return isFrom(error, 'netlink') ? error.details : error
     }
     return undefined
   }

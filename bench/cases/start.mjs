@@ -1,4 +1,7 @@
-/** How long it takes that a program is there at all: the machine's own floor, and VERSION, which does nothing else. */
+/**
+ * How long it takes that a program is there at all: the machine's own floor; VERSION, which does nothing else; and
+ * `kubenet version`, for which the command line's modules are evaluated besides.
+ */
 import { alternatePrograms } from '../measure.mjs'
 
 const version = { CNI_COMMAND: 'VERSION', CNI_PATH: '/opt/cni/bin' }
@@ -17,6 +20,17 @@ const warm = async (bench, host) => {
   }
   const samples = await alternatePrograms(bench, programs)
   bench.row({ id: 'start', title: 'VERSION, and /bin/true in its place', entries: [...samples] })
+}
+
+const commandLine = async (bench, host) => {
+  const programs = ['standalone', 'node']
+    .map(name => ({ name, bins: bench.bins[name] }))
+    .filter(side => side.bins !== undefined && bench.has({ ...side, setup: 'kubenet' }))
+    .map(({ name, bins }) => [name, () => host.run([`${bins}/kubenet`, 'version'])])
+  if (programs.length === 0) return
+  const samples = await alternatePrograms(bench, programs)
+  const targets = { standalone: { value: 15 } }
+  bench.row({ id: 'version', title: 'kubenet version', entries: [...samples], targets })
 }
 
 /** Copies of the programs, which nothing else on the machine has open: only such can be dropped from memory. */
@@ -65,10 +79,11 @@ const cold = async (bench, host) => {
 
 export const start = {
   name: 'start',
-  ticks: ({ runs, warmUp }) => 2 * runs + warmUp,
+  ticks: ({ runs, warmUp }) => 3 * runs + 2 * warmUp,
   async run(bench) {
     const host = await bench.host('disk')
     await warm(bench, host)
+    await commandLine(bench, host)
     await cold(bench, host)
     await bench.end(host)
   },

@@ -1,6 +1,14 @@
 /** What a release packs: the Debian package, the npm package and the checksums, unpacked and used. */
 import { execFileSync } from 'node:child_process'
-import { mkdirSync, readdirSync, readFileSync, statSync, utimesSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { gunzipSync } from 'node:zlib'
 import t from 'tap'
@@ -198,3 +206,24 @@ t.test('SHA256SUMS names every file of the release, and sha256sum agrees', async
   writeFileSync(join(folder, 'b.deb'), 'another')
   t.throws(() => run('sha256sum', ['--check', '--status', 'SHA256SUMS'], folder))
 })
+
+const standalone = builtDir('standalone')
+
+t.test(
+  'a node gets all of it in 3 MB, and needs 8 MB for it',
+  { skip: existsSync(join(standalone, 'kubenet')) ? false : 'the standalone programs are not built' },
+  async t => {
+    const file = join(scratch, 'node.tar.gz')
+    const env = { ...process.env, PACK_LEVEL: '9' }
+    execFileSync(join(root, 'scripts/pack'), ['tarball', standalone, file], { env })
+    const packed = statSync(file).size
+    t.ok(packed <= 3_000_000, `${packed} bytes packed`)
+    const sizes = run('tar', ['-tvzf', file])
+      .trimEnd()
+      .split('\n')
+      .map(line => Number(line.split(/\s+/)[2]))
+    const unpacked = sizes.reduce((sum, size) => sum + size, 0)
+    t.ok(unpacked <= 8_000_000, `${unpacked} bytes unpacked`)
+    t.ok(unpacked >= 1_000_000, `${unpacked} bytes unpacked: the programs are in it`)
+  },
+)

@@ -10,7 +10,7 @@ import { type Redirect, redirectList } from './redirects'
 import { removeRedirect, removeShaper } from './shaper'
 
 /** What is known of the host's end of an attachment's veth pair. */
-export type HostEnd = {
+type HostEnd = {
   /** Undefined where the container's interface is gone or out of reach. */
   readonly veth: Link | undefined
   /** The names of the host's interfaces in the runtime's result. */

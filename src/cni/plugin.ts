@@ -1,6 +1,4 @@
-import { isTransient } from '../host/errno'
-import { errnoOf } from '../host/errno'
-import { errnoText } from '../host/errno'
+import { errnoOf, errnoText, isTransient } from '../host/errno'
 import { isFrom, type SystemError } from '../host/system-error'
 import type { Undo } from '../host/undo'
 import { closeNetns, isOfNetwork, isSameNetns, type Netns, openNetns, openOwnNetns } from '../netns/netns'

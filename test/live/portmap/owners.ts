@@ -85,7 +85,7 @@ for (const flavour of flavours) {
         await first.must('ADD', first.conf(['8080:80/tcp', '53:53/udp'], { backend }))
         await host.host.run('ip', 'netns', 'del', 'first')
         // The first one counts as alive until the kernel has removed its interfaces, and while a process cannot be seen.
-        for (let tries = 0; tries < 100; tries++) {
+        for (const deadline = Date.now() + 60_000; Date.now() < deadline; ) {
           if ((await second.call('ADD', other('8080:80/tcp'))).code === 0) break
         }
         t.equal(await host.state(), without, 'as if the first had never been')

@@ -1,7 +1,7 @@
 /** Pipes, sockets, devices, links and huge files under the names that host-local looks for. Nothing hangs, none is read. */
 import t, { type Test } from 'tap'
 import { leaseKeyOf } from '../../../src/attachment/lease'
-import { binDir, flavours } from '../../fixtures/cni'
+import { anyFlavour, binDir, flavours } from '../../fixtures/cni'
 import { type HostLocal, hostLocalConf, hostLocalOn, leaseFolder, leasesOn } from '../../fixtures/host-local'
 import { PrivateHost } from '../../fixtures/private-host'
 
@@ -56,7 +56,7 @@ const testLeaseNames = async (t: Test, host: PrivateHost, hostLocal: HostLocal) 
 }
 
 /** Names of what is only advice, or is written anew: nothing more than a name is lost. */
-const testOwnNames = async (t: Test, host: PrivateHost, hostLocal: HostLocal) => {
+const testOwnNames = async (t: Test, host: PrivateHost, hostLocal: HostLocal, isFirst: boolean) => {
   const names = [
     `${leaseFolder}/last_reserved_ip.0`,
     `${leaseFolder}/.new`,
@@ -66,7 +66,8 @@ const testOwnNames = async (t: Test, host: PrivateHost, hostLocal: HostLocal) =>
     `${ours}/released/10.1.2.3`,
     `${ours}/sticky/10.1.2.3`,
   ]
-  for (const [make, what] of kinds) {
+  // The code is the same in both flavours; opening a pipe is not.
+  for (const [make, what] of isFirst ? kinds : kinds.slice(0, 1)) {
     for (const name of names) {
       await host.sh('rm -rf /var/lib/cni/networks')
       await hostLocal('ADD', conf, { containerID: 'c1' })
@@ -125,7 +126,9 @@ for (const flavour of flavours) {
     await host.sh('cp /etc/hostname /run/hostname')
     const testing = (title: string, work: (t: Test) => Promise<void>) => t.test(title, work)
     await testing('in the place of a lease', t => testLeaseNames(t, host, hostLocal))
-    await testing('in the place of what it notes', t => testOwnNames(t, host, hostLocal))
+    await testing('in the place of what it notes', t =>
+      testOwnNames(t, host, hostLocal, anyFlavour.includes(flavour)),
+    )
     await testing('in the place of the lock', t => testLock(t, host, hostLocal))
     await testing('in the place of the list of foreign leases', t => testForeignList(t, host, hostLocal))
     await testing('in the place of resolvConf', t => testResolvConf(t, host, hostLocal))

@@ -1,11 +1,11 @@
 /** What of nftables belongs to attachments: kubenet's elements, and the rules of bridge and portmap. */
 
-import { table } from '../../plugins/kubenet/ruleset'
 import { formatClaim } from '../../src/attachment/claim'
 import { type Addr, type Family, formatAddr } from '../../src/ip/addr'
 import { elementList, ruleList, setList, tableList } from '../../src/netfilter/nft/read'
 import type { NftElement } from '../../src/netfilter/nft/set'
 import { readCmpValue } from '../../src/netfilter/nft/wire/match'
+import { table } from '../../src/netfilter/rules/pods/nft-rules'
 import type { NetlinkSocket } from '../../src/netlink/socket'
 import { readText } from '../../src/netlink/wire/attributes'
 import { type PortRule, readPortRules } from './port-rules'

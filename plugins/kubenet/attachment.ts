@@ -8,16 +8,7 @@ import type { Result } from '../../src/cni/result'
 import type { Undo } from '../../src/host/undo'
 import type { Addr } from '../../src/ip/addr'
 import { ifNftablesMeanwhile } from '../../src/netfilter/nft/socket'
-import { NETLINK_NETFILTER, withNetlink } from '../../src/netlink/socket'
-import { claimPorts, ownerOf, releasePorts, whilePortsLocked } from '../portmap/claims'
-import { type PortmapConf, readPortmapConf } from '../portmap/config'
-import { bury as buryPortmap, forgetFlowsOf } from '../portmap/del'
-import type { PortOwner } from '../portmap/owners'
-import type { KubenetConf } from './config'
-import { type Placed, placeOfClaim, podElements, portElements } from './elements'
-import { callOf } from './parts'
-import { podsSet } from './ruleset'
-import { noteWaiting, passPortsOn, siblingComments, stopWaiting } from './shared-ports'
+import { type Placed, placeOfClaim, podElements, portElements } from '../../src/netfilter/rules/pods/elements'
 import {
   commentOfElement,
   createElements,
@@ -26,7 +17,16 @@ import {
   missingElements,
   type Place,
   replaceElements,
-} from './state'
+} from '../../src/netfilter/rules/pods/nft'
+import { podsSet } from '../../src/netfilter/rules/pods/nft-rules'
+import { NETLINK_NETFILTER, withNetlink } from '../../src/netlink/socket'
+import { claimPorts, ownerOf, releasePorts, whilePortsLocked } from '../portmap/claims'
+import { type PortmapConf, readPortmapConf } from '../portmap/config'
+import { bury as buryPortmap, forgetFlowsOf } from '../portmap/del'
+import type { PortOwner } from '../portmap/owners'
+import type { KubenetConf } from './config'
+import { callOf } from './parts'
+import { noteWaiting, passPortsOn, siblingComments, stopWaiting } from './shared-ports'
 
 /** The attachment that a call is about. */
 export const ownerOfCall = (call: Call, conf: KubenetConf): Attachment => ({

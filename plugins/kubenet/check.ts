@@ -2,15 +2,15 @@ import { CniError, ErrorCode } from '../../src/cni/error'
 import type { Call } from '../../src/cni/plugin'
 import { parseResult } from '../../src/cni/result'
 import { ifNftables } from '../../src/netfilter/nft/socket'
+import { dedupIsThere } from '../../src/netfilter/rules/dedup/nft'
+import { formatPlaced } from '../../src/netfilter/rules/pods/elements'
+import { frameIsThere } from '../../src/netfilter/rules/pods/nft'
 import { NETLINK_NETFILTER, NETLINK_ROUTE, withNetlink } from '../../src/netlink/socket'
 import { missingOfAttachment } from './attachment'
 import { chooseBackend } from './backend'
 import { type KubenetConf, readKubenetConf } from './config'
-import { dedupIsThere } from './dedup'
-import { formatPlaced } from './elements'
 import { readBridge } from './gateways'
 import { bridgeConf, callOf, parts } from './parts'
-import { frameIsThere } from './state'
 
 const broken = (message: string, details: string) =>
   new CniError(ErrorCode.internal, message, { details: `${details}; rebuild with: kubenet sync` })

@@ -11,13 +11,13 @@ import { type Addr, addrEquals, isLinkLocal, parseAddr } from '../../src/ip/addr
 import { type Cidr, cidrContains, cidrEquals, firstHost, formatCidr, networkOf } from '../../src/ip/cidr'
 import { once } from '../../src/life/here'
 import { ifNftables } from '../../src/netfilter/nft/socket'
+import { ensureDedup, noDedup } from '../../src/netfilter/rules/dedup/nft'
 import { addrDel, addrList, peerAddrs } from '../../src/netlink/addr'
 import { type Link, linkByName, linkList } from '../../src/netlink/link'
 import { NETLINK_ROUTE, type NetlinkSocket, withNetlink } from '../../src/netlink/socket'
 import { readHostLocalConf } from '../host-local/config'
 import { readLeases, roomsOf } from '../host-local/network'
 import type { KubenetConf } from './config'
-import { ensureDedup, noDedup } from './dedup'
 import { bridgeConf, callOf } from './parts'
 
 /** The bridge and its addresses but the kernel's own; undefined if there is no such bridge. */

@@ -11,11 +11,11 @@ import { elementComment } from '../../src/attachment/nft-comments'
 import { parseAddr } from '../../src/ip/addr'
 import { thisHost } from '../../src/life/here'
 import { ifNftables } from '../../src/netfilter/nft/socket'
+import { type Placed, placeOfClaim } from '../../src/netfilter/rules/pods/elements'
+import { addToFree } from '../../src/netfilter/rules/pods/nft'
 import { unlessRefused } from '../../src/netlink/error'
 import { ownerOf, whilePortsLocked } from '../portmap/claims'
 import { hasEnded, listOwners, type PortOwner, writeOwner } from '../portmap/owners'
-import { type Placed, placeOfClaim } from './elements'
-import { addToFree } from './state'
 
 type Waiting = NonNullable<PortOwner['waiting']>[number]
 

@@ -3,10 +3,10 @@ import type { Call } from '../../src/cni/plugin'
 import { warn } from '../../src/host/log'
 import { nftGeneration } from '../../src/netfilter/nft/read'
 import { ifNftables } from '../../src/netfilter/nft/socket'
+import { noDedup, probeDedup } from '../../src/netfilter/rules/dedup/nft'
 import { NETLINK_NETFILTER, withNetlink } from '../../src/netlink/socket'
 import { chooseBackend } from './backend'
 import { type KubenetConf, readKubenetConf } from './config'
-import { noDedup, probeDedup } from './dedup'
 import { bridgeConf, callOf, parts } from './parts'
 
 /** A promiscuous bridge needs rules of nftables, whatever filters the rest. Throws code 50 if it cannot have them. */

@@ -1,9 +1,9 @@
-import { everyAddress, formatClaim } from '../../src/attachment/claim'
-import { type Addr, formatAddr, parseAddr } from '../../src/ip/addr'
-import type { NftElement } from '../../src/netfilter/nft/set'
-import { type HostPorts, mappingsOf, protocols } from '../../src/netfilter/rules/hostports/hostports'
-import { type KubenetConf, masquerades } from './config'
-import { hostipsMap, hostportsMap, type PlainSet, podsSet } from './ruleset'
+import { type KubenetConf, masquerades } from '../../../../plugins/kubenet/config'
+import { everyAddress, formatClaim } from '../../../attachment/claim'
+import { type Addr, formatAddr, parseAddr } from '../../../ip/addr'
+import type { NftElement } from '../../nft/set'
+import { type HostPorts, mappingsOf, protocols } from '../hostports/hostports'
+import { hostipsMap, hostportsMap, type PlainSet, podsSet } from './nft-rules'
 
 /** An element and the set or map it is in. */
 export type Placed = {

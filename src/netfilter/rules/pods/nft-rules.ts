@@ -38,11 +38,11 @@
  *
  * The mark is for who would else get an answer from an address it did not ask: pods and the host's own 127.0.0.0/8.
  */
-import { nameInNft } from '../../src/attachment/nft-comments'
-import type { Family } from '../../src/ip/addr'
-import { literalCidr } from '../../src/ip/cidr'
-import { ctStatus, eq, fibDaddrType, inSet, type Key, neq, notInSet } from '../../src/netfilter/nft/match'
-import { type NftRule, rule } from '../../src/netfilter/nft/rule'
+import { nameInNft } from '../../../attachment/nft-comments'
+import type { Family } from '../../../ip/addr'
+import { literalCidr } from '../../../ip/cidr'
+import { ctStatus, eq, fibDaddrType, inSet, type Key, neq, notInSet } from '../../nft/match'
+import { type NftRule, rule } from '../../nft/rule'
 import {
   and,
   daddr,
@@ -54,18 +54,11 @@ import {
   metaMark,
   saddr,
   thDport,
-} from '../../src/netfilter/nft/selector'
-import type { NftSet } from '../../src/netfilter/nft/set'
-import {
-  dnatToMap,
-  drop,
-  jump,
-  masquerade,
-  returnToCaller,
-  setMarkBits,
-} from '../../src/netfilter/nft/statement'
-import type { NftType } from '../../src/netfilter/nft/value'
-import type { NftChain } from '../../src/netfilter/nft/wire/chain'
+} from '../../nft/selector'
+import type { NftSet } from '../../nft/set'
+import { dnatToMap, drop, jump, masquerade, returnToCaller, setMarkBits } from '../../nft/statement'
+import type { NftType } from '../../nft/value'
+import type { NftChain } from '../../nft/wire/chain'
 
 export const table = { family: 'inet', name: 'kubenet' } as const
 export const tableComment = 'kubenet-cni; rebuild with: kubenet sync'

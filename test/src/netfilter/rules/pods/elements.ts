@@ -1,16 +1,16 @@
 /** Which elements stand for a pod in kubenet's table. Nodes have them by these sets and keys, so they never change. */
 import t from 'tap'
-import type { KubenetConf } from '../../../plugins/kubenet/config'
+import type { KubenetConf } from '../../../../../plugins/kubenet/config'
 import {
   formatPlaced,
   type Placed,
   placeOfClaim,
   podElements,
   portElements,
-} from '../../../plugins/kubenet/elements'
-import { parseAddr } from '../../../src/ip/addr'
-import { literalCidr } from '../../../src/ip/cidr'
-import type { HostPorts, PortMapping } from '../../../src/netfilter/rules/hostports/hostports'
+} from '../../../../../src/netfilter/rules/pods/elements'
+import { parseAddr } from '../../../../../src/ip/addr'
+import { literalCidr } from '../../../../../src/ip/cidr'
+import type { HostPorts, PortMapping } from '../../../../../src/netfilter/rules/hostports/hostports'
 
 const addr = (text: string) => {
   const parsed = parseAddr(text)

@@ -14,17 +14,17 @@
  * Within one range nothing else is routed. Between two, a node's old one and its new one, everything is: where one lies
  * inside the other, what comes from the narrow one and goes beyond it is let through before the wide one's turn.
  */
-import { nameInNft } from '../../src/attachment/nft-comments'
-import { type Cidr, cidrContains, formatCidr, networkOf } from '../../src/ip/cidr'
-import type { Mac } from '../../src/ip/mac'
-import { eq } from '../../src/netfilter/nft/match'
-import { ruleList } from '../../src/netfilter/nft/read'
-import { type NftRule, rule } from '../../src/netfilter/nft/rule'
-import { daddr, etherSaddr, oifname, saddr } from '../../src/netfilter/nft/selector'
-import { accept, drop } from '../../src/netfilter/nft/statement'
-import { nftProbe, nftUpdate } from '../../src/netfilter/nft/transaction'
-import type { NetlinkSocket } from '../../src/netlink/socket'
-import { tableComment } from './ruleset'
+import { nameInNft } from '../../../attachment/nft-comments'
+import { type Cidr, cidrContains, formatCidr, networkOf } from '../../../ip/cidr'
+import type { Mac } from '../../../ip/mac'
+import type { NetlinkSocket } from '../../../netlink/socket'
+import { eq } from '../../nft/match'
+import { ruleList } from '../../nft/read'
+import { type NftRule, rule } from '../../nft/rule'
+import { daddr, etherSaddr, oifname, saddr } from '../../nft/selector'
+import { accept, drop } from '../../nft/statement'
+import { nftProbe, nftUpdate } from '../../nft/transaction'
+import { tableComment } from '../pods/nft-rules'
 
 const table = { family: 'bridge', name: 'kubenet' } as const
 

@@ -8,7 +8,7 @@ import {
   networkChains,
   networkRules,
   podsSet,
-} from '../../../plugins/kubenet/ruleset'
+} from '../../../../../src/netfilter/rules/pods/nft-rules'
 
 t.test('sets and maps have one name per family, those of networks the network’s too', async t => {
   t.same(podsSet('pods', 4), { name: 'pods4-pods', key: ['ipv4_addr'] })

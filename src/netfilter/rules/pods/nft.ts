@@ -1,17 +1,17 @@
 /** Changes and reads kubenet's nftables state. Every change of one call is one batch, or none of it happens. */
 
 import { platform } from '#platform'
-import { shortName } from '../../src/attachment/attachment'
-import { maxNftCommentBytes } from '../../src/attachment/limits'
-import { isElementOn } from '../../src/attachment/nft-comments'
-import { isFrom } from '../../src/host/system-error'
-import type { Family } from '../../src/ip/addr'
-import { formatCidr } from '../../src/ip/cidr'
-import { elementGet, elementList, ruleList } from '../../src/netfilter/nft/read'
-import type { NftElement, NftSet } from '../../src/netfilter/nft/set'
-import { type NftTransaction, nftUpdate } from '../../src/netfilter/nft/transaction'
-import type { NetlinkSocket } from '../../src/netlink/socket'
-import type { KubenetConf } from './config'
+import type { KubenetConf } from '../../../../plugins/kubenet/config'
+import { shortName } from '../../../attachment/attachment'
+import { maxNftCommentBytes } from '../../../attachment/limits'
+import { isElementOn } from '../../../attachment/nft-comments'
+import type { Family } from '../../../ip/addr'
+import { formatCidr } from '../../../ip/cidr'
+import { isFrom } from '../../../host/system-error'
+import type { NetlinkSocket } from '../../../netlink/socket'
+import { elementGet, elementList, ruleList } from '../../nft/read'
+import type { NftElement, NftSet } from '../../nft/set'
+import { type NftTransaction, nftUpdate } from '../../nft/transaction'
 import type { Placed } from './elements'
 import {
   exemptSet,
@@ -24,7 +24,7 @@ import {
   podsSet,
   table,
   tableComment,
-} from './ruleset'
+} from './nft-rules'
 
 // Raised when the chains change, so that an upgrade rebuilds them.
 const layout = 1

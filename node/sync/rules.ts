@@ -2,8 +2,8 @@
 
 import { readBandwidthConf } from '../../plugins/bandwidth/config'
 import {
-  elementsOf,
-  missingOfAttachment,
+  missingOfPod,
+  podOf,
   portsOfCall,
   takeOutAttachment,
   writeAttachment,
@@ -19,9 +19,9 @@ import type { Call, Plugin } from '../../src/cni/plugin'
 import type { Result } from '../../src/cni/result'
 import { readSysctl } from '../../src/host/sysctl'
 import { undoOnFailure } from '../../src/host/undo'
-import { dedupIsThere } from '../../src/netfilter/rules/dedup/nft'
-import { formatPlaced } from '../../src/netfilter/rules/pods/elements'
+import { dedupRules } from '../../src/netfilter/rules/dedup/nft'
 import { frameIsThere, rebuildFrame } from '../../src/netfilter/rules/pods/nft'
+import { elementsOf, formatPlaced } from '../../src/netfilter/rules/pods/nft-rules'
 import { linkByIndex } from '../../src/netlink/link'
 import { routeGet } from '../../src/netlink/route'
 import { NETLINK_NETFILTER, NETLINK_ROUTE, withNetlink } from '../../src/netlink/socket'
@@ -106,16 +106,17 @@ const compareDedup = (conf: KubenetConf): Change[] => {
   if (conf.hairpinMode !== 'promiscuous-bridge') return []
   const state = withNetlink(NETLINK_ROUTE, nl => readBridge(nl, conf))
   if (!state) return []
-  const wanted = { mac: state.bridge.mac, gateways: state.gateways }
-  if (withNetlink(NETLINK_NETFILTER, nl => dedupIsThere(nl, conf.network, wanted))) return []
+  const wanted = { network: conf.network, mac: state.bridge.mac, gateways: state.gateways }
+  if (!dedupRules.missing(wanted)) return []
   const text = `table "bridge kubenet": rebuild the rules of "${conf.network}"`
   return [{ what: 'rules', text, apply: () => settleDedup(conf) }]
 }
 
-const compareElements = (call: Call, conf: KubenetConf, result: Result): Change[] => {
-  const missing = missingOfAttachment(call, conf, result)
+const compareElements = async (call: Call, conf: KubenetConf, result: Result): Promise<Change[]> => {
+  const pod = podOf(call, conf, result)
+  const missing = await missingOfPod(pod)
   if (missing.length === 0) return []
-  const isPartial = missing.length < elementsOf(call, conf, result).length
+  const isPartial = missing.length < elementsOf(pod).length
   const apply = async () => {
     await repair(isPartial, undo => writeAttachment(call, conf, result, undo))
     forgetFlows(portsOfCall(call, result))

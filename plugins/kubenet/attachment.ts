@@ -1,24 +1,12 @@
 /** One attachment's share of the ruleset: its addresses and its host ports, with nftables. */
 
 import type { Attachment } from '../../src/attachment/attachment'
-import { elementComment } from '../../src/attachment/nft-comments'
 import { runAll } from '../../src/cni/error'
 import type { Call } from '../../src/cni/plugin'
 import type { Result } from '../../src/cni/result'
 import type { Undo } from '../../src/host/undo'
-import type { Addr } from '../../src/ip/addr'
-import { ifNftablesMeanwhile } from '../../src/netfilter/nft/socket'
-import { type Placed, placeOfClaim, podElements, portElements } from '../../src/netfilter/rules/pods/elements'
-import {
-  commentOfElement,
-  createElements,
-  eraseElements,
-  listElements,
-  missingElements,
-  type Place,
-  replaceElements,
-} from '../../src/netfilter/rules/pods/nft'
-import { podsSet } from '../../src/netfilter/rules/pods/nft-rules'
+import { commentOfElement, podRules } from '../../src/netfilter/rules/pods/nft'
+import type { GoingPod, NewPod, Placed, Pod } from '../../src/netfilter/rules/pods/pods'
 import { NETLINK_NETFILTER, withNetlink } from '../../src/netlink/socket'
 import { claimPorts, ownerOf, releasePorts, whilePortsLocked } from '../portmap/claims'
 import { type PortmapConf, readPortmapConf } from '../portmap/config'
@@ -35,76 +23,51 @@ export const ownerOfCall = (call: Call, conf: KubenetConf): Attachment => ({
   ifName: call.env.ifName,
 })
 
-const addressesOf = (result: Result): Addr[] => result.ips.map(({ address }) => address.addr)
-
 /** The port mappings of a call, as portmap reads them. */
 export const portsOfCall = (call: Call, result?: Result): PortmapConf =>
   readPortmapConf(callOf(call, { type: 'portmap', backend: 'nftables' }, result))
 
-/** Everything of an attachment that belongs into the ruleset. */
-export const elementsOf = (call: Call, conf: KubenetConf, result: Result): Placed[] => {
-  const comment = elementComment(ownerOfCall(call, conf))
-  return [
-    ...podElements(conf, addressesOf(result), comment),
-    ...portElements(portsOfCall(call, result), comment),
-  ]
-}
-
-/** The places of the ports that an owner's record names. */
-const claimedPlaces = (claims: readonly string[]): Place[] =>
-  claims.flatMap(claim => placeOfClaim(claim) ?? [])
-
-/** What is known of an attachment that goes; without an address everything is looked through for it. */
-type Known = { readonly addresses: readonly Addr[]; readonly claims: readonly string[] }
+/** What of an attachment belongs into the ruleset. */
+export const podOf = (
+  call: Call,
+  conf: KubenetConf,
+  result: Result,
+  ports: PortmapConf = portsOfCall(call, result),
+): Pod => ({
+  net: conf,
+  id: ownerOfCall(call, conf),
+  addresses: result.ips.map(({ address }) => address.addr),
+  ports,
+})
 
 /**
- * Removes what has the attachment's comment from the ruleset: at once, but what nf_tables waits for then passes before the
- * promise is kept. Answers how many elements that were.
+ * What is known of a pod that is to go, which waits for no port from then on. Where its ports are not recorded all is looked
+ * through.
  */
-export const eraseOfOwner = async (owner: Attachment, { addresses, claims }: Known): Promise<number> => {
-  const comment = elementComment(owner)
-  const erased = await ifNftablesMeanwhile(nl => {
-    if (addresses.length === 0) {
-      const own = listElements(nl, owner.network).filter(({ element }) => element.comment === comment)
-      return eraseElements(
-        nl,
-        own.map(({ set, element }) => ({ set, key: element.key })),
-        comment,
-      )
-    }
-    const pods = addresses.map(addr => ({ set: podsSet(owner.network, addr.family), key: [addr] }))
-    return eraseElements(nl, [...pods, ...claimedPlaces(claims)], comment)
-  })
-  return erased ?? 0
-}
-
-/** Takes back what writeAttachment did, for a pod with `ports`; where they are not recorded all is looked through. */
-const takeBack = async (
-  owner: Attachment,
-  { mappings, addresses }: PortmapConf,
-  hadPorts: boolean,
-): Promise<void> => {
-  const record = ownerOf(owner)
+const goingOf = async ({ id, ports: { mappings, addresses } }: Pod): Promise<GoingPod> => {
+  const record = ownerOf(id)
   await stopWaiting(record)
   const known = record || mappings.length === 0 ? addresses.map(({ addr }) => addr) : []
-  await runAll([
-    async () => {
-      await eraseOfOwner(owner, { addresses: known, claims: record?.claims ?? [] })
-    },
-    // Those of an ADD before are the pod's, which may run.
-    () => (hadPorts ? undefined : releasePorts(owner, { passOn: passPortsOn })),
-  ])
+  return { id, addresses: known, claims: record?.claims ?? [] }
 }
 
 /** Takes an attachment that is gone out of the ruleset, and gives its host ports back. */
-export const takeOutAttachment = (call: Call, conf: KubenetConf, result: Result): Promise<void> =>
-  takeBack(ownerOfCall(call, conf), portsOfCall(call, result), false)
+export const takeOutAttachment = async (call: Call, conf: KubenetConf, result: Result): Promise<void> => {
+  const pod = podOf(call, conf, result)
+  const going = await goingOf(pod)
+  await runAll([
+    async () => {
+      await podRules.takeDown(going)
+    },
+    () => releasePorts(pod.id, { passOn: passPortsOn }),
+  ])
+}
 
 /** Removes what is left of a dead owner of a port, whichever plugin opened it. */
 const bury = (owner: PortOwner): Promise<void> =>
   runAll([
     async () => {
-      await eraseOfOwner(owner, { addresses: [], claims: owner.claims })
+      await podRules.takeDown({ id: owner, addresses: [], claims: owner.claims })
     },
     // Only portmap notes what rules it made.
     () => (owner.rules ? buryPortmap(owner) : forgetFlowsOf(owner)),
@@ -118,36 +81,38 @@ export const writeAttachment = async (
   undo: Undo,
 ): Promise<void> => {
   const ports = portsOfCall(call, result)
-  const owner = ownerOfCall(call, conf)
+  const pod = podOf(call, conf, result, ports)
   let hadPorts = false
-  undo.add('take the pod out of the ruleset', () => takeBack(owner, ports, hadPorts))
+  // Those of an ADD before are the pod's, which may run.
+  undo.add('give the host ports back', () =>
+    hadPorts ? undefined : releasePorts(pod.id, { passOn: passPortsOn }),
+  )
   if (ports.mappings.length > 0) {
     const { checkListeners } = await import('../portmap/listeners.js')
     checkListeners(ports)
     const { earlier } = await claimPorts(call, ports, { bury })
     hadPorts = earlier !== undefined
   }
-  const elements = elementsOf(call, conf, result)
-  if (withNetlink(NETLINK_NETFILTER, nl => createElements(nl, conf, elements))) return
-  const replace = (kept: ReadonlySet<string>): Placed[] =>
-    withNetlink(NETLINK_NETFILTER, nl => replaceElements(nl, conf, elements, kept))
-  if (ports.mappings.length === 0 || siblingComments(owner).size === 0) {
-    replace(new Set())
-    return
+  const settle: NewPod['settle'] = async replace => {
+    if (ports.mappings.length === 0 || siblingComments(pod.id).size === 0) {
+      replace(new Set())
+      return
+    }
+    await whilePortsLocked(() => noteWaiting(pod.id, replace(siblingComments(pod.id))))
   }
-  await whilePortsLocked(() => noteWaiting(owner, replace(siblingComments(owner))))
+  await podRules.setUp({ ...pod, going: () => goingOf(pod), settle }, undo)
 }
 
-/** The elements of an attachment that are not in the ruleset as they should be. */
-export const missingOfAttachment = (call: Call, conf: KubenetConf, result: Result): Placed[] =>
-  withNetlink(NETLINK_NETFILTER, nl => {
-    const missing = missingElements(nl, elementsOf(call, conf, result))
-    if (missing.length === 0) return missing
-    const owner = ownerOfCall(call, conf)
-    const waiting = new Set(ownerOf(owner)?.waiting?.map(({ claim }) => claim))
-    if (waiting.size === 0) return missing
-    const siblings = siblingComments(owner)
-    return missing.filter(
+/** The elements of a pod that are not in the ruleset as they should be; for a port that another one has it may wait. */
+export const missingOfPod = async (pod: Pod): Promise<Placed[]> => {
+  const missing = await podRules.missing(pod)
+  if (missing.length === 0) return missing
+  const waiting = new Set(ownerOf(pod.id)?.waiting?.map(({ claim }) => claim))
+  if (waiting.size === 0) return missing
+  const siblings = siblingComments(pod.id)
+  return withNetlink(NETLINK_NETFILTER, nl =>
+    missing.filter(
       placed => !waiting.has(placed.claim ?? '') || !siblings.has(commentOfElement(nl, placed) ?? ''),
-    )
-  })
+    ),
+  )
+}

@@ -1,12 +1,11 @@
 import { CniError, ErrorCode } from '../../src/cni/error'
 import type { Call } from '../../src/cni/plugin'
 import { parseResult } from '../../src/cni/result'
-import { ifNftables } from '../../src/netfilter/nft/socket'
-import { dedupIsThere } from '../../src/netfilter/rules/dedup/nft'
-import { formatPlaced } from '../../src/netfilter/rules/pods/elements'
+import { dedupRules } from '../../src/netfilter/rules/dedup/nft'
 import { frameIsThere } from '../../src/netfilter/rules/pods/nft'
+import { formatPlaced } from '../../src/netfilter/rules/pods/nft-rules'
 import { NETLINK_NETFILTER, NETLINK_ROUTE, withNetlink } from '../../src/netlink/socket'
-import { missingOfAttachment } from './attachment'
+import { missingOfPod, podOf } from './attachment'
 import { chooseBackend } from './backend'
 import { type KubenetConf, readKubenetConf } from './config'
 import { readBridge } from './gateways'
@@ -20,15 +19,15 @@ const checkDedup = (conf: KubenetConf): void => {
   if (conf.hairpinMode !== 'promiscuous-bridge') return
   const state = withNetlink(NETLINK_ROUTE, nl => readBridge(nl, conf))
   if (!state) return
-  const wanted = { mac: state.bridge.mac, gateways: state.gateways }
-  if (ifNftables(nl => dedupIsThere(nl, conf.network, wanted)) !== false) return
+  const wanted = { network: conf.network, mac: state.bridge.mac, gateways: state.gateways }
+  if (!dedupRules.missing(wanted)) return
   throw broken(
     `the rules that keep "${conf.bridge}" from sending twice are not in table "bridge kubenet"`,
     'something flushed them, or the bridge has other addresses',
   )
 }
 
-const checkRuleset = (call: Call, conf: KubenetConf): void => {
+const checkRuleset = async (call: Call, conf: KubenetConf): Promise<void> => {
   const result = parseResult(call.conf.prevResult, call.version, 'prevResult')
   if (!withNetlink(NETLINK_NETFILTER, nl => frameIsThere(nl, conf))) {
     throw broken(
@@ -36,7 +35,7 @@ const checkRuleset = (call: Call, conf: KubenetConf): void => {
       'something flushed them',
     )
   }
-  const missing = missingOfAttachment(call, conf, result)
+  const missing = await missingOfPod(podOf(call, conf, result))
   if (missing.length > 0) {
     throw broken('the ruleset lacks what the container has', missing.map(formatPlaced).join(', '))
   }
@@ -51,7 +50,7 @@ export const check = async (call: Call): Promise<void> => {
   await parts.loopback.check(callOf(call, { type: 'loopback' }))
   await parts.bridge.check(callOf(call, bridgeConf(conf, { masquerade: backend === 'iptables' })))
   checkDedup(conf)
-  if (backend === 'nftables') checkRuleset(call, conf)
+  if (backend === 'nftables') await checkRuleset(call, conf)
   else await parts.portmap.check(callOf(call, { type: 'portmap', backend }))
   await parts.bandwidth.check(callOf(call, { type: 'bandwidth' }))
 }

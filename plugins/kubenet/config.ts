@@ -3,6 +3,7 @@ import { CniError, ErrorCode } from '../../src/cni/error'
 import { type Call, isRemoval } from '../../src/cni/plugin'
 import { cidr, commonEntries, extension, integer, mac, parseBySchema } from '../../src/cni/schema'
 import { type Cidr, cidrContains, formatCidr, isNetwork, literalCidr } from '../../src/ip/cidr'
+import type { PodNetwork } from '../../src/netfilter/rules/pods/pods'
 
 const defaultBridge = 'cbr0'
 
@@ -91,17 +92,13 @@ export const kubenetSchema = v.object({
 })
 
 /** What kubenet goes by, checked and complete. */
-export type KubenetConf = {
-  readonly network: string
+export type KubenetConf = PodNetwork & {
   readonly podCIDRs: readonly Cidr[]
   /** Ranges the runtime wants for this container in place of the node's; none as a rule. */
   readonly runtimeRanges: readonly Cidr[]
-  /** Networks to which nothing is masqueraded, none inside another; the pod ranges are among them. */
-  readonly nonMasquerade: readonly Cidr[]
   readonly mtu: number | 'auto' | undefined
   readonly mtuOverhead: number
   readonly hairpinMode: (typeof hairpinModes)[number]
-  readonly bridge: string
   readonly dataDir: string | undefined
   readonly backend: (typeof choices)[number]
 }
@@ -157,7 +154,3 @@ export const readKubenetConf = (call: Call): KubenetConf => {
     backend: conf.backend ?? 'auto',
   }
 }
-
-/** Is anything of this family masqueraded at all? Not if all of it is exempt. */
-export const masquerades = ({ nonMasquerade }: KubenetConf, family: 4 | 6): boolean =>
-  !nonMasquerade.some(network => network.prefix === 0 && network.addr.family === family)

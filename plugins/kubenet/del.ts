@@ -4,15 +4,17 @@ import { parseResult } from '../../src/cni/result'
 import { type Addr, parseAddr } from '../../src/ip/addr'
 import { cidrContains } from '../../src/ip/cidr'
 import type { PortMapping } from '../../src/netfilter/rules/hostports/hostports'
+import { podRules } from '../../src/netfilter/rules/pods/nft'
+import { masquerades } from '../../src/netfilter/rules/pods/pods'
 import { delWithoutVeth } from '../bridge/del'
 import { readHostLocalConf } from '../host-local/config'
 import { holdingOf, ownerOf as leaseOwnerOf, readLeases, roomsOf } from '../host-local/network'
 import { ownerOf, releasePorts, udpPortsOf } from '../portmap/claims'
 import { forgetFlowsToPod } from '../portmap/conntrack'
 import type { PortOwner } from '../portmap/owners'
-import { eraseOfOwner, ownerOfCall, portsOfCall } from './attachment'
+import { ownerOfCall, portsOfCall } from './attachment'
 import { chooseBackend } from './backend'
-import { type KubenetConf, masquerades, readKubenetConf } from './config'
+import { type KubenetConf, readKubenetConf } from './config'
 import { retireGateways } from './gateways'
 import { deleteShapedLinks } from './links'
 import { bridgeConf, callOf, parts } from './parts'
@@ -89,7 +91,8 @@ const isExpected = (conf: KubenetConf, { addresses, ports }: Found): boolean =>
 const eraseElements = (call: Call, conf: KubenetConf, { addresses, ports }: Found): Promise<number> => {
   // Where the ports could not be recorded, nothing but looking through everything finds them.
   const tellsAll = ports !== undefined || mappingsOf(call).length === 0
-  return eraseOfOwner(ownerOfCall(call, conf), {
+  return podRules.takeDown({
+    id: ownerOfCall(call, conf),
     addresses: tellsAll ? addresses : [],
     claims: ports?.claims ?? [],
   })

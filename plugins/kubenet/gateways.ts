@@ -10,8 +10,7 @@ import { warn } from '../../src/host/log'
 import { type Addr, addrEquals, isLinkLocal, parseAddr } from '../../src/ip/addr'
 import { type Cidr, cidrContains, cidrEquals, firstHost, formatCidr, networkOf } from '../../src/ip/cidr'
 import { once } from '../../src/life/here'
-import { ifNftables } from '../../src/netfilter/nft/socket'
-import { ensureDedup, noDedup } from '../../src/netfilter/rules/dedup/nft'
+import { dedupRules, noDedup } from '../../src/netfilter/rules/dedup/nft'
 import { addrDel, addrList, peerAddrs } from '../../src/netlink/addr'
 import { type Link, linkByName, linkList } from '../../src/netlink/link'
 import { NETLINK_ROUTE, type NetlinkSocket, withNetlink } from '../../src/netlink/socket'
@@ -37,11 +36,7 @@ export const settleDedup = (conf: KubenetConf): void => {
   const state = withNetlink(NETLINK_ROUTE, nl => readBridge(nl, conf))
   if (!state) return
   const { bridge, gateways } = state
-  const isKept = ifNftables(nl => {
-    ensureDedup(nl, conf.network, { mac: bridge.mac, gateways })
-    return true
-  })
-  if (!isKept) warn(noDedup)
+  if (!dedupRules.setUp({ network: conf.network, mac: bridge.mac, gateways })) warn(noDedup)
 }
 
 /** Is it a gateway as kubenet makes them, the first address of its range, and of a range that is no longer the node's? */

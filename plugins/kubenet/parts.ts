@@ -2,17 +2,19 @@
  * The configurations kubenet gives the plugins it is made of, as a runtime would if they were a list: what kubelet
  * did when it started bridge, host-local and loopback itself.
  */
+
 import type { Call, Plugin } from '../../src/cni/plugin'
 import { parseResult, type Result, resultToJson } from '../../src/cni/result'
 import type { JsonObject } from '../../src/cni/schema'
 import { currentVersion } from '../../src/cni/version'
 import { everywhere, formatCidr } from '../../src/ip/cidr'
+import { masquerades } from '../../src/netfilter/rules/pods/pods'
 import { plugin as bandwidth } from '../bandwidth/main'
 import { plugin as bridge } from '../bridge/main'
 import { plugin as hostLocal } from '../host-local/main'
 import { plugin as loopback } from '../loopback/main'
 import { plugin as portmap } from '../portmap/main'
-import { type KubenetConf, masquerades } from './config'
+import type { KubenetConf } from './config'
 
 /** The plugins kubenet is made of. */
 export const parts = { loopback, bridge, portmap, bandwidth } satisfies Record<string, Plugin>

@@ -1,10 +1,8 @@
 import { CniError, ErrorCode } from '../../src/cni/error'
 import type { Call } from '../../src/cni/plugin'
 import { warn } from '../../src/host/log'
-import { nftGeneration } from '../../src/netfilter/nft/read'
-import { ifNftables } from '../../src/netfilter/nft/socket'
-import { noDedup, probeDedup } from '../../src/netfilter/rules/dedup/nft'
-import { NETLINK_NETFILTER, withNetlink } from '../../src/netlink/socket'
+import { dedupRules, noDedup } from '../../src/netfilter/rules/dedup/nft'
+import { podRules } from '../../src/netfilter/rules/pods/nft'
 import { chooseBackend } from './backend'
 import { type KubenetConf, readKubenetConf } from './config'
 import { bridgeConf, callOf, parts } from './parts'
@@ -13,7 +11,7 @@ import { bridgeConf, callOf, parts } from './parts'
 const checkDedup = ({ hairpinMode }: KubenetConf): void => {
   if (hairpinMode !== 'promiscuous-bridge') return
   try {
-    if (ifNftables(nl => probeDedup(nl) ?? true)) return
+    if (dedupRules.probe()) return
   } catch (error) {
     const { message, details } = CniError.from(error)
     const remedy = '"hairpinMode": "hairpin-veth" does without'
@@ -42,7 +40,7 @@ export const status = async (call: Call): Promise<void> => {
   const backend = chooseBackend(conf)
   if (backend === 'nftables') {
     try {
-      withNetlink(NETLINK_NETFILTER, nftGeneration)
+      await podRules.probe()
     } catch (cause) {
       const { message, details } = CniError.from(cause)
       throw new CniError(ErrorCode.pluginNotAvailable, 'kubenet: nftables can not be used', {

@@ -22,6 +22,7 @@ import { eq } from '../../nft/match'
 import { ruleList } from '../../nft/read'
 import { type NftRule, rule } from '../../nft/rule'
 import { daddr, etherSaddr, oifname, saddr } from '../../nft/selector'
+import { ifNftables } from '../../nft/socket'
 import { accept, drop } from '../../nft/statement'
 import { nftProbe, nftUpdate } from '../../nft/transaction'
 import { tableComment } from '../pods/nft-rules'
@@ -33,14 +34,18 @@ const priority = 200
 
 const chainOf = (network: string): string => `dedup-${nameInNft(network)}`
 
-/** A bridge, and the addresses by which it is the gateway of ranges. */
-type PromiscuousBridge = { readonly mac: Mac; readonly gateways: readonly Cidr[] }
+/** A network's bridge, and the addresses by which it is the gateway of ranges. */
+type PromiscuousBridge = {
+  readonly network: string
+  readonly mac: Mac
+  readonly gateways: readonly Cidr[]
+}
 
 /** Narrow ranges before wide ones; the kernel lists addresses in an order of its own. */
 const inOrder = (gateways: readonly Cidr[]): Cidr[] =>
   gateways.toSorted((a, b) => b.prefix - a.prefix || (formatCidr(a) < formatCidr(b) ? -1 : 1))
 
-const rulesOf = ({ mac, gateways }: PromiscuousBridge): NftRule[] => {
+const rulesOf = ({ mac, gateways }: Omit<PromiscuousBridge, 'network'>): NftRule[] => {
   const ranges = inOrder(gateways)
   const from = [eq(oifname, 'veth*'), eq(etherSaddr, mac)]
   // What the rules were made from: the kernel's form of a rule is not compared.
@@ -67,12 +72,22 @@ export const noDedup =
 const commentsOf = (rules: readonly { comment?: string | undefined }[]): string =>
   rules.map(({ comment }) => comment).join()
 
-/** Are the network's rules there as they should be? */
-export const dedupIsThere = (nl: NetlinkSocket, network: string, bridge: PromiscuousBridge): boolean =>
-  commentsOf(ruleList(nl, table, chainOf(network))) === commentsOf(rulesOf(bridge))
+const isThere = (nl: NetlinkSocket, bridge: PromiscuousBridge): boolean =>
+  commentsOf(ruleList(nl, table, chainOf(bridge.network))) === commentsOf(rulesOf(bridge))
 
-/** Throws what making the rules of such a bridge would, and makes none. */
-export const probeDedup = (nl: NetlinkSocket): void => {
+const setUp = (nl: NetlinkSocket, bridge: PromiscuousBridge): void => {
+  if (isThere(nl, bridge)) return
+  const rules = rulesOf(bridge)
+  const name = chainOf(bridge.network)
+  nftUpdate(nl, 'keep a promiscuous bridge from sending twice', tx => {
+    tx.addTable(table, { comment: tableComment })
+    tx.addChain(table, { name, type: 'filter', hook: 'output', priority })
+    tx.flushChain(table, name)
+    for (const entry of rules) tx.addRule(table, name, entry)
+  })
+}
+
+const probe = (nl: NetlinkSocket): void => {
   const gateway = { addr: { family: 4, bits: 0x0a000001n }, prefix: 24 } as const
   const rules = rulesOf({ mac: '0a:58:0a:00:00:01', gateways: [gateway] })
   nftProbe(nl, tx => {
@@ -82,15 +97,22 @@ export const probeDedup = (nl: NetlinkSocket): void => {
   })
 }
 
-/** Makes the network's rules, unless they are there as they should be. */
-export const ensureDedup = (nl: NetlinkSocket, network: string, bridge: PromiscuousBridge): void => {
-  if (dedupIsThere(nl, network, bridge)) return
-  const rules = rulesOf(bridge)
-  const name = chainOf(network)
-  nftUpdate(nl, 'keep a promiscuous bridge from sending twice', tx => {
-    tx.addTable(table, { comment: tableComment })
-    tx.addChain(table, { name, type: 'filter', hook: 'output', priority })
-    tx.flushChain(table, name)
-    for (const entry of rules) tx.addRule(table, name, entry)
-  })
+/** A network's rules against double frames. They are all pods' and stay, so no pod's DEL or GC takes them down. */
+export const dedupRules = {
+  /** Makes them, unless they are there as they should be. Answers whether the kernel has nf_tables for them. */
+  setUp: (bridge: PromiscuousBridge): boolean =>
+    ifNftables(nl => {
+      setUp(nl, bridge)
+      return true
+    }) ?? false,
+
+  /** Are they missing or others? Not where the kernel has no nf_tables. */
+  missing: (bridge: PromiscuousBridge): boolean => ifNftables(nl => !isThere(nl, bridge)) ?? false,
+
+  /** Throws what making the rules of such a bridge would, and makes none. Answers whether the kernel has nf_tables. */
+  probe: (): boolean =>
+    ifNftables(nl => {
+      probe(nl)
+      return true
+    }) ?? false,
 }

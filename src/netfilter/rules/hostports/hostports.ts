@@ -38,7 +38,7 @@ export type HostPorts = Attachment & {
 }
 
 /** The mappings that open a port for one family: those of the other family's addresses do not. */
-export const mappingsOf = ({ mappings }: HostPorts, family: Family): PortMapping[] =>
+export const mappingsOf = ({ mappings }: Pick<HostPorts, 'mappings'>, family: Family): PortMapping[] =>
   mappings.filter(({ onlyFamily }) => onlyFamily === undefined || onlyFamily === family)
 
 /** One rule in nftables, by which DEL finds it without looking through everybody's. */

@@ -38,8 +38,9 @@
  *
  * The mark is for who would else get an answer from an address it did not ask: pods and the host's own 127.0.0.0/8.
  */
-import { nameInNft } from '../../../attachment/nft-comments'
-import type { Family } from '../../../ip/addr'
+import { everyAddress, formatClaim } from '../../../attachment/claim'
+import { elementComment, nameInNft } from '../../../attachment/nft-comments'
+import { type Family, formatAddr, parseAddr } from '../../../ip/addr'
 import { literalCidr } from '../../../ip/cidr'
 import { ctStatus, eq, fibDaddrType, inSet, type Key, neq, notInSet } from '../../nft/match'
 import { type NftRule, rule } from '../../nft/rule'
@@ -55,10 +56,12 @@ import {
   saddr,
   thDport,
 } from '../../nft/selector'
-import type { NftSet } from '../../nft/set'
+import type { NftElement, NftSet } from '../../nft/set'
 import { dnatToMap, drop, jump, masquerade, returnToCaller, setMarkBits } from '../../nft/statement'
 import type { NftType } from '../../nft/value'
 import type { NftChain } from '../../nft/wire/chain'
+import { mappingsOf, protocols } from '../hostports/hostports'
+import { masquerades, type Placed, type PlainSet, type Pod, type PodNetwork } from './pods'
 
 export const table = { family: 'inet', name: 'kubenet' } as const
 export const tableComment = 'kubenet-cni; rebuild with: kubenet sync'
@@ -74,9 +77,6 @@ const markBits = 0x2000
 const families: readonly Family[] = [4, 6]
 
 const addrType = (family: Family): NftType => (family === 4 ? 'ipv4_addr' : 'ipv6_addr')
-
-/** A set or map whose keys are single values. */
-export type PlainSet = NftSet & { readonly interval?: false }
 
 /** The addresses of a network's pods that are masqueraded. */
 export const podsSet = (network: string, family: Family): PlainSet => ({
@@ -155,7 +155,7 @@ export const networkChains: readonly NftChain[] = [{ name: 'from_pods' }, { name
 /** A network's rules and the chains they go to; `comment` says whose they are. */
 export const networkRules = (
   comment: string,
-  { network: name, bridge }: { network: string; bridge: string },
+  { network: name, bridge }: PodNetwork,
 ): { chain: string; rule: NftRule }[] => [
   { chain: 'from_pods', rule: rule([eq(iifname, bridge), setMarkBits(markBits)], { comment }) },
   ...families.map(family => ({
@@ -170,3 +170,50 @@ export const networkRules = (
     ),
   })),
 ]
+
+/** The elements that have a pod's addresses masqueraded; none for a family that is exempt as a whole. */
+export const podElements = ({ net, addresses }: Pick<Pod, 'net' | 'addresses'>, comment: string): Placed[] =>
+  addresses
+    .filter(({ family }) => masquerades(net, family))
+    .map(addr => ({ set: podsSet(net.network, addr.family), element: { key: [addr], comment } }))
+
+/** The elements that lead the host's ports to the pod. */
+export const portElements = (conf: Pod['ports'], comment: string): Placed[] => {
+  const placed: Placed[] = []
+  for (const { addr } of conf.addresses) {
+    for (const { protocol, hostPort, containerPort, hostIP } of mappingsOf(conf, addr.family)) {
+      const where = hostIP ? formatAddr(hostIP) : everyAddress(addr.family)
+      const claim = formatClaim(protocol, hostPort, where)
+      const place = placeOfClaim(claim)
+      if (place) {
+        const { set, key } = place
+        placed.push({ set, element: { key, data: [addr, containerPort], comment }, claim })
+      }
+    }
+  }
+  return placed
+}
+
+/** Everything of a pod that belongs into the ruleset. */
+export const elementsOf = (pod: Pod): Placed[] => {
+  const comment = elementComment(pod.id)
+  return [...podElements(pod, comment), ...portElements(pod.ports, comment)]
+}
+
+/** The place of the element a claim of a port stands for: "tcp-8080/any4", "udp-53/192.0.2.1". */
+export const placeOfClaim = (claim: string): { set: PlainSet; key: NftElement['key'] } | undefined => {
+  const [port = '', where = ''] = claim.split('/')
+  const [name = '', number = ''] = port.split('-')
+  const protocol = protocols.find(known => known === name)
+  const hostPort = Number(number)
+  if (!protocol || !Number.isInteger(hostPort)) return undefined
+  if (where === 'any4' || where === 'any6') {
+    return { set: hostportsMap(where === 'any4' ? 4 : 6), key: [protocol, hostPort] }
+  }
+  const hostIP = parseAddr(where)
+  return hostIP && { set: hostipsMap(hostIP.family), key: [hostIP, protocol, hostPort] }
+}
+
+/** The element in words, for messages: its set and its key. */
+export const formatPlaced = ({ set, element }: Placed): string =>
+  `${element.key.map(part => (typeof part === 'object' && 'family' in part ? formatAddr(part) : String(part))).join(' . ')} in ${set.name}`

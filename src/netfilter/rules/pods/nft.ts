@@ -1,30 +1,31 @@
 /** Changes and reads kubenet's nftables state. Every change of one call is one batch, or none of it happens. */
 
 import { platform } from '#platform'
-import type { KubenetConf } from '../../../../plugins/kubenet/config'
 import { shortName } from '../../../attachment/attachment'
 import { maxNftCommentBytes } from '../../../attachment/limits'
-import { isElementOn } from '../../../attachment/nft-comments'
+import { elementComment, isElementHashed, isElementOn } from '../../../attachment/nft-comments'
+import { isFrom } from '../../../host/system-error'
 import type { Family } from '../../../ip/addr'
 import { formatCidr } from '../../../ip/cidr'
-import { isFrom } from '../../../host/system-error'
-import type { NetlinkSocket } from '../../../netlink/socket'
-import { elementGet, elementList, ruleList } from '../../nft/read'
+import { NETLINK_NETFILTER, type NetlinkSocket, withNetlink } from '../../../netlink/socket'
+import { elementGet, elementList, nftGeneration, ruleList } from '../../nft/read'
 import type { NftElement, NftSet } from '../../nft/set'
+import { ifNftables, ifNftablesMeanwhile } from '../../nft/socket'
 import { type NftTransaction, nftUpdate } from '../../nft/transaction'
-import type { Placed } from './elements'
 import {
+  elementsOf,
   exemptSet,
   fixedChains,
   hostipsMap,
   hostportsMap,
   networkChains,
   networkRules,
-  type PlainSet,
+  placeOfClaim,
   podsSet,
   table,
   tableComment,
 } from './nft-rules'
+import type { GoingPod, KeptPods, Placed, PlainSet, PodNetwork, PodRules } from './pods'
 
 // Raised when the chains change, so that an upgrade rebuilds them.
 const layout = 1
@@ -32,11 +33,11 @@ const layout = 1
 const families: readonly Family[] = [4, 6]
 
 /** Where a network's sets end and another's begin, and everything in its chains depends on. */
-const fingerprint = ({ bridge, nonMasquerade }: KubenetConf): string =>
+const fingerprint = ({ bridge, nonMasquerade }: PodNetwork): string =>
   platform.sha512Hex(JSON.stringify([layout, bridge, nonMasquerade.map(formatCidr)])).slice(0, 12)
 
 /** The comment on a network's rules: its name, and what they were made from. */
-const rulesComment = (conf: KubenetConf): string => {
+const rulesComment = (conf: PodNetwork): string => {
   const whole = `${conf.network} ${fingerprint(conf)}`
   return whole.length <= maxNftCommentBytes ? whole : `${shortName(conf.network)} ${fingerprint(conf)}`
 }
@@ -54,11 +55,11 @@ const setsOf = (network: string): NftSet[] =>
   ])
 
 /** Is all of the network's frame there? One look at its last chain tells: it was made in one batch. */
-const hasFrame = (nl: NetlinkSocket, conf: KubenetConf): boolean =>
+const hasFrame = (nl: NetlinkSocket, conf: PodNetwork): boolean =>
   ruleList(nl, table, 'to_outside').some(({ comment }) => comment === rulesComment(conf))
 
 /** Adds the table, its chains and sets, and the network's rules; what is there of an older frame is replaced. */
-const addFrame = (nl: NetlinkSocket, tx: NftTransaction, conf: KubenetConf): void => {
+const addFrame = (nl: NetlinkSocket, tx: NftTransaction, conf: PodNetwork): void => {
   tx.addTable(table, { comment: tableComment })
   for (const set of setsOf(conf.network)) tx.addSet(table, set)
   for (const chain of networkChains) tx.addChain(table, chain)
@@ -80,19 +81,19 @@ const addFrame = (nl: NetlinkSocket, tx: NftTransaction, conf: KubenetConf): voi
 }
 
 /** Makes the network's frame if it is not there. */
-const ensureFrame = (nl: NetlinkSocket, tx: NftTransaction, conf: KubenetConf): void => {
+const ensureFrame = (nl: NetlinkSocket, tx: NftTransaction, conf: PodNetwork): void => {
   if (!hasFrame(nl, conf)) addFrame(nl, tx, conf)
 }
 
 /** Rebuilds the network's frame, whatever is there of it. */
-export const rebuildFrame = (nl: NetlinkSocket, conf: KubenetConf): void =>
+export const rebuildFrame = (nl: NetlinkSocket, conf: PodNetwork): void =>
   nftUpdate(nl, `rebuild the rules of network "${conf.network}"`, tx => addFrame(nl, tx, conf))
 
 /**
  * Puts elements into the ruleset, in one batch with the frame if that is missing. False, with nothing done, if one is there
  * already: of a lost DEL, or of another interface of the container. That is rare, so nothing is read before.
  */
-export const createElements = (nl: NetlinkSocket, conf: KubenetConf, placed: readonly Placed[]): boolean => {
+const createElements = (nl: NetlinkSocket, conf: PodNetwork, placed: readonly Placed[]): boolean => {
   try {
     nftUpdate(nl, `add a pod to network "${conf.network}"`, tx => {
       ensureFrame(nl, tx, conf)
@@ -106,9 +107,9 @@ export const createElements = (nl: NetlinkSocket, conf: KubenetConf, placed: rea
 }
 
 /** The same where elements are in the way: they are replaced, except those with a comment in `kept`. Returns what is left out. */
-export const replaceElements = (
+const replaceElements = (
   nl: NetlinkSocket,
-  conf: KubenetConf,
+  conf: PodNetwork,
   placed: readonly Placed[],
   kept: ReadonlySet<string>,
 ): Placed[] =>
@@ -132,7 +133,7 @@ export const addToFree = (nl: NetlinkSocket, placed: readonly Placed[]): Placed[
   })
 
 /** Where an element is. */
-export type Place = { readonly set: PlainSet; readonly key: NftElement['key'] }
+type Place = { readonly set: PlainSet; readonly key: NftElement['key'] }
 
 /**
  * Removes elements that still have this comment: one that another pod took over is left alone. The batch is bound to
@@ -161,7 +162,7 @@ export const listElements = (nl: NetlinkSocket, network: string): Placed[] => {
 }
 
 /** The elements that are not as they should be: missing, or somebody else's, or leading elsewhere. */
-export const missingElements = (nl: NetlinkSocket, wanted: readonly Placed[]): Placed[] =>
+const missingElements = (nl: NetlinkSocket, wanted: readonly Placed[]): Placed[] =>
   wanted.filter(({ set, element }) => {
     const found = elementGet(nl, table, set, element.key)
     return found?.comment !== element.comment || JSON.stringify(data(found)) !== JSON.stringify(data(element))
@@ -177,7 +178,7 @@ const data = (element: NftElement | undefined): string[] =>
   )
 
 /** Is the network's frame there, all of it, as CHECK asks? */
-export const frameIsThere = (nl: NetlinkSocket, conf: KubenetConf): boolean => {
+export const frameIsThere = (nl: NetlinkSocket, conf: PodNetwork): boolean => {
   const found = ruleList(nl, table)
   const inChain = (name: string) => found.filter(({ chain }) => chain === name)
   const own = networkRules(rulesComment(conf), conf)
@@ -193,5 +194,64 @@ export const frameIsThere = (nl: NetlinkSocket, conf: KubenetConf): boolean => {
 }
 
 /** How many networks the network's pods go to under their own addresses. */
-const exemptNetworks = (nl: NetlinkSocket, { network }: KubenetConf): number =>
+const exemptNetworks = (nl: NetlinkSocket, { network }: PodNetwork): number =>
   families.reduce((sum, family) => sum + elementList(nl, table, exemptSet(network, family)).length, 0)
+
+/**
+ * Removes what has the pod's comment: at once, but what nf_tables waits for then passes before the promise is kept. Answers
+ * how many elements that were.
+ */
+const takeDown = async ({ id, addresses, claims }: GoingPod): Promise<number> => {
+  const comment = elementComment(id)
+  const erased = await ifNftablesMeanwhile(nl => {
+    if (addresses.length === 0) {
+      const own = listElements(nl, id.network).filter(({ element }) => element.comment === comment)
+      return eraseElements(
+        nl,
+        own.map(({ set, element }) => ({ set, key: element.key })),
+        comment,
+      )
+    }
+    const pods = addresses.map(addr => ({ set: podsSet(id.network, addr.family), key: [addr] }))
+    return eraseElements(nl, [...pods, ...claims.flatMap(claim => placeOfClaim(claim) ?? [])], comment)
+  })
+  return erased ?? 0
+}
+
+/** The comments that are certainly of this network's attachments: its pods are in sets of its own, its ports on record. */
+const certainComments = (placed: readonly Placed[], { network, recorded }: KeptPods): Set<string> => {
+  const sets = new Set([podsSet(network, 4).name, podsSet(network, 6).name])
+  const pods = placed.filter(({ set }) => sets.has(set.name)).map(({ element }) => element.comment ?? '')
+  return new Set([...pods, ...recorded().map(elementComment)])
+}
+
+/** Removes the elements of pods that are gone; a long name that only begins like this one is another's. */
+const collect = (nl: NetlinkSocket, kept: KeptPods): void => {
+  const valid = new Set(kept.valid.map(elementComment))
+  const placed = listElements(nl, kept.network)
+  const certain = certainComments(placed, kept)
+  for (const { set, element } of placed) {
+    const { comment = '' } = element
+    const isOurs = !isElementHashed(comment) || certain.has(comment)
+    if (isOurs && !valid.has(comment)) eraseElements(nl, [{ set, key: element.key }], comment)
+  }
+}
+
+export const podRules: PodRules = {
+  setUp: async ({ going, settle, ...pod }, undo) => {
+    undo.add('take the pod out of the ruleset', async () => {
+      await takeDown(await going())
+    })
+    const elements = elementsOf(pod)
+    if (withNetlink(NETLINK_NETFILTER, nl => createElements(nl, pod.net, elements))) return
+    await settle(kept => withNetlink(NETLINK_NETFILTER, nl => replaceElements(nl, pod.net, elements, kept)))
+  },
+  takeDown,
+  missing: async pod => withNetlink(NETLINK_NETFILTER, nl => missingElements(nl, elementsOf(pod))),
+  collect: async kept => {
+    ifNftables(nl => collect(nl, kept))
+  },
+  probe: async () => {
+    withNetlink(NETLINK_NETFILTER, nftGeneration)
+  },
+}

@@ -1,16 +1,16 @@
 /** Which elements stand for a pod in kubenet's table. Nodes have them by these sets and keys, so they never change. */
 import t from 'tap'
 import type { KubenetConf } from '../../../../../plugins/kubenet/config'
-import {
-  formatPlaced,
-  type Placed,
-  placeOfClaim,
-  podElements,
-  portElements,
-} from '../../../../../src/netfilter/rules/pods/elements'
 import { parseAddr } from '../../../../../src/ip/addr'
 import { literalCidr } from '../../../../../src/ip/cidr'
 import type { HostPorts, PortMapping } from '../../../../../src/netfilter/rules/hostports/hostports'
+import {
+  formatPlaced,
+  placeOfClaim,
+  podElements,
+  portElements,
+} from '../../../../../src/netfilter/rules/pods/nft-rules'
+import type { Placed } from '../../../../../src/netfilter/rules/pods/pods'
 
 const addr = (text: string) => {
   const parsed = parseAddr(text)
@@ -45,7 +45,7 @@ const lines = (placed: readonly Placed[]): string[] =>
   })
 
 t.test('a pod is masqueraded by its address, in the set of its network and family', async t => {
-  const placed = podElements(conf, pod, comment)
+  const placed = podElements({ net: conf, addresses: pod }, comment)
   t.same(lines(placed), ['10.244.1.2 in pods4-pods', 'fd00::2 in pods6-pods'])
   t.same(
     placed.map(({ element }) => element.comment),
@@ -55,9 +55,11 @@ t.test('a pod is masqueraded by its address, in the set of its network and famil
 
 t.test('a family that is exempt as a whole has no element', async t => {
   const exempt = (...networks: string[]) => ({ ...conf, nonMasquerade: networks.map(literalCidr) })
-  t.same(lines(podElements(exempt('0.0.0.0/0'), pod, comment)), ['fd00::2 in pods6-pods'])
-  t.same(lines(podElements(exempt('::/0', '10.0.0.0/8'), pod, comment)), ['10.244.1.2 in pods4-pods'])
-  t.same(lines(podElements(exempt('0.0.0.0/0', '::/0'), pod, comment)), [])
+  t.same(lines(podElements({ net: exempt('0.0.0.0/0'), addresses: pod }, comment)), ['fd00::2 in pods6-pods'])
+  t.same(lines(podElements({ net: exempt('::/0', '10.0.0.0/8'), addresses: pod }, comment)), [
+    '10.244.1.2 in pods4-pods',
+  ])
+  t.same(lines(podElements({ net: exempt('0.0.0.0/0', '::/0'), addresses: pod }, comment)), [])
 })
 
 const port = (hostPort: number, more: Partial<PortMapping> = {}): PortMapping => ({

@@ -3,8 +3,9 @@
 import { dnatChains } from '../../../attachment/iptables-names'
 import type { Cidr } from '../../../ip/cidr'
 import { iptablesSave, isUnlistable, rulesNotFound } from '../../iptables'
+import type { ChainRule } from '../localnet'
 import type { HostPorts, MissingRule } from './hostports'
-import { type ChainRule, containerRules, missingRules, sharedNatRules, textOfRule } from './iptables-rules'
+import { containerRules, missingRules, sharedNatRules, textOfRule } from './iptables-rules'
 
 /** The rules of a container for one of its addresses that are not there, and those it shares. */
 const missingOf = async (conf: HostPorts, address: Cidr): Promise<readonly ChainRule[]> => {

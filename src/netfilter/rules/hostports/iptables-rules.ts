@@ -13,25 +13,18 @@
  * The chain of another interface of the container on the same network has a name that the reference does not have:
  * `dnatChains` makes both.
  *
- * And, ours alone, in the table filter, since route_localnet opens 127.0.0.0/8 to the container's bridge, and a port
- * of 127.0.0.1 alone would lead there whoever sends to it:
- *
- *   -I INPUT -m comment --comment "CNI portfwd: localhost is for this host" -j CNI-HOSTPORT-LOCAL      FORWARD likewise
- *   -A CNI-HOSTPORT-LOCAL -d 127.0.0.0/8 ! -i lo -m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT -j DROP
- *   -A CNI-HOSTPORT-LOCAL ! -i lo -m conntrack --ctorigdst 127.0.0.0/8 --ctdir ORIGINAL -j DROP
+ * And, ours alone, the guard of 127.0.0.0/8 (`localnet.ts`).
  */
 
 import { dnatChains, hostportChains, hostportComment } from '../../../attachment/iptables-names'
 import { type Family, formatAddr, widthOf } from '../../../ip/addr'
 import { type Cidr, formatCidr, networkOf } from '../../../ip/cidr'
 import { commentMatch } from '../../iptables'
+import type { ChainRule } from '../localnet'
 import { type HostPorts, type InstalledRules, mappingsOf, type PortMapping, protocols } from './hostports'
 
 // xt_multiport.h: XT_MULTI_PORTS.
 const portsPerRule = 15
-
-/** A rule in a chain: "-A" and "-I" put before it add it, "-D" deletes and "-C" checks it. */
-export type ChainRule = { readonly chain: string; readonly rule: string; readonly first?: boolean }
 
 export const addLine = ({ chain, rule, first }: ChainRule): string =>
   `${first ? '-I' : '-A'} ${chain} ${rule}`
@@ -66,28 +59,6 @@ export const sharedNatRules = (conf: HostPorts): { chains: string[]; rules: Chai
     },
   )
   return { chains: [dnat, setMark, masquerade], rules }
-}
-
-/** The rules that keep neighbours from 127.0.0.0/8, in the table filter. IPv6 has no route_localnet. */
-export const localnetRules = (): { chains: string[]; rules: ChainRule[] } => {
-  const { localnet } = hostportChains
-  const guard = `${commentMatch('CNI portfwd: localhost is for this host')} -j ${localnet}`
-  return {
-    chains: [localnet],
-    rules: [
-      {
-        chain: localnet,
-        rule: '-d 127.0.0.0/8 ! -i lo -m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT -j DROP',
-      },
-      // What a host port has led on has another destination by now.
-      {
-        chain: localnet,
-        rule: '! -i lo -m conntrack --ctorigdst 127.0.0.0/8 --ctdir ORIGINAL -j DROP',
-      },
-      { chain: 'INPUT', rule: guard, first: true },
-      { chain: 'FORWARD', rule: guard, first: true },
-    ],
-  }
 }
 
 /** A rule as -A, -C and -D take it. */

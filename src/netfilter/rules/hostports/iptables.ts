@@ -24,6 +24,7 @@ import {
   type Variant,
 } from '../../iptables'
 import { variantsInUse } from '../../iptables-probe'
+import { type ChainRule, localnetRules } from '../localnet'
 import {
   type Collection,
   type Going,
@@ -36,12 +37,10 @@ import {
 import { missing } from './iptables-missing'
 import {
   addLine,
-  type ChainRule,
   checkLine,
   containerRules,
   destinationsOf,
   installedRules,
-  localnetRules,
   sharedNatRules,
   textOfRule,
 } from './iptables-rules'

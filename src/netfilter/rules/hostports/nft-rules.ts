@@ -38,12 +38,13 @@
 import { portComment } from '../../../attachment/nft-comments'
 import { type Family, formatAddr } from '../../../ip/addr'
 import { type Cidr, formatCidr, networkOf } from '../../../ip/cidr'
-import { ctStatus, eq, fibDaddrType, neq, type Statement } from '../../nft/match'
+import { ctStatus, eq, fibDaddrType, type Statement } from '../../nft/match'
 import { type NftRule, rule } from '../../nft/rule'
-import { and, daddr, dport, iifname, ipDaddr, metaMark, saddr } from '../../nft/selector'
-import { dnatTo, drop, jump, masquerade, setMarkBits } from '../../nft/statement'
+import { and, daddr, dport, metaMark, saddr } from '../../nft/selector'
+import { dnatTo, jump, masquerade, setMarkBits } from '../../nft/statement'
 import type { NftChain } from '../../nft/wire/chain'
 import type { NftTable } from '../../nft/wire/table'
+import { loopback, martians } from '../localnet'
 import { type HostPorts, mappingsOf, type PortMapping } from './hostports'
 
 export const tableComment = 'CNI portmap plugin'
@@ -58,12 +59,9 @@ export const containerChains = ['hostports', 'hostip_hostports', 'masquerading']
 
 const hostportsAll = 'hostports_all'
 
-// <linux/netfilter_ipv4.h>: NF_IP_PRI_RAW, NF_IP_PRI_NAT_DST, NF_IP_PRI_NAT_SRC.
-const raw = -300
+// <linux/netfilter_ipv4.h>: NF_IP_PRI_NAT_DST, NF_IP_PRI_NAT_SRC.
 const dstnat = -100
 const srcnat = 100
-
-const loopback = (): Cidr => ({ addr: { family: 4, bits: 0x7f000000n }, prefix: 8 })
 
 /** A chain all containers share, with its rules if they are the same for all. */
 type SharedChain = { readonly chain: NftChain; readonly rules?: readonly NftRule[] }
@@ -80,13 +78,7 @@ export const sharedChains = (conf: HostPorts, family: Family): SharedChain[] => 
     { chain: { name: 'prerouting', type: 'nat', hook: 'prerouting', priority: dstnat }, rules: local },
     { chain: { name: 'output', type: 'nat', hook: 'output', priority: dstnat }, rules: local },
   ]
-  if (family === 4) {
-    // Before any port leads such a packet elsewhere; answers to this host's own are not addressed to 127.0.0.0/8 yet.
-    chains.push({
-      chain: { name: 'martians', type: 'filter', hook: 'prerouting', priority: raw },
-      rules: [rule([neq(iifname, 'lo'), eq(ipDaddr, loopback()), drop()])],
-    })
-  }
+  if (family === 4) chains.push(martians())
   if (!conf.snat) return chains
   const postrouting = { type: 'nat', hook: 'postrouting', priority: srcnat } as const
   const marked = rule([eq(and(metaMark, markOf(conf)), markOf(conf)), masquerade()])

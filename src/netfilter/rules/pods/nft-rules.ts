@@ -42,7 +42,7 @@ import { everyAddress, formatClaim } from '../../../attachment/claim'
 import { elementComment, nameInNft } from '../../../attachment/nft-comments'
 import { type Family, formatAddr, parseAddr } from '../../../ip/addr'
 import { literalCidr } from '../../../ip/cidr'
-import { ctStatus, eq, fibDaddrType, inSet, type Key, neq, notInSet } from '../../nft/match'
+import { ctStatus, eq, fibDaddrType, inSet, type Key, notInSet } from '../../nft/match'
 import { type NftRule, rule } from '../../nft/rule'
 import {
   and,
@@ -57,17 +57,17 @@ import {
   thDport,
 } from '../../nft/selector'
 import type { NftElement, NftSet } from '../../nft/set'
-import { dnatToMap, drop, jump, masquerade, returnToCaller, setMarkBits } from '../../nft/statement'
+import { dnatToMap, jump, masquerade, returnToCaller, setMarkBits } from '../../nft/statement'
 import type { NftType } from '../../nft/value'
 import type { NftChain } from '../../nft/wire/chain'
 import { mappingsOf, protocols } from '../hostports/hostports'
+import { martians } from '../localnet'
 import { masquerades, type Placed, type PlainSet, type Pod, type PodNetwork } from './pods'
 
 export const table = { family: 'inet', name: 'kubenet' } as const
 export const tableComment = 'kubenet-cni; rebuild with: kubenet sync'
 
-// <linux/netfilter_ipv4.h>: NF_IP_PRI_RAW, NF_IP_PRI_NAT_DST, NF_IP_PRI_NAT_SRC.
-const raw = -300
+// <linux/netfilter_ipv4.h>: NF_IP_PRI_NAT_DST, NF_IP_PRI_NAT_SRC.
 const dstnat = -100
 const srcnat = 100
 
@@ -142,11 +142,7 @@ export const fixedChains = (): FixedChain[] => [
       rule([jump('to_outside')]),
     ],
   },
-  {
-    // Before any port leads such a packet elsewhere; answers to this host's own are not addressed to 127.0.0.0/8 yet.
-    chain: { name: 'martians', type: 'filter', hook: 'prerouting', priority: raw },
-    rules: [rule([neq(iifname, 'lo'), eq(ipDaddr, literalCidr('127.0.0.0/8')), drop()])],
-  },
+  martians(),
 ]
 
 /** The chains to which each network adds rules, with its name as their comment. */

@@ -4,9 +4,9 @@ import {
   addLine,
   checkLine,
   containerRules,
-  localnetRules,
   sharedNatRules,
 } from '../../../../../src/netfilter/rules/hostports/iptables-rules'
+import { localnetRules } from '../../../../../src/netfilter/rules/localnet'
 import { mapping, read, resultWith } from '../../../../plugins/portmap/fixtures/call'
 
 const web = { hostPort: 8080, containerPort: 80, protocol: 'tcp' }

@@ -151,7 +151,7 @@ export const networkChains: readonly NftChain[] = [{ name: 'from_pods' }, { name
 /** A network's rules and the chains they go to; `comment` says whose they are. */
 export const networkRules = (
   comment: string,
-  { network: name, bridge }: PodNetwork,
+  { network: name, bridge }: Pick<PodNetwork, 'network' | 'bridge'>,
 ): { chain: string; rule: NftRule }[] => [
   { chain: 'from_pods', rule: rule([eq(iifname, bridge), setMarkBits(markBits)], { comment }) },
   ...families.map(family => ({

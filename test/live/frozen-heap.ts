@@ -57,7 +57,7 @@ t.test('the command line is in the program, and not in the heap that plugins rea
   const file = readFileSync(program)
   const offset = Number(file.readBigUInt64LE(file.indexOf(mark) + mark.length))
   const [bytecode, heap] = [file.subarray(0, offset), file.subarray(offset)]
-  for (const text of ['who is on the node, with which address', 'kubenet_survey_unread'])
+  for (const text of ["show the containers on the node's networks, and leftovers", 'kubenet_survey_unread'])
     t.same([bytecode.includes(text), heap.includes(text)], [true, false], text)
   const ofPlugins = 'no plugin of kubenet-cni is called'
   t.same([bytecode.includes(ofPlugins), heap.includes(ofPlugins)], [true, true])

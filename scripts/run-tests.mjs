@@ -18,7 +18,7 @@ const root = join(import.meta.dirname, '..')
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { jobs: { type: 'string' }, timeout: { type: 'string', default: '300' } },
+  options: { jobs: { type: 'string' }, timeout: { type: 'string', default: '600' } },
 })
 
 /** A file that has not ended by then is killed, with all that it started: several times what the slowest takes. */

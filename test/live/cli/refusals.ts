@@ -161,7 +161,7 @@ for (const flavour of flavours) {
     const state = () =>
       host.sh(`
         find /run /opt /var/lib/cni -path /run/netns -prune -o \\( -type d -printf '%p %m\\n' -o -printf '%p %i %m %s %T@\\n' \\) | sort
-        ip -o link | sort; ip -o addr show scope global; ip -n blue -o link; nft list ruleset; iptables-save | sed '/^#/d'
+        ip -o link | sort; ip -o addr show scope global; ip -n blue -o link; nft -s list ruleset; iptables-save | sed '/^#/d; s/\\[.*\\]//'
         sysctl net.ipv4.ip_forward net.ipv6.conf.all.forwarding`)
     const before = await state()
     // Node.js takes its time to start, and says the same with the same code.

@@ -69,15 +69,16 @@ for (const flavour of anyFlavour) {
       await t.test(`${first.type}: the first is from before iptables was removed`, async t => {
         const { code, json: prevResult } = await run('ADD', 'eth0', first, installed)
         t.equal(code, 0)
-        const before = await host.sh('nft list ruleset; ip -br link; find /run/kubenet-cni/hostports -type f')
+        const state = async () =>
+          `${await host.snapshot()}\n${await host.sh('find /run/kubenet-cni/hostports -type f | sort')}`
+        const before = await state()
         const refused = await run('ADD', 'eth1', second)
         t.equal(refused.code, 1)
         t.match(
           `${refused.json.msg} ${refused.json.details}`,
           /iptables-restore is not in PATH.*install iptables/,
         )
-        const after = await host.sh('nft list ruleset; ip -br link; find /run/kubenet-cni/hostports -type f')
-        t.equal(after, before, 'nothing of it is left, and nothing of the first is gone')
+        t.equal(await state(), before, 'nothing of it is left, and nothing of the first is gone')
         t.equal((await run('DEL', 'eth1', second)).code, 0, 'DEL of the second')
         t.equal(await host.sh('nft list table ip nat | grep -c "dnat to 10.31.0.2"'), '1\n')
         t.equal((await run('DEL', 'eth0', { ...first, prevResult }, installed)).code, 0)

@@ -2,10 +2,10 @@
  * The pages and the help are in plain words: textlint finds none of the words in .textlintrc.json, each of which has a
  * better one beside it, and no sentence begins with a clause as its subject ("What is missing is made").
  */
-import { execFile } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
+import { createLinter, loadTextlintrc } from 'textlint'
 import { agent } from '../../agent/command'
 import { commands } from '../../cli/commands'
 import { formatCommandMarkdown } from '../../cli/manual/markdown'
@@ -20,31 +20,27 @@ const help = [
 
 const texts = [...pages, 'CHANGELOG.md'].map(path => ({ path, text: readFileSync(join(root, path), 'utf8') }))
 
-/** The complaints of textlint, one a line. */
-const textlint = (words: readonly string[], input = ''): Promise<string> =>
-  new Promise(resolve => {
-    const child = execFile(
-      process.execPath,
-      [join(root, 'node_modules/textlint/bin/textlint.js'), '--no-color', '--format', 'unix', ...words],
-      { cwd: root },
-      (_error, stdout, stderr) => resolve(stdout + stderr),
-    )
-    child.stdin?.end(input)
-  })
+/** The linter in this process: one start for all texts. */
+const linter = loadTextlintrc({ configFilePath: join(root, '.textlintrc.json') }).then(descriptor =>
+  createLinter({ descriptor, cwd: root }),
+)
+
+/** The complaints of textlint about a text, one a line. */
+const complaints = async (text: string, path: string): Promise<string> => {
+  const { messages } = await (await linter).lintText(text, join(root, path))
+  return messages.map(({ line, message }) => `${path}:${line}: ${message}`).join('\n')
+}
 
 t.test('textlint finds none of the words to avoid', async t => {
-  t.equal(await textlint([...pages, 'CHANGELOG.md']), '')
+  for (const { path, text } of texts) t.equal(await complaints(text, path), '')
 })
 
 t.test('nor in the help', async t => {
-  t.equal(await textlint(['--stdin', '--stdin-filename', 'help.md'], help), '')
+  t.equal(await complaints(help, 'help.md'), '')
 })
 
 t.test('it does find them in a text that has some', async t => {
-  const found = await textlint(
-    ['--stdin', '--stdin-filename', 'help.md'],
-    'A value that can not be is mended.\n',
-  )
+  const found = await complaints('A value that can not be is mended.\n', 'help.md')
   t.match(found, 'use “cannot” instead')
   t.match(found, 'use “fixed” instead')
 })

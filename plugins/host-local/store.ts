@@ -13,7 +13,7 @@ import { formatLease, type LeaseOwner, parseLease } from '../../src/attachment/l
 import { CniError, ErrorCode } from '../../src/cni/error'
 import { errnoOf } from '../../src/host/errno'
 import { withLock } from '../../src/host/lock'
-import { readAdvice, readPlainFile, UnusableFileError } from '../../src/host/plain-file'
+import { readAdvice, readPlainFile } from '../../src/host/plain-file'
 import { timed } from '../../src/host/steps'
 import { isFrom } from '../../src/host/system-error'
 import { type Addr, parseAddr } from '../../src/ip/addr'
@@ -27,7 +27,7 @@ const noHardLinks = ['EPERM', 'EOPNOTSUPP', 'ENOTSUP', 'ENOSYS']
 
 /** Is it this one file that can't be read, and would it be the same for everybody who tries? */
 const isNoLease = (error: Error): boolean =>
-  error instanceof UnusableFileError || ['EACCES', 'EPERM', 'EIO'].includes(errnoOf(error) ?? '')
+  isFrom(error, 'file') || ['EACCES', 'EPERM', 'EIO'].includes(errnoOf(error) ?? '')
 
 export class LeaseStore {
   readonly folder: string

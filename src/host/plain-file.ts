@@ -12,24 +12,23 @@ import {
   type Stats,
   statSync,
 } from 'node:fs'
+import { isFrom, SystemError } from './system-error'
 
 /** Far above what a lease, a record or a resolv.conf takes. */
 const usualMaxBytes = 4 * 1024 * 1024
 
 /** What is there, but is not read: no regular file, or too large. As an answer it has code 5. */
-export class UnusableFileError extends Error {
-  readonly code: 'EINVAL' | 'EFBIG'
-  readonly syscall = 'read'
-  /** What the file is, after its name: "is a named pipe, not a regular file". */
-  readonly what: string
-  readonly details = 'see what made it, then move it away or remove it'
+const unusable = (path: string, code: 'EINVAL' | 'EFBIG', what: string): SystemError =>
+  new SystemError('file', {
+    message: `"${path}" ${what}`,
+    code,
+    details: 'see what made it, then move it away or remove it',
+    syscall: 'read',
+  })
 
-  constructor(path: string, code: 'EINVAL' | 'EFBIG', what: string) {
-    super(`"${path}" ${what}`)
-    this.code = code
-    this.what = what
-  }
-}
+/** What is wrong with a file that was not read: "is a named pipe, not a regular file"; undefined for another failure. */
+export const unusableBecause = (path: string, error: unknown): string | undefined =>
+  isFrom(error, 'file') ? error.message.slice(`"${path}" `.length) : undefined
 
 const kindOf = (stat: Stats): string => {
   if (stat.isSymbolicLink()) return 'a symbolic link'
@@ -38,8 +37,8 @@ const kindOf = (stat: Stats): string => {
   return stat.isSocket() ? 'a socket' : 'a device'
 }
 
-const noFile = (path: string, stat: Stats): UnusableFileError =>
-  new UnusableFileError(path, 'EINVAL', `is ${kindOf(stat)}, not a regular file`)
+const noFile = (path: string, stat: Stats): SystemError =>
+  unusable(path, 'EINVAL', `is ${kindOf(stat)}, not a regular file`)
 
 const codeOf = (error: unknown): string =>
   error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : ''
@@ -65,8 +64,8 @@ type PlainFileOptions = {
 }
 
 /**
- * Reads a regular file; undefined if there is none of that name. Throws an UnusableFileError for what is something else
- * or too large, and what node:fs throws.
+ * Reads a regular file; undefined if there is none of that name. Throws a SystemError from 'file' for what is something
+ * else or too large, and what node:fs throws.
  */
 export const readPlainFile = (
   path: string,
@@ -80,11 +79,7 @@ export const readPlainFile = (
     const stat = fstatSync(fd)
     if (!stat.isFile()) throw noFile(path, stat)
     if (stat.size > maxBytes)
-      throw new UnusableFileError(
-        path,
-        'EFBIG',
-        `has ${stat.size} bytes, and more than ${maxBytes} are not read`,
-      )
+      throw unusable(path, 'EFBIG', `has ${stat.size} bytes, and more than ${maxBytes} are not read`)
     return readFileSync(fd, 'utf8')
   } catch (error) {
     if (nothing.includes(codeOf(error))) return undefined

@@ -1,5 +1,5 @@
 /** What is outside of this process and was asked for something; 'signal' is who told the process to end. */
-type Source = 'netlink' | 'netns' | 'lock' | 'program' | 'iptables' | 'signal' | 'API server'
+type Source = 'file' | 'netlink' | 'netns' | 'lock' | 'program' | 'iptables' | 'signal' | 'API server'
 
 type SystemErrorOptions = {
   /** What was being done, to which object. */

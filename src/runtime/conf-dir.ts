@@ -3,7 +3,7 @@ import { maxConfBytes } from '../cni/conf'
 import { CniError, ErrorCode } from '../cni/error'
 import { errnoOf } from '../host/errno'
 import { warn } from '../host/log'
-import { readPlainFile, UnusableFileError } from '../host/plain-file'
+import { readPlainFile, unusableBecause } from '../host/plain-file'
 import { type NetworkConfigList, parseConfList, parsePluginFile, parseSingleConf } from './conf-list'
 import type { PluginConf } from './plugin-conf'
 
@@ -41,7 +41,7 @@ const readText = (file: string): string => {
   try {
     text = readPlainFile(file, { maxBytes: maxConfBytes, followLinks: true })
   } catch (cause) {
-    const why = cause instanceof UnusableFileError ? cause.what : (errnoOf(cause) ?? 'failed')
+    const why = unusableBecause(file, cause) ?? errnoOf(cause) ?? 'failed'
     throw new CniError(ErrorCode.ioFailure, `read ${file}: ${why}`, { cause })
   }
   if (text !== undefined) return text

@@ -5,7 +5,7 @@
  */
 import { findHostVeth } from '../../plugins/bandwidth/host-veth'
 import { CniError } from '../../src/cni/error'
-import { throwIfInterrupted } from '../../src/host/interrupt'
+import { pause, throwIfInterrupted } from '../../src/host/interrupt'
 import { thisHost } from '../../src/life/here'
 import { type Link, linkByIndex } from '../../src/netlink/link'
 import { NETLINK_ROUTE, type NetlinkSocket, withNetlink } from '../../src/netlink/socket'
@@ -27,8 +27,6 @@ export type Rebuilt = {
 const watchMs = 3000
 
 const pollMs = 100
-
-const pause = (ms: number): Promise<void> => new Promise(resolve => setTimeout(resolve, ms))
 
 const hasSameVeth = (nl: NetlinkSocket, { veth }: Rebuilt): boolean => {
   const link = linkByIndex(nl, veth.index)

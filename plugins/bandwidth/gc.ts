@@ -4,6 +4,7 @@ import { ifbNames, ifbPrefix } from '../../src/attachment/interface-names'
 import { validAttachments } from '../../src/cni/conf'
 import { runAll } from '../../src/cni/error'
 import type { Call } from '../../src/cni/plugin'
+import { pause } from '../../src/host/interrupt'
 import { type Link, linkList } from '../../src/netlink/link'
 import { NETLINK_ROUTE, NetlinkSocket } from '../../src/netlink/socket'
 import { readBandwidthConf } from './config'
@@ -46,7 +47,7 @@ const lastingOrphans = async (nl: NetlinkSocket, valid: readonly Attachment[]): 
   const before = orphans(nl, valid)
   if (before.length === 0) return []
   // An ADD makes its ifb first and points the veth at it after: one caught between the two is no orphan.
-  await new Promise(resolve => setTimeout(resolve, addMs)) // nothing announces that an ADD has come to an end
+  await pause(addMs) // nothing announces that an ADD has come to an end
   return orphans(nl, valid).filter(({ index }) => before.some(ifb => ifb.index === index))
 }
 

@@ -5,6 +5,9 @@
 
 import { SystemError } from './system-error'
 
+/** Waits so long, whatever happens; the caller says why nothing announces what it waits for. */
+export const pause = (ms: number): Promise<void> => new Promise(resolve => setTimeout(resolve, ms))
+
 let interrupted: NodeJS.Signals | undefined
 let isDeaf = false
 

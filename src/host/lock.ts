@@ -5,7 +5,7 @@
 import { closeSync, constants, fstatSync, openSync } from 'node:fs'
 import { platform } from '#platform'
 import { errnoName, errnoOf } from './errno'
-import { throwIfInterrupted } from './interrupt'
+import { pause, throwIfInterrupted } from './interrupt'
 import { explainHolders, holdersOf } from './lock-holder'
 import { timedAsync } from './steps'
 import { SystemError } from './system-error'
@@ -37,9 +37,6 @@ const timedOut = (path: string, fd: number): SystemError =>
 /** A lock file that can't be opened or locked, as one on a file system that is read-only. */
 const unusable = (path: string, code: string, details = ''): SystemError =>
   new SystemError('lock', { message: `lock "${path}": ${code}`, code, details, syscall: 'open' })
-
-/** flock(2) can wait, but neither for a limited time nor so that a signal is noticed: it is asked again and again. */
-const pause = (ms: number): Promise<void> => new Promise(resolve => setTimeout(resolve, ms))
 
 /** The holders as one word; empty where they can't be seen from here. */
 const lookAt = (fd: number): string => {
@@ -81,7 +78,8 @@ const take = async (fd: number, path: string, mode: Mode, timeoutMs: number): Pr
     if (code !== 'EAGAIN' && code !== 'EINTR') throw unusable(path, code)
     waiting ??= patience(fd, timeoutMs)
     if (waiting.isOver(performance.now())) throw timedOut(path, fd)
-    // Waiters that all come back at once would find the lock taken again.
+    // flock(2) can wait, but neither for a limited time nor so that a signal is noticed. Waiters that all come back at
+    // once would find the lock taken again.
     await pause(wait * (0.5 + Math.random()))
     throwIfInterrupted(`waiting for the lock "${path}"`)
   }

@@ -2,6 +2,7 @@ import type { Command } from '../cni/args'
 import { CniError } from '../cni/error'
 import { execPlugin, type PluginExec, startPlugin } from '../cni/exec-plugin'
 import { errnoOf } from '../host/errno'
+import { pause } from '../host/interrupt'
 import { type AttachmentParameters, formatCniArgs } from './attachment'
 import type { PluginConf } from './plugin-conf'
 import { findPlugin } from './plugin-path'
@@ -37,7 +38,7 @@ export const startUnlessBusy: PluginExec = async (path, env, stdin) => {
       return await startPlugin(path, env, stdin)
     } catch (error) {
       if (errnoOf(error) !== 'ETXTBSY' || attempt === busyAttempts) throw error
-      await new Promise(resolve => setTimeout(resolve, busyPauseMs)) // nothing tells when its writer closes it
+      await pause(busyPauseMs) // nothing tells when its writer closes it
     }
   }
 }

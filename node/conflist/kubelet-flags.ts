@@ -103,7 +103,8 @@ export const networkOptions = {
   podCidr: list('cidr', "the node's pod ranges, at most one of each family", parsePodCidr),
   nonMasqueradeCidr: list(
     'cidr',
-    "networks that see the pods' own addresses; 0.0.0.0/0: all (default: 10.0.0.0/8, for IPv6 fc00::/7)",
+    "networks that see the pods' own addresses; a family of which none is given is not masqueraded (default: " +
+      '10.0.0.0/8,fc00::/7)',
     parseNetwork,
   ),
   networkPluginMtu: withDefault(
@@ -147,14 +148,13 @@ const defaultExempt: Record<Family, Cidr> = { 4: must('10.0.0.0/8'), 6: must('fc
 const isEverywhere = ({ prefix }: Cidr): boolean => prefix === 0
 
 /**
- * The networks that see pods by their own addresses: those given, and for a family that none was given of, the
- * default. As with kubelet, 0.0.0.0/0 turns masquerading off, so that it speaks for the other family too.
+ * The networks that see pods by their own addresses: those given, or the defaults. As with kubelet, whose flag made a
+ * rule for one family, a family that none was given of is not masqueraded: 0.0.0.0/0 turns it off for both.
  */
 export const exemptNetworks = (given: readonly Cidr[], podCidrs: readonly Cidr[]): Cidr[] => {
-  const isOff = given.length > 0 && given.every(isEverywhere)
   const families = new Set(podCidrs.map(({ addr }) => addr.family))
   const missing = [...families].filter(family => !given.some(({ addr }) => addr.family === family))
-  return [...given, ...missing.map(family => (isOff ? everywhere(family) : defaultExempt[family]))]
+  return [...given, ...missing.map(family => (given.length > 0 ? everywhere(family) : defaultExempt[family]))]
 }
 
 /** Is anything of the pods masqueraded at all? */

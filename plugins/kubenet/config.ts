@@ -2,7 +2,8 @@ import * as v from 'valibot'
 import { CniError, ErrorCode } from '../../src/cni/error'
 import { type Call, isRemoval } from '../../src/cni/plugin'
 import { cidr, commonEntries, extension, integer, mac, parseBySchema } from '../../src/cni/schema'
-import { type Cidr, cidrContains, formatCidr, isNetwork, literalCidr } from '../../src/ip/cidr'
+import type { Family } from '../../src/ip/addr'
+import { type Cidr, cidrContains, everywhere, formatCidr, isNetwork, literalCidr } from '../../src/ip/cidr'
 import type { PodNetwork } from '../../src/netfilter/rules/pods/pods'
 
 const defaultBridge = 'cbr0'
@@ -128,6 +129,17 @@ const withoutNested = (networks: readonly Cidr[]): Cidr[] =>
       ),
   )
 
+/**
+ * Where pods are seen by their own addresses. What is given of one family alone says nothing of the other, which then
+ * is not masqueraded: kubelet's flag was one network, and it made a rule for that network's family only.
+ */
+const nonMasquerade = (given: readonly Cidr[], podCIDRs: readonly Cidr[]): readonly Cidr[] => {
+  if (given.length === 0) return defaultNonMasquerade.map(literalCidr)
+  const isGiven = (family: Family) => given.some(({ addr }) => addr.family === family)
+  const others = podCIDRs.map(({ addr }) => addr.family).filter(family => !isGiven(family))
+  return [...given, ...others.map(everywhere)]
+}
+
 /** Reads kubenet's configuration; throws code 7 on anything not right. */
 export const readKubenetConf = (call: Call): KubenetConf => {
   const conf = parseBySchema(kubenetSchema, call.raw, 'kubenet', { forgiving: isRemoval(call) })
@@ -142,10 +154,7 @@ export const readKubenetConf = (call: Call): KubenetConf => {
     network: conf.name,
     podCIDRs,
     runtimeRanges: (conf.runtimeConfig?.ipRanges ?? []).flat().map(({ subnet }) => subnet),
-    nonMasquerade: withoutNested([
-      ...(given.length > 0 ? given : defaultNonMasquerade.map(literalCidr)),
-      ...podCIDRs,
-    ]),
+    nonMasquerade: withoutNested([...nonMasquerade(given, podCIDRs), ...podCIDRs]),
     mtu: conf.mtu || undefined,
     mtuOverhead: conf.mtuOverhead ?? 0,
     hairpinMode: conf.hairpinMode ?? 'promiscuous-bridge',

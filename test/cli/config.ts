@@ -15,6 +15,10 @@ t.test('kubelet’s flags become the network they meant', async t => {
       '--network-plugin kubenet --pod-cidr 10.244.1.0/24 --pod-cidr fd00:244:1::/64 --network-plugin-mtu 9000 ' +
         '--hairpin-mode hairpin-veth --non-masquerade-cidr 10.0.0.0/8,192.168.0.0/16 --bridge br1',
     ],
+    [
+      'one-family.json',
+      '--pod-cidr 10.244.1.0/24,fd00:244:1::/64 --non-masquerade-cidr fd00::/8 --non-masquerade-cidr fd12::/16',
+    ],
     ['no-masquerade.json', '--pod-cidr 10.244.1.0/24,fd00:244:1::/64 --non-masquerade-cidr 0.0.0.0/0'],
     ['reference.json', '--reference --pod-cidr 10.244.1.0/24,fd00:244:1::/64'],
     [

@@ -162,6 +162,11 @@ for (const flavour of anyFlavour) {
           ['10.244.1.2', nodeAddress[4], 'fd00:244:1::2', second[6]],
         ],
         [
+          'is off for the family of which no network is given',
+          { nonMasqueradeCIDR: '10.0.0.0/8' },
+          [nodeAddress[4], '10.244.1.2', 'fd00:244:1::2', 'fd00:244:1::2'],
+        ],
+        [
           'is off with 0.0.0.0/0 and ::/0',
           { nonMasqueradeCIDRs: ['0.0.0.0/0', '::/0'] },
           ['10.244.1.2', '10.244.1.2', 'fd00:244:1::2', 'fd00:244:1::2'],

@@ -1,7 +1,8 @@
 /**
  * Keeps a store of nodes as the API server has them: lists once, then watches from the version of that list on, and
  * takes the watch up again where it broke off. Only when the server has forgotten that version (410 Gone), or sent
- * something that can't be read, does it list again. Failures are waited out, ever longer and not in step with others.
+ * something that can't be read, does it list again. Failures are waited out, ever longer and not in step with others:
+ * refusals long, silence short.
  */
 import { isJsonObject } from '../src/cni/schema'
 import type { CredentialSource } from './api/credentials'
@@ -33,14 +34,22 @@ type ReflectorOptions = {
   readonly metrics: AgentMetrics
 }
 
-/** The first wait and the longest. Five thousand nodes with one try each in 15 to 30 s are 220 requests a second. */
-const waits = { firstMs: 500, longestMs: 30_000 }
+/**
+ * The first wait and the longest after an answer that does not help. Five thousand nodes with one try each in 15 to
+ * 30 s are 220 requests a second.
+ */
+const waitsOfRefusals = { firstMs: 500, longestMs: 30_000 }
+/** The same while nothing answers: a try costs nobody anything then, and a node should be in step soon after. */
+const waitsOfOutages = { firstMs: 500, longestMs: 4_000 }
+const connectMs = 4_000
 const answerMs = 30_000
 const listTotalMs = 300_000
 /** The server is asked to end a watch after so many seconds, and up to as many more: all at once would be a crowd. */
 const watchSeconds = 300
 /** A watch that lived so long went well, however it ended. */
 const healthySeconds = 10
+/** The same failure is told again after so many seconds. */
+const tellAgainSeconds = 60
 
 /** What a watch ended of, for the metrics. */
 const reasonOf = (error: unknown): string => {
@@ -48,10 +57,22 @@ const reasonOf = (error: unknown): string => {
   return outcome === 'unknown version' ? 'refused' : outcome
 }
 
+/** How a list and a watch ended: after how many seconds, and whether the watch had begun. */
+type Ended = { readonly failure: unknown; readonly hasOpened: boolean; readonly lasted: number }
+
+/** Is a failure the server's word, or that of one in between? */
+const isAnswer = (failure: unknown): boolean => !['idle', undefined].includes(outcomeOf(failure))
+
 export class Reflector {
   readonly store = new NodeStore()
   readonly #options: ReflectorOptions
-  readonly #backoff = new Backoff(waits)
+  readonly #refusals = new Backoff(waitsOfRefusals)
+  readonly #outages = new Backoff(waitsOfOutages)
+  /** Since when nothing answers; undefined while something does. */
+  #awaySince: number | undefined
+  /** Was the last watch refused because of its version, and no other has gone well since? */
+  #isGoneAgain = false
+  #told: { readonly error: string; readonly at: number } | undefined
   /** The version to go on from; undefined: a list is needed. */
   #version: string | undefined
   /** The newest version ever seen: what a list must not be older than. */
@@ -90,25 +111,53 @@ export class Reflector {
       } catch (error) {
         failure = error
       }
+      const hasOpened = this.#isConnected
       this.#isConnected = false
       if (signal.aborted) return
       const lasted = monotonicSeconds() - started
-      if (lasted >= healthySeconds) this.#backoff.reset()
       this.#note(failure)
-      if (failure !== undefined || lasted < healthySeconds) await this.#pause(failure, signal)
+      const ms = this.#waitMs({ failure, hasOpened, lasted })
+      if (failure !== undefined) this.#tell(failure, ms)
+      await wait(ms, signal)
     }
   }
 
-  async #pause(failure: unknown, signal: AbortSignal): Promise<void> {
-    const ms = this.#backoff.next()
-    if (failure !== undefined) {
-      const seconds = Math.round(ms / 100) / 10
-      this.#options.log.warn('the connection to the API server ended', {
-        error: messageOf(failure),
-        retrySeconds: seconds,
-      })
+  /** How long to wait after a list and a watch that ended like this. */
+  #waitMs({ failure, hasOpened, lasted }: Ended): number {
+    if (!hasOpened && !isAnswer(failure)) {
+      this.#awaySince ??= monotonicSeconds() - lasted
+      // The time of a try in vain is a part of the wait.
+      return Math.max(0, this.#outages.next() - lasted * 1000)
     }
-    await wait(ms, signal)
+    this.#answered()
+    if (hasOpened && lasted >= healthySeconds) {
+      this.#refusals.reset()
+      this.#isGoneAgain = false
+    }
+    // The version is too old after every outage that is long enough, and a list puts that right.
+    const isNewlyGone = isOfNoVersion(failure) && !this.#isGoneAgain
+    if (isOfNoVersion(failure)) this.#isGoneAgain = true
+    if (isNewlyGone || (failure === undefined && lasted >= healthySeconds)) return 0
+    return this.#refusals.next()
+  }
+
+  /** Notes that the server is there, whatever it says. */
+  #answered(): void {
+    this.#outages.reset()
+    if (this.#awaySince === undefined) return
+    this.#told = undefined
+    const awaySeconds = round(monotonicSeconds() - this.#awaySince)
+    this.#awaySince = undefined
+    this.#options.log.info('the API server answers again', { awaySeconds })
+  }
+
+  #tell(failure: unknown, ms: number): void {
+    const { log } = this.#options
+    const error = messageOf(failure)
+    const isNews = this.#told?.error !== error || monotonicSeconds() - this.#told.at > tellAgainSeconds
+    if (isNews) this.#told = { error, at: monotonicSeconds() }
+    const fields = { error, retrySeconds: Math.round(ms / 100) / 10 }
+    log[isNews ? 'warn' : 'debug']('the connection to the API server ended', fields)
   }
 
   /** Draws the consequences of a watch's or a list's end. */
@@ -139,7 +188,7 @@ export class Reflector {
       name,
       atLeast,
       signal,
-      patience: { answerMs, idleMs: idleSeconds * 1000, totalMs: listTotalMs },
+      patience: { connectMs, answerMs, idleMs: idleSeconds * 1000, totalMs: listTotalMs },
       onItem: item => {
         this.#heardAt = monotonicSeconds()
         const node = this.#read(item)
@@ -152,6 +201,7 @@ export class Reflector {
     this.#newest = version
     this.#hasListed = true
     this.#heardAt = monotonicSeconds()
+    this.#answered()
     log.info('listed nodes', { nodes: nodes.length, resourceVersion: version, seconds: round(seconds) })
     listener.onList()
     return version
@@ -167,10 +217,11 @@ export class Reflector {
       from,
       signal,
       seconds: Math.round(watchSeconds * (1 + Math.random())),
-      patience: { answerMs, idleMs, totalMs: undefined },
+      patience: { connectMs, answerMs, idleMs, totalMs: undefined },
       onOpen: () => {
         this.#isConnected = true
         this.#heardAt = monotonicSeconds()
+        this.#answered()
       },
       onEvent: event => this.#take(event),
     })

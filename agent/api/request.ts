@@ -14,6 +14,8 @@ import { apiError, HttpStatus, refusalOf } from './error'
 
 /** How long each part of a request may take, in milliseconds. */
 export type Patience = {
+  /** Until the server has accepted a connection. */
+  readonly connectMs: number
   /** Until the answer's headers are there. */
   readonly answerMs: number
   /** Between any two parts of the answer's body. */
@@ -35,6 +37,8 @@ type GetRequest = {
 }
 
 const maxFailureBytes = 64 * 1024
+/** A connection that is silent for so long is asked whether it is still there; without an answer for ten seconds it ends. */
+const keepAliveMs = 5_000
 
 /** A body in the form it had before it was compressed. */
 const plain = (answer: Readable, encoding: string | undefined): Readable =>
@@ -104,7 +108,10 @@ export const get = (call: GetRequest): Promise<void> =>
 
     if (signal.aborted) return end()
     signal.addEventListener('abort', aborted)
-    idle.start(patience.answerMs, 'no answer')
+    idle.start(patience.connectMs, 'no connection')
+    const connected = () => idle.start(patience.answerMs, 'no answer')
+    request.setSocketKeepAlive(true, keepAliveMs)
+    request.on('socket', socket => (socket.connecting ? socket.once('connect', connected) : connected()))
     if (patience.totalMs !== undefined) total.start(patience.totalMs, 'not done')
     request.on('error', end)
     request.on('response', answer => {

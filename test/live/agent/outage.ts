@@ -4,6 +4,7 @@ import { KubernetesApi } from '../../fixtures/cluster/api-server'
 import { eventually } from '../../fixtures/cluster/eventually'
 import { LoneAgent } from '../../fixtures/cluster/lone-agent'
 import { flavours } from '../../fixtures/cni'
+import { PrivateHost } from '../../fixtures/private-host'
 
 const [a, b, c] = ['10.244.1.0/24', '10.244.2.0/24', '10.244.3.0/24']
 const node = { name: 'n1', podCIDRs: [a] }
@@ -44,6 +45,56 @@ for (const flavour of flavours.slice(0, 1)) {
       it.api.nodes.put({ ...node, podCIDRs: [c] })
       await it.ranges(c)
     })
+
+    await t.test(
+      'after an outage a node is in step within seconds, also if its version is forgotten',
+      async t => {
+        const it = await started(t, ['--log-level', 'debug'])
+        await it.api.down()
+        // Long enough for waits that double without end to be long ones.
+        const tries = () => it.agent.log.filter(({ retrySeconds }) => retrySeconds !== undefined)
+        await eventually('tries in vain', () => tries().length >= 7)
+        t.ok(
+          tries().every(({ retrySeconds }) => retrySeconds <= 4),
+          `waits of ${tries().map(({ retrySeconds }) => retrySeconds)} s`,
+        )
+        t.equal(
+          tries().filter(({ level }) => level === 'warn').length,
+          2,
+          'the break and the outage are told once',
+        )
+        it.api.nodes.put({ ...node, podCIDRs: [b] })
+        it.api.nodes.compact()
+        const before = it.agent.log.length
+        await it.api.up()
+        await it.ranges(b)
+        const back = it.agent.log.slice(before)
+        const answered = back.findIndex(({ msg }) => msg === 'the API server answers again')
+        const { retrySeconds } = back.slice(answered).find(({ error }) => /410 Expired/.test(error))
+        t.equal(retrySeconds, 0, 'it lists at once')
+      },
+    )
+
+    await t.test(
+      'a server that fell silent, as by a power cut, is noticed long before --idle-seconds',
+      async t => {
+        const host = await PrivateHost.create(t)
+        const api = new KubernetesApi({ on: host, port: 6443 })
+        const it = await LoneAgent.start(t, { flavour, node, host, api, args: ['--idle-seconds', '3600'] })
+        await it.ranges(a)
+        await it.watching()
+        await host.sh(`nft 'table ip cut { chain in { type filter hook input priority 0; tcp dport 6443 drop
+        tcp sport 6443 drop; }; }'`)
+        await it.agent.said('the connection to the API server ended')
+        const { error } = await it.agent.said('the connection to the API server ended', {
+          error: 'no connection for 4 s',
+        })
+        t.ok(error)
+        api.nodes.put({ ...node, podCIDRs: [b] })
+        await host.sh('nft delete table ip cut')
+        t.ok(await it.ranges(b))
+      },
+    )
 
     await t.test('a watch that says nothing counts as dead after a while', async t => {
       const it = await started(t, ['--idle-seconds', '1'])

@@ -17,6 +17,7 @@ import { networks } from './networks'
 import { plugins } from './plugins/plugins'
 import { status } from './status'
 import { sync } from './sync'
+import { test } from './test'
 import { trace } from './trace/trace'
 import { version } from './version'
 import { why } from './why/why'
@@ -40,6 +41,7 @@ export const commands: readonly Command[] = [
   plugins,
   inspect,
   doctor,
+  test,
   why,
   trace,
   version,

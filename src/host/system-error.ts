@@ -1,5 +1,14 @@
 /** What is outside of this process and was asked for something; 'signal' is who told the process to end. */
-type Source = 'file' | 'netlink' | 'netns' | 'lock' | 'program' | 'iptables' | 'signal' | 'API server'
+type Source =
+  | 'file'
+  | 'netlink'
+  | 'netns'
+  | 'lock'
+  | 'program'
+  | 'iptables'
+  | 'signal'
+  | 'socket'
+  | 'API server'
 
 type SystemErrorOptions = {
   /** What was being done, to which object. */

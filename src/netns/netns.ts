@@ -71,6 +71,29 @@ export const isOfNetwork = (netns: Netns, own: Netns): boolean => {
 }
 
 /**
+ * Makes a network namespace without a name. It ends when it is closed, or with this process, even if that is killed; until
+ * then its path leads there for every process of the same user. Throws a SystemError from 'netns'.
+ */
+export const makeNetns = (): Netns => {
+  const own = openOwnNetns()
+  try {
+    const answer = platform.libc.unshare(CLONE_NEWNET)
+    if (answer < 0) {
+      const code = errnoName(answer)
+      throw new SystemError('netns', { message: `make a network namespace: ${code}`, code })
+    }
+    try {
+      const made = openOwnNetns()
+      return { ...made, path: `/proc/${process.pid}/fd/${made.fd}` }
+    } finally {
+      comeBack(own)
+    }
+  } finally {
+    closeNetns(own)
+  }
+}
+
+/**
  * Runs `work` inside a network namespace and comes back. setns moves one thread, so `work` must not wait for
  * anything: what ran in between would run in the container's namespace too. Sockets opened inside stay there.
  */

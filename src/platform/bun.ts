@@ -25,6 +25,7 @@ const signatures = {
   send: { args: ['i32', 'ptr', 'u64', 'i32'], returns: 'i64' },
   recvfrom: { args: ['i32', 'ptr', 'u64', 'i32', 'ptr', 'ptr'], returns: 'i64' },
   setns: { args: ['i32', 'i32'], returns: 'i32' },
+  unshare: { args: ['i32'], returns: 'i32' },
   flock: { args: ['i32', 'i32'], returns: 'i32' },
   __errno_location: { args: [], returns: 'ptr' },
 } as const
@@ -61,6 +62,7 @@ const libc: Libc = {
   recvfrom: (fd, buffer, flags, sender, length) =>
     call('recvfrom', fd, buffer, buffer.length, flags, sender, length),
   setns: (fd, nstype) => call('setns', fd, nstype),
+  unshare: flags => call('unshare', flags),
   flock: (fd, operation) => call('flock', fd, operation),
 }
 

@@ -32,6 +32,8 @@ export type Libc = {
   ): SyscallResult
   /** setns(2): moves the calling thread, and no other, into the namespace behind `fd`. */
   setns(fd: number, nstype: number): SyscallResult
+  /** unshare(2): moves the calling thread, and no other, into new namespaces. */
+  unshare(flags: number): SyscallResult
   /** flock(2). */
   flock(fd: number, operation: number): SyscallResult
 }

@@ -35,6 +35,7 @@ static const struct {
   { "setns", SYS_setns },
   { "setsockopt", SYS_setsockopt },
   { "socket", SYS_socket },
+  { "unshare", SYS_unshare },
   { "wait4", SYS_wait4 },
 };
 

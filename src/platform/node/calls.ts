@@ -14,6 +14,7 @@ type Calls = Record<
   | 'sha512'
   | 'socket'
   | 'spawn'
+  | 'unshare'
   | 'wait4',
   (...args: (number | Uint8Array)[]) => number
 >

@@ -11,6 +11,7 @@ const libc: Libc = {
   recvfrom: (fd, buffer, flags, sender, length) =>
     call('recvfrom', fd, buffer, buffer.length, flags, sender, length),
   setns: (fd, nstype) => call('setns', fd, nstype),
+  unshare: flags => call('unshare', flags),
   flock: (fd, operation) => call('flock', fd, operation),
 }
 

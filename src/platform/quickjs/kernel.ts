@@ -34,6 +34,7 @@ type SyscallName =
   | 'socket'
   | 'statx'
   | 'unlinkat'
+  | 'unshare'
   | 'utimensat'
   | 'wait4'
   | 'write'

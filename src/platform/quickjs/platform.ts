@@ -12,6 +12,7 @@ const libc: Libc = {
   recvfrom: (fd, buffer, flags, sender, length) =>
     syscall('recvfrom', fd, buffer, buffer.length, flags, sender, length),
   setns: (fd, nstype) => syscall('setns', fd, nstype),
+  unshare: flags => syscall('unshare', flags),
   flock: (fd, operation) => syscall('flock', fd, operation),
 }
 

@@ -1,0 +1,90 @@
+import { command, optional } from '../node/command/command'
+import { CliError, ExitCode, failureOf, formatFailure } from '../node/command/failure'
+import { placeOptions, placesOf } from '../node/command/places'
+import type { Style } from '../node/command/style'
+import { type Probe, probeNetwork } from '../node/probe/probe-network'
+import { isFrom } from '../src/host/system-error'
+import type { NetworkConfigList } from '../src/runtime/conf-list'
+import { networkNamed, networksOf, requirePlugins, runtimeOptions } from './frame/networks'
+import { requireNetworkAdmin } from './frame/permission'
+import { withProgress } from './frame/progress'
+import { formatTable } from './frame/table'
+
+type Tested = {
+  readonly network: string
+  /** Why the two containers could not be attached or deleted; empty if they could. */
+  readonly failure: string
+  readonly probes: readonly Probe[]
+}
+
+const isFine = ({ failure, probes }: Tested): boolean =>
+  failure === '' && probes.every(({ outcome }) => outcome !== 'fails')
+
+/** A network that has pods: that of the loopback plugin connects nothing. */
+const hasPods = ({ plugins }: NetworkConfigList): boolean => plugins.some(({ type }) => type !== 'loopback')
+
+const painted = (outcome: Probe['outcome'], style: Style): string => {
+  if (outcome === 'works') return style.green(outcome)
+  return outcome === 'fails' ? style.red(outcome) : style.dim(outcome)
+}
+
+const formatTested = (tested: readonly Tested[], style: Style): string => {
+  const rows = tested.flatMap(({ network, failure, probes }) => [
+    ...(failure ? [[network, 'attach two containers', '', style.red('fails'), failure]] : []),
+    ...probes.map(({ probe, family, outcome, details }) => [
+      network,
+      probe,
+      `IPv${family}`,
+      painted(outcome, style),
+      details,
+    ]),
+  ])
+  const titles = ['NETWORK', 'PROBE', 'FAMILY', 'RESULT', 'DETAILS'].map(title => ({ title }))
+  return formatTable(titles, rows, style)
+}
+
+export const test = command({
+  name: 'test',
+  group: 'Look at a node',
+  summary: 'attach two containers to a network and try whether their packets arrive',
+  about: [
+    'Makes two network namespaces without names, attaches them as a runtime does, sends real packets from ' +
+      'pod to pod (also of the full MTU), to the gateway, the node, its default gateway and name server, ' +
+      'to a host port and back to its own pod, measures a rate limit, and deletes both again.',
+    '"unknown" means that the node gets no answer there either. Exits with 1 if something fails.',
+  ],
+  args: { network: optional('name of the network (default: all)', 'network') },
+  options: placeOptions,
+  examples: [
+    { line: 'kubenet test', does: 'try all networks of the node' },
+    { line: 'kubenet test pods --json | jq .networks[0].probes', does: 'try one, for a program' },
+  ],
+  run: async ({ args: { network }, options, io }) => {
+    const places = placesOf(options, io)
+    const lists =
+      network === undefined ? networksOf(places, io).filter(hasPods) : [networkNamed(network, places, io)]
+    if (lists.length === 0) {
+      const remedy = '"kubenet config --write" makes one'
+      throw new CliError(ExitCode.notFound, `no network with containers in ${places.confDir}`, remedy)
+    }
+    for (const list of lists) requirePlugins(list, places)
+    requireNetworkAdmin()
+    const tested: Tested[] = []
+    for (const list of lists) {
+      try {
+        const probes = await withProgress(io, `probing network "${list.name}"`, tell =>
+          probeNetwork(list, runtimeOptions(places, io), tell),
+        )
+        tested.push({ network: list.name, failure: '', probes })
+      } catch (error) {
+        if (isFrom(error, 'signal')) throw error
+        tested.push({ network: list.name, failure: formatFailure(failureOf(error)), probes: [] })
+      }
+    }
+    return {
+      json: { networks: tested },
+      text: style => formatTested(tested, style),
+      exitCode: tested.every(isFine) ? ExitCode.done : ExitCode.failed,
+    }
+  },
+})

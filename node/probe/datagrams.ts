@@ -1,0 +1,82 @@
+/** A datagram of UDP and its answer, between two namespaces of this node. */
+import type { Addr } from '../../src/ip/addr'
+import { formatAddr } from '../../src/ip/addr'
+import type { Netns } from '../../src/netns/netns'
+import { anyAddress, type Endpoint, endpointText, IpSocket, MSG_DONTWAIT, SOCK_DGRAM } from './socket'
+
+/** <linux/in.h> */
+const IPPROTO_UDP = 17
+const udp = { type: SOCK_DGRAM, protocol: IPPROTO_UDP }
+
+/** Who sends, to which address, and who has to receive it on which port. */
+export type Exchange = {
+  readonly from: Netns
+  readonly to: Endpoint
+  readonly server: Netns
+  /** The port it listens on, where that is not the one sent to. */
+  readonly serverPort?: number
+  /** The bytes of UDP's payload. */
+  readonly size?: number
+}
+
+const defaultSize = 32
+
+/** A socket for what is sent to a port of a namespace. */
+export const listen = (netns: Netns, { addr: { family }, port }: Endpoint): IpSocket =>
+  IpSocket.open(netns, { ...udp, bound: anyAddress(family, port) })
+
+/** A socket that sends from a namespace to an address, and receives from there alone. */
+export const connectTo = (netns: Netns, to: Endpoint): IpSocket => {
+  const socket = IpSocket.open(netns, { ...udp, bound: anyAddress(to.addr.family, 0) })
+  try {
+    socket.connect(to)
+    return socket
+  } catch (error) {
+    socket.close()
+    throw error
+  }
+}
+
+/** How an exchange ended: why it failed, or the address the server saw it come from. */
+type Exchanged = { readonly failure: string } | { readonly seenFrom: Addr }
+
+const failed = (failure: string): Exchanged => ({ failure })
+
+/** Sends one datagram there and one back. */
+export const exchange = ({
+  from,
+  to,
+  server,
+  serverPort = to.port,
+  size = defaultSize,
+}: Exchange): Exchanged => {
+  const listening = listen(server, { addr: to.addr, port: serverPort })
+  try {
+    const client = connectTo(from, to)
+    try {
+      client.send(Buffer.alloc(size, 'k'))
+      const asked = listening.receive()
+      if (!asked) return failed(whyNot(client, to))
+      if (asked.data.length !== size) return failed(`${asked.data.length} of ${size} bytes arrived`)
+      listening.connect(asked.from)
+      listening.send(asked.data)
+      if (client.receive()?.data.length === size) return { seenFrom: asked.from.addr }
+      return failed(`the answer from ${endpointText(to)} to ${formatAddr(asked.from.addr)} does not arrive`)
+    } finally {
+      client.close()
+    }
+  } finally {
+    listening.close()
+  }
+}
+
+/** Why nothing arrived: an ICMP error that came back says it, else nobody does. */
+const whyNot = (client: IpSocket, to: Endpoint): string => {
+  try {
+    client.receive(MSG_DONTWAIT)
+  } catch (error) {
+    if (error instanceof Error) return `${endpointText(to)}: ${error.message.replace(/^receive: /, '')}`
+    throw error
+  }
+  return `what is sent to ${endpointText(to)} does not arrive`
+}

@@ -24,9 +24,8 @@ export const agent: Command = {
     group: 'Set up a node',
     summary: "in a cluster: write the network of this node's Node object",
     about: [
-      'Starts kubenet-agent if it is beside kubenet or in PATH. It is in the image and in a tarball of the ' +
-        'release. All arguments go to it: "kubenet agent --help" lists its options; docs/cluster.md describes ' +
-        'them.',
+      'Starts kubenet-agent, which is beside kubenet or in PATH, with all arguments. "kubenet agent ' +
+        '--help" lists its options; docs/cluster.md describes them.',
     ],
     examples: [
       { line: 'kubenet agent --kubeconfig /etc/kubernetes/kubelet.conf', does: "with kubelet's credentials" },

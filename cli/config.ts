@@ -134,9 +134,8 @@ export const config = command({
   summary: "print or write the network that kubelet's flags describe",
   about: [
     'Takes kubelet\'s network flags, which ended with Kubernetes 1.24. For "kubenet" it prints the ' +
-      'network, and with --write writes it to 10-kubenet.conflist. For "cni" it prints the default network: ' +
-      'the first valid file of the folder in lexical order. For "noop" it prints one sysctl, and with ' +
-      '--write sets it.',
+      'network, for "cni" the default network (the first valid file of the folder in lexical order), ' +
+      'for "noop" one sysctl.',
   ],
   options,
   examples: [

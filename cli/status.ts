@@ -53,10 +53,7 @@ export const status = command({
   name: 'status',
   group: 'Look at a node',
   summary: 'show whether containers can be attached now',
-  about: [
-    'Calls VERSION of every plugin of one or all networks, and STATUS from CNI 1.1.0 on: the plugin ' +
-      'exists, speaks the version, has free addresses, and can use the packet filter.',
-  ],
+  about: ['Calls VERSION of every plugin, and STATUS from CNI 1.1.0 on.'],
   args: {
     network: optional('name of the network (default: all)', 'network'),
     netns: optional('not used, as in cnitool', 'netns'),

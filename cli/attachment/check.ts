@@ -22,10 +22,7 @@ export const check = command({
   name: 'check',
   group: 'Attach containers',
   summary: 'check that a network namespace is attached as it was added',
-  about: [
-    "Calls CHECK of the network's plugins with the cached result: interfaces, addresses, routes, rules, " +
-      'limits. Prints the first difference.',
-  ],
+  about: ["Calls CHECK of the network's plugins with the cached result and prints the first difference."],
   args: attachmentArgs,
   options: { ...attachmentOptions, ...placeOptions },
   examples: [{ line: 'kubenet check pods /run/netns/blue', does: 'check the namespace blue' }],

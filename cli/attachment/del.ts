@@ -10,9 +10,9 @@ export const del = command({
   group: 'Attach containers',
   summary: 'detach a network namespace from a network',
   about: [
-    'Calls DEL of every plugin of the network, even if one fails or the namespace is gone. Succeeds if ' +
-      'nothing was added. If a plugin is missing, nothing is deleted: the address would become free while ' +
-      'rules of the missing plugin still lead to it.',
+    'Calls DEL of every plugin of the network, even if one fails or the namespace is gone. Succeeds ' +
+      'if nothing was added. If a plugin is missing, nothing is deleted: its rules would lead to an ' +
+      'address that is free.',
   ],
   args: attachmentArgs,
   options: { ...attachmentOptions, ...placeOptions },

@@ -21,7 +21,6 @@ export const completionCommand = (tree: () => readonly Command[]): Command =>
       { line: 'source <(kubenet completion bash)', does: 'in this shell' },
       { line: 'kubenet completion bash > /etc/bash_completion.d/kubenet', does: 'in every bash' },
       { line: 'kubenet completion zsh > /usr/local/share/zsh/site-functions/_kubenet', does: 'in every zsh' },
-      { line: 'kubenet completion fish > ~/.config/fish/completions/kubenet.fish', does: 'in every fish' },
     ],
     run: ({ args: { shell } }) => {
       const format = shells[shell]

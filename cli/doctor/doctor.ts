@@ -68,10 +68,10 @@ export const doctor = command({
   summary: 'find what is wrong with this node, and the remedies',
   about: [
     'Checks the kernel, sysctls, packet filters and networks, and compares leases, namespaces, ' +
-      'interfaces, rules, host ports and rates with each other. Each line is ok, warn, fail or unknown, ' +
-      'with the remedy. Without --fix nothing is changed.',
-    '--fix applies only repairs that cannot affect running containers: it sets sysctls, repairs veths of ' +
-      'running containers, and calls DEL for containers that have provably ended. Then it checks again.',
+      'interfaces, rules, host ports and rates with each other. Each line is ok, warn, fail or ' +
+      'unknown, with the remedy.',
+    '--fix sets sysctls, repairs veths of running containers, and calls DEL for containers that have ' +
+      'provably ended. Then it checks again.',
     'Exits with 1 if a line is fail, and with 4 if none is fail and something could not be checked.',
   ],
   options: {

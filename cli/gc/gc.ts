@@ -117,13 +117,12 @@ export const gc = command({
   group: 'Attach containers',
   summary: 'list what ended containers left, and with --yes remove it',
   about: [
-    'An attachment is stale if its container has provably ended: it was made before this boot, or no ' +
-      'process and no mount of the node holds the network namespace in the records of its leases and host ' +
-      'ports. Without proof nothing is removed, nor anything that --attachment names.',
-    'With --yes, checks each stale attachment again and calls DEL for it: this removes cached results, ' +
-      'leases, interfaces, host ports and rules. Any runtime may add containers meanwhile. With --plugin-gc ' +
-      'the plugins also remove objects without an owner. Then nothing may be added to the network ' +
-      'meanwhile.',
+    'An attachment is stale if its container has provably ended: it is from an earlier boot, or no ' +
+      'process and no mount of the node holds the network namespace in its records. Without proof ' +
+      'nothing is removed.',
+    'With --yes, checks each stale attachment again and calls DEL for it. Any runtime may add ' +
+      'containers meanwhile. With --plugin-gc the plugins also remove objects without an owner; then ' +
+      'nothing may be added to the network meanwhile.',
   ],
   args: {
     network: required('name of the network', 'network'),

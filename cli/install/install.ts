@@ -130,10 +130,9 @@ export const install = command({
   summary: 'install the plugins, and with --pod-cidr a network',
   about: [
     'Copies this program into the folder of the plugins under the names of all plugins. Each name is ' +
-      'replaced atomically, so plugins can run meanwhile. If a step fails, all files are restored. Removes ' +
-      'kubenet-cli, a program of older versions.',
-    'Keeps a replaced plugin of another project as NAME.before-kubenet; "kubenet uninstall --restore" ' +
-      'puts it back.',
+      'replaced atomically, so plugins can run meanwhile. If a step fails, all files are restored.',
+    'Keeps a replaced plugin of another project as NAME.before-kubenet. Removes kubenet-cli, a ' +
+      'program of older versions.',
     'With --pod-cidr it also writes 10-kubenet.conflist, as "kubenet config --write" does, with its options.',
   ],
   options,

@@ -122,9 +122,8 @@ export const uninstall = command({
   group: 'Set up a node',
   summary: 'remove our plugins, or restore the previous ones',
   about: [
-    'Removes only our files from the folder of the plugins. With --restore, each plugin that "kubenet ' +
-      'install" replaced is put back in the same step. If a step fails, all files are restored.',
-    'Refuses while a network of the node or a running container needs a plugin that would be missing: a ' +
+    'Removes only our files from the folder of the plugins. If a step fails, all files are restored.',
+    'Refuses while a network or a running container needs a plugin that would be missing: a ' +
       'container cannot be deleted without its plugin.',
   ],
   options,

@@ -5,13 +5,14 @@ import { optionName } from '../../node/command/option'
 import { placeOptions } from '../../node/command/places'
 import { networkOptions } from '../../node/conflist/kubelet-flags'
 
-/** Text in a cell of a table. */
-const cell = (text: string): string => text.replaceAll('|', '\\|').replaceAll('<', '&lt;')
+/** Text outside of code. */
+const plain = (text: string): string => text.replaceAll('<', '&lt;')
 
-const table = (titles: readonly [string, string], rows: readonly (readonly [string, string])[]): string =>
-  rows.length === 0
-    ? ''
-    : `| ${titles.join(' | ')} |\n|---|---|\n${rows.map(([name, text]) => `| \`${name.replaceAll('|', '\\|')}\` | ${cell(text)} |\n`).join('')}\n`
+type Entry = readonly [name: string, text: string]
+
+/** Arguments or options, one a line. */
+const list = (entries: readonly Entry[]): string =>
+  entries.length === 0 ? '' : `${entries.map(([name, text]) => `- \`${name}\`: ${plain(text)}\n`).join('')}\n`
 
 const optionNames = (options: object): string[] => Object.keys(options).map(key => `--${optionName(key)}`)
 
@@ -21,6 +22,9 @@ const shared: readonly string[] = ['--json', ...optionNames(placeOptions)]
 /** The options of a network, described with `kubenet config`. */
 const ofConfig: readonly string[] = optionNames(networkOptions)
 
+/** Commands with the arguments and options of `kubenet add`. */
+const likeAdd: readonly string[] = ['check', 'del']
+
 const isListed = (command: string, option: string): boolean =>
   !shared.includes(option) && (command === 'config' || option === '--pod-cidr' || !ofConfig.includes(option))
 
@@ -29,18 +33,16 @@ export const formatCommandMarkdown = (command: Command): string => {
   const { name, summary, about, args, options, examples } = command
   return [
     `### kubenet ${name}\n\n`,
-    `\`${synopsisOf(command)}\`: ${summary.replaceAll('<', '&lt;')}.\n\n`,
-    ...about.map(text => `${text.replaceAll('<', '&lt;')}\n\n`),
-    table(
-      ['argument', ''],
-      args.map(arg => [arg.required ? `<${arg.name}>` : `[${arg.name}]`, arg.summary]),
-    ),
-    table(
-      ['option', ''],
-      options
-        .filter(option => isListed(name, option.name))
-        .map(option => [optionFlags(option), optionText(option)]),
-    ),
+    `\`${synopsisOf(command)}\`: ${plain(summary)}.\n\n`,
+    ...about.map(text => `${plain(text)}\n\n`),
+    likeAdd.includes(name)
+      ? 'Arguments and options are those of [`kubenet add`](#kubenet-add).\n\n'
+      : list([
+          ...args.map((arg): Entry => [arg.required ? `<${arg.name}>` : `[${arg.name}]`, arg.summary]),
+          ...options
+            .filter(option => isListed(name, option.name))
+            .map((option): Entry => [optionFlags(option), optionText(option)]),
+        ]),
     '```sh\n',
     ...examples.map(({ line, does }) => `${line}   # ${does}\n`),
     '```\n',

@@ -19,7 +19,8 @@ const noLog = (): CliError =>
   new CliError(
     ExitCode.notFound,
     'no network has a log',
-    'set "logFile": "/var/log/kubenet.log" in its configuration, with "logLevel": "debug" for the steps of each call',
+    'set "logFile": "/var/log/kubenet.log" in its configuration, with "logLevel": "debug" for the ' +
+      'steps of each call',
   )
 
 /** The containers that a pod's name stands for, as the cached results know it. */
@@ -58,8 +59,8 @@ export const trace = command({
   group: 'Look at a node',
   summary: 'show every plugin call for a container, with steps and failures',
   about: [
-    'Reads the log that the plugins write (CNI_LOG_FILE, or "logFile" of a network) and the older log ' +
-      'beside it. Times of steps are in it only with "logLevel": "debug".',
+    'Reads the log that the plugins write (CNI_LOG_FILE, or "logFile" of a network) and the older ' +
+      'log beside it. It has times of steps only with "logLevel": "debug".',
   ],
   args: { container: required('container ID, its first digits, or namespace/name of a pod') },
   options: { ...logFileOption, ...placeOptions },

@@ -8,7 +8,7 @@ import { conflistOf, formatConflist, referenceNotes } from '../node/conflist/con
 import { confDirNotes, conflistName, stageConflist } from '../node/conflist/conflist-file'
 import { checkNetworkValues, networkOptions } from '../node/conflist/kubelet-flags'
 import { commitAll } from '../node/conflist/staged-file'
-import { bridgeIptables } from '../node/sysctls/node-sysctls'
+import { bridgeIptables } from '../node/sysctls'
 import { applySysctls, dottedKey, planSysctls } from '../node/sysctls/sysctl-plan'
 import { type NetworkConfigList, parseConfList } from '../src/runtime/conf-list'
 import { validateNetworkList } from '../src/runtime/probe'

@@ -8,7 +8,7 @@ import {
   bridgeIptables,
   forwarding4,
   forwarding6,
-} from '../node/sysctls/node-sysctls'
+} from '../node/sysctls'
 import { applySysctls, dottedKey, type PlannedSysctl, planSysctls } from '../node/sysctls/sysctl-plan'
 import { ensureModule, type ModuleAction, moduleName } from './frame/bridge-module'
 import { formatTable } from './frame/table'

@@ -2,7 +2,7 @@
 import type { Answer } from '../../node/command/command'
 import { ExitCode } from '../../node/command/failure'
 import { type Style, visibleLength, wrap } from '../../node/command/style'
-import { findingJson } from '../frame/survey-json'
+import { findingJson } from '../frame/survey'
 import { count } from '../frame/units'
 import type { Diagnosis, Status } from './diagnosis'
 

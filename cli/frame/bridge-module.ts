@@ -2,7 +2,7 @@
 
 import { CliError, ExitCode } from '../../node/command/failure'
 import type { CliIo } from '../../node/command/io'
-import { hasBridgeNetfilter, modprobe } from '../../node/sysctls/node-sysctls'
+import { hasBridgeNetfilter, modprobe } from '../../node/sysctls'
 import { exec } from '../../src/host/exec'
 import { isFrom } from '../../src/host/system-error'
 import { withProgress } from './progress'

@@ -3,7 +3,7 @@
 import { subjectOf } from '../../plugins/host-local/liveness'
 import { RecordStore } from '../../plugins/host-local/record'
 import { LeaseStore } from '../../plugins/host-local/store'
-import { listOwners, subjectOf as subjectOfOwner } from '../../plugins/portmap/owners'
+import { listOwners, subjectOf as subjectOfOwner } from '../../plugins/portmap/records'
 import { parseAlias } from '../../src/attachment/alias'
 import { isOn } from '../../src/attachment/attachment'
 import { parseContainerComment, parseHostportComment } from '../../src/attachment/iptables-names'

@@ -13,7 +13,7 @@
  *     bridge0 ---|"veth1a2b"| pod0
  *     uplink0 -->|"8080→80/tcp"| pod0
  */
-import { printable } from '../../src/host/printable'
+import { printable } from '../../src/host/output'
 import type { Scene, SceneBridge, ScenePod } from './scene'
 
 /** What Mermaid or HTML would take for something else, as an entity of Mermaid's. */

@@ -1,5 +1,5 @@
 /** SVG as text: elements, and how much room letters take. */
-import { printableLines } from '../../src/host/printable'
+import { printableLines } from '../../src/host/output'
 
 type Attributes = Readonly<Record<string, string | number | undefined>>
 

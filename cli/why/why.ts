@@ -5,7 +5,7 @@ import type { Style } from '../../node/command/style'
 import { type Finding, isAbout } from '../../node/survey/finding'
 import type { Survey } from '../../node/survey/survey'
 import { readSurvey, unreadNotes } from '../frame/read-survey'
-import { containerJson, findingJson } from '../frame/survey-json'
+import { containerJson, findingJson } from '../frame/survey'
 import { type Found, lookUp } from './lookup'
 import { storyOf, whoText } from './story'
 

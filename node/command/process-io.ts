@@ -2,7 +2,7 @@ import { isatty } from 'node:tty'
 import { platform } from '#platform'
 import { writeAll } from '../../src/cni/write-all'
 import { errnoOf } from '../../src/host/errno'
-import { printableLines } from '../../src/host/printable'
+import { printableLines } from '../../src/host/output'
 import type { CliIo } from './io'
 import { rendered } from './style'
 

@@ -1,5 +1,5 @@
 /** Runs commands: nothing else prints their answers and failures. */
-import { printable } from '../../src/host/printable'
+import { printable } from '../../src/host/output'
 import { type Answer, type Command, callOf, type Given } from './command'
 import { ExitCode, failureOf, formatFailure } from './failure'
 import type { CliIo } from './io'

@@ -1,4 +1,4 @@
-import { printable, printableLines } from '../../src/host/printable'
+import { printable, printableLines } from '../../src/host/output'
 import type { CliIo } from './io'
 
 /** How text is shown: in colours and cut to a width on a terminal, plain elsewhere. */

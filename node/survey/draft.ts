@@ -1,6 +1,6 @@
 /** Attachments while a survey puts them together: each object of the node goes to the one it says it belongs to. */
 
-import type { PortOwner } from '../../plugins/portmap/owners'
+import type { PortOwner } from '../../plugins/portmap/records'
 import { type Attachment, textOf } from '../../src/attachment/attachment'
 import { elementComment } from '../../src/attachment/nft-comments'
 import type { Lease } from './leases'

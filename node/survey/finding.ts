@@ -1,7 +1,7 @@
 /** What of a node does not fit together. */
 
 import type { Attachment } from '../../src/attachment/attachment'
-import { printable } from '../../src/host/printable'
+import { printable } from '../../src/host/output'
 import type { NodeAttachment } from './attachments'
 import type { Readings } from './readings'
 import type { RulesetElement } from './ruleset'

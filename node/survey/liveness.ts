@@ -1,6 +1,6 @@
 /** Does the container of an attachment still live? The judgement of src/life, and what a survey guesses beyond it. */
 import { subjectOf as subjectOfRecord } from '../../plugins/host-local/liveness'
-import { subjectOf as subjectOfOwner } from '../../plugins/portmap/owners'
+import { subjectOf as subjectOfOwner } from '../../plugins/portmap/records'
 import { type Claimant, claimantsOf, judgeLife, type Subject, type Verdict } from '../../src/life/judge'
 import type { Draft } from './draft'
 import { namespacePath } from './namespaces'

@@ -1,7 +1,7 @@
 /** Everything a survey reads, one thing after the other; what can't be read is noted and left out. */
 import { lstatSync } from 'node:fs'
-import { listOwners, namesIn, type PortOwner } from '../../plugins/portmap/owners'
-import { hostportsFolder } from '../../src/attachment/host-port-records'
+import { listOwners, namesIn, type PortOwner } from '../../plugins/portmap/records'
+import { hostportsFolder } from '../../src/attachment/host-ports'
 import { usualDataDir } from '../../src/attachment/lease-files'
 import { CniError } from '../../src/cni/error'
 import { type Here, thisHost } from '../../src/life/here'

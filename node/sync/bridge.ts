@@ -1,10 +1,10 @@
 /** The bridge, its addresses, and an attachment's port: what "ip link" and others take away. */
 
-import { ensureBridge } from '../../plugins/bridge/bridge-link'
+import { ensureBridge } from '../../plugins/bridge/bridge'
 import { type BridgeConf, readBridgeConf } from '../../plugins/bridge/config'
-import { ensureForwarding, forwardingKey } from '../../plugins/bridge/forwarding'
 import { applyGateways, planGateways } from '../../plugins/bridge/gateways'
 import { missingMasquerade, setUpMasquerade } from '../../plugins/bridge/masquerade'
+import { ensureForwarding, forwardingKey } from '../../plugins/bridge/sysctls'
 import { setPortVlans } from '../../plugins/bridge/vlan'
 import { vlanInterfaceName } from '../../plugins/bridge/vlan-gateway'
 import type { Call } from '../../src/cni/plugin'

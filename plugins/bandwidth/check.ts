@@ -1,5 +1,5 @@
 import type { Attachment } from '../../src/attachment/attachment'
-import { ifbNames } from '../../src/attachment/interface-names'
+import { ifbNames } from '../../src/attachment/interfaces'
 import { CniError, ErrorCode } from '../../src/cni/error'
 import { type Call, requireNetns } from '../../src/cni/plugin'
 import { type Link, linkByIndex, linkByName } from '../../src/netlink/link'

@@ -6,7 +6,7 @@
 import { platform } from '#platform'
 import { formatAlias, isAliasOf } from '../../src/attachment/alias'
 import { type Attachment, hashOf } from '../../src/attachment/attachment'
-import { ifbNames } from '../../src/attachment/interface-names'
+import { ifbNames } from '../../src/attachment/interfaces'
 import { CniError, ErrorCode } from '../../src/cni/error'
 import { disableIPv6 } from '../../src/host/sysctl'
 import type { Undo } from '../../src/host/undo'

@@ -1,6 +1,6 @@
 import { isAliasOf } from '../../src/attachment/alias'
 import type { Attachment } from '../../src/attachment/attachment'
-import { ifbNames } from '../../src/attachment/interface-names'
+import { ifbNames } from '../../src/attachment/interfaces'
 import { warn } from '../../src/host/log'
 import { type Link, linkByIndex, linkByName, linkDel } from '../../src/netlink/link'
 import type { NetlinkSocket } from '../../src/netlink/socket'

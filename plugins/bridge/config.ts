@@ -1,5 +1,5 @@
 import * as v from 'valibot'
-import { defaultVethPrefix } from '../../src/attachment/interface-names'
+import { defaultVethPrefix } from '../../src/attachment/interfaces'
 import { readCniArgs } from '../../src/cni/args'
 import { CniError, ErrorCode } from '../../src/cni/error'
 import { type Call, isRemoval } from '../../src/cni/plugin'

@@ -7,7 +7,7 @@ import { mkdirSync } from 'node:fs'
 import { withLock } from '../../src/host/lock'
 import { linkByName, linkDel, linkList } from '../../src/netlink/link'
 import { NETLINK_ROUTE, type NetlinkSocket, withNetlink } from '../../src/netlink/socket'
-import { prunableGroup } from './bridge-link'
+import { prunableGroup } from './bridge'
 import type { BridgeConf } from './config'
 import { isGatewayPort } from './veth'
 

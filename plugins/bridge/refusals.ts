@@ -2,7 +2,7 @@
  * What ADD and STATUS refuse of a configuration that can be read. DEL does not look at it: a configuration that was
  * spoilt after containers were added must not keep them from being removed.
  */
-import { longestVethPrefix } from '../../src/attachment/interface-names'
+import { longestVethPrefix } from '../../src/attachment/interfaces'
 import { checkIfName } from '../../src/cni/args'
 import { CniError, ErrorCode } from '../../src/cni/error'
 import type { Result } from '../../src/cni/result'

@@ -5,7 +5,7 @@
 
 import { formatAlias, isAliasOf } from '../../src/attachment/alias'
 import type { Attachment } from '../../src/attachment/attachment'
-import { defaultVethPrefix, hostVethName, longestVethPrefix } from '../../src/attachment/interface-names'
+import { defaultVethPrefix, hostVethName, longestVethPrefix } from '../../src/attachment/interfaces'
 import { CniError, ErrorCode } from '../../src/cni/error'
 import { disableIPv6 } from '../../src/host/sysctl'
 import { isFrom, type SystemError } from '../../src/host/system-error'

@@ -5,13 +5,13 @@
  */
 
 import { platform } from '#platform'
-import { vethName } from '../../src/attachment/interface-names'
+import { vethName } from '../../src/attachment/interfaces'
 import { CniError, ErrorCode } from '../../src/cni/error'
 import { trySysctl } from '../../src/host/sysctl'
 import { unlessRefused } from '../../src/netlink/error'
 import { type Link, linkByIndex, linkByName, linkDel, linkSet, vethAdd } from '../../src/netlink/link'
 import type { NetlinkSocket } from '../../src/netlink/socket'
-import { hostMac } from './bridge-link'
+import { hostMac } from './bridge'
 import type { BridgeConf } from './config'
 import { gatewayAlias, halfMadeGroup, portMac } from './veth'
 import { setPortVlans } from './vlan'

@@ -1,5 +1,5 @@
 /** Which leases are of containers that ended without a DEL: after a power cut, or where the runtime lost track of them. */
-import { hasHostPorts } from '../../src/attachment/host-port-records'
+import { hasHostPorts } from '../../src/attachment/host-ports'
 import type { LeaseOwner } from '../../src/attachment/lease'
 import { once } from '../../src/life/here'
 import { type Claimant, judgeLife, type Subject } from '../../src/life/judge'

@@ -6,7 +6,7 @@
  */
 import { type Attachment, keyOf } from '../../src/attachment/attachment'
 import { familyOf, parseClaim } from '../../src/attachment/claim'
-import { hostportsFolder } from '../../src/attachment/host-port-records'
+import { hostportsFolder } from '../../src/attachment/host-ports'
 import { elementComment } from '../../src/attachment/nft-comments'
 import { parseAddr } from '../../src/ip/addr'
 import { thisHost } from '../../src/life/here'
@@ -16,7 +16,7 @@ import { placeOfClaim } from '../../src/netfilter/rules/pods/nft-rules'
 import type { Placed } from '../../src/netfilter/rules/pods/pods'
 import { unlessRefused } from '../../src/netlink/error'
 import { ownerOf, whilePortsLocked } from '../portmap/claims'
-import { hasEnded, listOwners, type PortOwner, writeOwner } from '../portmap/owners'
+import { hasEnded, listOwners, type PortOwner, writeOwner } from '../portmap/records'
 
 type Waiting = NonNullable<PortOwner['waiting']>[number]
 

@@ -10,13 +10,13 @@ import { addrList } from '../../src/netlink/addr'
 import { linkByName } from '../../src/netlink/link'
 import { NETLINK_ROUTE, NetlinkSocket } from '../../src/netlink/socket'
 import { insideNetns } from '../../src/netns/netns'
-import { hostPortRules, whoseOf } from './backend'
 import { type Claimed, claimPorts, noteRules, releasePorts } from './claims'
 import type { PortmapConf } from './config'
 import { forgetFlowsToOthers } from './conntrack'
 import { bury } from './del'
 import { ensureLocalnetRouting } from './localnet'
 import { readConf } from './read-conf'
+import { hostPortRules, whoseOf } from './rules'
 
 /** Has another interface of the container this address? Not if nothing tells. */
 const isElsewhereInside = ({ netns, env: { ifName } }: Call, address: string): boolean => {

@@ -1,7 +1,7 @@
 import { CniError, ErrorCode } from '../../src/cni/error'
 import type { Call } from '../../src/cni/plugin'
-import { hostPortRules } from './backend'
 import { readPortmapConf } from './config'
+import { hostPortRules } from './rules'
 
 /** Throws unless the rules of all mappings are there, naming the first that is not. */
 export const check = async (call: Call): Promise<void> => {

@@ -8,7 +8,7 @@
  */
 import { closeSync, constants, mkdirSync, openSync, rmdirSync, unlinkSync } from 'node:fs'
 import { familyOf, formatClaim, isEveryAddress, parseClaim } from '../../src/attachment/claim'
-import { ignoringAbsence, namesIn } from './owners'
+import { ignoringAbsence, namesIn } from './records'
 
 const folderOf = (folder: string, claim: string): string => `${folder}/claims/${claim.split('/')[0]}`
 

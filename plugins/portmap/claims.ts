@@ -7,7 +7,7 @@
 import { lstatSync, mkdirSync } from 'node:fs'
 import { type Attachment, keyOf } from '../../src/attachment/attachment'
 import { everyAddress, familyOf, formatClaim, isEveryAddress, parseClaim } from '../../src/attachment/claim'
-import { hostportsFolder, ownerPath } from '../../src/attachment/host-port-records'
+import { hostportsFolder, ownerPath } from '../../src/attachment/host-ports'
 import { CniError, ErrorCode } from '../../src/cni/error'
 import type { Call } from '../../src/cni/plugin'
 import { isFileError } from '../../src/host/errno'
@@ -31,7 +31,7 @@ import {
   unfinishedOwners,
   unfinishedPath,
   writeOwner,
-} from './owners'
+} from './records'
 
 type Claim = { readonly claim: string; readonly family: Family }
 

@@ -2,11 +2,11 @@ import { runAll } from '../../src/cni/error'
 import type { Call } from '../../src/cni/plugin'
 import { type Addr, parseAddr } from '../../src/ip/addr'
 import type { Going } from '../../src/netfilter/rules/hostports/hostports'
-import { goingOf, whoseOf, withEveryBackend } from './backend'
 import { ownerOf, releasePorts, udpPortsOf } from './claims'
 import { forgetFlowsToPod } from './conntrack'
-import type { PortOwner } from './owners'
 import { readConf } from './read-conf'
+import type { PortOwner } from './records'
+import { goingOf, whoseOf, withEveryBackend } from './rules'
 
 /** Removes an attachment's rules, whatever this call's configuration says: ADD may have had another. */
 const removeRules = (going: Going): Promise<void> => withEveryBackend(rules => rules.takeDown(going))

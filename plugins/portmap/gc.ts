@@ -2,11 +2,11 @@ import { isAmong } from '../../src/attachment/attachment'
 import { validAttachments } from '../../src/cni/conf'
 import { runAll } from '../../src/cni/error'
 import type { Call } from '../../src/cni/plugin'
-import { goingOf, withEveryBackend } from './backend'
 import { releasePorts, sweepOwners } from './claims'
 import { forgetFlowsOf } from './del'
-import { listOwners } from './owners'
 import { readConf } from './read-conf'
+import { listOwners } from './records'
+import { goingOf, withEveryBackend } from './rules'
 
 /**
  * Removes the ports of the network's attachments that the runtime does not know. The reference's rules in nftables

@@ -5,7 +5,7 @@ import type { Addr } from '../../src/ip/addr'
 import { localnetOf } from '../../src/netlink/link'
 import { routeGet } from '../../src/netlink/route'
 import { NETLINK_ROUTE, withNetlink } from '../../src/netlink/socket'
-import { listOwners } from './owners'
+import { listOwners } from './records'
 
 /** The sysctl of an interface; the kernel lets connections through if it is set for this one or for "all". */
 const localnetKey = (name: string): string => `net/ipv4/conf/${name}/route_localnet`

@@ -6,7 +6,7 @@ import { type Attachment, keyOf } from '../../src/attachment/attachment'
 import { isLeaseOf, leasesOf } from '../../src/attachment/lease-files'
 import { parseAddr } from '../../src/ip/addr'
 import type { Whose as WhoseRules } from '../../src/netfilter/rules/hostports/hostports'
-import { listOwners, type PortOwner } from './owners'
+import { listOwners, type PortOwner } from './records'
 
 /** An attachment whose rules are looked for, with its addresses. */
 type Subject = {

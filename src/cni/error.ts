@@ -1,5 +1,5 @@
 import { errnoOf, isFileError, isTransient } from '../host/errno'
-import { printable } from '../host/printable'
+import { printable } from '../host/output'
 import { isFrom } from '../host/system-error'
 
 /**

@@ -1,6 +1,6 @@
 import { closeSync, constants, fstatSync, openSync, renameSync, statSync, writeSync } from 'node:fs'
 import { platform } from '#platform'
-import { printableLines } from './printable'
+import { printableLines } from './output'
 
 /** Prints a warning on stderr: stdout is for the result alone. Foreign words in it control no terminal. */
 export const warn = (text: string): void => {

@@ -5,7 +5,7 @@ import { platform } from '#platform'
 import { errnoName } from '../host/errno'
 import { timed } from '../host/steps'
 import { netlinkError } from './error'
-import { messagesOf, readDatagram, sockaddrNl } from './receive'
+import { messagesOf, readDatagram, sockaddrNl } from './raw-socket'
 import { AF_NETLINK, SO_RCVTIMEO, SOCK_CLOEXEC, SOCK_RAW, SOL_SOCKET, timeval } from './sockopt'
 import type { Reply } from './wire/message'
 

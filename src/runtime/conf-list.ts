@@ -4,7 +4,7 @@ import { isJsonObject, type JsonObject } from '../cni/schema'
 import type { SpecVersion } from '../cni/version'
 import { confVersions } from './conf-version'
 import { formatGoStruct } from './go-json'
-import { findJsonError } from './json-error'
+import { findJsonError } from './json'
 import { type PluginConf, parsePluginConf } from './plugin-conf'
 
 /** One network: SPEC.md, section 1, "Configuration format". */

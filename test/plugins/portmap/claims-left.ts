@@ -10,7 +10,7 @@ import {
 } from 'node:fs'
 import t from 'tap'
 import { ownerOf, releasePorts } from '../../../plugins/portmap/claims'
-import { hasEnded, listOwners, type PortOwner } from '../../../plugins/portmap/owners'
+import { hasEnded, listOwners, type PortOwner } from '../../../plugins/portmap/records'
 import { keyOf } from '../../../src/attachment/attachment'
 
 import { ownNetnsNumber } from '../../../src/netns/netns'

@@ -1,7 +1,7 @@
 import { readdirSync, statSync } from 'node:fs'
 import t from 'tap'
 import { noteRules, ownerOf, releasePorts, udpPortsOf } from '../../../plugins/portmap/claims'
-import { listOwners } from '../../../plugins/portmap/owners'
+import { listOwners } from '../../../plugins/portmap/records'
 import { keyOf } from '../../../src/attachment/attachment'
 
 import { claim, filesIn, id, namespace, port } from './fixtures/claims'

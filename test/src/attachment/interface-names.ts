@@ -1,5 +1,5 @@
 import t from 'tap'
-import { hostVethName, ifbNames, referenceIfbName, vethName } from '../../../src/attachment/interface-names'
+import { hostVethName, ifbNames, referenceIfbName, vethName } from '../../../src/attachment/interfaces'
 
 const id = { network: 'net', containerID: 'c1', ifName: 'eth0' }
 

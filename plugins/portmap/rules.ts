@@ -5,7 +5,7 @@ import type { Going, HostPortRules } from '../../src/netfilter/rules/hostports/h
 import { hostPortRules as byIptables } from '../../src/netfilter/rules/hostports/iptables'
 import { hostPortRules as byNftables } from '../../src/netfilter/rules/hostports/nft'
 import type { PortmapConf } from './config'
-import type { PortOwner } from './owners'
+import type { PortOwner } from './records'
 import { subjectOf, Whose } from './whose'
 
 /** The rules of host ports, with either backend. */

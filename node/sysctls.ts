@@ -1,12 +1,12 @@
 /** What kubelet set on a node for kubenet. */
 
-import { forwardingKey } from '../../plugins/bridge/forwarding'
-import { findProgram } from '../../src/host/exec'
-import { readSysctl } from '../../src/host/sysctl'
-import { linkByIndex } from '../../src/netlink/link'
-import { RTPROT_RA, routeList } from '../../src/netlink/route'
-import { NETLINK_ROUTE, withNetlink } from '../../src/netlink/socket'
-import type { Wanted } from './sysctl-plan'
+import { forwardingKey } from '../plugins/bridge/sysctls'
+import { findProgram } from '../src/host/exec'
+import { readSysctl } from '../src/host/sysctl'
+import { linkByIndex } from '../src/netlink/link'
+import { RTPROT_RA, routeList } from '../src/netlink/route'
+import { NETLINK_ROUTE, withNetlink } from '../src/netlink/socket'
+import type { Wanted } from './sysctls/sysctl-plan'
 
 /** Bridged packets pass iptables: the one sysctl that kubelet's noop plugin set. */
 export const bridgeIptables: Wanted = {

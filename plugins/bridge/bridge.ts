@@ -1,5 +1,5 @@
 import { platform } from '#platform'
-import { ifbPrefix } from '../../src/attachment/interface-names'
+import { ifbPrefix } from '../../src/attachment/interfaces'
 import { CniError, ErrorCode } from '../../src/cni/error'
 import { readBootID } from '../../src/host/boot'
 import { trySysctl } from '../../src/host/sysctl'

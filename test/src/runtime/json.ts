@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { findJsonError } from '../../../src/runtime/json-error'
+import { findJsonError } from '../../../src/runtime/json'
 
 t.test('findJsonError() finds nothing in JSON', async t => {
   for (const text of [

@@ -10,7 +10,7 @@
 import { mkdirSync, readdirSync, renameSync, unlinkSync, writeFileSync } from 'node:fs'
 import * as v from 'valibot'
 import { keyOf } from '../../src/attachment/attachment'
-import { hostportsFolder, ownerPath } from '../../src/attachment/host-port-records'
+import { hostportsFolder, ownerPath } from '../../src/attachment/host-ports'
 import { CniError, ErrorCode } from '../../src/cni/error'
 import { errnoOf } from '../../src/host/errno'
 import { readAdvice, readPlainFile } from '../../src/host/plain-file'

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { printable, printableLines } from '../../../src/host/printable'
+import { printable, printableLines } from '../../../src/host/output'
 
 t.test('what controls a terminal is spelled out, as JSON does', async t => {
   const names: [string, string][] = [

@@ -44,7 +44,7 @@ const { values: options } = parseArgs({
 const names = ['bandwidth', 'bridge', 'host-local', 'kubenet', 'loopback', 'portmap']
 const pluginsEntry = 'plugins/main.ts'
 /** What only people's calls import: no plugin's call may pay for it. */
-const commandLineEntry = 'cli/process.ts'
+const commandLineEntry = 'cli/main.ts'
 const agentEntry = 'agent/main.ts'
 const agentName = 'kubenet-agent'
 

@@ -1,10 +1,10 @@
 /** The agent of one node: what it watches, what it keeps in line, and what it tells about itself. */
+import { readSysctl } from '../src/host/sysctl'
 import { type Cidr, formatCidr } from '../src/ip/cidr'
 import { type CredentialSource, describeSource } from './api/credentials'
 import { type ClusterNode, isSameNetwork } from './cluster-node'
-import { addressOf, listen, type Questions, type Verdict } from './http'
-import type { ListenAddress } from './listen-address'
-import type { Log } from './log'
+import { addressOf, type ListenAddress, listen, type Questions, type Verdict } from './http'
+import { createLog, type Log, type LogLevel } from './log'
 import { addSources, createMetrics } from './metrics'
 import { NodeNetwork, type NodeNetworkOptions } from './node-network'
 import { Reflector } from './reflector'
@@ -12,7 +12,7 @@ import { RouteKeeper } from './routes/route-keeper'
 import { type RouteProblem, RouteTable } from './routes/route-table'
 import { wait } from './wait'
 
-export type AgentOptions = Omit<NodeNetworkOptions, 'log' | 'metrics'> & {
+type AgentOptions = Omit<NodeNetworkOptions, 'log' | 'metrics'> & {
   readonly nodeName: string
   readonly credentials: CredentialSource
   readonly listenAddress: ListenAddress | undefined
@@ -116,7 +116,7 @@ const keepInLine = async (parts: Parts, options: AgentOptions, signal: AbortSign
 }
 
 /** Runs until `signal` is aborted; rejects only if it can't start, or can't remove what it was told to remove. */
-export const runUntil = async (signal: AbortSignal, options: AgentOptions): Promise<void> => {
+const runUntil = async (signal: AbortSignal, options: AgentOptions): Promise<void> => {
   const { log, nodeName, credentials, listenAddress, nodeRoutes, removeOnExit } = options
   const cluster = describeSource(credentials)
   const parts = assemble(options)
@@ -134,4 +134,35 @@ export const runUntil = async (signal: AbortSignal, options: AgentOptions): Prom
     server?.close()
     log.info('stopped')
   }
+}
+
+type RunOptions = Omit<AgentOptions, 'log' | 'nodeName'> & {
+  /** Undefined: NODE_NAME of the environment, else the host's name, as kubelet has it. */
+  readonly nodeName: string | undefined
+  readonly logLevel: LogLevel
+  readonly print: (text: string) => void
+}
+
+/** A DNS subdomain (RFC 1123), as the name of every Node is. */
+const validNodeName = /^(?=.{1,253}$)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/
+
+const nodeNameOf = ({ nodeName, credentials: { env } }: RunOptions): string => {
+  const name = nodeName ?? (env.NODE_NAME || readSysctl('kernel/hostname')?.toLowerCase() || '')
+  if (validNodeName.test(name)) return name
+  throw new Error(`${JSON.stringify(name)} is no name of a node; give it with --node-name or NODE_NAME`)
+}
+
+/** Runs the agent until SIGTERM or SIGINT; answers 0. Rejects if it can't start. */
+export const runAgent = async (options: RunOptions): Promise<0> => {
+  const nodeName = nodeNameOf(options)
+  const log = createLog(options.print, options.logLevel)
+  const stop = new AbortController()
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    process.once(signal, () => {
+      log.info('stopping', { signal })
+      stop.abort()
+    })
+  }
+  await runUntil(stop.signal, { ...options, nodeName, log })
+  return 0
 }

@@ -4,9 +4,9 @@ import { usageError } from '../node/command/failure'
 import { choice, flag, list, text, value, withDefault } from '../node/command/option'
 import { placeOptions, placesOf } from '../node/command/places'
 import { networkOptions, parseNetwork } from '../node/conflist/kubelet-flags'
-import { type ListenAddress, parseListenAddress } from './listen-address'
+import { runAgent } from './agent'
+import { type ListenAddress, parseListenAddress } from './http'
 import { logLevels } from './log'
-import { runAgent } from './run'
 
 const { podCidr: _saidByTheNode, ...networkValues } = networkOptions
 const { cniBinDir: _notNeeded, ...places } = placeOptions

@@ -1,7 +1,7 @@
 /** What Prometheus is told: docs/cluster.md lists it. */
 
+import { Counter, Gauge, Histogram, Registry } from 'prom-client'
 import { commit, version } from '../src/build-info'
-import { Counter, Gauge, Histogram, Registry } from './libraries'
 
 const prefix = 'kubenet_agent_'
 

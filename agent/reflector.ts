@@ -8,12 +8,11 @@ import { isJsonObject } from '../src/cni/schema'
 import type { CredentialSource } from './api/credentials'
 import { isOfNoVersion, needsList, outcomeOf, streamError } from './api/error'
 import { listNodes, type WatchEvent, watchNodes } from './api/nodes'
-import { Backoff } from './backoff'
 import { type ClusterNode, readNode } from './cluster-node'
 import { type Log, messageOf } from './log'
 import type { AgentMetrics } from './metrics'
 import { compareVersions, NodeStore } from './node-store'
-import { monotonicSeconds, wait } from './wait'
+import { Backoff, monotonicSeconds, wait } from './wait'
 
 /** What hears of the nodes. */
 type NodeListener = {

@@ -1,15 +1,17 @@
-import type { Answer } from '../node/command/command'
-import { command } from '../node/command/command'
+import { type Answer, command } from '../node/command/command'
 import { flag } from '../node/command/option'
 import type { Style } from '../node/command/style'
 import {
   acceptAdvertisements,
+  applySysctls,
   bridgeIp6tables,
   bridgeIptables,
+  dottedKey,
   forwarding4,
   forwarding6,
+  type PlannedSysctl,
+  planSysctls,
 } from '../node/sysctls'
-import { applySysctls, dottedKey, type PlannedSysctl, planSysctls } from '../node/sysctls/sysctl-plan'
 import { ensureModule, type ModuleAction, moduleName } from './frame/bridge-module'
 import { formatTable } from './frame/table'
 

@@ -6,13 +6,16 @@
  * answers an exit code; what it throws becomes one line on standard error. Nothing in this folder is loaded when the
  * program is called as a plugin.
  */
-
+import { platform } from '#platform'
 import { ExitCode } from '../node/command/failure'
 import { formatCommandHelp, formatHelp } from '../node/command/help'
-import type { CliIo } from '../node/command/io'
+import { type CliIo, processIo } from '../node/command/io'
 import { commandOf, parseCommandLine } from '../node/command/parse'
 import { printFailure, runCommand } from '../node/command/run'
 import { styleOf } from '../node/command/style'
+import type { BuiltIns } from '../src/cni/plugin'
+import { answerCall } from '../src/cni/skel'
+import { watchForInterrupts } from '../src/host/interrupt'
 import { commands } from './commands'
 import { version } from './version'
 
@@ -47,4 +50,17 @@ export const cliMain = async (
   } catch (error) {
     return printFailure(error, { command: commandOf(commands, argv), argv }, io)
   }
+}
+
+/** What the plugin says on standard error when nobody calls it. */
+const introductionOf = async (builtIns: BuiltIns): Promise<string> => {
+  const load = builtIns.get('kubenet')
+  return load ? (await answerCall(await load(), builtIns, {}, () => '')).stderr : ''
+}
+
+/** Runs the command line as this process, which ends with it; `builtIns` are the plugins that this program is. */
+export const commandMain = async (builtIns: BuiltIns): Promise<never> => {
+  watchForInterrupts()
+  const io = processIo([...builtIns.keys()])
+  platform.exit(await cliMain(platform.args, io, () => introductionOf(builtIns)))
 }

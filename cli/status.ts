@@ -3,10 +3,10 @@ import { CliError, ExitCode, failureOf, formatFailure } from '../node/command/fa
 import { placeOptions, placesOf } from '../node/command/places'
 import type { Style } from '../node/command/style'
 import { atLeast } from '../src/cni/version'
+import { statusNetworkList } from '../src/runtime/check'
 import type { NetworkConfigList } from '../src/runtime/conf-list'
 import { validateNetworkList } from '../src/runtime/probe'
 import type { RuntimeOptions } from '../src/runtime/run-plugin'
-import { statusNetworkList } from '../src/runtime/status'
 import { networkNamed, networksOf, runtimeOptions } from './frame/networks'
 import { formatTable } from './frame/table'
 

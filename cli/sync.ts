@@ -7,8 +7,7 @@ import { watchRebuilt } from '../node/sync/rebuilt'
 import { readRecords } from '../node/sync/records'
 import { goneAttachment, type Synced, type SyncedAttachment, syncAttachment } from '../node/sync/sync'
 import type { CacheEntry } from '../src/runtime/cache-entry'
-import { networkNamed, networksOf } from './frame/networks'
-import { requireNetworkAdmin } from './frame/permission'
+import { networkNamed, networksOf, requireNetworkAdmin } from './frame/networks'
 import { Progress } from './frame/progress'
 
 const broken = ({ network, containerID, ifName }: CacheEntry, error: unknown): SyncedAttachment => ({

@@ -1,12 +1,10 @@
-/** What kubelet set on a node for kubenet. */
-
+/** The sysctls that kubelet set on a node for kubenet: what they have, what would change, and the change itself. */
 import { forwardingKey } from '../plugins/bridge/sysctls'
 import { findProgram } from '../src/host/exec'
-import { readSysctl } from '../src/host/sysctl'
+import { readSysctl, writeSysctl } from '../src/host/sysctl'
 import { linkByIndex } from '../src/netlink/link'
 import { RTPROT_RA, routeList } from '../src/netlink/route'
 import { NETLINK_ROUTE, withNetlink } from '../src/netlink/socket'
-import type { Wanted } from './sysctls/sysctl-plan'
 
 /** Bridged packets pass iptables: the one sysctl that kubelet's noop plugin set. */
 export const bridgeIptables: Wanted = {
@@ -48,4 +46,45 @@ export const acceptAdvertisements = (): Wanted[] => {
       }))
       .filter(({ key }) => readSysctl(key) === '1')
   })
+}
+
+/** One sysctl and what it should be. */
+type Wanted = {
+  /** As a path below /proc/sys: "net/ipv4/ip_forward". */
+  readonly key: string
+  readonly value: string
+  /** What it is for. */
+  readonly why: string
+}
+
+/** A sysctl as it was found. */
+export type PlannedSysctl = Wanted & {
+  /** Undefined where the kernel has no such key. */
+  readonly found: string | undefined
+  readonly action: 'change' | 'keep' | 'absent'
+}
+
+/** A key as sysctl(8) writes it. */
+export const dottedKey = (key: string): string => key.replaceAll('/', '.')
+
+/** Compares what is with what should be. */
+export const planSysctls = (wanted: readonly Wanted[]): PlannedSysctl[] =>
+  wanted.map(entry => {
+    const found = readSysctl(entry.key)
+    if (found === undefined) return { ...entry, found, action: 'absent' }
+    return { ...entry, found, action: found === entry.value ? 'keep' : 'change' }
+  })
+
+/** Sets what is to be changed. Throws at the first that can't be, after setting back those before it. */
+export const applySysctls = (plan: readonly PlannedSysctl[]): void => {
+  const done: PlannedSysctl[] = []
+  for (const entry of plan.filter(({ action }) => action === 'change')) {
+    try {
+      writeSysctl(entry.key, entry.value)
+      done.push(entry)
+    } catch (error) {
+      for (const { key, found } of done.reverse()) if (found !== undefined) writeSysctl(key, found)
+      throw error
+    }
+  }
 }

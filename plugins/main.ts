@@ -51,7 +51,7 @@ const main = async (): Promise<void> => {
   const load = name === undefined || found.length > 1 ? undefined : builtIns.get(name)
   if (!load) throw unknownProgram(found)
   if (name === commandName && !process.env.CNI_COMMAND) {
-    const { commandMain } = await import('../cli/process.js')
+    const { commandMain } = await import('../cli/main.js')
     await commandMain(builtIns)
   }
   await pluginMain(await load(), builtIns)

@@ -127,7 +127,7 @@ t.test('no plugin imports a sibling', async t => {
 const partOf = (path: string): string => path.replace(/\.ts$/, '').split('/').slice(0, 2).join('/')
 
 /** The files that put the command line together of its commands. */
-const composers = ['cli/commands', 'cli/main', 'cli/process']
+const composers = ['cli/commands', 'cli/main']
 
 t.test('no command imports the insides of another one', async t => {
   for (const path of files.filter(file => file.startsWith('cli/'))) {

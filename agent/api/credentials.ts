@@ -1,9 +1,10 @@
 /** Where the API server is and how to be let in: by a kubeconfig, or by what Kubernetes gives every pod. */
 import type { RequestOptions } from 'node:https'
 import { dirname, resolve } from 'node:path'
+import { KubeConfig } from '@kubernetes/client-node/dist/config.js'
+import { load as parseYaml } from 'js-yaml'
 import { isJsonObject } from '../../src/cni/schema'
 import { readPlainFile } from '../../src/host/plain-file'
-import { KubeConfig, parseYaml } from '../libraries'
 import { within } from '../wait'
 
 /** What a request needs: the server, and the options that carry certificates, token and proxy. */

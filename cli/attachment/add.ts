@@ -1,8 +1,7 @@
 import { command } from '../../node/command/command'
 import { placeOptions, placesOf } from '../../node/command/places'
 import { addNetworkList } from '../../src/runtime/add'
-import { networkNamed, requirePlugins, runtimeOptions } from '../frame/networks'
-import { requireNetworkAdmin } from '../frame/permission'
+import { networkNamed, requireNetworkAdmin, requirePlugins, runtimeOptions } from '../frame/networks'
 import { attachmentArgs, attachmentOf, attachmentOptions, requireNetnsPath } from './attachment'
 
 /** As cnitool indents the results it prints. */

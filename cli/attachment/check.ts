@@ -3,8 +3,7 @@ import { CliError, ExitCode } from '../../node/command/failure'
 import { placeOptions, placesOf } from '../../node/command/places'
 import { CniError, ErrorCode } from '../../src/cni/error'
 import { checkNetworkList } from '../../src/runtime/check'
-import { networkNamed, requirePlugins, runtimeOptions } from '../frame/networks'
-import { requireNetworkAdmin } from '../frame/permission'
+import { networkNamed, requireNetworkAdmin, requirePlugins, runtimeOptions } from '../frame/networks'
 import {
   attachmentArgs,
   attachmentOf,

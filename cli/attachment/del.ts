@@ -1,8 +1,7 @@
 import { command } from '../../node/command/command'
 import { placeOptions, placesOf } from '../../node/command/places'
 import { delNetworkList } from '../../src/runtime/del'
-import { networkNamed, requirePlugins, runtimeOptions } from '../frame/networks'
-import { requireNetworkAdmin } from '../frame/permission'
+import { networkNamed, requireNetworkAdmin, requirePlugins, runtimeOptions } from '../frame/networks'
 import { attachmentArgs, attachmentOf, attachmentOptions, describeAttachment } from './attachment'
 
 export const del = command({

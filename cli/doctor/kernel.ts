@@ -1,5 +1,4 @@
 /** What the kernel has to have. Asking makes it load modules at most; nothing is left behind. */
-
 import { readFileSync } from 'node:fs'
 import { gunzipSync } from 'node:zlib'
 import { CniError } from '../../src/cni/error'
@@ -11,8 +10,8 @@ import { rule } from '../../src/netfilter/nft/rule'
 import { iifname } from '../../src/netfilter/nft/selector'
 import { drop } from '../../src/netfilter/nft/statement'
 import { type NftTransaction, nftProbe } from '../../src/netfilter/nft/transaction'
-import type { BaseChain } from '../../src/netfilter/nft/wire/chain'
 import type { NftFamily } from '../../src/netfilter/nft/wire/message'
+import type { BaseChain } from '../../src/netfilter/nft/wire/table'
 import { NETLINK_NETFILTER, NETLINK_ROUTE, type NetlinkSocket, withNetlink } from '../../src/netlink/socket'
 import { hasActionKind, hasLinkKind, hasQdiscKind } from '../../src/netlink/tc-probe'
 import { type Check, type Diagnosis, failure, notSeen, ok, type Patient, warning } from './diagnosis'

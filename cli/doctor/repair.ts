@@ -2,7 +2,6 @@
  * What --fix does. Time has passed since the survey: each repair looks again, at the very object, whether it is still
  * to be done, under the lock or in the batch that keeps others out.
  */
-
 import { CliError, ExitCode } from '../../node/command/failure'
 import type { LinkRepair, Repair } from '../../node/survey/finding'
 import type { RulesetElement } from '../../node/survey/ruleset'
@@ -25,7 +24,7 @@ import { closeNetns, insideNetns, openNetns } from '../../src/netns/netns'
 import { delStaleAttachment } from '../../src/runtime/gc'
 import { alone } from '../../src/runtime/lock'
 import { runtimeOptions } from '../frame/networks'
-import { readSurvey } from '../frame/read-survey'
+import { readSurvey } from '../frame/survey'
 import type { Patient } from './diagnosis'
 
 type RepairOf<K extends Repair['do']> = Extract<Repair, { readonly do: K }>

@@ -1,9 +1,8 @@
 /** Sysctls without which containers have no network, or others have too much of it. */
-
 import { isListed } from '../../node/survey/iptables'
 import type { Network } from '../../node/survey/networks'
 import type { Survey } from '../../node/survey/survey'
-import { dottedKey } from '../../node/sysctls/sysctl-plan'
+import { dottedKey } from '../../node/sysctls'
 import { forwardingKey } from '../../plugins/bridge/sysctls'
 import { readSysctl } from '../../src/host/sysctl'
 import { type Family, formatAddr } from '../../src/ip/addr'

@@ -5,6 +5,7 @@ import type { CliIo } from '../../node/command/io'
 import type { Places } from '../../node/command/places'
 import { CniError, ErrorCode } from '../../src/cni/error'
 import type { PluginExec } from '../../src/cni/exec-plugin'
+import { missingCapabilities, networkCapabilities } from '../../src/cni/privilege'
 import { findConfList, readConfDir } from '../../src/runtime/conf-dir'
 import type { NetworkConfigList } from '../../src/runtime/conf-list'
 import { findPlugin } from '../../src/runtime/plugin-path'
@@ -88,5 +89,15 @@ export const requirePlugins = (network: NetworkConfigList, places: Places): void
     ExitCode.notFound,
     `network "${network.name}" needs ${missing.join(' and ')}, not found in ${places.binDirs.join(':')}`,
     '"kubenet plugins" shows what is there, "kubenet install" puts ours in place',
+  )
+}
+
+/** Throws, before anything is done, unless this process may change networks. */
+export const requireNetworkAdmin = (): void => {
+  if (missingCapabilities(networkCapabilities).length === 0) return
+  throw new CliError(
+    ExitCode.notPermitted,
+    'it takes root, or CAP_NET_ADMIN and CAP_SYS_ADMIN, to change networks',
+    'run it as root',
   )
 }

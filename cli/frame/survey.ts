@@ -1,10 +1,21 @@
-/** A survey as plain data: what --json prints, described in docs/inspect.md. */
+/** Taking a survey, and a survey as plain data: what --json prints, described in docs/inspect.md. */
+import type { CliIo } from '../../node/command/io'
+import type { Places } from '../../node/command/places'
 import type { HostPort, NodeAttachment } from '../../node/survey/attachments'
 import type { Finding } from '../../node/survey/finding'
 import { namespacePath } from '../../node/survey/namespaces'
 import type { Network } from '../../node/survey/networks'
-import type { Survey } from '../../node/survey/survey'
+import { type Survey, takeSurvey } from '../../node/survey/survey'
+import { withProgress } from './progress'
 import { formatTime } from './units'
+
+/** Takes a survey, saying so if that takes long. */
+export const readSurvey = (places: Places, io: CliIo): Promise<Survey> =>
+  withProgress(io, 'reading the node', tell => takeSurvey(places, what => tell(`reading the node: ${what}`)))
+
+/** What could not be read, a line each. */
+export const unreadNotes = ({ readings }: Survey): string[] =>
+  readings.unread.map(({ what, why }) => `${what} could not be read: ${why}`)
 
 const portJson = ({ protocol, hostPort, hostIP, target, by }: HostPort) => ({
   protocol,

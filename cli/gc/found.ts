@@ -1,14 +1,12 @@
 /** What a node has of a network's attachments, told by whose each object says it is. */
-
 import { subjectOf } from '../../plugins/host-local/liveness'
 import { RecordStore } from '../../plugins/host-local/record'
 import { LeaseStore } from '../../plugins/host-local/store'
 import { listOwners, subjectOf as subjectOfOwner } from '../../plugins/portmap/records'
-import { parseAlias } from '../../src/attachment/alias'
 import { isOn } from '../../src/attachment/attachment'
+import { parseAlias } from '../../src/attachment/interfaces'
 import { parseContainerComment, parseHostportComment } from '../../src/attachment/iptables-names'
-import { leaseKeyOf } from '../../src/attachment/lease'
-import { usualDataDir } from '../../src/attachment/lease-files'
+import { leaseKeyOf, usualDataDir } from '../../src/attachment/lease'
 import { parseElementComment, parseMasqueradeComment } from '../../src/attachment/nft-comments'
 import { CniError } from '../../src/cni/error'
 import { isJsonObject, type JsonObject } from '../../src/cni/schema'

@@ -3,20 +3,40 @@ import { CliError, ExitCode, failureOf, formatFailure, usageError } from '../../
 import type { CliIo } from '../../node/command/io'
 import { flag, list, toggle } from '../../node/command/option'
 import { placeOptions, placesOf } from '../../node/command/places'
+import { changeLeases, roomsOf } from '../../plugins/host-local/network'
+import { sweepOwners } from '../../plugins/portmap/claims'
 import type { InterfaceID } from '../../src/attachment/attachment'
 import { runAll } from '../../src/cni/error'
 import { atLeast } from '../../src/cni/version'
 import type { NetworkConfigList } from '../../src/runtime/conf-list'
 import { delStaleAttachment, gcNetworkList } from '../../src/runtime/gc'
+import { sweepCache } from '../../src/runtime/result-cache'
 import type { RuntimeOptions } from '../../src/runtime/run-plugin'
-import { networkNamed, requirePlugins, runtimeOptions } from '../frame/networks'
-import { requireNetworkAdmin } from '../frame/permission'
+import { networkNamed, requireNetworkAdmin, requirePlugins, runtimeOptions } from '../frame/networks'
 import { type Tell, withProgress } from '../frame/progress'
 import { gatherEvidence } from './evidence'
-import { findObjects, findRecords } from './found'
+import { dataDirs, findObjects, findRecords } from './found'
 import { groupByAttachment, type Judged, judge } from './judge'
 import { formatGcReport } from './report'
-import { sweep } from './sweep'
+
+const sweepLeases = async (dataDir: string, network: string): Promise<void> => {
+  const rooms = roomsOf({ dataDir, network, cooldownSeconds: 0 })
+  if (!rooms.store.exists()) return
+  await changeLeases(rooms, leases => {
+    for (const address of leases.torn()) leases.releaseAddress(address)
+  })
+}
+
+/**
+ * Removes empty leases of a network, records of host ports whose writers were killed, and torn cached results. Under the
+ * locks that an ADD would hold nobody is just writing them.
+ */
+const sweep = (network: NetworkConfigList, valid: readonly InterfaceID[], cacheDir: string): Promise<void> =>
+  runAll([
+    ...dataDirs(network).map(dataDir => () => sweepLeases(dataDir, network.name)),
+    () => sweepOwners(),
+    () => sweepCache(cacheDir, network.name, valid),
+  ])
 
 const parseAttachment = (given: string): InterfaceID => {
   const [containerID, ifName, ...rest] = given.split(':')

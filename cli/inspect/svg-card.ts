@@ -8,8 +8,7 @@ import {
   type LeftoverCard,
   lineHeight,
 } from './layout'
-import { element, fitText, textWidth } from './svg-element'
-import { colours, rect, type TextStyle, text, tooltip } from './svg-paint'
+import { colours, element, fitText, rect, type TextStyle, text, textWidth, tooltip } from './svg-element'
 
 /** Where the letters of a card's line stand. */
 export const baselineOf = ({ y }: Box, row: number): number => y + cardPadding + row * lineHeight + 8

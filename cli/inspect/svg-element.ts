@@ -1,5 +1,6 @@
-/** SVG as text: elements, and how much room letters take. */
+/** SVG as text: elements, colours, and how much room letters take. */
 import { printableLines } from '../../src/host/output'
+import type { Box } from './layout'
 
 type Attributes = Readonly<Record<string, string | number | undefined>>
 
@@ -7,7 +8,7 @@ type Attributes = Readonly<Record<string, string | number | undefined>>
 const forbidden = /[\ufffe\uffff]/g
 
 /** Text as it may stand in XML, between tags and between quotes; what would control a terminal as text does. */
-export const escapeXml = (text: string): string =>
+const escapeXml = (text: string): string =>
   printableLines(text)
     .replace(forbidden, '\ufffd')
     .replaceAll('&', '&amp;')
@@ -43,3 +44,59 @@ export const fitText = (text: string, width: number, size: number): string => {
   const end = room > 2 * keptEnd ? keptEnd : 0
   return `${text.slice(0, Math.max(0, room - 1 - end))}…${text.slice(text.length - end)}`
 }
+
+export const colours = {
+  text: '#0f172a',
+  dim: '#64748b',
+  paper: '#ffffff',
+  host: '#f8fafc',
+  frame: '#94a3b8',
+  card: '#cbd5e1',
+  bridge: '#2563eb',
+  bridgeFill: '#dbeafe',
+  port: '#c2410c',
+  portFill: '#ffedd5',
+  fault: '#dc2626',
+  faultFill: '#fef2f2',
+} as const
+
+export type Paint = Readonly<Record<string, string | number>>
+
+/** A veth pair, and whatever else packets take. */
+export const wire: Paint = { stroke: colours.frame, 'stroke-width': 2 }
+
+/** The way to a host port. */
+export const portWire: Paint = { stroke: colours.port, 'stroke-width': 2, 'stroke-linejoin': 'round' }
+
+export const rect = (box: Box, paint: Paint): string => element('rect', { ...box, ...paint })
+
+export type TextStyle = {
+  readonly fill?: string
+  readonly weight?: number
+  readonly anchor?: 'middle' | 'end'
+}
+
+export const text = (
+  at: { readonly x: number; readonly y: number },
+  words: string,
+  { fill = colours.text, weight, anchor }: TextStyle = {},
+): string =>
+  element('text', { x: at.x, y: at.y, fill, 'font-weight': weight, 'text-anchor': anchor }, escapeXml(words))
+
+export type Point = readonly [x: number, y: number]
+
+/** A line through all points. */
+export const line = (points: readonly Point[], paint: Paint): string =>
+  element('polyline', {
+    points: points.map(([x, y]) => `${Math.round(x)},${Math.round(y)}`).join(' '),
+    fill: 'none',
+    ...paint,
+  })
+
+/** What a pointer that rests on it is told. */
+export const tooltip = (lines: readonly string[]): string =>
+  element('title', {}, escapeXml(lines.filter(Boolean).join('\n')))
+
+export const middleOf = ({ x, width }: Box): number => x + width / 2
+
+export const bottomOf = ({ y, height }: Box): number => y + height

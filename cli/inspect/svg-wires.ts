@@ -1,8 +1,17 @@
 /** The lines of the picture: from outside by the uplinks to the bridges, and from those to the containers. */
 import type { BridgePlace, Layout } from './layout'
 import { baselineOf } from './svg-card'
-import { element } from './svg-element'
-import { bottomOf, colours, line, middleOf, type Paint, type Point, portWire, wire } from './svg-paint'
+import {
+  bottomOf,
+  colours,
+  element,
+  line,
+  middleOf,
+  type Paint,
+  type Point,
+  portWire,
+  wire,
+} from './svg-element'
 
 /** How far the way to host ports is from the wire beside it. */
 const beside = 6

@@ -1,11 +1,23 @@
 /** A node as a picture: a self-contained SVG that needs no script, no style sheet and no other file. */
-
 import { count } from '../frame/units'
 import { type BridgePlace, fontSize, type Layout, layoutOf, uplinkLines } from './layout'
 import type { Scene, SceneBridge } from './scene'
 import { dashed, drawCard, drawLeftover } from './svg-card'
-import { element, fitText, monospace, textWidth } from './svg-element'
-import { colours, line, middleOf, type Paint, portWire, rect, text, tooltip, wire } from './svg-paint'
+import {
+  colours,
+  element,
+  fitText,
+  line,
+  middleOf,
+  monospace,
+  type Paint,
+  portWire,
+  rect,
+  text,
+  textWidth,
+  tooltip,
+  wire,
+} from './svg-element'
 import { drawPorts, drawRails, drawTrunks, drawUplinkWires, hasPorts } from './svg-wires'
 
 const aboutBridge = ({ networks, mtu, pods }: SceneBridge): string =>

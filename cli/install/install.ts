@@ -3,8 +3,12 @@ import { type Answer, type CliCall, command } from '../../node/command/command'
 import { denial, flag, text, withDefault } from '../../node/command/option'
 import { defaultBinDir, defaultConfDir } from '../../node/command/places'
 import { conflistOf, formatConflist, referenceNotes } from '../../node/conflist/conflist'
-import { confDirNotes, type StagedConflist, stageConflist } from '../../node/conflist/conflist-file'
-import { ensureFolder } from '../../node/conflist/folder'
+import {
+  confDirNotes,
+  ensureFolder,
+  type StagedConflist,
+  stageConflist,
+} from '../../node/conflist/conflist-file'
 import { checkNetworkValues, networkOptions } from '../../node/conflist/kubelet-flags'
 import {
   commitAll,

@@ -1,9 +1,9 @@
 /** The manual page, in roff with the macros of man(7): one page for the program and all its subcommands. */
-
-import type { Command } from '../../node/command/command'
+import { type Command, command } from '../../node/command/command'
 import { exitCodes, optionFlags, optionText, synopsisOf, variables } from '../../node/command/help'
-import type { NamedOption } from '../../node/command/option'
+import { flag, type NamedOption } from '../../node/command/option'
 import { version } from '../../src/build-info'
+import { formatMarkdown } from './markdown'
 
 /** A character that not every roff reads, by its number. */
 const byNumber = (character: string): string =>
@@ -81,3 +81,20 @@ export const formatManPage = (commands: readonly Command[]): string => {
     .map(line => `${line}\n`)
     .join('')
 }
+
+/** The subcommand `man`; `tree` answers all subcommands, of which it is one. */
+export const manCommand = (tree: () => readonly Command[]): Command =>
+  command({
+    name: 'man',
+    group: 'This program',
+    summary: 'print the manual page, in roff',
+    hidden: true,
+    options: { markdown: flag('print the Markdown reference of docs/cli.md instead') },
+    examples: [
+      { line: 'kubenet man > /usr/local/share/man/man8/kubenet.8', does: 'install the manual page' },
+    ],
+    run: ({ options: { markdown } }) => {
+      const page = markdown ? formatMarkdown(tree()) : formatManPage(tree())
+      return { json: { page }, text: () => page }
+    },
+  })

@@ -1,7 +1,5 @@
 /** Puts what was read of a node together: what belongs to which attachment, and what to none. */
-
-import { formatAlias, parseAlias } from '../../src/attachment/alias'
-import { ifbPrefix, referenceIfbName } from '../../src/attachment/interfaces'
+import { formatAlias, ifbPrefix, parseAlias, referenceIfbName } from '../../src/attachment/interfaces'
 import { parseElementComment } from '../../src/attachment/nft-comments'
 import { type Draft, Drafts } from './draft'
 import { masqueradesIn, rulesIn } from './iptables'

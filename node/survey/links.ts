@@ -1,6 +1,8 @@
-/** The host's interfaces with what only a survey wants: their counters, and where a veth's other end is. */
+/** The host's interfaces with what only a survey wants: their counters, where a veth's other end is, and their rates. */
+import { redirectList } from '../../plugins/bandwidth/redirects'
 import { IFF_UP } from '../../src/netlink/link'
 import type { NetlinkSocket } from '../../src/netlink/socket'
+import { qdiscList, readTbf, TC_H_ROOT } from '../../src/netlink/tc'
 import { messageBody, readAttributes } from '../../src/netlink/wire/attributes'
 import { IFLA_LINK_NETNSID, ifInfoMsg, type Link, RTM_GETLINK, readLink } from '../../src/netlink/wire/link'
 
@@ -51,3 +53,27 @@ export const hostLinkList = (nl: NetlinkSocket): HostLink[] =>
   nl
     .dump('list the interfaces', { type: RTM_GETLINK, body: messageBody(ifInfoMsg({}), []) })
     .map(({ data }) => readHostLink(data))
+
+/** What of traffic control belongs to attachments: the token buckets of veths and ifbs, and what leads to an ifb. */
+export type Shaping = {
+  /** Bits a second that an interface sends at most, by its ifindex. */
+  readonly rates: ReadonlyMap<number, number>
+  /** The ifb that gets what an interface receives, both by ifindex; 0 for one that is gone. */
+  readonly redirects: ReadonlyMap<number, number>
+  /** Those ifbs. */
+  readonly used: ReadonlySet<number>
+}
+
+const bitsPerByte = 8
+
+/** Reads the qdiscs and redirects of all interfaces. */
+export const readShaping = (nl: NetlinkSocket): Shaping => {
+  const rates = new Map<number, number>()
+  const qdiscs = qdiscList(nl)
+  for (const { index, parent, kind, options } of qdiscs) {
+    const tbf = kind === 'tbf' && parent === TC_H_ROOT && options ? readTbf(options) : undefined
+    if (tbf) rates.set(index, tbf.rateBytes * bitsPerByte)
+  }
+  const redirects = new Map(redirectList(nl, qdiscs).map(({ from, to }) => [from, to]))
+  return { rates, redirects, used: new Set(redirects.values()) }
+}

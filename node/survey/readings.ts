@@ -2,7 +2,7 @@
 import { lstatSync } from 'node:fs'
 import { listOwners, namesIn, type PortOwner } from '../../plugins/portmap/records'
 import { hostportsFolder } from '../../src/attachment/host-ports'
-import { usualDataDir } from '../../src/attachment/lease-files'
+import { usualDataDir } from '../../src/attachment/lease'
 import { CniError } from '../../src/cni/error'
 import { type Here, thisHost } from '../../src/life/here'
 import { unlistedTable } from '../../src/netfilter/iptables'
@@ -18,11 +18,10 @@ import { type DroppingChain, readDroppingChains } from './forward-chains'
 import { type Host, readHost } from './host'
 import { type Iptables, readIptables } from './iptables'
 import { type Lease, readLeases } from './leases'
-import { type HostLink, hostLinkList } from './links'
+import { type HostLink, hostLinkList, readShaping, type Shaping } from './links'
 import { findNamespaces, type Insides, type Namespaces, readInsides } from './namespaces'
 import { leftNetwork, type Network, readNetwork, readNetworks } from './networks'
 import { type Ruleset, readRuleset } from './ruleset'
-import { readShaping, type Shaping } from './shaping'
 
 /** What a runtime remembers of an attachment, and since when. */
 export type CachedAttachment = CacheEntry & { readonly madeAt: number }

@@ -1,6 +1,5 @@
 /** What of nftables belongs to attachments: kubenet's elements, and the rules of bridge and portmap. */
-
-import { formatClaim } from '../../src/attachment/claim'
+import { formatClaim } from '../../src/attachment/host-ports'
 import { type Addr, type Family, formatAddr } from '../../src/ip/addr'
 import { elementList, ruleList, setList, tableList } from '../../src/netfilter/nft/read'
 import type { NftElement } from '../../src/netfilter/nft/set'

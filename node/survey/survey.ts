@@ -4,10 +4,9 @@
  * Nothing is changed by it.
  */
 import { completeAttachments, type NodeAttachment } from './attachments'
-import { findBridgeFaults } from './find-bridges'
 import { findLeaseFaults } from './find-leases'
 import { findLeftovers } from './find-leftovers'
-import { findLinkFaults } from './find-links'
+import { findBridgeFaults, findLinkFaults } from './find-links'
 import { findRuleFaults } from './find-rules'
 import type { Finding } from './finding'
 import { join } from './join'

@@ -6,10 +6,9 @@ import { isFrom } from '../../src/host/system-error'
 import { type Netns, openNetns } from '../../src/netns/netns'
 import { formatCniArgs } from '../../src/runtime/attachment'
 import type { CacheEntry } from '../../src/runtime/cache-entry'
-import { type NetworkConfigList, parseConfList } from '../../src/runtime/conf-list'
-import type { PluginConf } from '../../src/runtime/plugin-conf'
-import { formatRequestConf } from '../../src/runtime/request-conf'
+import { type NetworkConfigList, type PluginConf, parseConfList } from '../../src/runtime/conf-list'
 import { cachedAt, listCacheEntries, readCacheEntry } from '../../src/runtime/result-cache'
+import { formatRequestConf } from '../../src/runtime/run-plugin'
 
 /** An attachment as its runtime remembers it, and its network as it is configured now, or was then. */
 export type RecordedAttachment = {

@@ -3,7 +3,6 @@
  * a node on which nothing is missing is left as it is. What is missing may have been removed by a DEL that has not come
  * to its end: our own runtime's are waited for, and what others delete meanwhile is taken back, see rebuilt.ts.
  */
-
 import { findHostVeth } from '../../plugins/bandwidth/host-veth'
 import type { Attachment } from '../../src/attachment/attachment'
 import { CniError } from '../../src/cni/error'
@@ -11,8 +10,8 @@ import { throwIfInterrupted } from '../../src/host/interrupt'
 import type { Link } from '../../src/netlink/link'
 import { NETLINK_ROUTE, withNetlink } from '../../src/netlink/socket'
 import { closeNetns, type Netns } from '../../src/netns/netns'
+import type { PluginConf } from '../../src/runtime/conf-list'
 import { alone } from '../../src/runtime/lock'
-import type { PluginConf } from '../../src/runtime/plugin-conf'
 import { bridgeComparisons } from './bridge'
 import type { ChangeKind, Comparison } from './change'
 import { type Rebuilt, type TakeBack, takeBackIfGone } from './rebuilt'

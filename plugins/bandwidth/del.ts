@@ -1,5 +1,5 @@
-import { isAliasOf } from '../../src/attachment/alias'
 import type { Attachment } from '../../src/attachment/attachment'
+import { isAliasOf } from '../../src/attachment/interfaces'
 import { runAll } from '../../src/cni/error'
 import type { Call } from '../../src/cni/plugin'
 import { parseResult } from '../../src/cni/result'

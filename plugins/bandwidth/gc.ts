@@ -1,6 +1,5 @@
-import { parseAlias } from '../../src/attachment/alias'
 import { type Attachment, isAmong, isOn } from '../../src/attachment/attachment'
-import { ifbNames, ifbPrefix } from '../../src/attachment/interfaces'
+import { ifbNames, ifbPrefix, parseAlias } from '../../src/attachment/interfaces'
 import { validAttachments } from '../../src/cni/conf'
 import { runAll } from '../../src/cni/error'
 import type { Call } from '../../src/cni/plugin'

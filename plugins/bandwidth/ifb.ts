@@ -4,9 +4,8 @@
  * is ready, its group.
  */
 import { platform } from '#platform'
-import { formatAlias, isAliasOf } from '../../src/attachment/alias'
 import { type Attachment, hashOf } from '../../src/attachment/attachment'
-import { ifbNames } from '../../src/attachment/interfaces'
+import { formatAlias, ifbNames, isAliasOf } from '../../src/attachment/interfaces'
 import { CniError, ErrorCode } from '../../src/cni/error'
 import { disableIPv6 } from '../../src/host/sysctl'
 import type { Undo } from '../../src/host/undo'

@@ -12,9 +12,8 @@
  * Where another program filters already what the host's end receives, by a clsact or an ingress qdisc, the redirect is
  * put behind its filters: the ifb hands packets back past all of them, so before them it would keep them from working.
  */
-
-import { formatAlias } from '../../src/attachment/alias'
 import type { Attachment } from '../../src/attachment/attachment'
+import { formatAlias } from '../../src/attachment/interfaces'
 import { CniError, ErrorCode } from '../../src/cni/error'
 import { warn } from '../../src/host/log'
 import { isFrom } from '../../src/host/system-error'

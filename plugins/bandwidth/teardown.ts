@@ -1,6 +1,5 @@
-import { isAliasOf } from '../../src/attachment/alias'
 import type { Attachment } from '../../src/attachment/attachment'
-import { ifbNames } from '../../src/attachment/interfaces'
+import { ifbNames, isAliasOf } from '../../src/attachment/interfaces'
 import { warn } from '../../src/host/log'
 import { type Link, linkByIndex, linkByName, linkDel } from '../../src/netlink/link'
 import type { NetlinkSocket } from '../../src/netlink/socket'

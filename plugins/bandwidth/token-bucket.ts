@@ -4,8 +4,7 @@
  * than 275 s overflows, one that lasts less than a microsecond vanishes.
  */
 import { CniError, ErrorCode } from '../../src/cni/error'
-import type { Tbf, TbfOptions } from '../../src/netlink/tc'
-import { readTicksPerUsec } from '../../src/netlink/tc-psched'
+import { readTicksPerUsec, type Tbf, type TbfOptions } from '../../src/netlink/tc'
 import type { RateLimit } from './config'
 
 const maxU32 = 0xffffffff

@@ -2,9 +2,8 @@
  * The bridge of a network whose configuration names none. kubenet's is cbr0, the reference's cni0: a network that the
  * reference has served keeps its bridge, so that its containers stay together.
  */
-
-import { parseAlias } from '../../src/attachment/alias'
 import { isOn } from '../../src/attachment/attachment'
+import { parseAlias } from '../../src/attachment/interfaces'
 import type { Call } from '../../src/cni/plugin'
 import { isJsonObject, type JsonObject } from '../../src/cni/schema'
 import { isFrom } from '../../src/host/system-error'

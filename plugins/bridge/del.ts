@@ -1,6 +1,6 @@
-import { isAliasOf, parseAlias } from '../../src/attachment/alias'
 import type { Attachment } from '../../src/attachment/attachment'
-import { isLeaseOf, leaseOn } from '../../src/attachment/lease-files'
+import { isAliasOf, parseAlias } from '../../src/attachment/interfaces'
+import { isLeaseOf, leaseOn } from '../../src/attachment/lease'
 import { delegate } from '../../src/cni/delegate'
 import { CniError, runAll } from '../../src/cni/error'
 import type { Call } from '../../src/cni/plugin'

@@ -1,4 +1,4 @@
-import { parseAlias } from '../../src/attachment/alias'
+import { parseAlias } from '../../src/attachment/interfaces'
 import { CniError, ErrorCode } from '../../src/cni/error'
 import type { Result } from '../../src/cni/result'
 import { warn } from '../../src/host/log'

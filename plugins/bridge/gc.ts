@@ -1,5 +1,5 @@
-import { parseAlias } from '../../src/attachment/alias'
 import { type Attachment, isAmong, isOn } from '../../src/attachment/attachment'
+import { parseAlias } from '../../src/attachment/interfaces'
 import { validAttachments } from '../../src/cni/conf'
 import { delegate } from '../../src/cni/delegate'
 import { runAll } from '../../src/cni/error'

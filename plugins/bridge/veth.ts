@@ -2,10 +2,14 @@
  * The veth pair of an attachment. Its host end is named after the attachment and carries it in its alias, so that
  * GC and people find out whose it is; until it does, it is in a group of its own that marks it as half made.
  */
-
-import { formatAlias, isAliasOf } from '../../src/attachment/alias'
 import type { Attachment } from '../../src/attachment/attachment'
-import { defaultVethPrefix, hostVethName, longestVethPrefix } from '../../src/attachment/interfaces'
+import {
+  defaultVethPrefix,
+  formatAlias,
+  hostVethName,
+  isAliasOf,
+  longestVethPrefix,
+} from '../../src/attachment/interfaces'
 import { CniError, ErrorCode } from '../../src/cni/error'
 import { disableIPv6 } from '../../src/host/sysctl'
 import { isFrom, type SystemError } from '../../src/host/system-error'

@@ -1,5 +1,5 @@
 import * as v from 'valibot'
-import { usualDataDir } from '../../src/attachment/lease-files'
+import { usualDataDir } from '../../src/attachment/lease'
 import { readCniArgs } from '../../src/cni/args'
 import { CniError, ErrorCode, quote } from '../../src/cni/error'
 import { type Call, isRemoval } from '../../src/cni/plugin'

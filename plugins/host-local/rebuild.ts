@@ -2,9 +2,8 @@
  * Leases for containers that run without one, after somebody deleted the folder: what their interfaces have must not
  * be given to others. They are found by the aliases that bridge gives host veths. Only loaded where the folder is new.
  */
-
-import { parseAlias } from '../../src/attachment/alias'
 import { type Attachment, isOn } from '../../src/attachment/attachment'
+import { parseAlias } from '../../src/attachment/interfaces'
 import { warn } from '../../src/host/log'
 import { formatAddr } from '../../src/ip/addr'
 import { peerAddrs } from '../../src/netlink/addr'

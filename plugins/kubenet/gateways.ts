@@ -2,9 +2,8 @@
  * The bridge's addresses. A node that gets another pod range has pods of the old one for a while: the bridge stays
  * their gateway beside that of the new ones, until the last is gone.
  */
-
-import { parseAlias } from '../../src/attachment/alias'
 import { isOn } from '../../src/attachment/attachment'
+import { parseAlias } from '../../src/attachment/interfaces'
 import type { Call } from '../../src/cni/plugin'
 import { warn } from '../../src/host/log'
 import { type Addr, addrEquals, isLinkLocal, parseAddr } from '../../src/ip/addr'

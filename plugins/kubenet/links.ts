@@ -1,4 +1,4 @@
-import { isAliasOf, parseAlias } from '../../src/attachment/alias'
+import { isAliasOf, parseAlias } from '../../src/attachment/interfaces'
 import type { Call } from '../../src/cni/plugin'
 import { endStep } from '../../src/host/steps'
 import { isFrom } from '../../src/host/system-error'

@@ -5,8 +5,7 @@
  * attachment that is going.
  */
 import { type Attachment, keyOf } from '../../src/attachment/attachment'
-import { familyOf, parseClaim } from '../../src/attachment/claim'
-import { hostportsFolder } from '../../src/attachment/host-ports'
+import { familyOf, hostportsFolder, parseClaim } from '../../src/attachment/host-ports'
 import { elementComment } from '../../src/attachment/nft-comments'
 import { parseAddr } from '../../src/ip/addr'
 import { thisHost } from '../../src/life/here'

@@ -7,7 +7,7 @@
  * A claim without its holder is "tcp-8080/any4": protocol, port, and one address or all of a family.
  */
 import { closeSync, constants, mkdirSync, openSync, rmdirSync, unlinkSync } from 'node:fs'
-import { familyOf, formatClaim, isEveryAddress, parseClaim } from '../../src/attachment/claim'
+import { familyOf, formatClaim, isEveryAddress, parseClaim } from '../../src/attachment/host-ports'
 import { ignoringAbsence, namesIn } from './records'
 
 const folderOf = (folder: string, claim: string): string => `${folder}/claims/${claim.split('/')[0]}`

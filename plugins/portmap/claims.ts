@@ -3,11 +3,17 @@
  * rules that never match. It is advice like the records of the owners: rules the reference made are not in it, and
  * where it can't be kept the ports are opened all the same.
  */
-
 import { lstatSync, mkdirSync } from 'node:fs'
 import { type Attachment, keyOf } from '../../src/attachment/attachment'
-import { everyAddress, familyOf, formatClaim, isEveryAddress, parseClaim } from '../../src/attachment/claim'
-import { hostportsFolder, ownerPath } from '../../src/attachment/host-ports'
+import {
+  everyAddress,
+  familyOf,
+  formatClaim,
+  hostportsFolder,
+  isEveryAddress,
+  ownerPath,
+  parseClaim,
+} from '../../src/attachment/host-ports'
 import { CniError, ErrorCode } from '../../src/cni/error'
 import type { Call } from '../../src/cni/plugin'
 import { isFileError } from '../../src/host/errno'

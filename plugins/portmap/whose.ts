@@ -3,7 +3,7 @@
  * the reference must be able to remove. The address they lead to tells.
  */
 import { type Attachment, keyOf } from '../../src/attachment/attachment'
-import { isLeaseOf, leasesOf } from '../../src/attachment/lease-files'
+import { isLeaseOf, leasesOf } from '../../src/attachment/lease'
 import { parseAddr } from '../../src/ip/addr'
 import type { Whose as WhoseRules } from '../../src/netfilter/rules/hostports/hostports'
 import { listOwners, type PortOwner } from './records'

@@ -4,7 +4,12 @@
  */
 import { platform } from '#platform'
 import { type Attachment, hashOf, shortName } from './attachment'
-import { maxIptablesChainBytes, maxIptablesCommentBytes } from './limits'
+
+/** XT_MAX_COMMENT_LEN (<linux/netfilter/xt_comment.h>) less the final NUL: bytes of a comment. */
+const maxIptablesCommentBytes = 255
+
+/** XT_EXTENSION_MAXNAMELEN (<linux/netfilter/x_tables.h>) less the final NUL: bytes of a chain's name. */
+const maxIptablesChainBytes = 28
 
 /** As much of an attachment as the rules of iptables name. */
 type NamedContainer = Omit<Attachment, 'ifName'>

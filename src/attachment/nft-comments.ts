@@ -4,7 +4,9 @@
  */
 import { platform } from '#platform'
 import type { Attachment, InterfaceID } from './attachment'
-import { maxNftCommentBytes } from './limits'
+
+/** NFTNL_UDATA_COMMENT_MAXLEN (libnftnl/udata.h): the longest comment of a rule or element in bytes of UTF-8. */
+export const maxNftCommentBytes = 128
 
 const hashed = (text: string, digits: number): string => platform.sha512Hex(text).slice(0, digits)
 

@@ -7,9 +7,8 @@ import { platform } from '#platform'
 import type { Command } from './args'
 import { CniError, ErrorCode } from './error'
 import { execPlugin } from './exec-plugin'
-import type { Call, Plugin } from './plugin'
+import { type Call, type Plugin, runCommand } from './plugin'
 import { parseResult, type Result } from './result'
-import { runCommand } from './run'
 
 type Verb = Exclude<Command, 'VERSION'>
 

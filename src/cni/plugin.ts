@@ -1,8 +1,9 @@
 import { errnoOf, errnoText, isTransient } from '../host/errno'
+import { endStep } from '../host/steps'
 import { isFrom, type SystemError } from '../host/system-error'
-import type { Undo } from '../host/undo'
+import { type Undo, undoOnFailure } from '../host/undo'
 import { closeNetns, isOfNetwork, isSameNetns, type Netns, openNetns, openOwnNetns } from '../netns/netns'
-import type { CniEnv } from './args'
+import type { CniEnv, Command } from './args'
 import type { NetConf } from './conf'
 import { CniError, ErrorCode } from './error'
 import type { Result } from './result'
@@ -144,4 +145,38 @@ export const requireNetns = ({ netns, env, conf }: Call): Netns => {
   const isFirst = env.command === 'ADD' && conf.prevResult === undefined
   const code = isFirst ? ErrorCode.unknownContainer : ErrorCode.invalidNetns
   throw new CniError(code, `failed to open netns "${env.netns}": it does not exist`)
+}
+
+/**
+ * Runs one verb of a plugin. Only ADD has a result, which goes to `deliver`; an ADD that fails, or whose result
+ * can't be delivered, takes back what it did.
+ */
+export const runCommand = async (
+  plugin: Plugin,
+  command: Exclude<Command, 'VERSION'>,
+  call: Call,
+  deliver: (result: Result) => void,
+): Promise<void> => {
+  switch (command) {
+    case 'ADD':
+      await undoOnFailure(async undo => {
+        const result = await plugin.add(call, undo)
+        endStep(`${plugin.name} ADD`)
+        deliver(result)
+      })
+      return
+    case 'CHECK':
+      await plugin.check(call)
+      break
+    case 'DEL':
+      await plugin.del(call)
+      break
+    case 'GC':
+      await plugin.gc(call)
+      break
+    case 'STATUS':
+      await plugin.status(call)
+      break
+  }
+  endStep(`${plugin.name} ${command}`)
 }

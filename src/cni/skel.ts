@@ -3,16 +3,15 @@ import { platform } from '#platform'
 import { version as buildVersion } from '../build-info'
 import { watchForInterrupts } from '../host/interrupt'
 import { appendLog, type LogTarget, warn } from '../host/log'
+import { writeAll } from '../host/output'
 import { endStep, printTrace, startTrace, takeSteps } from '../host/steps'
 import { closeNetns } from '../netns/netns'
 import { readCniEnv } from './args'
 import { maxConfBytes, type NetConf, parseJsonObject, parseNetConf } from './conf'
 import { CniError, ErrorCode, formatError, runAll } from './error'
-import { type BuiltIns, openCallNetns, type Plugin } from './plugin'
+import { type BuiltIns, openCallNetns, type Plugin, runCommand } from './plugin'
 import { formatResult } from './result'
-import { runCommand } from './run'
 import { currentVersion, negotiateVersion } from './version'
-import { writeAll } from './write-all'
 
 /** What a process of a plugin prints and exits with. */
 export type Answer = { readonly stdout: string; readonly stderr: string; readonly exitCode: 0 | 1 }

@@ -1,7 +1,10 @@
 /**
- * Text that others chose, for people. A container names its interfaces, a pod or a file may be called anything, and a
- * terminal obeys what it is shown: escape sequences, and marks that turn the direction of writing round.
+ * Text that goes out, for people. Others have chosen some of it: a container names its interfaces, a pod or a file may be
+ * called anything. And a terminal obeys what it is shown: escape sequences, and marks that turn the direction of writing
+ * round.
  */
+import { writeSync } from 'node:fs'
+import { errnoOf } from './errno'
 
 /** C0 and C1 control characters and DEL, line and paragraph separators, and Unicode's property Bidi_Control. */
 const controls =
@@ -19,3 +22,21 @@ export const printable = (text: string): string => text.replace(controls, escape
 /** The same of a text of several lines, which keep their ends. */
 export const printableLines = (text: string): string =>
   text.replace(controls, char => (char === '\n' ? char : escapeOf(char)))
+
+const retryMs = 1
+
+/**
+ * Writes all of a text, waiting while a pipe is full. Throws what node:fs throws otherwise: EPIPE if the reader has gone.
+ */
+export const writeAll = (fd: number, text: string): void => {
+  const bytes = Buffer.from(text)
+  for (let written = 0; written < bytes.length; ) {
+    try {
+      written += writeSync(fd, bytes, written)
+    } catch (error) {
+      const errno = errnoOf(error)
+      if (errno !== 'EAGAIN' && errno !== 'EINTR') throw error
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, retryMs)
+    }
+  }
+}

@@ -1,8 +1,7 @@
 /** What the life of attachments is judged by: this host, this boot, this moment. Each is looked at once, when asked for. */
-
 import { statSync } from 'node:fs'
-import { formatAlias } from '../attachment/alias'
 import type { Attachment } from '../attachment/attachment'
+import { formatAlias } from '../attachment/interfaces'
 import { bootTime, isKernelsBootID, startOfBoot } from '../host/boot'
 import { errnoOf } from '../host/errno'
 import { readSysctl } from '../host/sysctl'

@@ -3,7 +3,6 @@
  * has, where the iptables program would be started once a rule. Works with the legacy and the nf_tables variant,
  * whichever PATH has first.
  */
-
 import { realpathSync, statSync } from 'node:fs'
 import { codeOfExit, exec, findProgram } from '../host/exec'
 import { isFrom, SystemError } from '../host/system-error'
@@ -65,7 +64,7 @@ const isLockTimeout = ({ code, details }: SystemError): boolean =>
 
 /** The same error with the process that has the lock. */
 const withHolder = async ({ message, code, details }: SystemError): Promise<SystemError> => {
-  const { explainHolders } = await import('../host/lock-holder.js')
+  const { explainHolders } = await import('../host/lock.js')
   const file = statSync(xtablesLock, { throwIfNoEntry: false })
   const holder = file && explainHolders(file)
   return iptablesError(message, code, [details, holder].filter(Boolean).join('; '))

@@ -1,12 +1,20 @@
 /** Announcements of the kernel over a netlink socket. */
-
 import { closeSync } from 'node:fs'
 import { platform } from '#platform'
 import { errnoName } from '../host/errno'
 import { timed } from '../host/steps'
 import { netlinkError } from './error'
-import { messagesOf, readDatagram, sockaddrNl } from './raw-socket'
-import { AF_NETLINK, SO_RCVTIMEO, SOCK_CLOEXEC, SOCK_RAW, SOL_SOCKET, timeval } from './sockopt'
+import {
+  AF_NETLINK,
+  messagesOf,
+  readDatagram,
+  SO_RCVTIMEO,
+  SOCK_CLOEXEC,
+  SOCK_RAW,
+  SOL_SOCKET,
+  sockaddrNl,
+  timeval,
+} from './raw-socket'
 import type { Reply } from './wire/message'
 
 export class EventSocket {

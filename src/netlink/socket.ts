@@ -3,16 +3,14 @@
  * and its answer is there when recv(2) asks, so there is nothing to wait for, and code between entering and leaving
  * a network namespace may use it. Messages are encoded by the netlink package.
  */
-
 import { closeSync } from 'node:fs'
 import { countLength, formatMessage, getPadding } from 'netlink/dist/structs'
 import { platform } from '#platform'
 import { errnoName } from '../host/errno'
 import { timed } from '../host/steps'
-import { netlinkError } from './error'
+import { extendedAck, netlinkError } from './error'
+import * as o from './raw-socket'
 import { MSG_DONTWAIT, messagesOf, readDatagram, sockaddrNl } from './raw-socket'
-import * as o from './sockopt'
-import { extendedAck } from './wire/extended-ack'
 import { type EntryFilter, NLM_F_DUMP_INTR, NLM_F_MULTI, type Reply } from './wire/message'
 
 export type { Reply } from './wire/message'

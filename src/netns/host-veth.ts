@@ -3,8 +3,8 @@
  * its interface and that of the other end, so that both may be those of another container's pair. So they are only where
  * to look: the host's own end says whose it is, by what no container can write.
  */
-import { isAliasOf } from '../attachment/alias'
 import type { Attachment } from '../attachment/attachment'
+import { isAliasOf } from '../attachment/interfaces'
 import { type Link, linkByIndex } from '../netlink/link'
 import { netnsIdOf } from '../netlink/netns-id'
 import type { NetlinkSocket } from '../netlink/socket'

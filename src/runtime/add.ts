@@ -6,13 +6,11 @@ import { atLeast, type SpecVersion } from '../cni/version'
 import { throwIfInterrupted } from '../host/interrupt'
 import { undoOnFailure } from '../host/undo'
 import { type AttachmentParameters, attachmentOn, checkAttachment } from './attachment'
-import type { NetworkConfigList } from './conf-list'
+import type { NetworkConfigList, PluginConf } from './conf-list'
 import { delPlugin } from './del'
 import { besideOthers } from './lock'
-import type { PluginConf } from './plugin-conf'
-import { formatRequestConf } from './request-conf'
 import { readCacheEntry, writeCacheEntry } from './result-cache'
-import { type RuntimeOptions, runPlugin } from './run-plugin'
+import { formatRequestConf, type RuntimeOptions, runPlugin } from './run-plugin'
 
 type AddOptions = RuntimeOptions & {
   /**

@@ -12,7 +12,7 @@ import type { Attachment } from '../attachment/attachment'
 import { isJsonObject, type JsonObject } from '../cni/schema'
 import { atLeast, isSpecVersion } from '../cni/version'
 import type { CniArg } from './attachment'
-import { formatGoStruct } from './go-json'
+import { formatGoStruct } from './json'
 
 export type CacheEntry = Attachment & {
   readonly netns: string

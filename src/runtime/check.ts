@@ -1,10 +1,10 @@
-import { CniError, ErrorCode } from '../cni/error'
+/** The verbs that change nothing: CHECK and STATUS of a network. */
+import { CniError, ErrorCode, runAll } from '../cni/error'
 import { atLeast } from '../cni/version'
 import { type AttachmentParameters, attachmentOn, withCachedParameters } from './attachment'
 import type { NetworkConfigList } from './conf-list'
-import { formatRequestConf } from './request-conf'
 import { cachePath, readCachedResult, readCacheEntry } from './result-cache'
-import { type RuntimeOptions, runPlugin } from './run-plugin'
+import { formatRequestConf, type RuntimeOptions, runPlugin } from './run-plugin'
 
 /**
  * Checks an attachment: calls CHECK of the plugins in order and throws what the first failing one says. Does nothing
@@ -39,4 +39,17 @@ export const checkNetworkList = async (
     const stdin = formatRequestConf(list, plugin, { prevResult, capabilityArgs })
     await runPlugin({ verb: 'CHECK', plugin, stdin, attachment: parameters }, options)
   }
+}
+
+/**
+ * Is the network ready for containers? Calls STATUS of every plugin and throws all failures joined, with the code of
+ * the first. Before 1.1.0 there is nothing to ask and the answer is yes.
+ */
+export const statusNetworkList = async (list: NetworkConfigList, options: RuntimeOptions): Promise<void> => {
+  if (!atLeast(list.cniVersion, '1.1.0')) return
+  await runAll(
+    list.plugins.map(plugin => async () => {
+      await runPlugin({ verb: 'STATUS', plugin, stdin: formatRequestConf(list, plugin, {}) }, options)
+    }),
+  )
 }

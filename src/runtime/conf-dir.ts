@@ -4,8 +4,13 @@ import { CniError, ErrorCode } from '../cni/error'
 import { errnoOf } from '../host/errno'
 import { warn } from '../host/log'
 import { readPlainFile, unusableBecause } from '../host/plain-file'
-import { type NetworkConfigList, parseConfList, parsePluginFile, parseSingleConf } from './conf-list'
-import type { PluginConf } from './plugin-conf'
+import {
+  type NetworkConfigList,
+  type PluginConf,
+  parseConfList,
+  parsePluginFile,
+  parseSingleConf,
+} from './conf-list'
 
 /** Where the networks of a node are, and what hears of files that can't be read. */
 type ConfDir = {

@@ -1,11 +1,70 @@
+/** Networks and their plugins, as configuration files have them. */
+import * as v from 'valibot'
 import { validName } from '../cni/conf'
 import { CniError, ErrorCode } from '../cni/error'
-import { isJsonObject, type JsonObject } from '../cni/schema'
-import type { SpecVersion } from '../cni/version'
-import { confVersions } from './conf-version'
-import { formatGoStruct } from './go-json'
-import { findJsonError } from './json'
-import { type PluginConf, parsePluginConf } from './plugin-conf'
+import { isJsonObject, type JsonObject, parseBySchema } from '../cni/schema'
+import { type SpecVersion, specVersions } from '../cni/version'
+import { findJsonError, formatGoStruct } from './json'
+
+/** One plugin of a network, as its configuration has it. */
+export type PluginConf = {
+  /** The name of the plugin's executable. */
+  readonly type: string
+  /** The capabilities it declares, in the order of the configuration. */
+  readonly capabilities: readonly string[]
+  /** Its object as the user wrote it. */
+  readonly raw: JsonObject
+}
+
+const schema = () =>
+  v.object({
+    type: v.optional(v.string(), ''),
+    capabilities: v.optional(v.record(v.string(), v.boolean()), {}),
+  })
+
+/** Reads one plugin's object; throws code 7 if it is none. `where` is the file, and the place in it. */
+const parsePluginConf = (value: unknown, where: string): PluginConf => {
+  const invalid = (message: string) => new CniError(ErrorCode.invalidNetworkConfig, `${where}: ${message}`)
+  if (!isJsonObject(value)) throw invalid('a plugin is a JSON object')
+  const { type, capabilities } = parseBySchema(schema(), value, where)
+  if (!type) throw invalid('missing "type"')
+  if (type.includes('/')) throw invalid(`invalid plugin name: ${type}`)
+  const declared = Object.entries(capabilities).filter(([, supported]) => supported)
+  return { type, capabilities: declared.map(([capability]) => capability), raw: value }
+}
+
+/** "1.1.0" and whatever a later specification may be called. */
+const versionForm = /^\d+(\.\d+){0,2}$/
+
+/**
+ * The versions a network's `cniVersion` and `cniVersions` allow, those of the future left out, oldest first: the last
+ * is the one to use. SPEC.md, "Version considerations". Throws code 1 if none is known, code 7 for what is no version.
+ */
+export const confVersions = (raw: JsonObject, where: string): [SpecVersion, ...SpecVersion[]] => {
+  const invalid = (message: string) => new CniError(ErrorCode.invalidNetworkConfig, `${where}: ${message}`)
+  const { cniVersion = '', cniVersions = [] } = raw
+  if (typeof cniVersion !== 'string') {
+    throw invalid(`cniVersion is not a string: ${JSON.stringify(cniVersion)}`)
+  }
+  if (!Array.isArray(cniVersions)) {
+    throw invalid(`cniVersions is not a list: ${JSON.stringify(cniVersions)}`)
+  }
+  const listed: unknown[] = cniVersion ? [...cniVersions, cniVersion] : cniVersions
+  for (const version of listed) {
+    if (typeof version !== 'string' || !versionForm.test(version)) {
+      throw invalid(`not a CNI version: ${JSON.stringify(version)}`)
+    }
+  }
+  // A configuration without either key is from before there was one.
+  const asked = listed.length > 0 ? listed : ['0.1.0']
+  const [oldest, ...newer] = specVersions.filter(version => asked.includes(version))
+  if (oldest) return [oldest, ...newer]
+  throw new CniError(
+    ErrorCode.incompatibleVersion,
+    `${where}: unknown CNI version ${asked.map(version => JSON.stringify(version)).join(', ')}`,
+    { details: `the versions known are ${specVersions.join(', ')}` },
+  )
+}
 
 /** One network: SPEC.md, section 1, "Configuration format". */
 export type NetworkConfigList = {

@@ -3,13 +3,10 @@ import type { Attachment } from '../attachment/attachment'
 import { CniError, ErrorCode } from '../cni/error'
 import { atLeast, type SpecVersion } from '../cni/version'
 import { type AttachmentParameters, attachmentOn, checkAttachment, withCachedParameters } from './attachment'
-import { callInReverse } from './call-all'
-import type { NetworkConfigList } from './conf-list'
+import type { NetworkConfigList, PluginConf } from './conf-list'
 import { besideOthers } from './lock'
-import type { PluginConf } from './plugin-conf'
-import { formatRequestConf } from './request-conf'
 import { readCachedResult, readCacheEntry, removeCacheEntry, sweepHalfWritten } from './result-cache'
-import { type RuntimeOptions, runPlugin } from './run-plugin'
+import { callInReverse, formatRequestConf, type RuntimeOptions, runPlugin } from './run-plugin'
 
 type DelLink = {
   readonly list: NetworkConfigList

@@ -3,13 +3,11 @@ import { CniError, ErrorCode, runAll } from '../cni/error'
 import { atLeast } from '../cni/version'
 import { attachmentOn } from './attachment'
 import type { CacheEntry } from './cache-entry'
-import { callInReverse } from './call-all'
 import type { NetworkConfigList } from './conf-list'
 import { detach } from './del'
 import { alone } from './lock'
-import { formatRequestConf } from './request-conf'
 import { listCacheEntries, sweepCache } from './result-cache'
-import { type RuntimeOptions, runPlugin } from './run-plugin'
+import { callInReverse, formatRequestConf, type RuntimeOptions, runPlugin } from './run-plugin'
 
 /** The attachments of a network that are remembered and not valid: what GC is going to delete. */
 export const staleAttachments = (

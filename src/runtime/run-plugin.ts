@@ -1,11 +1,52 @@
+/** Calling the plugins of a network as a runtime does. */
+import type { InterfaceID } from '../attachment/attachment'
 import type { Command } from '../cni/args'
-import { CniError } from '../cni/error'
+import { CniError, ErrorCode } from '../cni/error'
 import { execPlugin, type PluginExec, startPlugin } from '../cni/exec-plugin'
+import { isJsonObject, type JsonObject } from '../cni/schema'
 import { errnoOf } from '../host/errno'
 import { pause } from '../host/interrupt'
 import { type AttachmentParameters, formatCniArgs } from './attachment'
-import type { PluginConf } from './plugin-conf'
+import type { NetworkConfigList, PluginConf } from './conf-list'
 import { findPlugin } from './plugin-path'
+
+/** What a request has beside the plugin's own configuration; a key that is undefined is not sent. */
+export type RequestParameters = {
+  /** The result of the plugin before (ADD) or of the whole chain (CHECK, DEL). */
+  readonly prevResult?: object | undefined
+  readonly capabilityArgs?: JsonObject | undefined
+  /** For GC: the attachments to keep. */
+  readonly validAttachments?: readonly InterfaceID[] | undefined
+}
+
+/** The values of the capabilities that the plugin declares and the runtime has; undefined if there are none. */
+const runtimeConfig = (plugin: PluginConf, args: JsonObject): JsonObject | undefined => {
+  const wanted = plugin.capabilities.filter(capability => Object.hasOwn(args, capability))
+  if (wanted.length === 0) return undefined
+  return Object.fromEntries(wanted.map(capability => [capability, args[capability]]))
+}
+
+/**
+ * What a plugin reads on its standard input: SPEC.md, section 3, "Deriving request configuration from plugin
+ * configuration". The user's keys stay as they are and in their order; those of the runtime replace them or follow.
+ */
+export const formatRequestConf = (
+  list: NetworkConfigList,
+  plugin: PluginConf,
+  { prevResult, capabilityArgs = {}, validAttachments }: RequestParameters,
+): string => {
+  const injected = runtimeConfig(plugin, capabilityArgs)
+  const valid = validAttachments?.map(({ containerID, ifName }) => ({ containerID, ifname: ifName }))
+  return JSON.stringify({
+    ...plugin.raw,
+    cniVersion: list.cniVersion,
+    name: list.name,
+    ...(prevResult && { prevResult }),
+    ...(injected && { runtimeConfig: injected }),
+    // Plugins of the time when the specification called it so read the second: containernetworking/cni#1101.
+    ...(valid && { 'cni.dev/valid-attachments': valid, 'cni.dev/attachments': valid }),
+  })
+}
 
 /** What a runtime works with: nothing is taken from the process but what is here. */
 export type RuntimeOptions = {
@@ -83,4 +124,37 @@ export const runPlugin = async (call: PluginCall, options: RuntimeOptions): Prom
     const text = `plugin type="${plugin.type}" failed (${verbWords[verb]}): ${message}`
     throw new CniError(code, text, { details, cause })
   }
+}
+
+/** Does a DEL or GC of the plugin give addresses back? kubenet does, and whatever has an IPAM plugin. */
+const givesAddressesBack = ({ type, raw }: PluginConf): boolean =>
+  type === 'kubenet' ||
+  Object.entries(raw).some(
+    ([key, value]) => key.toLowerCase() === 'ipam' && isJsonObject(value) && Object.keys(value).length > 0,
+  )
+
+const keptBack = ({ type }: PluginConf): CniError =>
+  new CniError(ErrorCode.tryAgainLater, `plugin type="${type}" was not called, to keep the addresses`, {
+    details:
+      'rules of the plugin that failed may still lead to them; once that is put right, call the same again',
+  })
+
+/**
+ * Calls plugins of a list in reverse order, also when one fails, and throws all failures joined. But once one has
+ * failed no plugin is called that gives addresses back: another container would get what still is sent to them.
+ */
+export const callInReverse = async (
+  plugins: readonly PluginConf[],
+  call: (plugin: PluginConf) => Promise<void>,
+): Promise<void> => {
+  const failures: unknown[] = []
+  for (const plugin of plugins.toReversed()) {
+    try {
+      if (failures.length > 0 && givesAddressesBack(plugin)) throw keptBack(plugin)
+      await call(plugin)
+    } catch (error) {
+      failures.push(error)
+    }
+  }
+  if (failures.length > 0) throw CniError.join(failures)
 }

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { Backoff } from '../../agent/backoff'
+import { Backoff } from '../../agent/wait'
 
 t.test('Backoff doubles up to its longest, and begins anew after a success', async t => {
   const backoff = new Backoff({ firstMs: 500, longestMs: 4000 }, () => 1)

@@ -1,16 +1,22 @@
 /** Reading nftables back. What is not there is empty or undefined, never an error. */
-
 import { isFrom } from '../../host/system-error'
 import { netlinkError, unlessRefused } from '../../netlink/error'
 import type { NetlinkSocket, Reply, Request } from '../../netlink/socket'
 import { readU32be } from '../../netlink/wire/attributes'
 import { type EntryFilter, holding } from '../../netlink/wire/message'
 import { formatElement, type NftElement, type NftSet, readElements, readShape, wireKeys } from './set'
-import { chainAttributes, type ReadChain, readChain } from './wire/chain'
 import * as n from './wire/message'
 import { type ReadRule, readRule, ruleKey } from './wire/rule'
 import { readSet, readSetElems, setElemListAttributes, setKey } from './wire/set'
-import { formatTable, type NftTable, type ReadTable, readTable } from './wire/table'
+import {
+  chainAttributes,
+  formatTable,
+  type NftTable,
+  type ReadChain,
+  type ReadTable,
+  readChain,
+  readTable,
+} from './wire/table'
 
 /** What of a socket reading needs. */
 type Reader = Pick<NetlinkSocket, 'request' | 'dump'>

@@ -2,10 +2,9 @@
  * Changes of nftables that the kernel applies together or not at all, in the order they were added here. Nothing is
  * sent before commit().
  */
-
 import { errnoName } from '../../host/errno'
 import { isFrom } from '../../host/system-error'
-import { netlinkError } from '../../netlink/error'
+import { extendedAck, netlinkError } from '../../netlink/error'
 import {
   type NetlinkSocket,
   NLM_F_APPEND,
@@ -14,12 +13,10 @@ import {
   type Reply,
   type Request,
 } from '../../netlink/socket'
-import { extendedAck } from '../../netlink/wire/extended-ack'
 import { modulesOfChain, modulesOfRule, remedyFor } from './kernel-modules'
 import { chainGet, nftGeneration } from './read'
 import { type NftRule, ruleExpressions } from './rule'
 import { formatElement, type NftElement, type NftSet, wireElement, wireKeys, wireSet } from './set'
-import { chainAttributes, type NftChain, type ReadChain } from './wire/chain'
 import {
   batch,
   NFT_MSG_DELCHAIN,
@@ -37,7 +34,14 @@ import {
 } from './wire/message'
 import { ruleAttributes, ruleHandle, ruleKey } from './wire/rule'
 import { setAttributes, setElemListAttributes, setKey } from './wire/set'
-import { formatTable, type NftTable, tableAttributes } from './wire/table'
+import {
+  chainAttributes,
+  formatTable,
+  type NftChain,
+  type NftTable,
+  type ReadChain,
+  tableAttributes,
+} from './wire/table'
 
 const NLMSG_ERROR = 2
 
@@ -260,8 +264,6 @@ export const nftProbe = (nl: Pick<NetlinkSocket, 'exchange'>, build: (tx: NftTra
     if (!isFrom(error, 'netlink') || !error.message.includes(nothing.name)) throw error
   }
 }
-
-/** Adding what may be there already. */
 
 /** Would `add chain` leave it as it is? */
 const isAsWanted = (found: ReadChain, chain: NftChain): boolean =>

@@ -9,12 +9,14 @@ import {
   masqueradePrefix,
   masqueradePrefixLength,
 } from '../../attachment/nft-comments'
+import { CniError, ErrorCode, saidBy } from '../../cni/error'
 import { networkOf } from '../../ip/cidr'
 import type { NetlinkSocket } from '../../netlink/socket'
 import { eq, neq, type Statement } from '../nft/match'
 import { ruleListByComment } from '../nft/read'
 import { type NftRule, rule } from '../nft/rule'
 import { daddr, saddr } from '../nft/selector'
+import { hasNftables, ifNftables } from '../nft/socket'
 import { returnToCaller } from '../nft/statement'
 import { type NftTransaction, nftUpdate } from '../nft/transaction'
 import type { ReadRule } from '../nft/wire/rule'
@@ -81,4 +83,29 @@ export const deleteStaleRules = (
     for (const found of there)
       if (!alive.has(found.comment.slice(0, masqueradePrefixLength))) tx.deleteRule(table, found)
   })
+}
+
+/** What there are rules for that nftables alone can make. */
+const absent = {
+  message: 'this kernel has no nf_tables',
+  details:
+    'load the module nf_tables, or leave "ipMasqBackend": "nftables", "macspoofchk" and "dropInvalid" out',
+}
+
+/** Runs `work` with a socket to nf_tables. Throws code 999 if the kernel has none. */
+export const withNftables = <T>(work: (nl: NetlinkSocket) => T): T => {
+  const done = ifNftables(nl => ({ result: work(nl) }))
+  if (done) return done.result
+  throw new CniError(ErrorCode.internal, absent.message, { details: absent.details })
+}
+
+/** Throws code 50 unless the kernel has nf_tables and lets this process ask for them. */
+export const probeNftables = (): void => {
+  let there: boolean
+  try {
+    there = hasNftables()
+  } catch (error) {
+    throw new CniError(ErrorCode.pluginNotAvailable, 'nftables can not be used', { details: saidBy(error) })
+  }
+  if (!there) throw new CniError(ErrorCode.pluginNotAvailable, absent.message, { details: absent.details })
 }

@@ -21,7 +21,7 @@ import { eq, neq } from '../nft/match'
 import { type NftRule, rule } from '../nft/rule'
 import { iifname, ipDaddr } from '../nft/selector'
 import { drop } from '../nft/statement'
-import type { NftChain } from '../nft/wire/chain'
+import type { NftChain } from '../nft/wire/table'
 
 // <linux/netfilter_ipv4.h>: NF_IP_PRI_RAW.
 const raw = -300

@@ -1,6 +1,5 @@
 import type { Libc, Platform } from '../platform'
-import { call } from './calls'
-import { sha512Hex } from './sha512'
+import { call, sha512Hex } from './calls'
 
 const libc: Libc = {
   socket: (domain, type, protocol) => call('socket', domain, type, protocol),

@@ -2,7 +2,7 @@
 import t from 'tap'
 import { chainGet } from '../../../src/netfilter/nft/read'
 import { ensureChain, NftTransaction } from '../../../src/netfilter/nft/transaction'
-import type { NftChain } from '../../../src/netfilter/nft/wire/chain'
+import type { NftChain } from '../../../src/netfilter/nft/wire/table'
 import { netfilterHost, skip } from '../../fixtures/netfilter-host'
 
 const table = { family: 'inet', name: 't' } as const

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { halfMadeGroup, isMarkedAs, isUnmarked } from '../../../plugins/bandwidth/ifb'
-import { formatAlias } from '../../../src/attachment/alias'
 import { shortened } from '../../../src/attachment/attachment'
+import { formatAlias } from '../../../src/attachment/interfaces'
 import type { Link } from '../../../src/netlink/link'
 
 const id = { network: 'cl-net', containerID: 'c1', ifName: 'eth0' }

@@ -1,6 +1,6 @@
 import t from 'tap'
-import { formatAlias, isAliasOf, parseAlias } from '../../../src/attachment/alias'
 import { isOn, shortened } from '../../../src/attachment/attachment'
+import { formatAlias, isAliasOf, parseAlias } from '../../../src/attachment/interfaces'
 
 const id = { network: 'net', containerID: 'c1', ifName: 'eth0' }
 

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { parsePsched } from '../../../src/netlink/tc-psched'
+import { parsePsched } from '../../../src/netlink/tc'
 
 t.test('parsePsched() finds 15.625 ticks of 64 ns in a microsecond', async t => {
   t.equal(parsePsched('000003e8 00000040 000f4240 3b9aca00\n'), 15.625)

@@ -1,4 +1,5 @@
 import t from 'tap'
+import { extendedAck } from '../../../src/netlink/error'
 import {
   messageBody,
   putU32,
@@ -6,7 +7,6 @@ import {
   readNumber,
   readText,
 } from '../../../src/netlink/wire/attributes'
-import { extendedAck } from '../../../src/netlink/wire/extended-ack'
 import { exceptNoArp, ifInfoMsg, readLink } from '../../../src/netlink/wire/link'
 import { holding, readMessages } from '../../../src/netlink/wire/message'
 

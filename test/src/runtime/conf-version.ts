@@ -1,5 +1,5 @@
 import t from 'tap'
-import { confVersions } from '../../../src/runtime/conf-version'
+import { confVersions } from '../../../src/runtime/conf-list'
 
 t.test('confVersions() are what both keys allow and the runtime knows, oldest first', async t => {
   const cases: [conf: { cniVersion?: unknown; cniVersions?: unknown }, versions: string[]][] = [

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { formatGoJson, formatGoStruct } from '../../../src/runtime/go-json'
+import { formatGoJson, formatGoStruct } from '../../../src/runtime/json'
 
 t.test('formatGoJson() sorts keys by their bytes and escapes what Go escapes', async t => {
   const cases: [value: unknown, json: string][] = [

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { formatRequestConf, type RequestParameters } from '../../../src/runtime/request-conf'
+import { formatRequestConf, type RequestParameters } from '../../../src/runtime/run-plugin'
 import { network } from './fixtures/recording-exec'
 
 const request = (plugin: object, parameters: RequestParameters = {}): string => {

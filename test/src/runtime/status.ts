@@ -1,5 +1,5 @@
 import t, { type Test } from 'tap'
-import { statusNetworkList } from '../../../src/runtime/status'
+import { statusNetworkList } from '../../../src/runtime/check'
 import { binDir, failure, failureOf, network, recordingExec } from './fixtures/recording-exec'
 
 const runtime = (t: Test, answers: Parameters<typeof recordingExec>[0] = {}) => {

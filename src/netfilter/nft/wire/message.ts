@@ -4,7 +4,7 @@
  * plugin's process makes a dozen rules before anything is compiled hot, and a buffer for each number would cost it half a
  * millisecond.
  */
-import { maxNftCommentBytes } from '../../../attachment/limits'
+import { maxNftCommentBytes } from '../../../attachment/nft-comments'
 import { NLM_F_ACK, type Request } from '../../../netlink/socket'
 import { type Attributes, readAttributes } from '../../../netlink/wire/attributes'
 

@@ -24,9 +24,16 @@ import { type NftRule, rule } from '../../nft/rule'
 import { ifNftables } from '../../nft/socket'
 import { drop, goto } from '../../nft/statement'
 import { ensureChain, nftUpdate } from '../../nft/transaction'
-import { attachmentRules, deleteRulesOf, deleteStaleRules, replaceRules, rulesOf } from '../attachment-rules'
+import {
+  attachmentRules,
+  deleteRulesOf,
+  deleteStaleRules,
+  probeNftables,
+  replaceRules,
+  rulesOf,
+  withNftables,
+} from '../attachment-rules'
 import type { Kept, Masquerade } from '../masquerade/masquerade'
-import { probeNftables, withNftables } from '../nftables'
 
 const table = { family: 'inet', name: 'cni_drop_invalid' } as const
 const chain = 'containers'

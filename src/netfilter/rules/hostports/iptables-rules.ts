@@ -15,13 +15,19 @@
  *
  * And, ours alone, the guard of 127.0.0.0/8 (`localnet.ts`).
  */
-
 import { dnatChains, hostportChains, hostportComment } from '../../../attachment/iptables-names'
 import { type Family, formatAddr, widthOf } from '../../../ip/addr'
 import { type Cidr, formatCidr, networkOf } from '../../../ip/cidr'
-import { commentMatch } from '../../iptables'
+import { commentMatch, iptablesSave, isUnlistable, rulesNotFound } from '../../iptables'
 import type { ChainRule } from '../localnet'
-import { type HostPorts, type InstalledRules, mappingsOf, type PortMapping, protocols } from './hostports'
+import {
+  type HostPorts,
+  type InstalledRules,
+  type MissingRule,
+  mappingsOf,
+  type PortMapping,
+  protocols,
+} from './hostports'
 
 // xt_multiport.h: XT_MULTI_PORTS.
 const portsPerRule = 15
@@ -142,7 +148,7 @@ const ownWords = (rule: string): string[] =>
  * The rules of a container and those it shares that are not among `found`, as iptables-save prints them. Of conditions
  * it is not seen whether they are still the same: they are printed in iptables' own words.
  */
-export const missingRules = (
+const missingRules = (
   found: readonly string[],
   conf: HostPorts,
   address: Cidr,
@@ -171,4 +177,41 @@ export const destinationsOf = (rules: readonly string[], chain: string): string[
     return at === chain ? (v6 ?? v4 ?? []) : []
   })
   return [...new Set(found)]
+}
+
+/**
+ * The rules of a container for one of its addresses that are not there, and those it shares. Where the table cannot be
+ * listed, each is asked for by itself.
+ */
+const missingOf = async (conf: HostPorts, address: Cidr): Promise<readonly ChainRule[]> => {
+  const { family } = address.addr
+  const [shared, own] = dnatChains(conf)
+  try {
+    const { chains, rules } = await iptablesSave(family, 'nat')
+    return missingRules(rules, conf, address, chains.has(own) ? own : shared)
+  } catch (error) {
+    if (!isUnlistable(error)) throw error
+  }
+  const missingIn = async (chain: string): Promise<ChainRule[]> => {
+    const { rules, entries } = containerRules(conf, address, chain)
+    const wanted = [...sharedNatRules(conf).rules, ...rules, ...entries]
+    const missing = new Set(await rulesNotFound(family, 'nat', wanted.map(textOfRule)))
+    return wanted.filter(rule => missing.has(textOfRule(rule)))
+  }
+  const missing = await missingIn(shared)
+  return missing.length > 0 && (await missingIn(own)).length === 0 ? [] : missing
+}
+
+/** The rules of the container that are not there, and those it shares. */
+export const missing = async (conf: HostPorts): Promise<MissingRule[]> => {
+  const lost: MissingRule[] = []
+  for (const address of conf.addresses) {
+    for (const { chain, rule } of await missingOf(conf, address)) {
+      lost.push({
+        message: `a port mapping's rule is missing in the IPv${address.addr.family} table nat: ${chain} ${rule}`,
+        details: 'somebody has removed it: "kubenet sync" makes it again',
+      })
+    }
+  }
+  return lost
 }

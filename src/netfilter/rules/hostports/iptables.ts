@@ -1,5 +1,4 @@
 /** Port mappings with iptables: one iptables-restore a family, in the common case without reading anything before. */
-
 import type { Attachment } from '../../../attachment/attachment'
 import { dnatChains, hostportChains, networkOfHostportComment } from '../../../attachment/iptables-names'
 import { runAll } from '../../../cni/error'
@@ -34,13 +33,13 @@ import {
   type Opening,
   refusedWords,
 } from './hostports'
-import { missing } from './iptables-missing'
 import {
   addLine,
   checkLine,
   containerRules,
   destinationsOf,
   installedRules,
+  missing,
   sharedNatRules,
   textOfRule,
 } from './iptables-rules'

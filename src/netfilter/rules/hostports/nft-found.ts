@@ -2,17 +2,19 @@
  * Finding a container's rules again without reading everybody's: the kernel numbers each rule, tells the number to
  * whoever adds it and asks to hear it, and never gives it to another rule of the table.
  */
-
+import { portComment } from '../../../attachment/nft-comments'
 import { addrFromBytes, type Family, formatAddr } from '../../../ip/addr'
+import type { Cidr } from '../../../ip/cidr'
 import { unlessRefused } from '../../../netlink/error'
-import type { NetlinkSocket } from '../../../netlink/socket'
-import { ruleList } from '../../nft/read'
+import { NETLINK_NETFILTER, type NetlinkSocket, withNetlink } from '../../../netlink/socket'
+import { missingRules } from '../../nft/compare'
+import { ruleList, ruleListByComment } from '../../nft/read'
 import { NFT_PAYLOAD_NETWORK_HEADER, readCmpValue, readPayload } from '../../nft/wire/match'
 import { isNftMessage, NFT_MSG_GETRULE, NFT_MSG_NEWRULE, nftRequest } from '../../nft/wire/message'
 import { type ReadRule, readRule, ruleHandle } from '../../nft/wire/rule'
 import { readImmediate } from '../../nft/wire/statement'
-import type { RuleRef } from './hostports'
-import { tableOf } from './nft-rules'
+import { type HostPorts, type MissingRule, mappingsOf, type RuleRef } from './hostports'
+import { dnatRule, formatDnat, snatRules, tableOf } from './nft-rules'
 
 /** <linux/netlink.h> */
 const NLM_F_ECHO = 0x8
@@ -66,8 +68,6 @@ export const rulesAt = (nl: NftSocket, family: Family, refs: readonly RuleRef[])
     .filter(({ chain, handle }) => wanted.has(`${chain} ${handle}`))
 }
 
-/** The container's address that a rule of host ports in nftables is about, as the kernel lists it. */
-
 /** <linux/ip.h> and <linux/ipv6.h>: where the destination of a packet is. */
 const destination4 = { offset: 16, bytes: 4 }
 const destination6 = { offset: 24, bytes: 16 }
@@ -112,3 +112,45 @@ export const addressed = (rules: readonly ReadRule[]): AddressedRule[] => {
     })
     .toReversed()
 }
+
+/** What is said of a table in which a chain lacks what `missing` says. */
+const missingRule = ({ addr }: Cidr, chain: string, missing: string): MissingRule => ({
+  message: `missing hostport rules in "${chain}" chain`,
+  details: `table ${tableOf(addr.family).family} cni_hostport: ${missing}`,
+})
+
+const leadsOn = ({ expressions }: ReadRule): boolean => expressions.at(-1)?.name === 'nat'
+
+const missingPorts = (conf: HostPorts, address: Cidr, found: readonly ReadRule[]): MissingRule[] => {
+  const { family } = address.addr
+  const mappings = mappingsOf(conf, family)
+  if (conf.conditions[family].length > 0) {
+    // What nft made of the conditions is not for comparing.
+    const there = found.filter(leadsOn).length
+    return there >= mappings.length
+      ? []
+      : [missingRule(address, 'hostports', `${there} of ${mappings.length} rules are there`)]
+  }
+  const wanted = mappings.map(mapping => ({ mapping, ...dnatRule(conf, address, mapping) }))
+  return missingRules(found, tableOf(family).family, wanted).map(({ mapping }) =>
+    missingRule(address, 'hostports', formatDnat(address, mapping)),
+  )
+}
+
+const missingOf = (nl: NetlinkSocket, conf: HostPorts, address: Cidr): MissingRule[] => {
+  const own = (chain: string): ReadRule[] =>
+    ruleListByComment(nl, tableOf(address.addr.family), chain, portComment(conf.containerID)).filter(
+      ({ comment }) => comment === portComment(conf.containerID),
+    )
+  const ports = missingPorts(conf, address, [...own('hostports'), ...own('hostip_hostports')])
+  // Theirs and ours differ in what they masquerade, not in how many rules do.
+  const wanted = snatRules(conf, address).length
+  const there = own('masquerading').length
+  return there >= wanted
+    ? ports
+    : [...ports, missingRule(address, 'masquerading', `${there} of ${wanted} rules are there`)]
+}
+
+/** The rules of the container that are not there, ours or the reference's, and those that masquerade. */
+export const missing = async (conf: HostPorts): Promise<MissingRule[]> =>
+  withNetlink(NETLINK_NETFILTER, nl => conf.addresses.flatMap(address => missingOf(nl, conf, address)))

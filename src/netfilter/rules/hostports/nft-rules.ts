@@ -34,7 +34,6 @@
  *       iifname != "lo" ip daddr 127.0.0.0/8 drop
  *     }
  */
-
 import { portComment } from '../../../attachment/nft-comments'
 import { type Family, formatAddr } from '../../../ip/addr'
 import { type Cidr, formatCidr, networkOf } from '../../../ip/cidr'
@@ -42,8 +41,7 @@ import { ctStatus, eq, fibDaddrType, type Statement } from '../../nft/match'
 import { type NftRule, rule } from '../../nft/rule'
 import { and, daddr, dport, metaMark, saddr } from '../../nft/selector'
 import { dnatTo, jump, masquerade, setMarkBits } from '../../nft/statement'
-import type { NftChain } from '../../nft/wire/chain'
-import type { NftTable } from '../../nft/wire/table'
+import type { NftChain, NftTable } from '../../nft/wire/table'
 import { loopback, martians } from '../localnet'
 import { type HostPorts, mappingsOf, type PortMapping } from './hostports'
 

@@ -1,7 +1,6 @@
 /** Port mappings with nftables: one batch a family, over netlink; only conditions in nft's words need its program. */
-
 import { isAmong } from '../../../attachment/attachment'
-import { leaseOn } from '../../../attachment/lease-files'
+import { leaseOn } from '../../../attachment/lease'
 import { portComment } from '../../../attachment/nft-comments'
 import { CniError, ErrorCode } from '../../../cni/error'
 import { exec, findProgram } from '../../../host/exec'
@@ -27,8 +26,7 @@ import {
   type RuleRef,
   refusedWords,
 } from './hostports'
-import { addressed, echoing, type NftSocket, refOf, rulesAt } from './nft-found'
-import { missing } from './nft-missing'
+import { addressed, echoing, missing, type NftSocket, refOf, rulesAt } from './nft-found'
 import {
   conditionalLines,
   containerChains,

@@ -8,7 +8,6 @@
  *
  * and before MASQUERADE an ACCEPT for each network that is never masqueraded.
  */
-
 import { isAmong, isOn } from '../../../attachment/attachment'
 import {
   containerChain,
@@ -16,7 +15,7 @@ import {
   isMasqueradeChain,
   parseContainerComment,
 } from '../../../attachment/iptables-names'
-import { leaseOn } from '../../../attachment/lease-files'
+import { leaseOn } from '../../../attachment/lease'
 import { CniError, ErrorCode, saidBy } from '../../../cni/error'
 import { warn } from '../../../host/log'
 import { type Addr, type Family, formatAddr, widthOf } from '../../../ip/addr'

@@ -25,8 +25,15 @@ import { ip6Daddr, ipDaddr } from '../../nft/selector'
 import { ifNftables, ifNftablesMeanwhile } from '../../nft/socket'
 import { goto, masquerade as masqueradeStatement, returnToCaller } from '../../nft/statement'
 import { ensureChain, type NftTransaction, nftUpdate } from '../../nft/transaction'
-import { attachmentRules, deleteRulesOf, deleteStaleRules, replaceRules, rulesOf } from '../attachment-rules'
-import { probeNftables, withNftables } from '../nftables'
+import {
+  attachmentRules,
+  deleteRulesOf,
+  deleteStaleRules,
+  probeNftables,
+  replaceRules,
+  rulesOf,
+  withNftables,
+} from '../attachment-rules'
 import type { Masquerade, MasqueradeRules } from './masquerade'
 
 const table = { family: 'inet', name: 'cni_plugins_masquerade' } as const

@@ -38,7 +38,7 @@
  *
  * The mark is for who would else get an answer from an address it did not ask: pods and the host's own 127.0.0.0/8.
  */
-import { everyAddress, formatClaim } from '../../../attachment/claim'
+import { everyAddress, formatClaim } from '../../../attachment/host-ports'
 import { elementComment, nameInNft } from '../../../attachment/nft-comments'
 import { type Family, formatAddr, parseAddr } from '../../../ip/addr'
 import { literalCidr } from '../../../ip/cidr'
@@ -59,7 +59,7 @@ import {
 import type { NftElement, NftSet } from '../../nft/set'
 import { dnatToMap, jump, masquerade, returnToCaller, setMarkBits } from '../../nft/statement'
 import type { NftType } from '../../nft/value'
-import type { NftChain } from '../../nft/wire/chain'
+import type { NftChain } from '../../nft/wire/table'
 import { mappingsOf, protocols } from '../hostports/hostports'
 import { martians } from '../localnet'
 import { masquerades, type Placed, type PlainSet, type Pod, type PodNetwork } from './pods'

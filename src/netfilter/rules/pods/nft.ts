@@ -1,9 +1,12 @@
 /** Changes and reads kubenet's nftables state. Every change of one call is one batch, or none of it happens. */
-
 import { platform } from '#platform'
 import { shortName } from '../../../attachment/attachment'
-import { maxNftCommentBytes } from '../../../attachment/limits'
-import { elementComment, isElementHashed, isElementOn } from '../../../attachment/nft-comments'
+import {
+  elementComment,
+  isElementHashed,
+  isElementOn,
+  maxNftCommentBytes,
+} from '../../../attachment/nft-comments'
 import { isFrom } from '../../../host/system-error'
 import type { Family } from '../../../ip/addr'
 import { formatCidr } from '../../../ip/cidr'

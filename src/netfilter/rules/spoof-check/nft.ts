@@ -38,7 +38,7 @@ import { ensureChain, type NftTransaction, nftProbe, nftUpdate } from '../../nft
 import { readCmpValue } from '../../nft/wire/match'
 import type { ReadRule } from '../../nft/wire/rule'
 import { readTargetChain } from '../../nft/wire/statement'
-import { probeNftables, withNftables } from '../nftables'
+import { probeNftables, withNftables } from '../attachment-rules'
 
 const table = { family: 'bridge', name: 'nat' } as const
 const prerouting = 'PREROUTING'

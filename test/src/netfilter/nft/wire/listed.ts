@@ -1,8 +1,7 @@
 import t from 'tap'
-import { readChain } from '../../../../../src/netfilter/nft/wire/chain'
 import { readRule } from '../../../../../src/netfilter/nft/wire/rule'
 import { readSet, readSetElems } from '../../../../../src/netfilter/nft/wire/set'
-import { readTable } from '../../../../../src/netfilter/nft/wire/table'
+import { readChain, readTable } from '../../../../../src/netfilter/nft/wire/table'
 
 const bytes = (...fields: string[]) => Buffer.from(fields.join('').replaceAll(' ', ''), 'hex')
 

@@ -5,8 +5,13 @@ import type { Style } from '../node/command/style'
 import { type Probe, probeNetwork } from '../node/probe/probe-network'
 import { isFrom } from '../src/host/system-error'
 import type { NetworkConfigList } from '../src/runtime/conf-list'
-import { networkNamed, networksOf, requirePlugins, runtimeOptions } from './frame/networks'
-import { requireNetworkAdmin } from './frame/permission'
+import {
+  networkNamed,
+  networksOf,
+  requireNetworkAdmin,
+  requirePlugins,
+  runtimeOptions,
+} from './frame/networks'
 import { withProgress } from './frame/progress'
 import { formatTable } from './frame/table'
 

@@ -11,7 +11,7 @@ import {
   type Family,
   formatAddr,
 } from '../../src/ip/addr'
-import { int32, SO_RCVTIMEO, SOCK_CLOEXEC, SOL_SOCKET, timeval } from '../../src/netlink/sockopt'
+import { int32, SO_RCVTIMEO, SOCK_CLOEXEC, SOL_SOCKET, timeval } from '../../src/netlink/raw-socket'
 import { insideNetns, type Netns } from '../../src/netns/netns'
 
 /** <sys/socket.h>, <netinet/in.h> */

@@ -1,5 +1,5 @@
 /** Which of a network's attachments are of containers that live. */
-import type { InterfaceID } from '../../src/attachment/attachment'
+import { type InterfaceID, shortName } from '../../src/attachment/attachment'
 import type { Here } from '../../src/life/here'
 import { type Claimant, judgeLife, type Subject, type Verdict } from '../../src/life/judge'
 import type { Found } from './found'
@@ -31,17 +31,26 @@ export type Evidence = {
 
 const unique = (texts: readonly string[]): string[] => [...new Set(texts)]
 
+/** Finds the ID of a container by what objects call it that have no room for a long one. */
+const wholeIDs = (found: readonly Found[]): ((containerID: string) => string) => {
+  const long = found.filter(({ containerID }) => containerID !== shortName(containerID))
+  const whole = new Map(long.map(({ containerID }) => [shortName(containerID), containerID]))
+  return containerID => whole.get(containerID) ?? containerID
+}
+
 /** Puts together what belongs to the same interface of the same container, in the order it was found. */
 export const groupByAttachment = (found: readonly Found[]): KnownAttachment[] => {
   const groups = new Map<string, [Found, ...Found[]]>()
+  const wholeID = wholeIDs(found)
   for (const part of found) {
-    const key = `${part.containerID} ${part.ifName ?? ''}`
+    const key = `${wholeID(part.containerID)} ${part.ifName ?? ''}`
     const group = groups.get(key)
     if (group) group.push(part)
     else groups.set(key, [part])
   }
   return [...groups.values()].map(parts => {
-    const [{ containerID, ifName }] = parts
+    const [{ ifName }] = parts
+    const containerID = wholeID(parts[0].containerID)
     return { containerID, ifName, objects: unique(parts.map(({ object }) => object)), parts }
   })
 }

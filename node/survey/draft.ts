@@ -1,8 +1,8 @@
 /** Attachments while a survey puts them together: each object of the node goes to the one it says it belongs to. */
 
 import type { PortOwner } from '../../plugins/portmap/records'
-import { type Attachment, textOf } from '../../src/attachment/attachment'
-import { elementComment } from '../../src/attachment/nft-comments'
+import { type Attachment, isOn, shortened, shortName, textOf } from '../../src/attachment/attachment'
+import { elementComment, masqueradePrefix, portComment } from '../../src/attachment/nft-comments'
 import type { Lease } from './leases'
 import type { HostLink } from './links'
 import type { ContainerInterface } from './namespaces'
@@ -53,10 +53,17 @@ const emptyDraft = ({ network, containerID, ifName }: Attachment): Draft => ({
   ifbs: [],
 })
 
+/** What objects call a container that have no room for its whole ID: alias, comments of iptables, comments of nftables. */
+const namesOf = ({ containerID }: Attachment): Set<string> =>
+  new Set([containerID, shortName(containerID), portComment(containerID)])
+
 /** The attachments found so far, by what objects call them. */
 export class Drafts {
   readonly #byKey = new Map<string, Draft>()
+  /** The same by the names that objects have which have no room for long ones. */
+  readonly #byShortKey = new Map<string, Draft>()
   readonly #byContainer = new Map<string, Draft[]>()
+  #byMasquerade: Map<string, Draft> | undefined
   #byComment: Map<string, Draft> | undefined
 
   /** All of them, in the order they were found. */
@@ -64,23 +71,28 @@ export class Drafts {
     return [...this.#byKey.values()]
   }
 
-  /** The attachment of that very name, which is made if nothing named it before. */
+  /** The attachment of that name, long ones in full or shortened, which is made if nothing named it before. */
   of(owner: Attachment): Draft {
-    const found = this.#byKey.get(textOf(owner))
+    const key = textOf(owner)
+    const found = this.#byKey.get(key) ?? this.#byShortKey.get(key)
     if (found) return found
     const made = emptyDraft(owner)
-    this.#byKey.set(textOf(owner), made)
+    this.#byKey.set(key, made)
+    this.#byShortKey.set(textOf(shortened(owner)), made)
     this.#byComment = undefined
-    const others = this.#byContainer.get(owner.containerID)
-    if (others) others.push(made)
-    else this.#byContainer.set(owner.containerID, [made])
+    this.#byMasquerade = undefined
+    for (const name of namesOf(owner)) {
+      const others = this.#byContainer.get(name)
+      if (others) others.push(made)
+      else this.#byContainer.set(name, [made])
+    }
     return made
   }
 
   /** The attachments of a container, on one network or on all. */
   ofContainer({ network, containerID }: Named): Draft[] {
     const drafts = this.#byContainer.get(containerID) ?? []
-    return network === undefined ? drafts : drafts.filter(draft => draft.network === network)
+    return network === undefined ? drafts : drafts.filter(draft => isOn({ network }, draft.network))
   }
 
   /**
@@ -99,5 +111,10 @@ export class Drafts {
   byComment(comment: string): Draft | undefined {
     this.#byComment ??= new Map(this.all.map(draft => [elementComment(draft), draft]))
     return this.#byComment.get(comment)
+  }
+  /** The attachment whose masquerade rules have comments that begin like this; undefined if none of those known has. */
+  byMasquerade(prefix: string): Draft | undefined {
+    this.#byMasquerade ??= new Map(this.all.map(draft => [masqueradePrefix(draft), draft]))
+    return this.#byMasquerade.get(prefix)
   }
 }

@@ -1,6 +1,12 @@
 /** Puts what was read of a node together: what belongs to which attachment, and what to none. */
 import { formatAlias, ifbPrefix, parseAlias, referenceIfbName } from '../../src/attachment/interfaces'
-import { parseElementComment } from '../../src/attachment/nft-comments'
+import {
+  cutSpoofCheckComment,
+  parseElementComment,
+  spoofCheckComment,
+  spoofCheckPrefix,
+  spoofCheckRef,
+} from '../../src/attachment/nft-comments'
 import { type Draft, Drafts } from './draft'
 import { masqueradesIn, rulesIn } from './iptables'
 import type { HostLink } from './links'
@@ -123,14 +129,26 @@ const rulesOf = ({ ruleset, iptables }: Readings): { masquerades: MasqueradeRule
   }
 }
 
+/** How comments name an attachment whose MAC is checked, those of older versions among them. */
+const refsOf = (draft: Draft): [string, Draft][] => {
+  const ref = spoofCheckRef(draft)
+  const comments = [spoofCheckComment(ref), cutSpoofCheckComment(ref)]
+  return comments.map(comment => [comment.slice(spoofCheckPrefix.length), draft])
+}
+
 const joinRules = (drafts: Drafts, readings: Readings): void => {
   const { masquerades, ports } = rulesOf(readings)
-  for (const rule of masquerades) drafts.likely(rule, rule.address).masquerades.push(rule)
+  for (const rule of masquerades) {
+    const known = rule.prefix === undefined ? undefined : drafts.byMasquerade(rule.prefix)
+    const draft = known ?? drafts.likely(rule, rule.address)
+    draft.masquerades.push(rule)
+  }
   for (const rule of ports) {
     drafts.likely({ ...rule, ifName: undefined }, rule.dnat?.address).portRules.push(rule)
   }
-  const byRef = new Map(drafts.all.map(draft => [`${draft.containerID}-${draft.ifName}`, draft]))
-  for (const check of readings.ruleset?.spoofChecks ?? []) byRef.get(check.ref)?.spoofChecks.push(check)
+  const checks = readings.ruleset?.spoofChecks ?? []
+  const byRef = new Map(checks.length === 0 ? [] : drafts.all.flatMap(refsOf))
+  for (const check of checks) byRef.get(check.ref)?.spoofChecks.push(check)
 }
 
 /** Gives each ifb to the attachment its alias names, whose veth leads there, or whose name the reference gave it. */

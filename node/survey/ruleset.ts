@@ -1,5 +1,10 @@
 /** What of nftables belongs to attachments: kubenet's elements, and the rules of bridge and portmap. */
 import { formatClaim } from '../../src/attachment/host-ports'
+import {
+  masqueradePrefixLength,
+  parseMasqueradeComment,
+  spoofCheckPrefix,
+} from '../../src/attachment/nft-comments'
 import { type Addr, type Family, formatAddr } from '../../src/ip/addr'
 import { elementList, ruleList, setList, tableList } from '../../src/netfilter/nft/read'
 import type { NftElement } from '../../src/netfilter/nft/set'
@@ -28,13 +33,15 @@ export type MasqueradeRule = {
   readonly network: string
   readonly containerID: string
   readonly ifName: string | undefined
+  /** What its comment begins with, where that was cut off and names only a part of its owner. */
+  readonly prefix?: string | undefined
   /** The source it is for; undefined where the rule only ends such a chain. */
   readonly address: string | undefined
   /** "chain masq_checks", "chain CNI-…". */
   readonly where: string
 }
 
-/** A check of MACs by bridge: "<containerID>-<ifName>", and the host's veth it is for. */
+/** A check of MACs by bridge: "<containerID>-<ifName>" as its comment has it, and the host's veth it is for. */
 export type SpoofCheck = { readonly ref: string; readonly hostName: string }
 
 /** What a survey wants of nftables. */
@@ -86,18 +93,19 @@ const readMasquerades = (nl: NetlinkSocket): MasqueradeRule[] =>
     const source = sources.find(bytes => bytes !== undefined)
     const family = source?.length === 16 ? 6 : 4
     const address = source && formatAddr({ family, bits: BigInt(`0x${source.toString('hex')}`) })
-    return [{ by: 'nftables', family, network, containerID, ifName, address, where: 'chain masq_checks' }]
+    const prefix = parseMasqueradeComment(comment) ? undefined : comment.slice(0, masqueradePrefixLength)
+    const where = 'chain masq_checks'
+    return [{ by: 'nftables', family, network, containerID, ifName, prefix, address, where }]
   })
 
 const spoofTable = { family: 'bridge', name: 'nat' } as const
-const spoofPrefix = 'macspoofchk-'
 
 const readSpoofChecks = (nl: NetlinkSocket): SpoofCheck[] =>
   ruleList(nl, spoofTable, 'PREROUTING')
-    .filter(({ comment }) => comment.startsWith(spoofPrefix))
+    .filter(({ comment }) => comment.startsWith(spoofCheckPrefix))
     .map(({ comment, expressions }) => {
       const name = expressions.map(readCmpValue).find(bytes => bytes !== undefined)
-      return { ref: comment.slice(spoofPrefix.length), hostName: readText(name) }
+      return { ref: comment.slice(spoofCheckPrefix.length), hostName: readText(name) }
     })
 
 /** Reads nftables. Needs CAP_NET_ADMIN. */

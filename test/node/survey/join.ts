@@ -6,6 +6,14 @@ import type { HostLink } from '../../../node/survey/links'
 import type { ContainerInterface } from '../../../node/survey/namespaces'
 import type { Network } from '../../../node/survey/networks'
 import type { Readings } from '../../../node/survey/readings'
+import { shortened } from '../../../src/attachment/attachment'
+import { formatAlias } from '../../../src/attachment/interfaces'
+import {
+  masqueradePrefix,
+  spoofCheckComment,
+  spoofCheckPrefix,
+  spoofCheckRef,
+} from '../../../src/attachment/nft-comments'
 
 const veth = (index: number, more: Partial<HostLink> = {}): HostLink =>
   ({
@@ -237,5 +245,44 @@ t.test('an ifb is of the attachment its alias names, or whose veth leads to it',
   t.same(
     ifbs.map(({ name }) => name),
     ['bwp000000000003'],
+  )
+})
+
+t.test('what has no room for a long name is of the attachment whose names it shortens', async t => {
+  const id = { network: 'n'.repeat(90), containerID: 'c'.repeat(150), ifName: 'eth0' }
+  const { drafts } = join(
+    node({
+      leases: [{ ...lease('10.1.2.3', id.containerID), network: id.network }],
+      links: [veth(7, { alias: formatAlias(shortened(id)) })],
+      ruleset: {
+        tables: [],
+        elements: [],
+        masquerades: [
+          {
+            by: 'nftables',
+            family: 4,
+            network: id.network,
+            containerID: 'ccc',
+            ifName: 'eth0',
+            prefix: masqueradePrefix(id),
+            address: '10.1.2.3',
+            where: 'chain masq_checks',
+          },
+        ],
+        ports: [],
+        spoofChecks: [
+          { ref: spoofCheckComment(spoofCheckRef(id)).slice(spoofCheckPrefix.length), hostName: 'veth7' },
+        ],
+      },
+    }),
+  )
+  t.same(
+    drafts.map(({ containerID, veth, masquerades, spoofChecks }) => [
+      containerID,
+      veth?.index,
+      masquerades.length,
+      spoofChecks.length,
+    ]),
+    [[id.containerID, 7, 1, 1]],
   )
 })

@@ -3,11 +3,13 @@
  * again when somebody has changed or removed the file. It is never taken away because something is missing: pods that
  * run keep their network while the cluster is not to be had, or has forgotten the node.
  */
+
 import { dirname } from 'node:path'
 import { conflistOf, formatConflist } from '../node/conflist/conflist'
 import { confDirNotes, conflistName, stageConflist } from '../node/conflist/conflist-file'
 import { checkMtu, hasRoomForPods, type NetworkValues } from '../node/conflist/kubelet-flags'
 import { commitAll, removeLeftovers, syncFolder } from '../node/conflist/staged-file'
+import { containerWithPod } from '../src/attachment/pod'
 import { maxConfBytes } from '../src/cni/conf'
 import { isJsonObject, type JsonObject } from '../src/cni/schema'
 import { readPlainFile } from '../src/host/plain-file'
@@ -68,7 +70,7 @@ const keepsAll = (before: readonly Cidr[], after: readonly Cidr[]): boolean =>
   )
 
 const describeHeld = (stranded: readonly Held[]): string[] =>
-  stranded.slice(0, mostNamed).map(({ containerID, address }) => `${address} of ${containerID}`)
+  stranded.slice(0, mostNamed).map(held => `${held.address} of ${containerWithPod(held)}`)
 
 export class NodeNetwork {
   readonly path: string

@@ -8,6 +8,7 @@ import { type Addr, formatAddr, parseAddr } from '../src/ip/addr'
 import { type Cidr, cidrContains } from '../src/ip/cidr'
 import { type Here, thisHost } from '../src/life/here'
 import { judgeLife } from '../src/life/judge'
+import { podInPairs } from '../src/runtime/attachment'
 import type { CacheEntry } from '../src/runtime/cache-entry'
 import { listCacheEntries } from '../src/runtime/result-cache'
 
@@ -15,7 +16,12 @@ import { listCacheEntries } from '../src/runtime/result-cache'
 type Attachments = { readonly network: string; readonly dataDir: string; readonly cacheDir: string }
 
 /** An address that a container has. */
-export type Held = { readonly containerID: string; readonly address: string }
+export type Held = {
+  readonly containerID: string
+  /** "namespace/name", where a record or a cached result tells. */
+  readonly pod: string | undefined
+  readonly address: string
+}
 
 /**
  * Has the lease's container certainly ended? From inside of the agent's own container that is only seen of those of
@@ -40,7 +46,7 @@ const leased = ({ network, dataDir }: Attachments): { held: Held[]; ended: Set<s
   const held = own.flatMap(lease =>
     lease.containerID === undefined || ended.includes(lease)
       ? []
-      : [{ containerID: lease.containerID, address: lease.address }],
+      : [{ containerID: lease.containerID, pod: lease.record?.pod, address: lease.address }],
   )
   return { held, ended: new Set(ended.flatMap(({ containerID }) => containerID ?? [])) }
 }
@@ -60,7 +66,9 @@ export const strandedBy = (ranges: readonly Cidr[], attachments: Attachments): H
   for (const one of held) if (isOutside(one.address, ranges)) found.set(one.address, one)
   for (const { entry, addr } of cached) {
     if (ranges.some(range => cidrContains(range, addr))) continue
-    found.set(formatAddr(addr), { containerID: entry.containerID, address: formatAddr(addr) })
+    const { containerID, args } = entry
+    const address = formatAddr(addr)
+    found.set(address, { containerID, pod: podInPairs(args) ?? found.get(address)?.pod, address })
   }
   // In an order of their own, not the folder's: who tells of them must not seem to have news.
   return [...found.values()].toSorted((a, b) => (a.address < b.address ? -1 : 1))

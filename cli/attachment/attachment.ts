@@ -1,4 +1,5 @@
 /** The attachment that `add`, `check` and `del` are about, named as cnitool names it. */
+
 import { statSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { platform } from '#platform'
@@ -6,11 +7,17 @@ import { required } from '../../node/command/command'
 import { CliError, ExitCode, usageError } from '../../node/command/failure'
 import type { CliIo } from '../../node/command/io'
 import { naming, value } from '../../node/command/option'
+import { containerWithPod } from '../../src/attachment/pod'
 import { checkIfName } from '../../src/cni/args'
 import { validName } from '../../src/cni/conf'
 import { CniError } from '../../src/cni/error'
 import { isJsonObject, type JsonObject } from '../../src/cni/schema'
-import { type AttachmentParameters, type CniArg, parseCniArgs } from '../../src/runtime/attachment'
+import {
+  type AttachmentParameters,
+  type CniArg,
+  parseCniArgs,
+  podInPairs,
+} from '../../src/runtime/attachment'
 
 const defaultIfName = 'eth0'
 
@@ -113,5 +120,5 @@ export const requireNetnsPath = ({ netns }: AttachmentParameters): void => {
 }
 
 /** An attachment in words. */
-export const describeAttachment = ({ ifName, containerID }: AttachmentParameters): string =>
-  `"${ifName}" of ${containerID}`
+export const describeAttachment = ({ ifName, containerID, args }: AttachmentParameters): string =>
+  `"${ifName}" of ${containerWithPod({ containerID, pod: podInPairs(args) })}`

@@ -1,6 +1,8 @@
 /** What a survey found not to fit together, as lines of the doctor: one check for each kind of object. */
+
 import { describeOwner, type Finding, type FindingKind } from '../../node/survey/finding'
 import type { Survey } from '../../node/survey/survey'
+import { containerWithPod } from '../../src/attachment/pod'
 import { count } from '../frame/units'
 import { type Check, type Diagnosis, orOk } from './diagnosis'
 
@@ -18,7 +20,7 @@ const leasesText = ({ readings, attachments }: Survey): string => {
   const doubtful = attachments.filter(({ state, leases }) => state === 'unknown' && leases.length > 0)
   const [first] = doubtful
   const doubt = first
-    ? `; of ${count(doubtful.length, 'container')} it is not known for sure, first of ${first.containerID}: ${first.why}`
+    ? `; of ${count(doubtful.length, 'container')} it is not known for sure, first of ${containerWithPod(first)}: ${first.why}`
     : ''
   return `${count(readings.leases.length, 'lease')}, none of a container that is gone${doubt}`
 }

@@ -12,6 +12,7 @@ import { dropClaim } from '../../plugins/portmap/claim-files'
 import { releasePorts } from '../../plugins/portmap/claims'
 import { hasEnded, readRival } from '../../plugins/portmap/records'
 import { hostportsFolder } from '../../src/attachment/host-ports'
+import { containerWithPod } from '../../src/attachment/pod'
 import { withLock } from '../../src/host/lock'
 import { writeSysctl } from '../../src/host/sysctl'
 import { parseAddr } from '../../src/ip/addr'
@@ -182,11 +183,11 @@ export const distinctRepairs = (repairs: readonly Repair[]): Repair[] =>
 export const describeRepair = (repair: Repair): string => {
   switch (repair.do) {
     case 'detach':
-      return `deleted what was left of container ${repair.owner.containerID}, interface ${repair.owner.ifName}, on network "${repair.owner.network}"`
+      return `deleted what was left of container ${containerWithPod(repair.owner)}, interface ${repair.owner.ifName}, on network "${repair.owner.network}"`
     case 'release-lease':
       return `gave back ${repair.address} of network "${repair.network}"`
     case 'release-ports':
-      return `gave back the host ports of container ${repair.owner.containerID}`
+      return `gave back the host ports of container ${containerWithPod(repair.owner)}`
     case 'drop-claim':
       return `removed the claim ${repair.claim}`
     case 'erase-element':

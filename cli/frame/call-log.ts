@@ -14,6 +14,8 @@ const entrySchema = () =>
     command: v.string(),
     network: v.optional(v.string(), ''),
     containerID: v.optional(v.string(), ''),
+    /** "namespace/name"; older versions wrote none. */
+    pod: v.optional(v.string()),
     ifName: v.optional(v.string(), ''),
     ms: v.number(),
     /** Only with "logLevel": "debug". */

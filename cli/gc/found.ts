@@ -19,6 +19,7 @@ import { listElements } from '../../src/netfilter/rules/pods/nft'
 import { formatPlaced } from '../../src/netfilter/rules/pods/nft-rules'
 import { linkList } from '../../src/netlink/link'
 import { NETLINK_NETFILTER, NETLINK_ROUTE, withNetlink } from '../../src/netlink/socket'
+import { podInPairs } from '../../src/runtime/attachment'
 import type { NetworkConfigList } from '../../src/runtime/conf-list'
 import { cachedAt, listCacheEntries } from '../../src/runtime/result-cache'
 import type { Tell } from '../frame/progress'
@@ -30,6 +31,8 @@ export type Found = {
   readonly ifName: string | undefined
   /** The object in words: "lease 10.244.1.2". */
   readonly object: string
+  /** The name Kubernetes has for it, where the object tells: "namespace/name". */
+  readonly pod?: string | undefined
   /** The path of the namespace, where that is all that is known. */
   readonly netns?: string | undefined
   /** What was recorded of the attachment. */
@@ -64,9 +67,10 @@ const hostEndsIn = (result: JsonObject | undefined, type: string | undefined): H
 const cachedResults: Finder = ({ name, plugins }, cacheDir) =>
   listCacheEntries(cacheDir)
     .filter(({ network }) => network === name)
-    .map(({ network, containerID, ifName, netns, result }) => ({
+    .map(({ network, containerID, ifName, netns, args, result }) => ({
       containerID,
       ifName,
+      pod: podInPairs(args),
       netns,
       hostEnds: hostEndsIn(result, plugins[0]?.type),
       writtenAt: cachedAt(cacheDir, { network, containerID, ifName }),
@@ -95,10 +99,10 @@ const leasesIn = (dataDir: string, network: string): Found[] => {
       const record = records.read(leaseKeyOf(owner))
       // A record may be of an earlier lease of the same address.
       const { identity, madeAt } = store.stamp(address) ?? {}
-      const subject = record && record.leases[address] === identity ? subjectOf(record, network) : undefined
-      return [
-        { ...owner, object: `lease ${address}`, addresses: [address], madeAt, writtenAt: madeAt, subject },
-      ]
+      const own = record?.leases[address] === identity ? record : undefined
+      const subject = own && subjectOf(own, network)
+      const object = `lease ${address}`
+      return [{ ...owner, pod: own?.pod, object, addresses: [address], madeAt, writtenAt: madeAt, subject }]
     })
 }
 
@@ -117,6 +121,7 @@ const ports: Finder = ({ name }) =>
     .map(owner => ({
       containerID: owner.containerID,
       ifName: owner.ifName,
+      pod: owner.pod,
       object: `host port ${owner.claims.join(', ')}`,
       subject: subjectOfOwner(owner),
     }))

@@ -9,6 +9,8 @@ type KnownAttachment = {
   readonly containerID: string
   /** Undefined where nothing names an interface, only the container. */
   readonly ifName: string | undefined
+  /** The name Kubernetes has for it, where anything of it tells. */
+  readonly pod: string | undefined
   readonly objects: readonly string[]
   readonly parts: readonly Found[]
 }
@@ -51,7 +53,8 @@ export const groupByAttachment = (found: readonly Found[]): KnownAttachment[] =>
   return [...groups.values()].map(parts => {
     const [{ ifName }] = parts
     const containerID = wholeID(parts[0].containerID)
-    return { containerID, ifName, objects: unique(parts.map(({ object }) => object)), parts }
+    const pod = parts.find(part => part.pod)?.pod
+    return { containerID, ifName, pod, objects: unique(parts.map(({ object }) => object)), parts }
   })
 }
 

@@ -53,6 +53,7 @@ const formatRows = (report: GcReport, style: Style): string => {
     [
       { title: 'ACTION' },
       { title: 'CONTAINER' },
+      { title: 'POD' },
       { title: 'INTERFACE' },
       { title: 'WHY' },
       { title: 'OBJECTS' },
@@ -60,6 +61,7 @@ const formatRows = (report: GcReport, style: Style): string => {
     report.judged.map((entry, at) => [
       actionStyle(actions[at] ?? 'keep', style),
       shortID(entry.containerID, style),
+      entry.pod ?? '-',
       entry.ifName ?? '-',
       entry.why,
       entry.objects.join(', '),
@@ -79,6 +81,7 @@ export const formatGcReport = (report: GcReport): Answer => {
         action: actions[at],
         containerID: entry.containerID,
         ...(entry.ifName !== undefined && { ifName: entry.ifName }),
+        ...(entry.pod !== undefined && { pod: entry.pod }),
         why: entry.why,
         objects: entry.objects,
       })),

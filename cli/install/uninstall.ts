@@ -5,6 +5,7 @@ import { flag, text, withDefault } from '../../node/command/option'
 import { defaultBinDir, defaultCacheDir, defaultConfDir, type Places } from '../../node/command/places'
 import { commitAll, stageRemoval, syncFolder } from '../../node/conflist/staged-file'
 import type { NodeAttachment } from '../../node/survey/attachments'
+import { containerWithPod } from '../../src/attachment/pod'
 import { readConfDir } from '../../src/runtime/conf-dir'
 import type { NetworkConfigList } from '../../src/runtime/conf-list'
 import { removeFile } from '../../src/runtime/durable-file'
@@ -32,7 +33,7 @@ type Call = CliCall<typeof options>
 type Leaving = { readonly place: Place; readonly kept: string | undefined }
 
 const nameOf = ({ pod, containerID, ifName, network }: NodeAttachment): string =>
-  `${pod ?? containerID} (${ifName} on ${network || 'a network without a name'})`
+  `${containerWithPod({ containerID, pod })} (${ifName} on ${network || 'a network without a name'})`
 
 /** The most names that one message has. */
 const shownAtMost = 5

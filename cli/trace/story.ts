@@ -1,6 +1,7 @@
 /** The calls for a container as a story. */
 
 import type { Style } from '../../node/command/style'
+import { containerWithPod } from '../../src/attachment/pod'
 import type { LogEntry } from '../frame/call-log'
 import { count, formatAge } from '../frame/units'
 
@@ -54,7 +55,7 @@ const summary = (calls: readonly LogEntry[]): string => {
 
 /** The story: the container, its calls with their steps, and the sum of it. */
 export const formatTrace = (calls: readonly LogEntry[], style: Style): string => {
-  const containers = [...new Set(calls.map(({ containerID }) => containerID))]
+  const containers = [...new Set(calls.map(containerWithPod))]
   return [
     `${style.bold(`container ${containers.join(', ')}`)}\n`,
     ...calls.map((entry, i) => pauseLine(calls[i - 1], entry, style) + callLines(entry, style)),

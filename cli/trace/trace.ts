@@ -2,6 +2,8 @@ import { command, required } from '../../node/command/command'
 import { CliError, ExitCode } from '../../node/command/failure'
 import { listOfTexts } from '../../node/command/option'
 import { type Places, placeOptions, placesOf } from '../../node/command/places'
+import { containerWithPod } from '../../src/attachment/pod'
+import { podInPairs } from '../../src/runtime/attachment'
 import { listCacheEntries } from '../../src/runtime/result-cache'
 import { type LogEntry, logFiles, readLog } from '../frame/call-log'
 import { count } from '../frame/units'
@@ -27,10 +29,7 @@ const noLog = (): CliError =>
 const containersOfPod = (pod: string, { cacheDir }: Places): string[] => {
   if (!pod.includes('/')) return []
   return listCacheEntries(cacheDir)
-    .filter(({ args }) => {
-      const values = new Map(args)
-      return `${values.get('K8S_POD_NAMESPACE')}/${values.get('K8S_POD_NAME')}` === pod
-    })
+    .filter(({ args }) => podInPairs(args) === pod)
     .map(({ containerID }) => containerID)
 }
 
@@ -39,16 +38,20 @@ const byTime = (a: LogEntry, b: LogEntry): number => (a.time < b.time ? -1 : a.t
 const callsOf = (container: string, files: readonly string[], places: Places): LogEntry[] => {
   const wanted = containersOfPod(container, places)
   const texts = wanted.length > 0 ? wanted : [container]
-  const entries = files.flatMap(file =>
-    texts.flatMap(text => readLog(file, text).filter(({ containerID }) => containerID.startsWith(text))),
-  )
+  // Pods are in the log itself, too: what a container has left is gone with its DEL.
+  const isWanted = ({ containerID, pod }: LogEntry): boolean =>
+    pod === container || texts.some(text => containerID.startsWith(text))
+  const hint = wanted.length > 0 ? '' : container
+  const entries = files.flatMap(file => readLog(file, hint).filter(isWanted))
   return entries.sort(byTime)
 }
 
 const otherContainers = (files: readonly string[]): string => {
   const known = [
-    ...new Set(files.flatMap(file => readLog(file)).map(({ containerID }) => containerID)),
-  ].filter(Boolean)
+    ...new Set(
+      files.flatMap(file => readLog(file).filter(({ containerID }) => containerID)).map(containerWithPod),
+    ),
+  ]
   return known.length > 0
     ? `${count(known.length, 'container')} are in it, the last one is ${known.at(-1)}`
     : 'no call is in it yet'

@@ -4,6 +4,7 @@ import { subjectOf as subjectOfOwner } from '../../plugins/portmap/records'
 import { familyOf, isEveryAddress, parseClaim } from '../../src/attachment/host-ports'
 import { isJsonObject } from '../../src/cni/schema'
 import { type Claimant, claimantsOf, judgeLife, type Subject, type Verdict } from '../../src/life/judge'
+import { podInPairs } from '../../src/runtime/attachment'
 import type { Draft } from './draft'
 import { namespacePath } from './namespaces'
 import type { PortRule } from './port-rules'
@@ -120,12 +121,8 @@ const resultAddresses = ({ result }: Pick<CachedAttachment, 'result'>): string[]
     .map(bare)
 }
 
-const podName = ({ cached, portOwner }: Draft): string | undefined => {
-  const args = new Map(cached?.args ?? [])
-  const name = args.get('K8S_POD_NAME')
-  if (!name) return portOwner?.pod
-  return [args.get('K8S_POD_NAMESPACE'), name].filter(Boolean).join('/')
-}
+const podName = ({ cached, portOwner, leases }: Draft): string | undefined =>
+  podInPairs(cached?.args) ?? portOwner?.pod ?? leases.find(({ record }) => record?.pod)?.record?.pod
 
 const hostIPOf = (claim: string): string | undefined => {
   const { where } = parseClaim(claim)

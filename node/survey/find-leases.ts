@@ -1,4 +1,5 @@
 /** Leases that nobody has, and addresses that have no lease. */
+import { containerWithPod } from '../../src/attachment/pod'
 import { parseAddr } from '../../src/ip/addr'
 import { cidrContains } from '../../src/ip/cidr'
 import type { NodeAttachment } from './attachments'
@@ -106,7 +107,7 @@ const duplicates = (attachments: readonly NodeAttachment[], { host }: Readings):
           severity: 'fail',
           what: 'duplicate-address',
           object: `address ${address}`,
-          cause: `container ${several[0]?.containerID} has it too, on network "${several[0]?.network}"`,
+          cause: `container ${containerWithPod(several[0] ?? attachment)} has it too, on network "${several[0]?.network}"`,
           remedy: 'delete one of the containers and start it again',
         }),
       ),

@@ -1,6 +1,7 @@
 /** Claims of host ports, ifbs and cached results without a container; limits and ports that are not as asked for. */
 
 import { keyOf } from '../../src/attachment/attachment'
+import { containerWithPod } from '../../src/attachment/pod'
 import { isJsonObject } from '../../src/cni/schema'
 import type { NodeAttachment } from './attachments'
 import {
@@ -40,10 +41,11 @@ const ofDead = (attachment: NodeAttachment, readings: Readings): Finding[] => {
   ]
 }
 
-const idOf = ({ network, containerID, ifName }: NodeAttachment['portOwner'] & object) => ({
+const idOf = ({ network, containerID, ifName, pod }: NodeAttachment['portOwner'] & object) => ({
   network,
   containerID,
   ifName,
+  ...(pod !== undefined && { pod }),
 })
 
 /** An ifb that nothing is sent to does nothing: it may go. */
@@ -123,7 +125,7 @@ const portConflicts = (attachments: readonly NodeAttachment[], now: number): Fin
             severity: 'fail',
             what: 'port-conflict',
             object: `host port ${hostPort}/${protocol}`,
-            cause: `container ${other.containerID} has it too; only one of them is reached`,
+            cause: `container ${containerWithPod(other)} has it too; only one of them is reached`,
             remedy: 'delete one of the containers, or give it another host port',
           }),
         ]

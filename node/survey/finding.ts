@@ -39,17 +39,20 @@ export type FindingKind =
   | 'veth-of-nobody'
   | 'veth-off-bridge'
 
+/** An attachment, and its pod where that is known. */
+type AttachmentOfPod = Attachment & { readonly pod?: string }
+
 /** A change that takes nothing from anybody alive: what "kubenet doctor --fix" does. */
 export type Repair =
   /** DEL by the plugins of its network: all that is left of a container that is gone, at once. */
-  | { readonly do: 'detach'; readonly owner: Attachment }
+  | { readonly do: 'detach'; readonly owner: AttachmentOfPod }
   | {
       readonly do: 'release-lease'
       readonly dataDir: string
       readonly network: string
       readonly address: string
     }
-  | { readonly do: 'release-ports'; readonly owner: Attachment }
+  | { readonly do: 'release-ports'; readonly owner: AttachmentOfPod }
   | { readonly do: 'drop-claim'; readonly claim: string; readonly holder: string }
   | { readonly do: 'erase-element'; readonly element: RulesetElement }
   | { readonly do: 'delete-ifb'; readonly name: string; readonly index: number }
@@ -139,12 +142,12 @@ export const findingOnNobody = (about: About & { readonly network?: string | und
  * object's own repair if it has one. Only what is proven is repaired without asking.
  */
 export const leftover = (
-  { network, containerID, ifName, proven }: NodeAttachment,
+  { network, containerID, ifName, pod, proven }: NodeAttachment,
   { lists }: Pick<Readings, 'lists'>,
   ofObject?: Repair,
 ): Pick<About, 'remedy' | 'repair'> => {
   const isConfigured = lists.some(({ name }) => name === network)
-  const detach: Repair = { do: 'detach', owner: { network, containerID, ifName } }
+  const detach: Repair = { do: 'detach', owner: { network, containerID, ifName, ...(pod && { pod }) } }
   const repair = proven ? (isConfigured && ifName !== '' ? detach : ofObject) : undefined
   if (repair) return { remedy: '"kubenet doctor --fix" removes it', repair }
   const remedy = isConfigured

@@ -5,11 +5,13 @@
  */
 import { findHostVeth } from '../../plugins/bandwidth/host-veth'
 import type { Attachment } from '../../src/attachment/attachment'
+import { containerWithPod } from '../../src/attachment/pod'
 import { CniError } from '../../src/cni/error'
 import { throwIfInterrupted } from '../../src/host/interrupt'
 import type { Link } from '../../src/netlink/link'
 import { NETLINK_ROUTE, withNetlink } from '../../src/netlink/socket'
 import { closeNetns, type Netns } from '../../src/netns/netns'
+import { podInPairs } from '../../src/runtime/attachment'
 import type { PluginConf } from '../../src/runtime/conf-list'
 import { alone } from '../../src/runtime/lock'
 import { bridgeComparisons } from './bridge'
@@ -152,7 +154,9 @@ export const syncAttachment = async (
   { isDry, cacheDir }: { isDry: boolean; cacheDir: string },
 ): Promise<Synced> => {
   const id = idOf(record)
-  throwIfInterrupted(`rebuilding container "${id.containerID}" of network "${id.network}"`)
+  throwIfInterrupted(
+    `rebuilding container ${containerWithPod({ ...id, pod: podInPairs(record.entry.args) })} of network "${id.network}"`,
+  )
   const seen = await compareAttachment(record, true)
   if (!seen) return { attachment: goneAttachment(id) }
   const { changes, failures } = seen

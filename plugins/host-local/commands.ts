@@ -1,4 +1,5 @@
 import type { LeaseOwner } from '../../src/attachment/lease'
+import { containerWithPod, podInArgs } from '../../src/attachment/pod'
 import { validAttachments } from '../../src/cni/conf'
 import { CniError, ErrorCode, runAll } from '../../src/cni/error'
 import type { Call } from '../../src/cni/plugin'
@@ -45,7 +46,8 @@ export const add = async (call: Call, undo: Undo): Promise<Result> => {
       })
       const addresses = allocated.map(({ addr }) => formatAddr(addr))
       undo.add(`give back ${addresses.join(', ')}`, () => giveBack(rooms, owner, addresses))
-      leases.note(owner, [...(leases.of(owner)?.addresses ?? []), ...addresses], netns)
+      const pod = podInArgs(call.env.args)
+      leases.note({ ...owner, pod }, [...(leases.of(owner)?.addresses ?? []), ...addresses], netns)
       sticky?.note(addresses)
       return allocated
     })
@@ -63,6 +65,9 @@ export const add = async (call: Call, undo: Undo): Promise<Result> => {
   return { interfaces: [], ips, routes: [...conf.routes], dns }
 }
 
+const whose = ({ env }: Call, { containerID }: LeaseOwner): string =>
+  containerWithPod({ containerID, pod: podInArgs(env.args) })
+
 /** Throws if an address of prevResult is of the network's ranges but not the container's. */
 const checkPrevResult = (call: Call, { rangeSets }: HostLocalConf, { owner, addresses }: Holding): void => {
   if (call.conf.prevResult === undefined) return
@@ -72,7 +77,7 @@ const checkPrevResult = (call: Call, { rangeSets }: HostLocalConf, { owner, addr
     if (addresses.includes(text) || !rangeSets.some(set => rangeOf(set, address.addr))) continue
     throw new CniError(
       ErrorCode.internal,
-      `host-local: ${text} of prevResult is not leased to container ${owner.containerID}, ${call.env.ifName}`,
+      `host-local: ${text} of prevResult is not leased to container ${whose(call, owner)}, ${call.env.ifName}`,
       { details: `leased to it: ${addresses.join(', ')}` },
     )
   }
@@ -88,7 +93,7 @@ export const check = async (call: Call): Promise<void> => {
     // Not code 3, by which a runtime would forget the container, its veth and rules.
     throw new CniError(
       ErrorCode.internal,
-      `host-local: Failed to find address added by container ${owner.containerID}`,
+      `host-local: Failed to find address added by container ${whose(call, owner)}`,
     )
   }
   checkPrevResult(call, conf, holding)

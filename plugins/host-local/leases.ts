@@ -149,7 +149,11 @@ export class Leases {
   }
 
   /** Notes all that an attachment has from now on, and the network namespace it is for. */
-  note(owner: LeaseOwner, has: Iterable<string>, netns: AttachmentRecord['netns']): void {
+  note(
+    owner: LeaseOwner & { readonly pod?: string | undefined },
+    has: Iterable<string>,
+    netns: AttachmentRecord['netns'],
+  ): void {
     const { here, store } = this
     const addresses = [...new Set(has)]
     const leases = Object.fromEntries(addresses.map(address => [address, store.identity(address) ?? '']))

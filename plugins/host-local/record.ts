@@ -18,6 +18,8 @@ import { ensureFolder, removeFile, rewriteFile } from './file'
 const recordSchema = v.object({
   containerID: v.string(),
   ifName: v.optional(v.string()),
+  /** The name Kubernetes has for it, for messages: "namespace/name". Older versions noted none. */
+  pod: v.optional(v.string()),
   /** Address → what tells its lease from others of the same address: LeaseStore.identity. */
   leases: v.record(v.string(), v.string()),
   /** The container's network namespace when the lease was made; absent if host-local was not shown one. */

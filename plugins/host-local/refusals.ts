@@ -1,3 +1,5 @@
+import { type LeaseOwner, leaseKeyOf } from '../../src/attachment/lease'
+import { containerWithPod } from '../../src/attachment/pod'
 import { CniError, ErrorCode } from '../../src/cni/error'
 import { addrEquals, formatAddr } from '../../src/ip/addr'
 import type { AllocationRequest, Slot } from './allocator'
@@ -8,7 +10,12 @@ import { reclaim } from './reclaim'
 import { inSpan } from './span'
 import { formatUsage, leasedIn } from './usage'
 
-const holderOf = ({ store }: Leases, address: string): string => {
+/** The pod of an owner, where that is on record. */
+const podOf = ({ records }: Leases, owner: LeaseOwner): string | undefined =>
+  records.read(leaseKeyOf(owner))?.pod
+
+const holderOf = (leases: Leases, address: string): string => {
+  const { store } = leases
   let why = `"${store.folder}/${address}" is gone`
   const owner = store.read(address, what => {
     why = what
@@ -16,7 +23,8 @@ const holderOf = ({ store }: Leases, address: string): string => {
   if (owner === undefined) return `by something else: ${why}`
   if (owner === 'torn') return 'by nobody: the lease is empty'
   const since = new Date(store.madeAt(address)).toISOString()
-  return `by container ${owner.containerID}${owner.ifName === undefined ? '' : `, ${owner.ifName}`}, since ${since}`
+  const holder = containerWithPod({ containerID: owner.containerID, pod: podOf(leases, owner) })
+  return `by container ${holder}${owner.ifName === undefined ? '' : `, ${owner.ifName}`}, since ${since}`
 }
 
 /** The failure of an address that is asked for and leased already; its details say to whom. */
@@ -65,9 +73,10 @@ export const refuseDuplicate = (
       leases.release(holding)
       continue
     }
+    const holder = containerWithPod({ containerID, pod: podOf(leases, owner) })
     throw new CniError(
       ErrorCode.invalidNetworkConfig,
-      `${duplicate} has been allocated to ${containerID}, duplicate allocation is not allowed`,
+      `${duplicate} has been allocated to ${holder}, duplicate allocation is not allowed`,
     )
   }
 }

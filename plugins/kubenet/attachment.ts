@@ -89,7 +89,7 @@ export const writeAttachment = async (
   )
   if (ports.mappings.length > 0) {
     const { checkListeners } = await import('../portmap/listeners.js')
-    checkListeners(ports)
+    checkListeners(ports, call)
     const { earlier } = await claimPorts(call, ports, { bury })
     hadPorts = earlier !== undefined
   }

@@ -65,7 +65,7 @@ export const add = async (call: Call, undo: Undo): Promise<Result> => {
   if (mappings.length === 0 || addresses.length === 0) return result
 
   const { checkListeners } = await import('./listeners.js')
-  checkListeners(conf)
+  checkListeners(conf, call)
   const claimed = await claimPorts(call, conf, { rules: hostPortRules[conf.backend].plan(conf), bury })
   // Those of an ADD before are the container's, which may run.
   if (!claimed.earlier) undo.add('give the host ports back', () => releasePorts(conf))

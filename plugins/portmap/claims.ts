@@ -14,6 +14,7 @@ import {
   ownerPath,
   parseClaim,
 } from '../../src/attachment/host-ports'
+import { containerWithPod, podInArgs } from '../../src/attachment/pod'
 import { CniError, ErrorCode } from '../../src/cni/error'
 import type { Call } from '../../src/cni/plugin'
 import { isFileError } from '../../src/host/errno'
@@ -65,7 +66,6 @@ const conflict = (claim: string, rival: string, owner: PortOwner): CniError => {
   const { protocol, hostPort, where } = parseClaim(claim)
   const place = parseClaim(rival).where
   const about = [
-    owner.pod && `pod ${owner.pod}`,
     `network ${owner.network}`,
     `interface ${owner.ifName}`,
     owner.netns && `netns ${owner.netns.path}`,
@@ -74,7 +74,7 @@ const conflict = (claim: string, rival: string, owner: PortOwner): CniError => {
   const port = isEveryAddress(where) ? `${hostPort}/${protocol}` : `${hostPort}/${protocol} of ${where}`
   return new CniError(
     ErrorCode.invalidNetworkConfig,
-    `host port ${port} is taken by container ${owner.containerID}`,
+    `host port ${port} is taken by container ${containerWithPod(owner)}`,
     { details: `${about.filter(Boolean).join(', ')}; delete that container or choose another host port` },
   )
 }
@@ -119,17 +119,10 @@ const deadRivals = (
   return [...dead.values()]
 }
 
-/** The pod in CNI_ARGS as Kubernetes' runtimes name it: "namespace/name". */
-const podOf = (args: string): string | undefined => {
-  const value = (key: string) => new RegExp(`(?:^|;)${key}=([^;]*)`).exec(args)?.[1]
-  const name = value('K8S_POD_NAME')
-  return name && [value('K8S_POD_NAMESPACE'), name].filter(Boolean).join('/')
-}
-
 const recordOf = (call: Call, conf: PortmapConf, claims: readonly Claim[]): PortOwner => {
   const { network, containerID, ifName, conditions } = conf
   const { path, dev, ino } = call.netns ?? {}
-  const pod = podOf(call.env.args)
+  const pod = podInArgs(call.env.args)
   return {
     network,
     containerID,

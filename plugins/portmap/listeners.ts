@@ -2,8 +2,11 @@
  * Programs of the host that listen on a port which is to lead to a container. The packet filter comes first, so that
  * from then on nobody reaches them by it; neither they nor the container's owner would hear of that.
  */
+
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
+import { containerWithPod, podInArgs } from '../../src/attachment/pod'
 import { CniError, ErrorCode } from '../../src/cni/error'
+import type { Call } from '../../src/cni/plugin'
 import { warn } from '../../src/host/log'
 import { addrEquals, type Family, formatAddr } from '../../src/ip/addr'
 import { mappingsOf, type PortMapping } from '../../src/netfilter/rules/hostports/hostports'
@@ -94,8 +97,9 @@ export const readSockets = (protocols: Iterable<PortMapping['protocol']>): Liste
  * Looks for programs of the host on the container's host ports. Warns of them on stderr, or throws code 7 for the
  * first, as the configuration has it.
  */
-export const checkListeners = (conf: PortmapConf): void => {
+export const checkListeners = (conf: PortmapConf, call: Call): void => {
   if (conf.hostListeners === 'ignore') return
+  const whose = containerWithPod({ containerID: conf.containerID, pod: podInArgs(call.env.args) })
   for (const conflict of findConflicts(conf, readSockets(conf.mappings.map(({ protocol }) => protocol)))) {
     const { message, details } = describe(conflict)
     if (conf.hostListeners === 'refuse') {
@@ -103,8 +107,6 @@ export const checkListeners = (conf: PortmapConf): void => {
         details: `${details}; stop it, choose another host port, or leave out "hostListeners": "refuse"`,
       })
     }
-    warn(
-      `portmap: ${message}: ${details}, and is not reached there while container ${conf.containerID} has the port`,
-    )
+    warn(`portmap: ${message}: ${details}, and is not reached there while container ${whose} has the port`)
   }
 }

@@ -1,5 +1,6 @@
 import { readSync } from 'node:fs'
 import { platform } from '#platform'
+import { podInArgs } from '../attachment/pod'
 import { version as buildVersion } from '../build-info'
 import { watchForInterrupts } from '../host/interrupt'
 import { appendLog, type LogTarget, warn } from '../host/log'
@@ -126,6 +127,7 @@ export const answerCall = async (
       command: env.CNI_COMMAND,
       network: conf?.name,
       containerID: env.CNI_CONTAINERID,
+      pod: podInArgs(env.CNI_ARGS ?? ''),
       ifName: env.CNI_IFNAME,
       ms: Math.round((performance.now() - started) * 1000) / 1000,
       ...(target.level === 'debug' && { steps }),

@@ -50,6 +50,13 @@ export const parseCniArgs = (text: string): CniArg[] =>
         throw bad(`invalid CNI_ARGS pair ${JSON.stringify(pair)}`)
       })
 
+/** The pod that pairs of CNI_ARGS name, "namespace/name"; undefined if they name none. */
+export const podInPairs = (args: readonly CniArg[] = []): string | undefined => {
+  const values = new Map(args)
+  const name = values.get('K8S_POD_NAME')
+  return name ? [values.get('K8S_POD_NAMESPACE'), name].filter(Boolean).join('/') : undefined
+}
+
 /** Pairs as CNI_ARGS has them. */
 export const formatCniArgs = (args: readonly CniArg[]): string =>
   args.map(([key, value]) => `${key}=${value}`).join(';')

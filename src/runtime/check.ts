@@ -1,7 +1,9 @@
 /** The verbs that change nothing: CHECK and STATUS of a network. */
+
+import { containerWithPod } from '../attachment/pod'
 import { CniError, ErrorCode, runAll } from '../cni/error'
 import { atLeast } from '../cni/version'
-import { type AttachmentParameters, attachmentOn, withCachedParameters } from './attachment'
+import { type AttachmentParameters, attachmentOn, podInPairs, withCachedParameters } from './attachment'
 import type { NetworkConfigList } from './conf-list'
 import { cachePath, readCachedResult, readCacheEntry } from './result-cache'
 import { formatRequestConf, type RuntimeOptions, runPlugin } from './run-plugin'
@@ -29,7 +31,7 @@ export const checkNetworkList = async (
   if (!prevResult) {
     throw new CniError(
       ErrorCode.unknownContainer,
-      `container "${key.containerID}" has no "${key.ifName}" on network "${list.name}"`,
+      `container ${containerWithPod({ ...key, pod: podInPairs(attachment.args) })} has no "${key.ifName}" on network "${list.name}"`,
       { details: `CHECK needs the result of the ADD, and there is none that can be read in ${path}` },
     )
   }

@@ -1,7 +1,8 @@
 import { type InterfaceID, isAmong } from '../attachment/attachment'
+import { containerWithPod } from '../attachment/pod'
 import { CniError, ErrorCode, runAll } from '../cni/error'
 import { atLeast } from '../cni/version'
-import { attachmentOn } from './attachment'
+import { attachmentOn, podInPairs } from './attachment'
 import type { CacheEntry } from './cache-entry'
 import type { NetworkConfigList } from './conf-list'
 import { detach } from './del'
@@ -35,7 +36,7 @@ const delStale = async (
     await detach(list, { containerID, ifName, netns: netnsOf(entry) }, options)
   } catch (cause) {
     const { code, message, details } = CniError.from(cause)
-    const text = `failed to delete stale attachment ${containerID} ${ifName}: ${message}`
+    const text = `failed to delete stale attachment ${containerWithPod({ containerID, pod: podInPairs(entry.args) })} ${ifName}: ${message}`
     throw new CniError(code, text, { details, cause })
   }
 }

@@ -56,17 +56,19 @@ for (const flavour of flavours) {
       })
       await it.ranges(a)
       const lease = it.lease('10.244.1.7', 'pod-7')
+      it.cached('10.244.1.7', 'pod-7', 'shop/web-0')
       await it.watching()
       it.api.nodes.put({ ...node, podCIDRs: [b] })
       const { reason } = await it.agent.said('the network of this node', { state: 'refused' })
       t.equal(
         reason,
         `the ranges change from ${a} to ${b}, which leaves 1 addresses of running pods behind ` +
-          '(10.244.1.7 of pod-7); drain the node, or use --allow-cidr-change',
+          '(10.244.1.7 of pod-7 (pod shop/web-0)); drain the node, or use --allow-cidr-change',
       )
       t.same(it.conflist().plugins[0].podCIDRs, [a])
       t.equal((await it.ask('/readyz')).status, 503)
       rmSync(lease)
+      rmSync(`${it.folder}/results`, { recursive: true })
       await it.ranges(b)
     })
 

@@ -184,22 +184,34 @@ for (const flavour of anyFlavour) {
       for (const name of ['web', 'default/web']) {
         const { code, stdout } = await kubenet(['trace', name])
         t.equal(code, 0, name)
-        t.match(stdout, /^container web\n/)
+        t.match(stdout, /^container web \(pod default\/web\)\n/)
         t.match(stdout, /^\d{4}-\d\d-\d\d [\d:.]+ {2}ADD +kubenet +kubenet eth0 .* ms {2}ok$/m)
         t.match(stdout, /\n2 calls in [\d.]+ ms, none failed; the last was CHECK, which succeeded\n$/)
       }
       t.match(
         (await kubenet(['trace', 'rival'])).stdout,
-        /failed with code 7: host port 8080\/tcp is taken by container web/,
+        /failed with code 7: host port 8080\/tcp is taken by container web \(pod default\/web\)/,
       )
       const { calls } = jsonOf(await kubenet(['trace', 'web', '--json']))
-      t.match(calls[0], { plugin: 'kubenet', command: 'ADD', containerID: 'web' })
+      t.match(calls[0], { plugin: 'kubenet', command: 'ADD', containerID: 'web', pod: 'default/web' })
       t.ok(calls[0].steps.length > 2, 'logLevel debug notes the steps')
       const unknown = await kubenet(['trace', 'nobody'])
       t.equal(unknown.code, 3)
       t.match(
         unknown.stderr,
         /^kubenet: trace: no call for container "nobody" in \/run\/calls\.log; 3 containers are in it/,
+      )
+    })
+
+    await t.test('gc names the pod of each container, where anything tells', async t => {
+      const { attachments } = jsonOf(await kubenet(['gc', 'kubenet', '--json']))
+      t.match(attachments.map(({ containerID, pod }: Json) => [containerID, pod]).toSorted(), [
+        ['gone', undefined],
+        ['web', 'default/web'],
+      ])
+      t.match(
+        (await kubenet(['gc', 'kubenet'])).stdout,
+        /^ACTION +CONTAINER +POD .*\n(.*\n)?.*web +default\/web/,
       )
     })
 

@@ -166,7 +166,7 @@ for (const flavour of flavours) {
         [
           ['check', 'pods', blue],
           3,
-          /container ".*" has no "eth0" on network "pods"; CHECK needs the result of the ADD/,
+          /container \S+ has no "eth0" on network "pods"; CHECK needs the result of the ADD/,
         ],
         [['add', 'pods', blue, '--cni-conf-dir', '/run/none'], 3, /there is no folder \/run\/none; /],
       ]

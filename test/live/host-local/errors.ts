@@ -211,14 +211,14 @@ const addressCases: Case[] = [
   {
     title: 'a second ADD',
     code: 7,
-    msg: 'failed to allocate for range 0: 10.1.2.2 has been allocated to c0, duplicate allocation is not allowed',
+    msg: 'failed to allocate for range 0: 10.1.2.2 has been allocated to c0 (pod shop/web-0), duplicate allocation is not allowed',
     options: { containerID: 'c0' },
   },
   {
     title: 'an address that is taken',
     code: 11,
     msg: 'failed to allocate for range 0: requested IP address 10.1.2.2 is not available in range set 10.1.2.1-10.1.2.254',
-    details: /^leased by container c0, eth0, since 20\d\d-\d\d-\d\dT\S+Z$/,
+    details: /^leased by container c0 \(pod shop\/web-0\), eth0, since 20\d\d-\d\d-\d\dT\S+Z$/,
     options: { args: 'IP=10.1.2.2' },
   },
   {
@@ -242,7 +242,10 @@ const addressCases: Case[] = [
 ]
 
 const testAddresses = async (t: Test, host: PrivateHost, hostLocal: HostLocal) => {
-  await hostLocal('ADD', good, { containerID: 'c0' })
+  await hostLocal('ADD', good, {
+    containerID: 'c0',
+    args: 'IgnoreUnknown=1;K8S_POD_NAMESPACE=shop;K8S_POD_NAME=web-0',
+  })
   for (const { title, code, msg, details = '', conf = good, options } of addressCases) {
     const { json } = await hostLocal('ADD', conf, options)
     t.match({ details: '', ...json }, { code, msg, details }, title)

@@ -26,8 +26,11 @@ for (const flavour of flavours) {
         [{ ...tcp8080, hostIP: '2001:db8::2' }, '8080/tcp of 2001:db8::2'],
       ] as const) {
         const { code, json } = await node.call('ADD', 'rival', withPorts(mapping))
-        t.match([code, json], [1, { code: 7, msg: `host port ${port} is taken by container web` }])
-        t.match(json.details, /^pod shop\/web-0, network pods, interface eth0, netns \/run\/netns\/web, /)
+        t.match(
+          [code, json],
+          [1, { code: 7, msg: `host port ${port} is taken by container web (pod shop/web-0)` }],
+        )
+        t.match(json.details, /^network pods, interface eth0, netns \/run\/netns\/web, /)
       }
       t.equal(await host.snapshot(), before)
       t.equal(await host.sh('ip -n rival -o link | grep -v " lo:" || true'), '')

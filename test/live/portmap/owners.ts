@@ -27,8 +27,8 @@ for (const flavour of flavours) {
           const { code, json } = await second.call('ADD', other(mapping))
           t.equal(code, 1)
           t.equal(json.code, 7)
-          t.equal(json.msg, `host port ${port} is taken by container first`)
-          t.match(json.details, /^pod shop\/web-0, network net, interface eth0, netns \/run\/netns\/first, /)
+          t.equal(json.msg, `host port ${port} is taken by container first (pod shop/web-0)`)
+          t.match(json.details, /^network net, interface eth0, netns \/run\/netns\/first, /)
           t.match(
             json.details,
             /which has it on all IPv[46] addresses; delete that container or choose another/,

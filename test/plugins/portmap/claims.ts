@@ -77,9 +77,9 @@ t.test('the refusal names the holder, its pod, its network and where it has the 
     claim(folder, { containerID: 'c2', network: 'other', ports: [port(80, 'tcp', '192.0.2.1')] }),
     {
       code: 7,
-      message: 'host port 80/tcp of 192.0.2.1 is taken by container c1',
+      message: 'host port 80/tcp of 192.0.2.1 is taken by container c1 (pod shop/web-0)',
       details:
-        `pod shop/web-0, network net, interface eth0, netns ${netns.path}, which has it on all IPv4 addresses; ` +
+        `network net, interface eth0, netns ${netns.path}, which has it on all IPv4 addresses; ` +
         'delete that container or choose another host port',
     },
   )

@@ -55,7 +55,7 @@ t.test('CHECK needs the result of the ADD', async t => {
   const { calls, options } = await added(t, network(plugins))
   t.equal(
     await failureOf(checkNetworkList(network(plugins), { ...attachment, ifName: 'eth1' }, options)),
-    '3 container "c1" has no "eth1" on network "net"',
+    '3 container c1 has no "eth1" on network "net"',
   )
   t.same(calls(), [])
 })

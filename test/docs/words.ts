@@ -2,10 +2,10 @@
  * The pages and the help are in plain words: textlint finds none of the words in .textlintrc.json, each of which has a
  * better one beside it, and no sentence begins with a clause as its subject ("What is missing is made").
  */
-import { readFileSync } from 'node:fs'
+import { createHash } from 'node:crypto'
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { createLinter, loadTextlintrc } from 'textlint'
 import { agent } from '../../agent/command'
 import { commands } from '../../cli/commands'
 import { formatCommandMarkdown } from '../../cli/manual/markdown'
@@ -20,14 +20,27 @@ const help = [
 
 const texts = [...pages, 'CHANGELOG.md'].map(path => ({ path, text: readFileSync(join(root, path), 'utf8') }))
 
-/** The linter in this process: one start for all texts. */
-const linter = loadTextlintrc({ configFilePath: join(root, '.textlintrc.json') }).then(descriptor =>
-  createLinter({ descriptor, cwd: root }),
-)
+const config = join(root, '.textlintrc.json')
+
+/** The linter in this process, loaded for the first text that needs it. */
+const loadLinter = async () => {
+  const { createLinter, loadTextlintrc } = await import('textlint')
+  return createLinter({ descriptor: await loadTextlintrc({ configFilePath: config }), cwd: root })
+}
+let linter: ReturnType<typeof loadLinter> | undefined
+
+/** Empty files named after texts without complaints: a text that has not changed is not parsed again. */
+const clean = join(root, 'dist-test/clean-texts')
+mkdirSync(clean, { recursive: true })
+const rules = `${readFileSync(config, 'utf8')}${readFileSync(join(root, 'package-lock.json'), 'utf8')}`
 
 /** The complaints of textlint about a text, one a line. */
 const complaints = async (text: string, path: string): Promise<string> => {
+  const mark = join(clean, createHash('sha256').update(rules).update(text).digest('hex'))
+  if (existsSync(mark)) return ''
+  linter ??= loadLinter()
   const { messages } = await (await linter).lintText(text, join(root, path))
+  if (messages.length === 0) writeFileSync(mark, '')
   return messages.map(({ line, message }) => `${path}:${line}: ${message}`).join('\n')
 }
 

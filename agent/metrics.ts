@@ -25,10 +25,10 @@ const counters = (registry: Registry) => {
   return {
     requests: counter('api_requests_total', 'Requests made to the API server', ['verb']),
     events: counter('watch_events_total', 'Events received', ['type']),
-    watchEnds: counter('watch_ends_total', 'Lists and watches that ended, by why they did', ['reason']),
-    badObjects: counter('objects_ignored_total', 'Objects passed over, by why they were', ['kind']),
-    conflistWrites: counter('conflist_writes_total', 'How often the network configuration was written'),
-    routeChanges: counter('route_changes_total', 'Routes added and removed, and failures to', ['change']),
+    watchEnds: counter('watch_ends_total', 'Lists and watches that ended, by reason', ['reason']),
+    badObjects: counter('objects_ignored_total', 'Objects skipped, by reason', ['kind']),
+    conflistWrites: counter('conflist_writes_total', 'Writes of the network configuration'),
+    routeChanges: counter('route_changes_total', 'Routes added and removed, and failures', ['change']),
     netlinkRequests: counter('netlink_requests_total', 'Requests made to the kernel'),
   }
 }
@@ -36,12 +36,12 @@ const counters = (registry: Registry) => {
 const values = (registry: Registry) => ({
   listSeconds: new Gauge({
     name: `${prefix}list_seconds`,
-    help: 'How long the last full list took',
+    help: 'Duration of the last full list',
     registers: [registry],
   }),
   reconcileSeconds: new Histogram({
     name: `${prefix}reconcile_seconds`,
-    help: 'How long it took to bring the routes into line',
+    help: 'Duration of the last comparison of routes',
     buckets: [0.001, 0.01, 0.1, 1, 10],
     registers: [registry],
   }),
@@ -87,15 +87,11 @@ export const addSources = (registry: Registry, sources: MetricSources): void => 
         this.set(read())
       },
     })
-  gauge('watch_connected', 'Is there a watch?', () => flag(sources.connected()))
+  gauge('watch_connected', '1 while a watch is open', () => flag(sources.connected()))
   gauge('api_silent_seconds', 'Time since the API server last sent anything', sources.silentSeconds)
   gauge('nodes', 'Nodes known', sources.nodes)
-  gauge(
-    'route_problems',
-    'Ranges of nodes that get no route, or that several nodes have',
-    sources.routeProblems,
-  )
-  gauge('ready', 'What /readyz answers', () => flag(sources.ready()))
+  gauge('route_problems', 'Ranges of nodes without a route, or of several nodes', sources.routeProblems)
+  gauge('ready', 'The answer of /readyz', () => flag(sources.ready()))
   new Gauge({
     name: `${prefix}network_state`,
     help: "The state of the node's network: 1 for the one it is in",

@@ -76,7 +76,7 @@ export class NodeNetwork {
   readonly path: string
   readonly #options: NodeNetworkOptions
   #state: NetworkState = 'waiting'
-  #reason = 'nothing is known of this node yet'
+  #reason = 'the Node object of this node is not known yet'
   #noted: readonly string[] = []
 
   constructor(options: NodeNetworkOptions) {

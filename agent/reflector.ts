@@ -231,7 +231,7 @@ export class Reflector {
     const node = readNode(object)
     if (!node) {
       metrics.badObjects.inc({ kind: 'malformed' })
-      log.warn('an object is passed over that has no name or no version')
+      log.warn('an object without name or version is skipped')
       return undefined
     }
     // A server that does not know the field selector would send them all.

@@ -27,7 +27,7 @@ const parsePlugin = (name: string): KubeletPlugin => {
   if (found) return found
   if (noopNames.includes(name)) return 'noop'
   const probed = kubeletPlugins.map(known => JSON.stringify(known)).join(', ')
-  throw usageError(`network plugin ${JSON.stringify(name)} not found`, `the plugins probed are ${probed}`)
+  throw usageError(`network plugin ${JSON.stringify(name)} not found`, `the known plugins are ${probed}`)
 }
 
 const options = {
@@ -49,7 +49,7 @@ const writeConflist = (call: Call, confDir: string, conflistText: string): Answe
   const written = staged !== 'unchanged'
   return {
     json: { written, file: path },
-    text: () => `${path} ${written ? 'is written' : 'is as it should be already'}\n`,
+    text: () => `${path} ${written ? 'is written' : 'is unchanged'}\n`,
   }
 }
 
@@ -81,7 +81,7 @@ const firstValid = async (places: Places, io: CliIo, notes: string[]): Promise<N
       await validateNetworkList(network, runtimeOptions(places, io))
       return network
     } catch (error) {
-      notes.push(`${network.file} is passed over: ${formatFailure(failureOf(error))}`)
+      notes.push(`${network.file} is skipped: ${formatFailure(failureOf(error))}`)
     }
   }
   throw new CliError(
@@ -94,7 +94,7 @@ const firstValid = async (places: Places, io: CliIo, notes: string[]): Promise<N
 /** kubelet's "cni": the default network is the first of the folder that is valid. */
 const configCni = async ({ options: values, io }: Call): Promise<Answer> => {
   if (values.write)
-    throw usageError('--network-plugin cni uses what is in the folder: there is nothing to write')
+    throw usageError('--network-plugin cni uses the networks in the folder: there is nothing to write')
   const notes: string[] = []
   const { name, file, cniVersion, text } = await firstValid(placesOf(values, io), io, notes)
   const config: unknown = JSON.parse(text)

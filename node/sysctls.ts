@@ -42,7 +42,7 @@ export const acceptAdvertisements = (): Wanted[] => {
       .map(name => ({
         key: `net/ipv6/conf/${name}/accept_ra`,
         value: '2',
-        why: `keeps the routes that ${name} is told of`,
+        why: `keeps the advertised routes of ${name}`,
       }))
       .filter(({ key }) => readSysctl(key) === '1')
   })

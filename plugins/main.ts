@@ -35,13 +35,13 @@ const unknownProgram = (found: readonly string[]): CniError => {
   if (found.length === 0)
     return new CniError(ErrorCode.invalidNetworkConfig, `no plugin of kubenet-cni is called "${invokedAs}"`, {
       details:
-        `one file is all plugins of kubenet-cni, and its name says which one: ${known}; ` +
-        'a copy must have that name in its own, as "my-bridge" or "bridge-1.0"',
+        `one file holds all plugins of kubenet-cni, and its name selects one: ${known}; ` +
+        'the name of a copy must contain that name, as in "my-bridge" or "bridge-1.0"',
     })
   return new CniError(
     ErrorCode.invalidNetworkConfig,
     `"${invokedAs}" may be more than one plugin of kubenet-cni: ${found.join(', ')}`,
-    { details: 'its name says which plugin the program is; install it under a name that has only one in it' },
+    { details: 'the name of the program selects the plugin; use a name that contains only one' },
   )
 }
 

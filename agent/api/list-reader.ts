@@ -52,7 +52,7 @@ export class ListReader {
 
   /** The list without its items; throws if it did not end, or is not JSON. */
   end(): unknown {
-    if (this.#depth !== 0) throw new Error('the list ends in its middle')
+    if (this.#depth !== 0) throw new Error('the list is incomplete')
     return JSON.parse(Buffer.concat(this.#envelope).toString('utf8'))
   }
 

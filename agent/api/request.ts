@@ -118,12 +118,12 @@ export const get = (call: GetRequest): Promise<void> =>
       const body = plain(answer, answer.headers['content-encoding'])
       const isOk = answer.statusCode === HttpStatus.ok
       let failure = ''
-      const restart = () => idle.start(patience.idleMs, 'nothing was heard')
+      const restart = () => idle.start(patience.idleMs, 'no data')
       restart()
       if (isOk) call.onAnswer?.()
       body.on('error', end)
       // A connection that breaks closes the body without its end. Of a compressed one, the answer closes long before that.
-      body.on('close', () => setImmediate(() => end(new Error('the connection was closed in the middle'))))
+      body.on('close', () => setImmediate(() => end(new Error('the connection was closed early'))))
       body.on('data', (chunk: Buffer) => {
         if (isOver) return
         restart()

@@ -207,7 +207,7 @@ export class RouteKeeper {
     const { node, dst, gw } = route
     // The kernel itself refuses only a second route of the same metric.
     if (this.#foreign.has(key)) {
-      this.#fail(route, 'occupied', 'somebody else has a route to it')
+      this.#fail(route, 'occupied', 'another program has a route to it')
       return
     }
     metrics.netlinkRequests.inc()

@@ -103,7 +103,7 @@ export class RouteTable {
   /** Why a range of another node is not believed: whoever can write Node objects must not get this node's traffic. */
   #objection({ dst, addresses }: Claim): string | undefined {
     const within = (range: Cidr) => range.prefix <= dst.prefix && cidrContains(range, dst.addr)
-    if (dst.prefix === 0) return 'it is all addresses there are'
+    if (dst.prefix === 0) return 'it contains all addresses'
     const cluster = this.#clusterCIDRs
     if (cluster.length > 0 && !cluster.some(within)) return 'it is outside of --cluster-cidr'
     const own = this.#self.podCIDRs.find(range => cidrOverlaps(range, dst))

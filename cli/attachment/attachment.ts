@@ -93,7 +93,7 @@ export const attachmentOf = (
   { env, cwd }: CliIo,
 ): AttachmentParameters => {
   if (netns === '' && containerId === undefined) {
-    throw usageError('without a network namespace --container-id has to say which container is meant')
+    throw usageError('without a network namespace, name the container with --container-id')
   }
   const path = netns && resolve(cwd, netns)
   return {

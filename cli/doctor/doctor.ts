@@ -51,7 +51,7 @@ const fix = async (lines: readonly Diagnosis[], patient: Patient): Promise<Fixed
   const progress = new Progress(patient.io)
   const fixed: Fixed[] = []
   for (const repair of repairs) {
-    progress.tick(() => `putting things right: ${fixed.length} of ${repairs.length}`)
+    progress.tick(() => `repairing: ${fixed.length} of ${repairs.length}`)
     const text = describeRepair(repair)
     try {
       if (await carryOut(repair, patient)) fixed.push({ text, failed: '' })

@@ -24,9 +24,9 @@ const variants: Check = ({ survey }) => {
   return orOk(
     mixed.map(family =>
       warning('iptables', {
-        says: `both variants of ${family === 4 ? 'iptables' : 'ip6tables'} have rules, legacy and nf_tables: each is blind to the other's`,
+        says: `both variants of ${family === 4 ? 'iptables' : 'ip6tables'} have rules, legacy and nf_tables: neither sees the other's rules`,
         remedy:
-          'let every program use one: "update-alternatives --config iptables", then empty the other by its own ' +
+          'use one variant: "update-alternatives --config iptables", then empty the other by its own ' +
           '"iptables-legacy -F" or "iptables-nft -F", or restart the node',
       }),
     ),
@@ -49,9 +49,9 @@ const waysOf = ({ bridge = '', ipam }: Network, family: 4 | 6, { readings }: Sur
   const src = formatAddr(firstHost(range.subnet))
   const dst = elsewhere[family]
   return [
-    { words: 'what containers send', packet: { in: bridge, out: uplink, src, dst, ctstate: 'NEW' } },
+    { words: 'packets from containers', packet: { in: bridge, out: uplink, src, dst, ctstate: 'NEW' } },
     {
-      words: 'the answers to containers',
+      words: 'replies to containers',
       packet: { in: uplink, out: bridge, src: dst, dst: src, ctstate: 'ESTABLISHED' },
     },
   ]
@@ -92,7 +92,7 @@ const nftForward = (network: Network, survey: Survey): Diagnosis[] => {
     .filter(chain => !mayAccept(chain, bridge, subnet && formatCidr(subnet)))
     .map(({ table, chain }) =>
       failure('forward filter', {
-        says: `what containers on "${bridge}" send is dropped: chain ${chain} of table ${table} has policy drop and no rule for them`,
+        says: `packets from containers on "${bridge}" are dropped: chain ${chain} of table ${table} has policy drop and no rule for them`,
         remedy: `nft add rule ${table} ${chain} iifname ${bridge} accept, and the same with oifname`,
       }),
     )
@@ -111,7 +111,7 @@ const forward: Check = ({ survey }) => {
     // Networks may share a bridge.
     lines.filter(({ says }) => !seen.has(says) && seen.add(says)),
     'forward filter',
-    bridged.length > 0 ? 'what containers send, and the answers, may pass' : 'no network needs it',
+    bridged.length > 0 ? 'packets from containers and their replies may pass' : 'no network needs it',
   )
 }
 

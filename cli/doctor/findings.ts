@@ -20,7 +20,7 @@ const leasesText = ({ readings, attachments }: Survey): string => {
   const doubtful = attachments.filter(({ state, leases }) => state === 'unknown' && leases.length > 0)
   const [first] = doubtful
   const doubt = first
-    ? `; of ${count(doubtful.length, 'container')} it is not known for sure, first of ${containerWithPod(first)}: ${first.why}`
+    ? `; ${count(doubtful.length, 'container')} may have ended, first ${containerWithPod(first)}: ${first.why}`
     : ''
   return `${count(readings.leases.length, 'lease')}, none of a container that is gone${doubt}`
 }
@@ -53,7 +53,7 @@ const subjects: readonly Subject[] = [
       'veth-of-nobody',
       'veth-off-bridge',
     ],
-    well: survey => `${count(running(survey), 'container interface')}, each connected with its bridge`,
+    well: survey => `${count(running(survey), 'container interface')}, each connected to its bridge`,
   },
   {
     check: 'mtu',
@@ -81,7 +81,7 @@ const subjects: readonly Subject[] = [
   {
     check: 'rates',
     kinds: ['ifb-without-pod', 'limit-missing'],
-    well: () => 'limits are there as asked for, and no ifb is left over',
+    well: () => 'limits are as requested, and no ifb is left over',
   },
 ]
 

@@ -23,8 +23,8 @@ const uplinkMtu: Check = ({ survey }) => {
   return orOk(
     wide.map(({ name, mtu }) =>
       warning('mtu', {
-        says: `"${name}" has MTU ${mtu}, and "${uplink.name}", by which its containers reach others, ${uplink.mtu}: their large packets depend on ICMP coming back`,
-        remedy: `set "mtu": ${uplink.mtu} in the network's configuration, or leave it out; it holds for containers added then`,
+        says: `"${name}" has MTU ${mtu}, and "${uplink.name}", the uplink of its containers, ${uplink.mtu}: their large packets need ICMP replies`,
+        remedy: `set "mtu": ${uplink.mtu} in the network's configuration, or remove it; this applies to new containers`,
       }),
     ),
     'mtu',
@@ -45,7 +45,7 @@ const listeners: Check = ({ survey }) => {
   return orOk(
     taken.map(key =>
       warning('host ports', {
-        says: `a program of the host listens on ${key} too: from outside, the container is reached instead of it`,
+        says: `a program of the host listens on ${key} too: clients reach the container instead`,
         remedy: 'give one of them another port',
       }),
     ),

@@ -86,7 +86,7 @@ const linksAndRates: Check = patient => {
     if (links.length > 0)
       lines.push(failure(check, { says: `it has no ${links.join(', ')}`, remedy: load(links) }))
     if (limits.length > 0) {
-      const says = `it has no ${limits.join(', ')}: rates can not be limited`
+      const says = `it has no ${limits.join(', ')}: rates cannot be limited`
       lines.push((needsLimits(patient) ? failure : warning)(check, { says, remedy: load(limits) }))
     }
     const there = found.filter(module => !links.includes(module) && !limits.includes(module))

@@ -51,12 +51,10 @@ const scarce = 0.9
 
 const poolLine = ({ network, ranges, total, used, leaked, free }: Pool): Diagnosis[] => {
   if (total === 0 || used < total * scarce) return []
-  const lost = leaked > 0 ? `, ${leaked} of them by nobody alive` : ''
+  const lost = leaked > 0 ? `, ${leaked} of them leaked` : ''
   const says = `network "${network}": ${used} of ${total} addresses in ${ranges} are used${lost}, ${free} free`
   const remedy =
-    leaked > 0
-      ? `"kubenet gc ${network}" gives leaked ones back`
-      : 'give the network a larger or a second range'
+    leaked > 0 ? `"kubenet gc ${network}" frees leaked ones` : 'give the network a larger or a second range'
   return [(free === 0 && leaked === 0 ? failure : warning)('addresses', { says, remedy })]
 }
 

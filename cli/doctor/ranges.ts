@@ -52,7 +52,7 @@ const overlapOfAddress = (subnet: Cidr, network: Network, readings: Readings): D
           remedy,
         }),
       ]
-    const says = `${where} is part of ${formatCidr(networkOf(cidr))} on "${name}": its neighbours there are not reached`
+    const says = `${where} is part of ${formatCidr(networkOf(cidr))} on "${name}": containers do not reach other addresses of it`
     return [warning(check, { says, remedy })]
   })
 
@@ -68,7 +68,7 @@ const overlapOfRoute = (subnet: Cidr, network: Network, readings: Readings): Dia
       return []
     return [
       failure(check, {
-        says: `the route to ${formatCidr(dst)} by "${name}" takes what is for range ${formatCidr(subnet)} of network "${network.name}"`,
+        says: `the route to ${formatCidr(dst)} by "${name}" takes packets for range ${formatCidr(subnet)} of network "${network.name}"`,
         remedy: `ip route del ${formatCidr(dst)} dev ${name}, or give the network another range`,
       }),
     ]
@@ -86,7 +86,7 @@ const overlaps: Check = ({ survey: { readings } }) => {
       ]),
     ),
   ]
-  return orOk(lines, check, 'no range lies across another one, or across a route of the host')
+  return orOk(lines, check, 'pod ranges overlap neither each other nor a host route')
 }
 
 export const rangeChecks: readonly Check[] = [overlaps]

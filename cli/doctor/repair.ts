@@ -185,9 +185,9 @@ export const describeRepair = (repair: Repair): string => {
     case 'detach':
       return `deleted what was left of container ${containerWithPod(repair.owner)}, interface ${repair.owner.ifName}, on network "${repair.owner.network}"`
     case 'release-lease':
-      return `gave back ${repair.address} of network "${repair.network}"`
+      return `freed ${repair.address} of network "${repair.network}"`
     case 'release-ports':
-      return `gave back the host ports of container ${containerWithPod(repair.owner)}`
+      return `freed the host ports of container ${containerWithPod(repair.owner)}`
     case 'drop-claim':
       return `removed the claim ${repair.claim}`
     case 'erase-element':

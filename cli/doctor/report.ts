@@ -56,7 +56,7 @@ const verdict = ({ lines }: Report, style: Style): string => {
     unknown > 0 ? `${unknown} not looked at` : '',
   ].filter(Boolean)
   if (parts.length === 0) return style.green('the node is healthy\n')
-  const fix = fixable > 0 ? `; "kubenet doctor --fix" puts ${fixable} right` : ''
+  const fix = fixable > 0 ? `; "kubenet doctor --fix" fixes ${fixable}` : ''
   return `${parts.join(', ')}${fix}\n`
 }
 

@@ -58,7 +58,7 @@ const advertisements: Check = ({ survey }) => {
       .filter(({ key }) => isForwarding && readSysctl(key) !== '2')
       .map(({ name, key }) =>
         failure('accept_ra', {
-          says: `"${name}" has its IPv6 routes from router advertisements, and a host that forwards ignores those`,
+          says: `"${name}" has its IPv6 routes from router advertisements, which a forwarding host ignores`,
           ...setting(key, '2'),
         }),
       ),
@@ -96,7 +96,7 @@ const reversePath: Check = ({ survey }) => {
     const { bridge = '' } = network
     const astray = gateways(network).filter(address => interfaceTo(survey, address) !== bridge)
     if (!isStrict(bridge) || astray.length === 0) return []
-    const says = `"${bridge}" drops what its containers send: rp_filter is strict, and the way back to them is not by it`
+    const says = `"${bridge}" drops what its containers send: rp_filter is strict, and the route back to them uses another interface`
     return [failure('rp_filter', { says, ...setting(`net/ipv4/conf/${bridge}/rp_filter`, '2') })]
   })
   const defaults = new Set(
@@ -105,13 +105,13 @@ const reversePath: Check = ({ survey }) => {
   const uplinks = links.filter(({ index, name }) => defaults.has(index) && isStrict(name))
   if (defaults.size > 1) {
     for (const { name } of uplinks) {
-      const says = `"${name}" is one of several default routes and drops what comes back by another`
+      const says = `"${name}" has one of several default routes and drops replies to packets that left by another`
       lines.push(
         warning('rp_filter', { says, remedy: setting(`net/ipv4/conf/${name}/rp_filter`, '2').remedy }),
       )
     }
   }
-  return orOk(lines, 'rp_filter', 'no answer to a container is dropped for the way it takes')
+  return orOk(lines, 'rp_filter', 'rp_filter drops no reply to a container')
 }
 
 const bridgeKeys = ['net/bridge/bridge-nf-call-iptables', 'net/bridge/bridge-nf-call-ip6tables'] as const
@@ -127,7 +127,7 @@ const bridgeNetfilter: Check = ({ survey }) => {
   const missing = values.filter(({ value }) => value === undefined)
   if (missing.length > 0) {
     if (!isNeeded) return [ok('br_netfilter', 'it is not loaded; only services of Kubernetes need it')]
-    const says = 'br_netfilter is not loaded: services that lead to a container of the same node do not work'
+    const says = 'br_netfilter is not loaded: services that lead to a container on the same node do not work'
     return [failure('br_netfilter', { says, remedy: 'modprobe br_netfilter, or "kubenet init"' })]
   }
   const off = values.filter(({ value }) => value !== '1')
@@ -135,7 +135,7 @@ const bridgeNetfilter: Check = ({ survey }) => {
     isNeeded
       ? off.map(({ key, value }) =>
           failure('br_netfilter', {
-            says: `${dottedKey(key)} is ${value}: services that lead to a container of the same node do not work`,
+            says: `${dottedKey(key)} is ${value}: services that lead to a container on the same node do not work`,
             ...setting(key, '1'),
           }),
         )
@@ -180,7 +180,7 @@ const localnet: Check = ({ survey }) => {
   }
   return open.map(({ name }) =>
     failure('route_localnet', {
-      says: `containers on "${name}" reach what listens on 127.0.0.1 of the host: route_localnet is on, and no rule guards it`,
+      says: `containers on "${name}" reach programs that listen on 127.0.0.1 of the host: route_localnet is on, and no rule guards it`,
       remedy: `sysctl -w net.ipv4.conf.${name}.route_localnet=0; the next container with a host port sets both up`,
     }),
   )

@@ -29,7 +29,7 @@ export const ensureModule = async (isDry: boolean, io: CliIo): Promise<ModuleAct
     await withProgress(io, `loading ${moduleName}`, () => exec([program, moduleName]))
   } catch (error) {
     if (!isFrom(error, 'program')) throw error
-    throw withoutModule(`can not be loaded: ${error.details || error.message}`)
+    throw withoutModule(`cannot be loaded: ${error.details || error.message}`)
   }
   if (!hasBridgeNetfilter()) throw withoutModule('loading it changed nothing')
   return 'loaded'

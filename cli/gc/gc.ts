@@ -114,7 +114,7 @@ const collect = (
     () => sweep(network, attachmentsOf(judged.filter(({ valid }) => valid)), options.cacheDir),
     async () => {
       if (!pluginGc) return
-      tell(`letting the plugins of network "${network.name}" look for the rest`)
+      tell(`calling GC of the plugins of network "${network.name}"`)
       await gcNetworkList(network, validNow, options)
     },
   ])
@@ -125,12 +125,12 @@ const attachmentText = ({ containerID, ifName = '' }: Judged): string => `${cont
 const refuseEmpty = (network: NetworkConfigList): CliError =>
   new CliError(
     ExitCode.failed,
-    `no attachment of network "${network.name}" is valid, so all that is left of any would go`,
-    'name the valid ones with --attachment, or say --all if there is none',
+    `no attachment of network "${network.name}" is valid, so everything of the network would be removed`,
+    'name the valid ones with --attachment, or add --all if there is none',
   )
 
 const noPluginGc = ({ name, cniVersion }: NetworkConfigList): string =>
-  `network "${name}" is of CNI ${cniVersion}: the plugins' own GC, which finds what names nobody, is since 1.1.0`
+  `network "${name}" is of CNI ${cniVersion}: the plugins' own GC, which finds objects without an owner, needs 1.1.0`
 
 export const gc = command({
   name: 'gc',
@@ -182,7 +182,7 @@ export const gc = command({
     }
     if (isEmpty) throw refuseEmpty(network)
     let failure: unknown
-    await withProgress(io, 'deleting what is stale', tell =>
+    await withProgress(io, 'deleting stale attachments', tell =>
       collect(network, before.judged, named, { ...runtimeOptions(places, io), tell, pluginGc }),
     ).catch(error => {
       failure = error

@@ -89,24 +89,23 @@ const judgeUnrecorded = (attachment: KnownAttachment, evidence: Evidence): Verdi
   const { parts } = attachment
   const path = parts.find(({ netns }) => netns)?.netns
   const there = path === undefined ? 'nothing' : evidence.here.netnsAt(path)
-  if (there === 'hidden') return { state: 'unknown', why: `${path} can't be looked at` }
+  if (there === 'hidden') return { state: 'unknown', why: `${path} cannot be read` }
   if (typeof there === 'object' && evidence.isNetns(there.dev))
     return { state: 'alive', why: `${path} is there` }
   // A veth goes with the namespace of either end: the container's is still there, wherever.
   if (parts.some(part => part.isConnection))
     return { state: 'alive', why: 'its interface leads to a namespace' }
   const lost = there === 'nothing' ? `${path} is gone` : `${path} is no network namespace any more`
-  const why = path === undefined ? 'nothing tells of its network namespace' : lost
+  const why = path === undefined ? 'its network namespace is unknown' : lost
   if (isCutOff(attachment, evidence)) return { state: 'dead', why: `${why}, and its veth on the host too` }
   if (isOfEarlierBoot(attachment, evidence))
     return { state: 'dead', why: `${why}, and all that is left was written before this boot` }
   if (isNowhere(attachment, evidence))
     return { state: 'dead', why: path === undefined ? 'no network namespace has its address' : why }
-  if (path === undefined && isRest(attachment))
-    return { state: 'dead', why: 'nothing but this is left of it' }
+  if (path === undefined && isRest(attachment)) return { state: 'dead', why: 'nothing else is left of it' }
   return {
     state: 'unknown',
-    why: path === undefined ? why : `${why}; nothing tells whether it lives on elsewhere`,
+    why: path === undefined ? why : `${why}; it may live on elsewhere`,
   }
 }
 

@@ -41,7 +41,7 @@ const summaryOf = (report: GcReport): string => {
   const known = `${report.judged.length} known, ${stale} stale`
   if (stale === 0) return `network "${report.network}": ${known}; there is nothing to remove\n`
   if (report.isDry) {
-    return `network "${report.network}": ${known}; nothing was removed, "kubenet gc ${report.network} --yes" does it\n`
+    return `network "${report.network}": ${known}; nothing was removed; "kubenet gc ${report.network} --yes" removes them\n`
   }
   return `network "${report.network}": ${known}; ${report.left.length} left\n`
 }

@@ -83,22 +83,22 @@ const metricsOf = (survey: Survey, calls: readonly LogEntry[]): Metric[] => {
   return [
     {
       name: 'kubenet_addresses',
-      help: 'Addresses of a pool: those used, those of them that nobody alive has, those free.',
+      help: 'Addresses of a pool: those used, those of them that are leaked, those free.',
       samples: addressSamples(survey),
     },
     {
       name: 'kubenet_interfaces',
-      help: 'Interfaces of containers, by what is known of the container.',
+      help: 'Interfaces of containers, by state of the container.',
       samples: counted(attachments.map(({ network, state }) => ({ network, state }))),
     },
     {
       name: 'kubenet_findings',
-      help: 'What does not fit together, as "kubenet doctor" explains it.',
+      help: 'Faults, as "kubenet doctor" names them.',
       samples: counted(findings.map(({ severity, what }) => ({ severity, what }))),
     },
     {
       name: 'kubenet_call_seconds',
-      help: 'How long the calls in the log took.',
+      help: 'Duration of the calls in the log.',
       samples: durationSamples(calls),
     },
     {
@@ -114,12 +114,12 @@ const metricsOf = (survey: Survey, calls: readonly LogEntry[]): Metric[] => {
     },
     {
       name: 'kubenet_host_port_conflicts',
-      help: 'Calls in the log that wanted a host port which another container had.',
+      help: 'Calls in the log that requested a host port of another container.',
       samples: one(calls.filter(isConflict).length),
     },
     {
       name: 'kubenet_survey_seconds',
-      help: 'How long it took to read the node.',
+      help: 'Duration of the survey.',
       samples: one(seconds(ms)),
     },
     {
@@ -129,7 +129,7 @@ const metricsOf = (survey: Survey, calls: readonly LogEntry[]): Metric[] => {
     },
     {
       name: 'kubenet_survey_time_seconds',
-      help: 'When the node was read, in seconds since the epoch.',
+      help: 'Time of the survey, in seconds since the epoch.',
       samples: one(Math.round(readings.host.now / msPerSecond)),
     },
   ]

@@ -88,7 +88,7 @@ const shownColumns = ({ attachments }: Survey): readonly Cell[] => {
 const countless = 1e7
 
 const poolLine = ({ network, ranges, total, used, leaked, free }: Pool, style: Style): string => {
-  const lost = leaked > 0 ? `, ${style.red(`${leaked} of them of nobody alive`)}` : ''
+  const lost = leaked > 0 ? `, ${style.red(`${leaked} of them leaked`)}` : ''
   const rest =
     total < countless ? ` of ${total} addresses used${lost}, ${free} free` : ` addresses used${lost}`
   return `${network}: ${used}${rest} in ${ranges}\n`

@@ -38,7 +38,7 @@ const paint = (action: InstallAction, style: Style): string => {
 }
 
 const networkText = ({ path, staged }: StagedConflist): string =>
-  `${path} ${staged === 'unchanged' ? 'is as it should be already' : 'is written'}\n`
+  `${path} ${staged === 'unchanged' ? 'is unchanged' : 'is written'}\n`
 
 /** What was done under each name, as an answer. */
 export const installAnswer = ({ binDir, names, network, notes }: Installation): Answer => ({

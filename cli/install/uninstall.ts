@@ -86,7 +86,7 @@ const checkNeeds = async (leaving: readonly Leaving[], call: Call, places: Place
   throw new CliError(
     ExitCode.failed,
     `the plugins are in use: ${needs.join('; ')}`,
-    `${hint}; --force removes them all the same`,
+    `${hint}; --force removes them anyway`,
   )
 }
 
@@ -95,7 +95,7 @@ const uninstallAll = async (call: Call): Promise<Answer> => {
   const binDir = resolve(io.cwd, values.binDir)
   const places = [...surveyNames(binDir, io.programs), ...surveyFormer(binDir)]
   const found = places.filter(({ occupant }) => occupant !== 'nothing')
-  if (found.length === 0) throw new CliError(ExitCode.notFound, `there is none of our plugins in ${binDir}`)
+  if (found.length === 0) throw new CliError(ExitCode.notFound, `none of our plugins is in ${binDir}`)
   const leaving = found
     .filter(({ occupant }) => occupant === 'ours')
     .map((place): Leaving => ({ place, kept: values.restore ? keptCopies(place.path).at(-1) : undefined }))

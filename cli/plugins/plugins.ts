@@ -37,10 +37,10 @@ const setNotes = (found: readonly ProbedPlugin[], { programs }: CliIo): string[]
     const absent = programs.filter(name => !existsSync(`${folder}/${name}`))
     const own = ours.filter(({ path }) => dirname(path) === folder)
     const versions = [...new Set(own.map(({ version, kind }) => `${version} (${kind})`))]
-    const install = `"kubenet install --bin-dir ${folder}" makes it whole`
+    const install = `"kubenet install --bin-dir ${folder}" completes it`
     return [
       ...(absent.length > 0
-        ? [`${folder} has only a part of ours: ${absent.join(', ')} missing; ${install}`]
+        ? [`${folder} has only some of our plugins; missing: ${absent.join(', ')}; ${install}`]
         : []),
       ...(versions.length > 1
         ? [`${folder} has ours in several versions: ${versions.join(', ')}; ${install}`]
@@ -101,7 +101,7 @@ export const plugins = command({
     if (found.length === 0) notes.push(`there is no executable in ${places.binDirs.join(':')}`)
     for (const { name, networks } of missing) {
       notes.push(
-        `plugin "${name}" is missing, which ${networks.map(network => `"${network}"`).join(', ')} needs`,
+        `plugin "${name}" is missing, needed by ${networks.map(network => `"${network}"`).join(', ')}`,
       )
     }
     return {

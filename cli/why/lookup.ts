@@ -25,7 +25,7 @@ const ofNetworks = (addr: Addr, { readings }: Survey): string[] =>
       if (gateway) return [`${text} is the gateway of network "${name}", on ${bridge ?? 'no bridge'}`]
       if (rangeOf(set, addr)) return [`${text} is free: network "${name}" may give it to the next container`]
       const inside = set.ranges.some(({ subnet }) => cidrContains(subnet, addr))
-      return inside ? [`${text} is of the subnet of network "${name}", which does not give it out`] : []
+      return inside ? [`${text} is in the subnet of network "${name}", which does not give it out`] : []
     }),
   )
 
@@ -39,7 +39,7 @@ const ofHost = (addr: Addr, { readings }: Survey): string[] => {
   const [route] = readings.routes
     .filter(({ dst }) => cidrContains(networkOf(dst), addr))
     .sort((a, b) => b.dst.prefix - a.dst.prefix)
-  return route ? [`${text} is not of this node; the way there is by "${nameOf(route.index)}"`] : []
+  return route ? [`${text} is not of this node; the route leads over "${nameOf(route.index)}"`] : []
 }
 
 const lookUpAddress = (addr: Addr, survey: Survey): Found => {

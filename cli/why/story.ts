@@ -11,7 +11,7 @@ type StoryLine = { readonly part: string; readonly says: string }
 /** A host port with what its packets pass. */
 const portText = ({ protocol, hostPort, hostIP, target, by }: HostPort): string => {
   const from = `${hostIP === undefined ? '' : `${hostIP} `}${hostPort}/${protocol}`
-  if (!target) return `${from} is claimed, and no rule leads there`
+  if (!target) return `${from} is claimed, but no rule leads there`
   const address = target.address.includes(':') ? `[${target.address}]` : target.address
   const where = by === 'kubenet' ? 'table inet kubenet' : `${by}, rules of portmap`
   return `${from} → ${address}:${target.containerPort} (${where})`
@@ -20,7 +20,7 @@ const portText = ({ protocol, hostPort, hostIP, target, by }: HostPort): string 
 const leaseLines = ({ leases }: NodeAttachment, now: number): StoryLine[] =>
   leases.map(({ dataDir, network, address, madeAt, record }) => ({
     part: 'lease',
-    says: `${dataDir}/${network}/${address}, made ${formatAge(now - madeAt)} ago${record ? '' : ', without a record: the reference made it'}`,
+    says: `${dataDir}/${network}/${address}, made ${formatAge(now - madeAt)} ago${record ? '' : ', without a record: made by the reference plugin'}`,
   }))
 
 const interfaceLines = ({ veth, container, bridge }: NodeAttachment): StoryLine[] => {

@@ -29,7 +29,7 @@ const unknown = (why: string): Judgement => ({ state: 'unknown', why, proven: fa
 /** A namespace by its path alone, which is all a runtime remembers. */
 const judgePath = (path: string, { namespaces, here }: Readings): Judgement => {
   const there = here.netnsAt(path)
-  if (there === 'hidden') return unknown(`${path} can't be looked at`)
+  if (there === 'hidden') return unknown(`${path} cannot be read`)
   if (there === 'nothing') return gone(`${path} is gone`, false)
   if (there.dev === namespaces.own.dev) return running(`${path} is there`)
   return gone(`${path} is no network namespace any more`, false)
@@ -75,8 +75,8 @@ const judge = (draft: Draft, readings: Readings): Judgement => {
     return gone('no network namespace of the node has its address', false)
   }
   return draft.leases.length > 0
-    ? unknown('nothing tells of its network namespace')
-    : gone('nothing but this is left of it', false)
+    ? unknown('its network namespace is unknown')
+    : gone('nothing else is left of it', false)
 }
 
 /** A port of the host that leads, or should lead, to a container. */

@@ -59,8 +59,8 @@ const ifbsOfNobody = (ifbs: readonly HostLink[], { shaping }: Readings): Finding
       severity: 'warn',
       what: 'ifb-without-pod',
       object: `ifb ${ifb.name}`,
-      cause: repair ? 'nothing tells whose it is, and nothing is sent to it' : 'nothing tells whose it is',
-      remedy: repair ? '"kubenet doctor --fix" removes it' : `ip link del ${ifb.name}, if nobody needs it`,
+      cause: repair ? 'its owner is unknown, and nothing is sent to it' : 'its owner is unknown',
+      remedy: repair ? '"kubenet doctor --fix" removes it' : `ip link del ${ifb.name}, if it is not needed`,
       repair,
     })
   })
@@ -98,8 +98,8 @@ const missingLimits = (attachment: NodeAttachment, { host, shaping }: Readings):
     findingOn(attachment, host.now, {
       severity: 'warn',
       what: 'limit-missing',
-      object: `limit of what comes ${way} the container`,
-      cause: 'its runtime asked for one, and there is none',
+      object: `limit of traffic ${way} the container`,
+      cause: 'its runtime requested one, and there is none',
       remedy: 'delete the container and start it again',
     }),
   )

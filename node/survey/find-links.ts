@@ -78,7 +78,7 @@ const offBridge = (attachment: NodeAttachment, bridge: HostLink, now: number): F
       severity: 'fail',
       what: 'veth-off-bridge',
       object: `veth ${veth.name}`,
-      cause: `it is ${where}, and should be one of "${bridge.name}": the container reaches nobody`,
+      cause: `it is ${where}, and should be one of "${bridge.name}": the container has no connection`,
       remedy: `ip link set ${veth.name} master ${bridge.name}`,
       repair: veth.master === 0 ? repairOf(attachment, { bridge: bridge.name }) : undefined,
     }),
@@ -123,7 +123,7 @@ const down = (attachment: NodeAttachment, now: number): Finding[] => {
       severity: 'fail',
       what: 'interface-down',
       object: hostEnd ? `veth ${veth.name}` : `interface ${ifName} in the container`,
-      cause: 'it is down: the container reaches nobody',
+      cause: 'it is down: the container has no connection',
       remedy: hostEnd ? `ip link set ${veth.name} up` : `ip link set ${ifName} up, in the container`,
       repair: hostEnd ? repairOf(attachment, { up: true }) : undefined,
     }),
@@ -154,7 +154,7 @@ const withoutHairpin = (attachment: NodeAttachment, network: Network, now: numbe
       what: 'hairpin-off',
       object: `veth ${veth.name}`,
       cause:
-        'the network has hairpin mode, the port has not: the container does not reach itself by a service',
+        'the network has hairpin mode, but the port does not: the container does not reach itself by a service',
       remedy: `bridge link set dev ${veth.name} hairpin on`,
     }),
   ]
@@ -205,7 +205,7 @@ const strangersOn = (strangers: readonly HostLink[], { links }: Readings): Findi
       what: 'veth-of-nobody',
       object: `veth ${veth.name}`,
       cause: `it is a port of "${bridge}", and no lease, result or alias tells whose`,
-      remedy: `look at what is behind it; "ip link del ${veth.name}" if nobody needs it`,
+      remedy: `look at what is behind it; "ip link del ${veth.name}" if it is not needed`,
     })
   })
 }

@@ -29,7 +29,7 @@ const missingFrame = (
       what: 'ruleset-missing',
       object: `rules of network "${network.name}" in table inet kubenet`,
       network: network.name,
-      cause: 'they are not there, or not as configured: nothing is masqueraded, no host port leads anywhere',
+      cause: 'they are missing or not as configured: nothing is masqueraded, and no host port works',
       remedy: '"kubenet sync" writes them again',
     }),
   ]
@@ -62,7 +62,7 @@ const missingMasquerade = (attachment: NodeAttachment, network: Network, reading
           by === 'kubenet'
             ? `element ${address} in set pods of "${network.name}"`
             : `masquerade rule of ${address}`,
-        cause: `what ${address} sends out of the node keeps its address, and no answer comes back`,
+        cause: `packets from ${address} leave the node with that address, and no reply comes back`,
         remedy: syncRemedy,
       }),
     )
@@ -77,7 +77,7 @@ const portsWithoutRule = (attachment: NodeAttachment, readings: Readings): Findi
         severity: 'fail',
         what: 'port-without-rule',
         object: `host port ${hostPort}/${protocol}${hostIP ? ` of ${hostIP}` : ''}`,
-        cause: 'the container has it, and no rule leads there',
+        cause: 'the container has it, but no rule leads there',
         remedy: syncRemedy,
       }),
     )
@@ -146,7 +146,7 @@ const ofNobody = (elements: readonly RulesetElement[]): Finding[] =>
       what: 'element-without-pod',
       object: nameOf(element),
       network: element.kind === 'pod' ? element.network : undefined,
-      cause: `its comment ${JSON.stringify(element.comment)} names nobody that is known`,
+      cause: `its comment ${JSON.stringify(element.comment)} names no known container`,
       remedy: '"kubenet gc" of its network removes it',
     }),
   )

@@ -152,6 +152,6 @@ export const leftover = (
   if (repair) return { remedy: '"kubenet doctor --fix" removes it', repair }
   const remedy = isConfigured
     ? `"kubenet gc ${network}" shows all that is left, with --yes it removes it`
-    : 'its network is not configured any more: remove it by hand if nobody needs it'
+    : 'its network is not configured any more: remove it by hand if it is not needed'
   return { remedy, repair }
 }

@@ -173,10 +173,10 @@ const redirectTo = (nl: NetlinkSocket, veth: Link, ifb: Link, undo: Undo): void 
 const takenElsewhere = (veth: Link): CniError =>
   new CniError(
     ErrorCode.internal,
-    `redirect what "${veth.name}" receives: another redirect takes all of it`,
+    `redirect packets from "${veth.name}": another redirect takes all of them`,
     {
       details:
-        `see "tc filter show dev ${veth.name} ingress": another program sends everything elsewhere; ` +
-        'an egress limit and it can not be had together',
+        `see "tc filter show dev ${veth.name} ingress": another program redirects all packets; ` +
+        'the egress limit excludes this',
     },
   )

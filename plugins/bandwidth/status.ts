@@ -27,7 +27,7 @@ export const status = async (call: Call): Promise<void> => {
     })
   } catch (error) {
     if (!isFrom(error, 'netlink')) throw error
-    throw new CniError(ErrorCode.pluginNotAvailable, 'bandwidth: traffic control can not be used', {
+    throw new CniError(ErrorCode.pluginNotAvailable, 'bandwidth: traffic control cannot be used', {
       details: `${error.message}: ${error.details}`,
       cause: error,
     })

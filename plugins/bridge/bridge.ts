@@ -77,7 +77,7 @@ const smallPort = (bridge: Link, port: Link, wanted: number): CniError =>
   new CniError(
     ErrorCode.invalidNetworkConfig,
     `"mtu" is ${wanted}, but bridge "${bridge.name}" has ${bridge.mtu} and cannot be raised`,
-    { details: `its port "${port.name}" has MTU ${port.mtu}: renew the containers on it, or lower "mtu"` },
+    { details: `its port "${port.name}" has MTU ${port.mtu}: replace the containers on it, or lower "mtu"` },
   )
 
 const findSmallPort = (nl: NetlinkSocket, bridge: Link, wanted: number): Link | undefined =>

@@ -103,7 +103,7 @@ export const planGateways = (
   for (const address of foundOf(urgent)) {
     const users = usersOf(nl, address, place)
     if (users.length === 0) continue
-    warn(`"${link.name}" gives up ${formatCidr(address)}, the gateway of ${describePorts(users)}`)
+    warn(`"${link.name}" loses ${formatCidr(address)}, the gateway of ${describePorts(users)}`)
   }
   return { missing, replaced: foundOf(urgent) }
 }
@@ -121,7 +121,7 @@ const planWhileUsed = (
     else if (missing.length > 0)
       warn(
         `"${place.link.name}" keeps ${formatCidr(address)} beside ${missing.map(formatCidr).join(', ')} ` +
-          `as long as there is a container for it: ${describePorts(users)}`,
+          `while a container uses it: ${describePorts(users)}`,
       )
   }
   return { missing, replaced }
@@ -191,7 +191,7 @@ const refuseTaken = (nl: NetlinkSocket, place: GatewayPlace, gateways: readonly 
       `the gateway ${formatCidr(taken)} is an address of container ${holder}`,
       {
         details:
-          'it got it when the subnet was another; delete that container, or give the range another "gateway"',
+          'it got the address from another subnet; delete that container, or give the range another "gateway"',
       },
     )
   }

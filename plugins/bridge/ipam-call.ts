@@ -92,7 +92,7 @@ export const runIpam = async (
       },
     ])
   try {
-    return await delegateAdd(asked, type, () => undo.add('give the addresses back', giveBack))
+    return await delegateAdd(asked, type, () => undo.add('free the addresses', giveBack))
   } catch (error) {
     failure = error
     throw error

@@ -29,7 +29,7 @@ const checkLinks = (nl: NetlinkSocket, conf: BridgeConf): void => {
   if (conf.vlanFiltering && !hasBridgeVlans(nl))
     throw notReady(
       '"vlan" and "vlanTrunk": this kernel\'s bridges know no VLANs',
-      'it was built without CONFIG_BRIDGE_VLAN_FILTERING; leave both keys out',
+      'it was built without CONFIG_BRIDGE_VLAN_FILTERING; remove both keys',
     )
   const link = linkByName(nl, conf.bridge)
   if (!link) return
@@ -58,19 +58,19 @@ const checkNetlink = (conf: BridgeConf): void => {
     withNetlink(NETLINK_ROUTE, nl => checkLinks(nl, conf))
   } catch (error) {
     if (!isFrom(error, 'netlink')) throw error
-    throw notReady('netlink can not be used', saidBy(error))
+    throw notReady('netlink cannot be used', saidBy(error))
   }
 }
 
 const checkForwarding = (conf: BridgeConf): void => {
   if (!conf.isGateway) return
   if (readSysctl(forwardingKey[4]) === undefined)
-    throw notReady('net.ipv4.ip_forward can not be read', 'mount /proc')
+    throw notReady('net.ipv4.ip_forward cannot be read', 'mount /proc')
   const keys = conf.expectsIPv6 ? [forwardingKey[4], forwardingKey[6]] : [forwardingKey[4]]
   for (const key of keys) {
     const obstacle = obstacleTo(key)
     if (obstacle === undefined) continue
-    throw notReady(`${key.replaceAll('/', '.')} is ${readSysctl(key)} and can not be set`, obstacle)
+    throw notReady(`${key.replaceAll('/', '.')} is ${readSysctl(key)} and cannot be set`, obstacle)
   }
 }
 
@@ -82,15 +82,12 @@ const checkIPv6 = (conf: BridgeConf): void => {
   const name = conf.vlan === 0 ? conf.bridge : vlanInterfaceName(conf)
   const key = [name, 'default'].map(disableIPv6Key).find(one => readSysctl(one) !== undefined)
   if (key === undefined)
-    throw notReady(
-      'this kernel has no IPv6',
-      'leave out the ranges of IPv6, or start it without "ipv6.disable"',
-    )
+    throw notReady('this kernel has no IPv6', 'remove the IPv6 ranges, or start it without "ipv6.disable"')
   if (readSysctl(key) === '0') return
   const setting = key.replaceAll('/', '.')
   throw notReady(
-    `"${name}" can not have a gateway of IPv6: ${setting} is 1`,
-    `sysctl -w ${setting}=0, or leave out the ranges of IPv6`,
+    `"${name}" cannot have an IPv6 gateway: ${setting} is 1`,
+    `sysctl -w ${setting}=0, or remove the IPv6 ranges`,
   )
 }
 
@@ -107,7 +104,7 @@ const checkPrune = async (conf: BridgeConf): Promise<void> => {
   try {
     await holdBridge(conf, () => undefined)
   } catch (error) {
-    throw notReady(`"prune": the lock of "${conf.bridge}" can not be had`, saidBy(error))
+    throw notReady(`"prune": the lock of "${conf.bridge}" cannot be taken`, saidBy(error))
   }
 }
 

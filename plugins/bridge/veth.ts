@@ -99,7 +99,7 @@ export const attachVeth = (nl: NetlinkSocket, request: VethRequest, undo: Undo):
   if (host.master === bridge.index) return host
   throw new CniError(
     ErrorCode.internal,
-    `"${name}" was taken out of bridge "${bridge.name}" while it was set up`,
+    `"${name}" was removed from bridge "${bridge.name}" while it was being set up`,
   )
 }
 

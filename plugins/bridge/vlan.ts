@@ -42,7 +42,7 @@ export const withVlans = <T>(work: () => T): T => {
   } catch (cause) {
     if (!isFrom(cause, 'netlink', 'EOPNOTSUPP')) throw cause
     const message = '"vlan" and "vlanTrunk": this kernel\'s bridges know no VLANs'
-    const details = 'it was built without CONFIG_BRIDGE_VLAN_FILTERING; leave both keys out'
+    const details = 'it was built without CONFIG_BRIDGE_VLAN_FILTERING; remove both keys'
     throw new CniError(ErrorCode.unsupportedField, message, { cause, details })
   }
 }

@@ -141,7 +141,7 @@ export const gc = async (call: Call): Promise<void> => {
 
 const unusable = (what: string, error: unknown): CniError => {
   const { message, details } = CniError.from(error)
-  return new CniError(ErrorCode.pluginNotAvailable, `host-local: ${what} can't be used`, {
+  return new CniError(ErrorCode.pluginNotAvailable, `host-local: ${what} cannot be used`, {
     details: [message, details].filter(Boolean).join('; '),
   })
 }

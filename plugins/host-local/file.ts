@@ -27,13 +27,9 @@ export const removeFile = (path: string): void => {
 /** Throws code 5 for a folder that has the name of one of our files; whose it is we can't know, so it is not removed. */
 export const refuseFolder = (path: string): void => {
   if (!lstatSync(path, { throwIfNoEntry: false })?.isDirectory()) return
-  throw new CniError(
-    ErrorCode.ioFailure,
-    `host-local: "${path}" is a folder where a file has to be written`,
-    {
-      details: 'host-local makes no such folder: see what is in it, then move it away or remove it',
-    },
-  )
+  throw new CniError(ErrorCode.ioFailure, `host-local: "${path}" is a folder, not a file`, {
+    details: 'host-local did not make it: look inside, then move it away or remove it',
+  })
 }
 
 /** Opens a file of ours to write it. */

@@ -24,7 +24,7 @@ export const readHoldings = (store: LeaseStore, addresses: readonly string[]): R
   const holdings = new Map<string, Holding>()
   const torn = new Set<string>()
   for (const address of addresses) {
-    const owner = store.read(address, why => warn(`host-local: ${why}: ${address} is given to nobody`))
+    const owner = store.read(address, why => warn(`host-local: ${why}: ${address} is not given out`))
     if (owner === 'torn') torn.add(address)
     else if (owner) {
       const key = leaseKeyOf(owner)

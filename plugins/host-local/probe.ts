@@ -69,14 +69,14 @@ export const takeUnused = async (
       const [address, details] = [formatAddr(addr), `${mac} answers for it on "${probe}"`]
       if (requested.some(one => formatAddr(one) === address))
         throw new CniError(ErrorCode.tryAgainLater, `requested IP address ${address} is in use`, { details })
-      warn(`host-local: ${address} is passed over: ${details}`)
+      warn(`host-local: ${address} is skipped: ${details}`)
       avoided.push({ start: addr, end: addr })
     }
     if (avoided.length < mostInUse) continue
     throw new CniError(
       ErrorCode.tryAgainLater,
-      `${avoided.length} addresses in a row are in use on "${probe}", though nobody leased them`,
-      { details: 'see who has them with: ip neigh; "exclude" keeps ranges of others out' },
+      `${avoided.length} addresses in a row are in use on "${probe}", although no container has leased them`,
+      { details: '"ip neigh" shows their owners; add ranges of others to "exclude"' },
     )
   }
 }

@@ -20,8 +20,8 @@ const holderOf = (leases: Leases, address: string): string => {
   const owner = store.read(address, what => {
     why = what
   })
-  if (owner === undefined) return `by something else: ${why}`
-  if (owner === 'torn') return 'by nobody: the lease is empty'
+  if (owner === undefined) return `by another object: ${why}`
+  if (owner === 'torn') return 'by no container: the lease is empty'
   const since = new Date(store.madeAt(address)).toISOString()
   const holder = containerWithPod({ containerID: owner.containerID, pod: podOf(leases, owner) })
   return `by container ${holder}${owner.ifName === undefined ? '' : `, ${owner.ifName}`}, since ${since}`
@@ -50,8 +50,7 @@ export const refuseUnavailable = (
   }
   if (excluded.some(span => inSpan(span, requested))) {
     throw new CniError(ErrorCode.invalidNetworkConfig, `requested ip ${address} is excluded`, {
-      details:
-        'it is among "exclude", or the bridge itself has it; "staticRanges" has addresses for those who ask',
+      details: 'it is in "exclude", or the bridge itself has it; use "staticRanges" for addresses on request',
     })
   }
   if (!leases.isTaken(address)) return

@@ -84,7 +84,7 @@ export const writeAttachment = async (
   const pod = podOf(call, conf, result, ports)
   let hadPorts = false
   // Those of an ADD before are the pod's, which may run.
-  undo.add('give the host ports back', () =>
+  undo.add('free the host ports', () =>
     hadPorts ? undefined : releasePorts(pod.id, { passOn: passPortsOn }),
   )
   if (ports.mappings.length > 0) {

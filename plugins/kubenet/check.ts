@@ -22,7 +22,7 @@ const checkDedup = (conf: KubenetConf): void => {
   const wanted = { network: conf.network, mac: state.bridge.mac, gateways: state.gateways }
   if (!dedupRules.missing(wanted)) return
   throw broken(
-    `the rules that keep "${conf.bridge}" from sending twice are not in table "bridge kubenet"`,
+    `the rules of "${conf.bridge}" against duplicate packets are not in table "bridge kubenet"`,
     'something flushed them, or the bridge has other addresses',
   )
 }
@@ -37,7 +37,7 @@ const checkRuleset = async (call: Call, conf: KubenetConf): Promise<void> => {
   }
   const missing = await missingOfPod(podOf(call, conf, result))
   if (missing.length > 0) {
-    throw broken('the ruleset lacks what the container has', missing.map(formatPlaced).join(', '))
+    throw broken('rules of the container are missing', missing.map(formatPlaced).join(', '))
   }
 }
 

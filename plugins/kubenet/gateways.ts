@@ -85,7 +85,7 @@ export const retireGateways = async (call: Call, conf: KubenetConf): Promise<voi
       const pods = once(() => podAddresses(nl, state.bridge))
       for (const gateway of old.filter(one => isDrained(one, leased, pods, conf))) {
         addrDel(nl, state.bridge, gateway)
-        warn(`kubenet: no pod of ${formatCidr(gateway)} is left: "${conf.bridge}" is its gateway no more`)
+        warn(`kubenet: no pod of ${formatCidr(gateway)} is left: "${conf.bridge}" is no longer its gateway`)
       }
     })
   })

@@ -14,7 +14,7 @@ const checkDedup = ({ hairpinMode }: KubenetConf): void => {
     if (dedupRules.probe()) return
   } catch (error) {
     const { message, details } = CniError.from(error)
-    const remedy = '"hairpinMode": "hairpin-veth" does without'
+    const remedy = '"hairpinMode": "hairpin-veth" does not need it'
     throw new CniError(
       ErrorCode.pluginNotAvailable,
       'kubenet: a promiscuous bridge does not work on this kernel',
@@ -43,7 +43,7 @@ export const status = async (call: Call): Promise<void> => {
       await podRules.probe()
     } catch (cause) {
       const { message, details } = CniError.from(cause)
-      throw new CniError(ErrorCode.pluginNotAvailable, 'kubenet: nftables can not be used', {
+      throw new CniError(ErrorCode.pluginNotAvailable, 'kubenet: nftables cannot be used', {
         details: `${message}; ${details}`,
         cause,
       })

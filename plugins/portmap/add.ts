@@ -68,7 +68,7 @@ export const add = async (call: Call, undo: Undo): Promise<Result> => {
   checkListeners(conf, call)
   const claimed = await claimPorts(call, conf, { rules: hostPortRules[conf.backend].plan(conf), bury })
   // Those of an ADD before are the container's, which may run.
-  if (!claimed.earlier) undo.add('give the host ports back', () => releasePorts(conf))
+  if (!claimed.earlier) undo.add('free the host ports', () => releasePorts(conf))
   endStep('claims')
   await openPorts(call, conf, claimed, undo)
   endStep('rules')

@@ -201,7 +201,7 @@ export const claimPorts = async (
   } catch (error) {
     if (error === burial || !isFileError(error)) throw error
     const said = error instanceof Error ? error.message : ''
-    warn(`portmap: host ports are not recorded, conflicts go unnoticed: ${said}`)
+    warn(`portmap: host ports are not recorded, so conflicts are not found: ${said}`)
     return { dead: [], earlier: undefined, recorded: false }
   }
 }

@@ -149,7 +149,7 @@ const chooseBackend = (conf: RawConf): Backend => {
 
 const checkSetMarkChain = (chain: string | undefined): string | undefined => {
   if (chain === undefined || /^[A-Za-z0-9_.:][A-Za-z0-9_.:-]{0,27}$/.test(chain)) return chain
-  throw invalid(`"externalSetMarkChain": ${quote(chain)} can not be a chain's name`)
+  throw invalid(`"externalSetMarkChain": ${quote(chain)} is no valid chain name`)
 }
 
 const checkMarkBit = (bit: number | undefined, chain: string | undefined): number => {

@@ -104,9 +104,9 @@ export const checkListeners = (conf: PortmapConf, call: Call): void => {
     const { message, details } = describe(conflict)
     if (conf.hostListeners === 'refuse') {
       throw new CniError(ErrorCode.invalidNetworkConfig, message, {
-        details: `${details}; stop it, choose another host port, or leave out "hostListeners": "refuse"`,
+        details: `${details}; stop it, choose another host port, or remove "hostListeners": "refuse"`,
       })
     }
-    warn(`portmap: ${message}: ${details}, and is not reached there while container ${whose} has the port`)
+    warn(`portmap: ${message}: ${details}; clients do not reach it while container ${whose} has the port`)
   }
 }

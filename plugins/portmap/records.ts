@@ -116,7 +116,7 @@ export const readRival = (folder: string, key: string): PortOwner | undefined =>
   try {
     return parseOwner(readPlainFile(ownerPath(folder, key)) ?? '', key)
   } catch (cause) {
-    throw new CniError(ErrorCode.ioFailure, "portmap: who has a host port can't be read", { cause })
+    throw new CniError(ErrorCode.ioFailure, 'portmap: the owner of a host port cannot be read', { cause })
   }
 }
 

@@ -26,8 +26,8 @@ const checkLocalnet = ({ snat }: PortmapConf): void => {
   if (obstacle === undefined) return
   throw new CniError(
     ErrorCode.pluginNotAvailable,
-    'portmap: net.ipv4.conf.*.route_localnet can not be set, which "snat" needs',
-    { details: `${obstacle}; "snat": false does without` },
+    'portmap: net.ipv4.conf.*.route_localnet cannot be set, which "snat" needs',
+    { details: `${obstacle}; "snat": false does not need it` },
   )
 }
 
@@ -37,7 +37,7 @@ const checkSockets = async ({ hostListeners }: PortmapConf): Promise<void> => {
   try {
     readSockets(['tcp'])
   } catch (error) {
-    throw notReady("the host's sockets can not be listed", CniError.from(error))
+    throw notReady("the host's sockets cannot be listed", CniError.from(error))
   }
 }
 
@@ -48,11 +48,11 @@ export const status = async (call: Call): Promise<void> => {
     await hostPortRules[conf.backend].probe(conf)
     if (conf.backend === 'iptables' && (await isMixed())) {
       warn(
-        'portmap: iptables-legacy and iptables-nft both have NAT rules; programs that use one never see the other',
+        'portmap: iptables-legacy and iptables-nft both have NAT rules; programs that use one do not see the rules of the other',
       )
     }
   } catch (error) {
-    throw notReady(`the backend ${conf.backend} can not be used`, CniError.from(error))
+    throw notReady(`the backend ${conf.backend} cannot be used`, CniError.from(error))
   }
   checkLocalnet(conf)
   await checkSockets(conf)

@@ -44,7 +44,7 @@ export const explainHolders = (file: FileNumber): string => {
     const holders = holdersOf(file)
     return holders.length > 0
       ? `held by ${holders.map(describeProcess).join(', ')}; if it hangs, kill it: its lock ends with it`
-      : 'its holder is not visible from here, perhaps a process in another PID namespace'
+      : 'its holder is not visible from here; it may be in another PID namespace'
   } catch {
     return ''
   }

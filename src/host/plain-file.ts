@@ -22,7 +22,7 @@ const unusable = (path: string, code: 'EINVAL' | 'EFBIG', what: string): SystemE
   new SystemError('file', {
     message: `"${path}" ${what}`,
     code,
-    details: 'see what made it, then move it away or remove it',
+    details: 'find its origin, then move it away or remove it',
     syscall: 'read',
   })
 

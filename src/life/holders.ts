@@ -96,7 +96,7 @@ const mountsOfAll = (own: string, look: Look): Mount[] => {
     const view = `${mountNamespace} ${root}`
     if (seen.has(view)) continue
     const { answer, refused } = ask(() => readFileSync(`/proc/${pid}/mountinfo`, 'utf8'))
-    if (refused) look.blind ??= `the mounts of process ${pid} can't be looked at from here`
+    if (refused) look.blind ??= `the mounts of process ${pid} cannot be read from here`
     if (answer === undefined) continue
     seen.add(view)
     found.push(...mountsIn(answer).map(({ ino, path }) => ({ ino, path: `/proc/${pid}/root${path}` })))
@@ -112,13 +112,13 @@ export const findHolders = (pidNamespace?: number): Holders => {
   const look: Look = { pids: new Map(), processes: [], blind: undefined }
   const own = ownPidNamespace()
   if (own !== initialPidNamespace && own !== pidNamespace)
-    look.blind = 'from this PID namespace not every process of the node can be seen'
+    look.blind = 'this PID namespace does not show every process of the node'
   const refused = readdirSync('/proc').filter(name => /^\d+$/.test(name) && lookAt(name, look))
   const ownMountinfo = readFileSync('/proc/self/mountinfo', 'utf8')
   if (hidesProcesses(ownMountinfo)) look.blind ??= '/proc is mounted with hidepid and hides processes'
   // Who was just becoming another program may be asked by now.
   const hidden = refused.find(pid => lookAt(pid, look))
-  if (hidden !== undefined) look.blind ??= `process ${hidden} can't be looked at from here`
+  if (hidden !== undefined) look.blind ??= `process ${hidden} cannot be read from here`
   const byInode = new Map<number, { pid: number | undefined; paths: string[] }>()
   for (const [ino, pid] of look.pids) byInode.set(ino, { pid, paths: [] })
   for (const { ino, path } of mountsOfAll(ownMountinfo, look)) {

@@ -89,7 +89,7 @@ const judgeNetns = (subject: Subject, netns: RecordedNetns, here: Here, options:
   const there = here.netnsAt(path)
   if (isSameNetns(there, netns)) return alive(`${path} is there`)
   const { byInode, blind } = here.holders(subject.pidNamespace)
-  const lost = there === 'nothing' ? `${path} is gone` : `${path} can't be looked at`
+  const lost = there === 'nothing' ? `${path} is gone` : `${path} cannot be read`
   const why =
     typeof there === 'object' ? `${path} is another namespace now: ${there.ino}, and was ${netns.ino}` : lost
   const holder = byInode.get(netns.ino)
@@ -115,5 +115,5 @@ export const judgeLife = (subject: Subject, here: Here, options: JudgeOptions = 
   // A veth goes with the namespace of either end: the container's is still there, wherever.
   const veth = ifName === undefined ? undefined : here.vethOf({ network, containerID, ifName })
   if (veth !== undefined) return alive(`${veth} leads to its namespace`)
-  return byNetns ?? unknown('nothing tells of its network namespace')
+  return byNetns ?? unknown('its network namespace is unknown')
 }

@@ -135,10 +135,10 @@ export const iptablesRestore = async (
   )
   if (answer.split('\n').includes(lastLine)) return
   throw iptablesError(
-    `${path} succeeded without having read its rules to the end`,
+    `${path} succeeded without reading all of its rules`,
     'ENODATA',
-    'SELinux or AppArmor may keep it from reading them ("ausearch -m avc", "dmesg | grep apparmor" tell), or a ' +
-      'program that is no iptables-restore stands in its place; the nftables backend needs none',
+    'SELinux or AppArmor may stop it from reading them (see "ausearch -m avc", "dmesg | grep apparmor"), or a ' +
+      'program that is not iptables-restore has its name; the nftables backend does not need it',
   )
 }
 
@@ -151,7 +151,7 @@ export const unlistedTables = (printed: string): string[] =>
 
 /** Why iptables cannot list such a table, and what to do. */
 export const unlistedTable = (family: Family, table: string): { why: string; remedy: string } => ({
-  why: 'it has rules of nft that iptables has no words for',
+  why: 'it has rules of nft that iptables cannot show',
   remedy: `move those to a table of another name; "nft list table ${family === 4 ? 'ip' : 'ip6'} ${table}" shows them`,
 })
 

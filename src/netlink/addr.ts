@@ -128,7 +128,7 @@ export const addrAdd = (
 /** For operators of nodes without IPv6; its sysctls are missing there too. */
 const noIPv6 =
   'this kernel has no IPv6: it was started with ipv6.disable=1, or built without CONFIG_IPV6; start it with IPv6, or ' +
-  'leave the ranges of IPv6 out'
+  'remove the IPv6 ranges'
 
 /** Without IPv6 the kernel does not know the kind of request. */
 const explainingNoIPv6 = <T>(op: string, { addr }: Cidr, work: () => T): T => {

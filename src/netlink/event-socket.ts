@@ -31,7 +31,7 @@ export class EventSocket {
    */
   static open(protocol: number, groups: readonly number[]): EventSocket {
     const { libc } = platform
-    const op = 'listen for announcements of the kernel'
+    const op = 'listen for kernel notifications'
     const fd = libc.socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol)
     if (fd < 0) throw netlinkError(op, errnoName(fd))
     const answer = libc.bind(fd, sockaddrNl(groups))

@@ -133,7 +133,7 @@ export const redirectAdd = (
   { parent, priority }: IngressPlace,
 ): void => {
   const info = priority * 0x10000 + ETH_P_ALL_BE
-  nl.request(`redirect what "${link.name}" receives to "${target.name}"`, {
+  nl.request(`redirect packets from "${link.name}" to "${target.name}"`, {
     type: w.RTM_NEWTFILTER,
     flags: NLM_F_CREATE | NLM_F_EXCL,
     body: w.tcBody(
@@ -151,7 +151,7 @@ export const redirectAdd = (
 export const ingressFilterDel = (nl: NetlinkSocket, link: LinkRef, filter: w.TcObject): void => {
   const { handle, info, kind } = filter
   unlessRefused(['ENOENT', 'ENODEV', 'EINVAL'], () =>
-    nl.request(`remove a filter of what "${link.name}" receives`, {
+    nl.request(`remove an ingress filter of "${link.name}"`, {
       type: w.RTM_DELTFILTER,
       body: w.tcBody({ index: link.index, handle, parent: ingressFiltersAt, info }, kind, undefined),
     }),

@@ -135,8 +135,7 @@ const givesAddressesBack = ({ type, raw }: PluginConf): boolean =>
 
 const keptBack = ({ type }: PluginConf): CniError =>
   new CniError(ErrorCode.tryAgainLater, `plugin type="${type}" was not called, to keep the addresses`, {
-    details:
-      'rules of the plugin that failed may still lead to them; once that is put right, call the same again',
+    details: 'rules of the plugin that failed may still lead to them; fix that, then repeat the call',
   })
 
 /**

@@ -95,11 +95,11 @@ t.test('flags that can not be are refused with one line that says what would be 
     ],
     [
       '--network-plugin calico',
-      '--network-plugin: network plugin "calico" not found; the plugins probed are "cni", "kubenet", "noop"',
+      '--network-plugin: network plugin "calico" not found; the known plugins are "cni", "kubenet", "noop"',
     ],
     [
       '--network-plugin cni --write',
-      '--network-plugin cni uses what is in the folder: there is nothing to write',
+      '--network-plugin cni uses the networks in the folder: there is nothing to write',
     ],
   ])
   for (const [flags, message] of cases) {
@@ -116,7 +116,7 @@ t.test('--write puts the network into its folder, once', async t => {
   t.equal(first.stdout, `${file} is written\n`)
   t.match(first.stderr, /plugin "kubenet" is not in .*; "kubenet install" puts ours in place/)
   t.equal(readFileSync(file, 'utf8'), golden('default.json'))
-  t.equal((await cli(line)).stdout, `${file} is as it should be already\n`)
+  t.equal((await cli(line)).stdout, `${file} is unchanged\n`)
 })
 
 t.test('it says what keeps the network from being the default', async t => {

@@ -51,7 +51,7 @@ for (const flavour of flavours) {
     t.match(unknown.json, {
       code: 7,
       msg: 'no plugin of kubenet-cni is called "mynet"',
-      details: /a copy must have that name in its own, as "my-bridge" or "bridge-1\.0"$/,
+      details: /the name of a copy must contain that name, as in "my-bridge" or "bridge-1\.0"$/,
     })
     const ambiguous = await call(host, '/run/bin', 'bridge-portmap', layer2Conf())
     t.match(ambiguous.json, {

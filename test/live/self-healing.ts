@@ -62,7 +62,7 @@ t.test(`${lost} pods of which no DEL comes, in a /29`, async t => {
   )
   t.match(
     await host.sh('cat /run/pods/warnings'),
-    /gave back the addresses of containers that ended without a DEL: p\d/,
+    /freed the addresses of containers that ended without a DEL: p\d/,
   )
   const { length } = (await host.sh(`ls ${leases} | grep '^10'`)).trim().split('\n')
   t.ok(length <= 5, `${length} leases`)

@@ -55,7 +55,7 @@ const cases: Case[] = [
     broken: `sysctl -qw net.ipv4.ip_forward=1; ${readOnlySys.broken}`,
     mended: `${readOnlySys.mended}; sysctl -qw net.ipv4.ip_forward=0`,
     plugin: 'bridge',
-    msg: 'bridge: net.ipv6.conf.all.forwarding is 0 and can not be set',
+    msg: 'bridge: net.ipv6.conf.all.forwarding is 0 and cannot be set',
     details: /^EROFS/,
   },
   {
@@ -118,17 +118,17 @@ const cases: Case[] = [
     details: /^read resolvConf "\/run\/none"; ENOENT/,
   },
   {
-    what: 'sysctls that can not be set',
+    what: 'sysctls that cannot be set',
     ...readOnlySys,
     plugin: 'portmap',
-    msg: 'portmap: net.ipv4.conf.*.route_localnet can not be set, which "snat" needs',
-    details: /^EROFS.*"snat": false does without$/,
+    msg: 'portmap: net.ipv4.conf.*.route_localnet cannot be set, which "snat" needs',
+    details: /^EROFS.*"snat": false does not need it$/,
   },
   {
-    what: 'sysctls that can not be set',
+    what: 'sysctls that cannot be set',
     ...readOnlySys,
     plugin: 'kubenet',
-    msg: 'portmap: net.ipv4.conf.*.route_localnet can not be set, which "snat" needs',
+    msg: 'portmap: net.ipv4.conf.*.route_localnet cannot be set, which "snat" needs',
     details: /^EROFS/,
   },
   {

@@ -89,7 +89,7 @@ export const deleteStaleRules = (
 const absent = {
   message: 'this kernel has no nf_tables',
   details:
-    'load the module nf_tables, or leave "ipMasqBackend": "nftables", "macspoofchk" and "dropInvalid" out',
+    'load the module nf_tables, or remove "ipMasqBackend": "nftables", "macspoofchk" and "dropInvalid"',
 }
 
 /** Runs `work` with a socket to nf_tables. Throws code 999 if the kernel has none. */
@@ -105,7 +105,7 @@ export const probeNftables = (): void => {
   try {
     there = hasNftables()
   } catch (error) {
-    throw new CniError(ErrorCode.pluginNotAvailable, 'nftables can not be used', { details: saidBy(error) })
+    throw new CniError(ErrorCode.pluginNotAvailable, 'nftables cannot be used', { details: saidBy(error) })
   }
   if (!there) throw new CniError(ErrorCode.pluginNotAvailable, absent.message, { details: absent.details })
 }

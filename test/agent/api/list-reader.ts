@@ -38,7 +38,7 @@ t.test('ListReader knows an empty list, and none at all', async t => {
 
 t.test('ListReader throws on a list that ends in its middle or is no JSON', async t => {
   const text = JSON.stringify(list)
-  t.throws(() => readIn(text.slice(0, 40), 40), { message: 'the list ends in its middle' })
+  t.throws(() => readIn(text.slice(0, 40), 40), { message: 'the list is incomplete' })
   t.throws(() => readIn('{"items":[{"a":}]}', 4), SyntaxError)
   t.throws(() => readIn('{"items":[],}', 4), SyntaxError)
 })

@@ -67,16 +67,16 @@ t.test('by a cached path alone it may be alive, but not dead', async t => {
   const netns = '/run/netns/gone'
   const cases: [Partial<Found>, boolean, string][] = [
     [{ netns: '/run/netns/a' }, true, '/run/netns/a is there'],
-    [{ netns }, true, '/run/netns/gone is gone; nothing tells whether it lives on elsewhere'],
+    [{ netns }, true, '/run/netns/gone is gone; it may live on elsewhere'],
     [
       { netns: '/run/netns/file' },
       true,
-      '/run/netns/file is no network namespace any more; nothing tells whether it lives on elsewhere',
+      '/run/netns/file is no network namespace any more; it may live on elsewhere',
     ],
     [
       { netns, hostEnds: { bridge: 'cbr0', veth: 'veth1' } },
       true,
-      '/run/netns/gone is gone; nothing tells whether it lives on elsewhere',
+      '/run/netns/gone is gone; it may live on elsewhere',
     ],
     [
       { netns, hostEnds: { bridge: 'cbr0', veth: 'veth2' } },
@@ -86,27 +86,23 @@ t.test('by a cached path alone it may be alive, but not dead', async t => {
     [
       { netns, hostEnds: { bridge: 'cni0', veth: 'veth2' } },
       true,
-      '/run/netns/gone is gone; nothing tells whether it lives on elsewhere',
+      '/run/netns/gone is gone; it may live on elsewhere',
     ],
-    [
-      { netns, addresses: ['10.0.0.2'] },
-      true,
-      '/run/netns/gone is gone; nothing tells whether it lives on elsewhere',
-    ],
+    [{ netns, addresses: ['10.0.0.2'] }, true, '/run/netns/gone is gone; it may live on elsewhere'],
     [{ netns, addresses: ['10.0.0.20'] }, false, '/run/netns/gone is gone'],
   ]
   for (const [found, valid, why] of cases) t.same(verdict(of('c1', 'x', found)), [[valid, why]])
 })
 
 t.test('without a path the host’s end of its veth and its addresses tell', async t => {
-  t.same(verdict(of('c1', 'lease')), [[true, 'nothing tells of its network namespace']])
+  t.same(verdict(of('c1', 'lease')), [[true, 'its network namespace is unknown']])
   t.same(verdict(of('c1', 'veth', { isConnection: true })), [[true, 'its interface leads to a namespace']])
   const lease = (ageMs: number) =>
     verdict(of('c1', 'lease', { addresses: ['10.0.0.20'], madeAt: Date.now() - ageMs }))
   t.same(lease(70_000), [[false, 'no network namespace has its address']])
-  t.same(lease(1000), [[true, 'nothing tells of its network namespace']], 'it may be being added')
+  t.same(lease(1000), [[true, 'its network namespace is unknown']], 'it may be being added')
   t.same(lease(-70_000), [[false, 'no network namespace has its address']], 'the clock was set back')
-  t.same(verdict(of('c1', 'element', { isLast: true })), [[false, 'nothing but this is left of it']])
+  t.same(verdict(of('c1', 'element', { isLast: true })), [[false, 'nothing else is left of it']])
 })
 
 t.test('what was written before this boot is left of nobody who lives, if that is all there is', async t => {
@@ -120,7 +116,7 @@ t.test('what was written before this boot is left of nobody who lives, if that i
   }
   const nothing = () => {}
   const dead = '/run/netns/gone is gone, and all that is left was written before this boot'
-  const doubtful = '/run/netns/gone is gone; nothing tells whether it lives on elsewhere'
+  const doubtful = '/run/netns/gone is gone; it may live on elsewhere'
   const cached = of('c1', 'cached result', { netns, ...before })
   t.same(judgedAt(nothing, cached), [[false, dead]])
   t.same(judgedAt(nothing, cached, of('c1', 'lease', before)), [[false, dead]])

@@ -32,7 +32,7 @@ const strays = `
 
 /** Nodes that claim what is not theirs, and why they do not get it. */
 const claims = [
-  ['all', '0.0.0.0/0', '192.0.2.10', /^it is all addresses there are$/],
+  ['all', '0.0.0.0/0', '192.0.2.10', /^it contains all addresses$/],
   ['outside', '10.99.0.0/24', '192.0.2.10', /^it is outside of --cluster-cidr$/],
   [
     'part-of-ours',

@@ -143,7 +143,7 @@ for (const flavour of anyFlavour) {
     t.match(json, {
       code: 999,
       msg: `redirect what "${pod.veth}" receives: another redirect takes all of it`,
-      details: `see "tc filter show dev ${pod.veth} ingress": another program sends everything elsewhere; an egress limit and it can not be had together`,
+      details: `see "tc filter show dev ${pod.veth} ingress": another program redirects all packets; the egress limit excludes this`,
     })
     t.equal(await trafficControl(host), before)
     t.equal((await pod.call(ours, 'DEL', pod.conf(limited))).code, 0)

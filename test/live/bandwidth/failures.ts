@@ -151,7 +151,7 @@ for (const flavour of anyFlavour) {
       })
       t.match(JSON.parse(refusal), {
         code: 50,
-        msg: 'bandwidth: traffic control can not be used',
+        msg: 'bandwidth: traffic control cannot be used',
         details: /EPERM/,
       })
       await host.sh('tc qdisc del dev lo root; tc qdisc del dev lo ingress')

@@ -205,10 +205,7 @@ for (const flavour of anyFlavour) {
 
       const { code, stderr } = await b.call('ADD', next)
       t.equal(code, 0)
-      t.match(
-        stderr,
-        '"br0" keeps 10.9.0.1/24 beside 10.1.2.1/24 as long as there is a container for it: 1 port(s) (c1)',
-      )
+      t.match(stderr, '"br0" keeps 10.9.0.1/24 beside 10.1.2.1/24 while a container uses it: 1 port(s) (c1)')
       t.same(await bridgeAddresses(host), ['10.9.0.1/24', '10.1.2.1/24'])
       t.ok(await a.pings('10.9.0.1'))
       t.ok(await b.pings('10.1.2.1'))

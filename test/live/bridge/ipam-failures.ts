@@ -57,7 +57,7 @@ for (const flavour of anyFlavour) {
     await ipamPlugin(host, error(11, 'the pool is dry'), error(5, 'the disk is full'))
     const answer = await a.call('ADD', conf, options)
     t.match(answer.json, { code: 11, msg: 'the pool is dry' })
-    t.equal(answer.stderr, 'undo: give the addresses back: the disk is full\n')
+    t.equal(answer.stderr, 'undo: free the addresses: the disk is full\n')
     await ipamPlugin(host, error(7, 'no such key'), error(7, 'no such key'))
     const same = await a.call('ADD', conf, options)
     t.match(same.json, { code: 7, msg: 'no such key' })

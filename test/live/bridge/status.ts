@@ -35,11 +35,11 @@ for (const flavour of flavours) {
     await expect('bridge: iptables-restore is not in PATH', iptables, { env: { PATH: '/run/empty' } })
     await host.sh('printf "#!/bin/sh\\necho no such table >&2; exit 3\\n" > /run/empty/iptables-save')
     await host.sh('chmod +x /run/empty/iptables-save; ln -s iptables-save /run/empty/iptables-restore')
-    await expect('bridge: iptables can not be used', iptables, { env: { PATH: '/run/empty' } })
+    await expect('bridge: iptables cannot be used', iptables, { env: { PATH: '/run/empty' } })
     await expect(/^failed to find plugin "host-local" in path/, {}, { path: '/run/empty' })
 
     await host.sh('mount --bind /proc/sys /proc/sys; mount -o remount,bind,ro /proc/sys')
-    await expect('bridge: net.ipv4.ip_forward is 0 and can not be set')
+    await expect('bridge: net.ipv4.ip_forward is 0 and cannot be set')
     await host.sh('umount /proc/sys')
 
     const small = { ...conf.ipam, ranges: [[{ subnet: '10.1.2.0/30' }]] }

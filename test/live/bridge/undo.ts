@@ -170,7 +170,7 @@ for (const flavour of anyFlavour) {
     })
   }
 
-  t.test(`[${flavour}] sysctls that can not be set`, async t => {
+  t.test(`[${flavour}] sysctls that cannot be set`, async t => {
     const { host, pod } = await hostWithPods(t, flavour)
     await host.sh('sysctl -qw net.ipv4.ip_forward=0 net.ipv6.conf.all.forwarding=0')
     const [before, a] = [await prepare(host), await pod('c1')]

@@ -56,7 +56,7 @@ for (const flavour of flavours) {
       t.equal(await read('net/ipv6/conf/up1/accept_ra'), '1', 'one without such routes is left alone')
     })
 
-    await t.test('what can not be set is one line, and what was set before it is set back', async t => {
+    await t.test('what cannot be set is one line, and what was set before it is set back', async t => {
       await reset()
       await host.sh(
         `echo 0 > /run/zero; mount --bind -o ro /run/zero /proc/sys/${keys.forward4} && mount -o remount,bind,ro /proc/sys/${keys.forward4}`,
@@ -105,7 +105,7 @@ for (const flavour of flavours) {
       t.equal(bad.code, 1)
       t.match(
         bad.stderr,
-        /^kubenet: init: the kernel's br_netfilter is not there and can not be loaded: modprobe: FATAL: [^\n]*; load it on the node itself [^\n]*\n$/,
+        /^kubenet: init: the kernel's br_netfilter is not there and cannot be loaded: modprobe: FATAL: [^\n]*; load it on the node itself [^\n]*\n$/,
       )
       t.equal(await read(keys.forward4), '0', 'nothing else is done then')
       t.match((await withPath('/run/good', '--dry-run')).stdout, /^br_netfilter +- +would be loaded/m)

@@ -163,7 +163,7 @@ for (const flavour of anyFlavour) {
         ['192.0.2.1', 0, /^192\.0\.2\.1 is an address of the host itself, on "eth0"\n$/],
         ['203.0.113.5', 3, /^kubenet: why: 203\.0\.113\.5 is not of this node; the way there is by "eth0"; /],
         ['1234', 3, /^kubenet: why: host port 1234 leads nowhere: /],
-        ['nobody', 3, /^kubenet: why: nothing on this node is, or has, "nobody"; /],
+        ['nobody', 3, /^kubenet: why: nothing on this node is called or has "nobody"; /],
       ]
       for (const [what, code, says] of cases) {
         const output = await kubenet(['why', what])

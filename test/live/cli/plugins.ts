@@ -73,7 +73,7 @@ for (const flavour of flavours) {
       const { stderr } = await run('/run/half')
       t.match(
         stderr,
-        /\/run\/half has only a part of ours: bandwidth, host-local, kubenet, portmap missing; "kubenet install --bin-dir \/run\/half" makes it whole/,
+        /\/run\/half has only a part of ours: bandwidth, host-local, kubenet, portmap missing; "kubenet install --bin-dir \/run\/half" completes it/,
       )
     })
 

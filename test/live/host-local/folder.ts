@@ -166,8 +166,8 @@ const testFoldersInTheWay = async (t: Test, host: PrivateHost, hostLocal: HostLo
   const folder = (path: string) => host.sh(`mkdir -p ${path}; : > ${path}/somebodys`)
   const conf = confOf({ ranges: [[{ subnet }]], cooldownSeconds: 1 })
   const blocked = async (path: string, title: string) => {
-    const details = 'host-local makes no such folder: see what is in it, then move it away or remove it'
-    const msg = `host-local: "${path}" is a folder where a file has to be written`
+    const details = 'host-local did not make it: look inside, then move it away or remove it'
+    const msg = `host-local: "${path}" is a folder, not a file`
     t.match((await hostLocal('ADD', conf, { containerID: 'c2' })).json, { code: 5, msg, details }, title)
     t.match((await hostLocal('STATUS', conf)).json, { code: 50, details: `${msg}; ${details}` }, title)
     t.same(await leasesOn(host), ['10.1.2.2'], `${title}: nothing is left`)

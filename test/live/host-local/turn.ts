@@ -33,7 +33,7 @@ for (const flavour of flavours) {
       t.same([code, json.ips], [0, [{ address: '10.1.5.2/29', gateway: '10.1.5.1' }]])
       t.match(
         stderr,
-        /gave back the addresses of containers that ended without a DEL: old\d, old\d, old\d and 2 more/,
+        /freed the addresses of containers that ended without a DEL: old\d, old\d, old\d and 2 more/,
       )
       t.same(await leasesOn(host, 'reboot'), ['10.1.5.2'])
     })

@@ -113,7 +113,7 @@ for (const flavour of flavours) {
         [
           'nft delete element inet kubenet pods4-pods "{ 10.244.1.2 }"',
           `nft add element inet kubenet pods4-pods '{ 10.244.1.2 comment "pods web eth0" }'`,
-          /the ruleset lacks what the container has; 10.244.1.2 in pods4-pods; rebuild with: kubenet sync/,
+          /rules of the container are missing; 10.244.1.2 in pods4-pods; rebuild with: kubenet sync/,
         ],
         [
           'nft flush chain inet kubenet martians',

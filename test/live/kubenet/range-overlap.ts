@@ -62,7 +62,7 @@ for (const flavour of anyFlavour) {
       t.match(json, {
         code: 11,
         msg: 'the gateway 10.244.1.1/24 is an address of container first',
-        details: /^it got it when the subnet was another; delete that container/,
+        details: /^it got the address from another subnet; delete that container/,
       })
       t.same(await node.gateways(), ['10.244.0.1'])
       t.same(await node.leases(), ['10.244.1.1', '10.244.1.7'])

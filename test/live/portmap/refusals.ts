@@ -39,7 +39,7 @@ const invalid: Refusal[] = [
   { conf: { ...withMapping({}), markMasqBit: 32 }, msg: /MasqMarkBit must be between 0 and 31$/ },
   {
     conf: { ...withMapping({}), externalSetMarkChain: 'X -j ACCEPT\n-A INPUT' },
-    msg: /"externalSetMarkChain": "X -j ACCEPT\\n-A INPUT" can not be a chain's name$/,
+    msg: /"externalSetMarkChain": "X -j ACCEPT\\n-A INPUT" is no valid chain name$/,
   },
   {
     conf: { ...withMapping({}), backend: 'iptables', conditionsV4: ['ip saddr 10.0.0.1'] },
@@ -115,7 +115,7 @@ for (const flavour of anyFlavour) {
       t.match(add.json, { code: 7, msg: 'must be called as chained plugin' })
       const check = await pod.call('CHECK', bare)
       t.match(check.json, { code: 7, msg: 'Required prevResult missing' })
-      t.equal((await pod.call('DEL', bare)).code, 0, 'DEL does without')
+      t.equal((await pod.call('DEL', bare)).code, 0, 'DEL does not need it')
       t.match((await pod.call('ADD', pod.conf(['8080:80/tcp'], { prevResult: 'x' }))).json, { code: 6 })
       t.equal(
         (await pod.call('DEL', pod.conf(['8080:80/tcp'], { prevResult: 'x' }))).code,
@@ -198,7 +198,7 @@ for (const flavour of flavours) {
     const noPrograms = { PATH: flavour === 'node' ? dirname(process.execPath) : '/nowhere' }
     t.match((await status({ backend: 'iptables' }, noPrograms)).json, {
       code: 50,
-      msg: 'portmap: the backend iptables can not be used',
+      msg: 'portmap: the backend iptables cannot be used',
       details: /iptables/,
     })
     t.equal((await status({ backend: 'nftables' }, noPrograms)).code, 0, 'nftables needs none')

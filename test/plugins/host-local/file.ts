@@ -61,7 +61,7 @@ t.test('rewriteFile() replaces what is no file of its name, and waits for no rea
   closeSync(reader)
   t.throws(() => rewriteFile(`${folder}/full`, '10.1.2.3'), {
     code: 5,
-    message: `host-local: "${folder}/full" is a folder where a file has to be written`,
+    message: `host-local: "${folder}/full" is a folder, not a file`,
   })
 })
 

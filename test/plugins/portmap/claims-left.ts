@@ -78,7 +78,7 @@ t.test('a port stays taken where the record of who has it can’t be read', asyn
   truncateSync(path, 2 ** 30)
   await t.rejects(claim(folder, { containerID: 'c2', ports: [port(80)] }), {
     code: 5,
-    message: "portmap: who has a host port can't be read",
+    message: 'portmap: the owner of a host port cannot be read',
     details: `"${path}" has 1073741824 bytes, and more than 4194304 are not read`,
   })
   await claim(folder, { containerID: 'c3', ports: [port(81)] })

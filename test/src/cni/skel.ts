@@ -101,7 +101,7 @@ t.test('anything thrown becomes an error object: code 999, the causes as details
   t.equal(stdout, '{"cniVersion":"1.1.0","code":999,"msg":"delete \\"eth0\\"","details":"EBUSY: held"}')
 })
 
-t.test('a file that can not be read is code 5, what may pass by itself is code 11', async t => {
+t.test('a file that cannot be read is code 5, what may pass by itself is code 11', async t => {
   const failing = (error: Error) => ({ del: () => Promise.reject(error) })
   const io = Object.assign(new Error('EROFS: read-only file system'), { code: 'EROFS', syscall: 'open' })
   t.match(JSON.parse((await answer(failing(io), {})).stdout), { code: 5 })

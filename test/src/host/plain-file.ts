@@ -3,7 +3,7 @@ import { symlinkSync, truncateSync } from 'node:fs'
 import t from 'tap'
 import { readAdvice, readPlainFile } from '../../../src/host/plain-file'
 
-const remedy = 'see what made it, then move it away or remove it'
+const remedy = 'find its origin, then move it away or remove it'
 
 /** A path of its own length would be too long for a socket. */
 const makeSocket = (folder: string) =>

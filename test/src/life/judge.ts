@@ -41,7 +41,7 @@ t.test('who can not see says unknown', async t => {
   t.same(judgeLife(subject(), here), { state: 'unknown', why: "/run/netns/a can't be looked at" })
   t.match(judgeLife(subject({ netns: undefined }), fakeHere()), {
     state: 'unknown',
-    why: 'nothing tells of its network namespace',
+    why: 'its network namespace is unknown',
   })
   t.match(judgeLife(subject({ made: { host: 'node-2', bootID: '' } }), fakeHere()), {
     state: 'unknown',

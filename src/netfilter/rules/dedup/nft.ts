@@ -66,7 +66,7 @@ const rulesOf = ({ mac, gateways }: Omit<PromiscuousBridge, 'network'>): NftRule
 
 /** Said where the kernel has no nf_tables, and all else works. */
 export const noDedup =
-  'kubenet: this kernel has no nf_tables: a pod that reaches a service on itself gets every datagram twice; ' +
+  'kubenet: this kernel has no nf_tables: a pod gets every datagram twice that it sends to itself by a service; ' +
   'load the module nf_tables, or set "hairpinMode": "hairpin-veth"'
 
 const commentsOf = (rules: readonly { comment?: string | undefined }[]): string =>
@@ -79,7 +79,7 @@ const setUp = (nl: NetlinkSocket, bridge: PromiscuousBridge): void => {
   if (isThere(nl, bridge)) return
   const rules = rulesOf(bridge)
   const name = chainOf(bridge.network)
-  nftUpdate(nl, 'keep a promiscuous bridge from sending twice', tx => {
+  nftUpdate(nl, 'drop duplicate packets of a promiscuous bridge', tx => {
     tx.addTable(table, { comment: tableComment })
     tx.addChain(table, { name, type: 'filter', hook: 'output', priority })
     tx.flushChain(table, name)

@@ -45,7 +45,7 @@ const filter = 0
 const dropRules = (masquerade: Masquerade): NftRule[] => attachmentRules(masquerade, drop())
 
 const setUp = (nl: NetlinkSocket, masquerade: Masquerade): void =>
-  nftUpdate(nl, 'drop what belongs to no connection', tx => {
+  nftUpdate(nl, 'drop packets of no connection', tx => {
     tx.addTable(table)
     ensureChain(nl, tx, table, { name: chain })
     const hooked = { type: 'filter', hook: 'forward', priority: filter, policy: 'accept' } as const
@@ -55,7 +55,7 @@ const setUp = (nl: NetlinkSocket, masquerade: Masquerade): void =>
     replaceRules(nl, tx, place, { id: masquerade, rules: dropRules(masquerade) })
   })
 
-const removal = 'remove the rules against what belongs to no connection'
+const removal = 'remove the rules against packets of no connection'
 
 const takeDown = async (id: Attachment): Promise<void> => {
   ifNftables(nl => deleteRulesOf(nl, removal, place, id))

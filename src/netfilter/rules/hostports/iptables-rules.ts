@@ -209,7 +209,7 @@ export const missing = async (conf: HostPorts): Promise<MissingRule[]> => {
     for (const { chain, rule } of await missingOf(conf, address)) {
       lost.push({
         message: `a port mapping's rule is missing in the IPv${address.addr.family} table nat: ${chain} ${rule}`,
-        details: 'somebody has removed it: "kubenet sync" makes it again',
+        details: 'another program removed it: "kubenet sync" makes it again',
       })
     }
   }

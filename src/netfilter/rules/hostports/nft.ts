@@ -147,8 +147,8 @@ const addConditional = async (conf: HostPorts, address: Cidr): Promise<RuleRef[]
 }
 
 const nftMissing = (): CniError =>
-  new CniError(ErrorCode.invalidNetworkConfig, 'conditions in the words of nft need its program', {
-    details: 'nft is not in PATH; install nftables, or leave conditionsV4 and conditionsV6 out',
+  new CniError(ErrorCode.invalidNetworkConfig, 'conditions in the language of nft need the program nft', {
+    details: 'nft is not in PATH; install nftables, or remove conditionsV4 and conditionsV6',
   })
 
 /** Where a container's rules are, if it may have some; undefined if nobody knows. */

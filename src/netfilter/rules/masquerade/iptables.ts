@@ -233,7 +233,7 @@ const probe = async (): Promise<void> => {
     await iptablesSave(4, 'nat')
   } catch (error) {
     // ADD needs no list: iptables refuses a chain that is there.
-    if (!isUnlistable(error)) throw notReady('iptables can not be used', saidBy(error))
+    if (!isUnlistable(error)) throw notReady('iptables cannot be used', saidBy(error))
   }
 }
 

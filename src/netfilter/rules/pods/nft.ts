@@ -242,7 +242,7 @@ const collect = (nl: NetlinkSocket, kept: KeptPods): void => {
 
 export const podRules: PodRules = {
   setUp: async ({ going, settle, ...pod }, undo) => {
-    undo.add('take the pod out of the ruleset', async () => {
+    undo.add("remove the pod's rules", async () => {
       await takeDown(await going())
     })
     const elements = elementsOf(pod)

@@ -118,7 +118,7 @@ const interfaceOf = (entry: ReadRule): string | undefined => {
  * long as its interface is there.
  */
 const collect = (nl: NetlinkSocket, exists: (hostName: string) => boolean): void =>
-  nftUpdate(nl, 'remove the checks of MACs nobody has', tx => {
+  nftUpdate(nl, 'remove the checks of unused MACs', tx => {
     const checks = ruleList(nl, table, prerouting).filter(({ comment }) =>
       comment.startsWith(spoofCheckPrefix),
     )

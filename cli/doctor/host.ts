@@ -64,14 +64,12 @@ const unread: Check = ({ survey: { readings } }) =>
     repair: undefined,
   }))
 
-/** Of whom it is not said what they lack, so that no line that says "ok" is taken to speak of them. */
+/** The number of skipped containers, so that no line with "ok" seems to include them. */
 const unsettledText = ({ attachments, readings }: Survey): string => {
   const unsettled = attachments.filter(
     attachment => attachment.state === 'running' && !isSettled(attachment, readings.host.now),
   )
-  return unsettled.length > 0
-    ? `; the ADD of ${unsettled.length} may not be over: what is missing there is not told yet`
-    : ''
+  return unsettled.length > 0 ? `; skipped ${count(unsettled.length, 'container')} younger than 2 s` : ''
 }
 
 /** How much was looked at. */

@@ -137,7 +137,7 @@ const mostObjects = 6
 const leftoverLines = ({ owner, objects }: SceneLeftover): CardLine[] => {
   const more = objects.length - mostObjects
   return [
-    { text: owner || 'nothing tells whose', kind: owner ? 'fault' : 'dim' },
+    { text: owner || 'owner unknown', kind: owner ? 'fault' : 'dim' },
     ...objects.slice(0, mostObjects).map(text => ({ text, kind: 'plain' as const })),
     ...(more > 0 ? [{ text: `and ${more} more`, kind: 'dim' as const }] : []),
   ]

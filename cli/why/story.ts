@@ -78,7 +78,7 @@ export const storyOf = (attachment: NodeAttachment, { readings }: Survey): Story
   const traffic = veth ? `${formatBytes(veth.txBytes)} received, ${formatBytes(veth.rxBytes)} sent` : ''
   return [
     { part: 'state', says: `${state}: ${why}` },
-    { part: 'network', says: network || 'nothing tells which' },
+    { part: 'network', says: network || 'unknown' },
     ...leaseLines(attachment, now),
     ...interfaceLines(attachment),
     ...ruleLines(attachment),

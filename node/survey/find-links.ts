@@ -24,7 +24,7 @@ const onBridge = (
   const used = attachments.filter(({ network: name, state }) => name === network.name && state === 'running')
   if (bridge === undefined || used.length === 0) return []
   const link = readings.links.find(({ name }) => name === bridge)
-  const again = 'the next ADD on the network makes it as it should be'
+  const again = 'the next ADD on the network repairs it'
   if (!link) {
     const cause = `it is not there, and ${used.length} containers are to be on it`
     return [bridgeFault(network, { what: 'bridge-missing', cause, remedy: again })]
@@ -204,7 +204,7 @@ const strangersOn = (strangers: readonly HostLink[], { links }: Readings): Findi
       severity: 'warn',
       what: 'veth-of-nobody',
       object: `veth ${veth.name}`,
-      cause: `it is a port of "${bridge}", and no lease, result or alias tells whose`,
+      cause: `it is a port of "${bridge}", and no lease, result or alias names its owner`,
       remedy: `look at what is behind it; "ip link del ${veth.name}" if it is not needed`,
     })
   })

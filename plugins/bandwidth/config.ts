@@ -30,7 +30,7 @@ export const bandwidthSchema = v.object({
       bandwidth: v.optional(
         v.pipe(
           v.object(limitEntries()),
-          v.description('The limits of one container; ignored where the network itself has some'),
+          v.description('The limits of one container; ignored if the network itself has some'),
         ),
       ),
     }),

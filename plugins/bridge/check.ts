@@ -117,7 +117,7 @@ const checkRules = async (call: Call, conf: BridgeConf, expected: Expected, ends
   const { containerID, ifName } = call.env
   const faults = await spoofCheckRules.missing({ containerID, ifName, ...ends })
   if (faults.length > 0)
-    throw broken(`the MAC of "${ends.hostName}" is not checked as it should be`, faults.join('; '))
+    throw broken(`the MAC of "${ends.hostName}" is not checked correctly`, faults.join('; '))
 }
 
 export const check = async (call: Call): Promise<void> => {

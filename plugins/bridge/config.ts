@@ -47,35 +47,32 @@ export const bridgeSchema = v.object({
     v.optional(
       v.pipe(
         integer(0, 1500),
-        v.description('Bytes that a tunnel needs: an MTU that is not given is less by them'),
+        v.description('Bytes of a packet that a tunnel needs; subtracted from an automatic MTU'),
       ),
     ),
   ),
   mtuFallback: extension(
     v.optional(
-      v.pipe(
-        integer(68, 65535),
-        v.description('MTU where the host has no interface to take it from; default 1500'),
-      ),
+      v.pipe(integer(68, 65535), v.description('MTU if no interface of the host gives one; default 1500')),
     ),
   ),
   isGateway: flag('Give the bridge the gateway addresses and turn forwarding on'),
   isDefaultGateway: flag('As isGateway, and give the container default routes over them'),
-  forceAddress: flag('Replace another address of the bridge that is in the way'),
+  forceAddress: flag('Replace a conflicting address of the bridge'),
   keepAddresses: extension(
     v.optional(
       v.pipe(
         v.union([v.boolean(), v.literal('while-used')]),
         v.description(
-          'Leave other addresses of the bridge beside the gateway addresses; "while-used": only while ' +
+          'Keep other addresses of the bridge beside the gateways; "while-used": only while ' +
             'the bridge has other containers, else replace them',
         ),
       ),
     ),
   ),
-  ipMasq: flag('Masquerade what leaves the container’s addresses for outside their subnets'),
+  ipMasq: flag('Masquerade packets from the container’s addresses to outside of their subnets'),
   dropInvalid: extension(
-    flag('With ipMasq: drop what would leave without being masqueraded, for want of a connection'),
+    flag('With ipMasq: drop packets of no connection, which would leave without being masqueraded'),
   ),
   ipMasqBackend: v.optional(
     v.pipe(v.string(), v.description('"iptables" or "nftables"; default: iptables where it works')),
@@ -110,7 +107,9 @@ export const bridgeSchema = v.object({
   disableContainerInterface: flag('Leave the container’s interface down; not with ipam'),
   prune: extension(flag('Delete the bridge, if it was made with this key, when its last container goes')),
   vethPrefix: extension(
-    v.optional(v.pipe(v.string(), v.description('What the names of host veths begin with; default veth'))),
+    v.optional(
+      v.pipe(v.string(), v.description('First characters of the names of host veths; default veth')),
+    ),
   ),
   portIsolation: flag('Keep the container from the other isolated ports of the bridge'),
   ipv6: extension(

@@ -144,7 +144,7 @@ const addGateway = (nl: NetlinkSocket, link: Link, cidr: Cidr): void => {
 /** Carries a plan out. Only a replaced address comes back with `undo`: a new one may be in use by then. */
 export const applyGateways = (nl: NetlinkSocket, link: Link, plan: GatewayPlan, undo: Undo): void => {
   for (const cidr of plan.replaced) {
-    undo.add(`give ${formatCidr(cidr)} back to "${link.name}"`, () =>
+    undo.add(`restore ${formatCidr(cidr)} on "${link.name}"`, () =>
       withNetlink(NETLINK_ROUTE, again => addrAdd(again, link, cidr)),
     )
     addrDel(nl, link, cidr)

@@ -104,7 +104,7 @@ const giveBack = (leases: Leases, allocations: readonly Allocation[]): void => {
       leases.releaseAddress(formatAddr(addr))
     } catch (error) {
       // What made the command fail is what it has to report.
-      warn(`host-local: give back ${formatAddr(addr)}: ${error instanceof Error ? error.message : error}`)
+      warn(`host-local: free ${formatAddr(addr)}: ${error instanceof Error ? error.message : error}`)
     }
   }
 }

@@ -45,7 +45,7 @@ export const add = async (call: Call, undo: Undo): Promise<Result> => {
         caller: { containerID, netns },
       })
       const addresses = allocated.map(({ addr }) => formatAddr(addr))
-      undo.add(`give back ${addresses.join(', ')}`, () => giveBack(rooms, owner, addresses))
+      undo.add(`free ${addresses.join(', ')}`, () => giveBack(rooms, owner, addresses))
       const pod = podInArgs(call.env.args)
       leases.note({ ...owner, pod }, [...(leases.of(owner)?.addresses ?? []), ...addresses], netns)
       sticky?.note(addresses)

@@ -56,7 +56,7 @@ export const hostLocalSchema = v.object({
         v.optional(
           v.pipe(
             v.array(v.string()),
-            v.description('What of the ranges only those get who ask for an address; written like "exclude"'),
+            v.description('Addresses that only containers get which request one; written like "exclude"'),
           ),
         ),
       ),
@@ -64,23 +64,22 @@ export const hostLocalSchema = v.object({
         v.optional(
           v.pipe(
             v.picklist(['pod']),
-            v.description('Give a pod of a name that was there before its address again, if that is free'),
+            v.description('Give a pod the address that a pod of its name had before, if it is free'),
           ),
         ),
       ),
       probe: extension(
         v.optional(
-          v.pipe(
-            v.string(),
-            v.description('Interface on which is asked whether an address is in use before it is given out'),
-          ),
+          v.pipe(v.string(), v.description('Interface on which ADD asks whether an address is in use')),
         ),
       ),
       cooldownSeconds: extension(
         v.optional(
           v.pipe(
             integer(0, 0x7fffffff),
-            v.description('How long an address that was given back rests while there are others; default 0'),
+            v.description(
+              'Seconds in which a returned address is given out only if there is no other; default 0',
+            ),
           ),
           0,
         ),

@@ -96,7 +96,7 @@ export const exhausted = (leases: Leases, { withheld }: AllocationRequest, { set
   if (withPorts > 0) {
     const whose = `${withPorts} of their containers have host ports`
     details.push(
-      `${whose}, without which they keep their addresses: "kubenet gc ${network}" shows who has ended`,
+      `${whose} and keep their addresses until these are closed: "kubenet gc ${network}" shows ended containers`,
     )
   }
   return new CniError(

@@ -51,7 +51,7 @@ export const kubenetSchema = v.object({
     v.optional(
       v.pipe(
         integer(0, 1500),
-        v.description('Bytes that a tunnel needs: an MTU that is not given is less by them'),
+        v.description('Bytes of a packet that a tunnel needs; subtracted from an automatic MTU'),
       ),
     ),
   ),

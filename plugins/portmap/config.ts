@@ -11,7 +11,7 @@ import { backendOfConditions, checkConditions } from './conditions'
 /** Kubernetes marks with bits 14 and 15, Calico with 20 to 31. */
 const defaultMarkBit = 13
 
-/** What to do about programs of the host that listen on a host port. */
+/** Reaction to a program of the host that listens on a host port. */
 const hostListeners = ['warn', 'refuse', 'ignore'] as const
 
 const wholeNumber = () =>
@@ -40,9 +40,7 @@ const conditions = (family: string) =>
   v.optional(
     v.pipe(
       v.array(v.string()),
-      v.description(
-        `Matches every ${family} connection must pass besides, in the words of iptables or of nft`,
-      ),
+      v.description(`Additional matches for every ${family} connection, in the language of iptables or nft`),
     ),
   )
 
@@ -62,11 +60,11 @@ export const portmapSchema = v.object({
   markMasqBit: v.optional(
     v.pipe(
       wholeNumber(),
-      v.description('Bit of the packet mark that says "masquerade", 0 to 31; default 13'),
+      v.description('Bit of the packet mark that means "masquerade", 0 to 31; default 13'),
     ),
   ),
   externalSetMarkChain: v.optional(
-    v.pipe(v.string(), v.description('iptables chain of somebody else that sets the mark')),
+    v.pipe(v.string(), v.description('iptables chain of another program that sets the mark')),
   ),
   conditionsV4: conditions('IPv4'),
   conditionsV6: conditions('IPv6'),
@@ -74,7 +72,7 @@ export const portmapSchema = v.object({
     v.optional(
       v.pipe(
         v.picklist(hostListeners),
-        v.description('What to do about programs of the host that listen on a host port; default warn'),
+        v.description('Reaction to a program of the host that listens on a host port; default warn'),
       ),
     ),
   ),

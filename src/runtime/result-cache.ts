@@ -120,7 +120,7 @@ const readOrWarn = (path: string): string => {
   try {
     return readPlainFile(path, { maxBytes: maxEntryBytes }) ?? ''
   } catch (error) {
-    warn(`cached results: ${error instanceof Error ? error.message : error}: passed over`)
+    warn(`cached results: ${error instanceof Error ? error.message : error}: skipped`)
     return ''
   }
 }

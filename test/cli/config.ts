@@ -163,8 +163,8 @@ t.test('"cni" is the first network whose plugins are there and speak its version
   t.equal(code, 0, stderr)
   t.equal(JSON.parse(stdout).name, 'good')
   t.match(stderr, /10-broken.conflist:1:2: .*; the file is skipped/)
-  t.match(stderr, /20-absent.conflist is passed over: failed to find plugin "nowhere"/)
-  t.match(stderr, /30-old.conflist is passed over: plugin there does not support config version "0.4.0"/)
+  t.match(stderr, /20-absent.conflist is skipped: failed to find plugin "nowhere"/)
+  t.match(stderr, /30-old.conflist is skipped: plugin there does not support config version "0.4.0"/)
   t.match(stderr, /the default network is "good"/)
 })
 

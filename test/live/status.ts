@@ -63,7 +63,7 @@ const cases: Case[] = [
     broken: 'cd /run/kubenet-cni/bridges; rm br0; mkdir br0',
     mended: 'rmdir /run/kubenet-cni/bridges/br0',
     plugin: 'bridge',
-    msg: 'bridge: "prune": the lock of "br0" can not be had',
+    msg: 'bridge: "prune": the lock of "br0" cannot be taken',
     details: /^lock "\/run\/kubenet-cni\/bridges\/br0": EISDIR/,
   },
   {
@@ -97,7 +97,7 @@ const cases: Case[] = [
     ...fullDisk,
     plugin: 'bridge',
     more: { ipam: { ...ipam, dataDir: '/run/full/leases' } },
-    msg: "host-local: /run/full/leases can't be used",
+    msg: 'host-local: /run/full/leases cannot be used',
     details: /^ENOSPC/,
   },
   {
@@ -105,7 +105,7 @@ const cases: Case[] = [
     ...fullDisk,
     plugin: 'host-local',
     more: { ipam: { ...ipam, dataDir: '/run/full/leases' } },
-    msg: "host-local: /run/full/leases can't be used",
+    msg: 'host-local: /run/full/leases cannot be used',
     details: /^ENOSPC/,
   },
   {
@@ -136,7 +136,7 @@ const cases: Case[] = [
     ...fullDisk,
     plugin: 'kubenet',
     more: { dataDir: '/run/full/leases' },
-    msg: "host-local: /run/full/leases can't be used",
+    msg: 'host-local: /run/full/leases cannot be used',
     details: /^ENOSPC/,
   },
 ]

@@ -142,7 +142,7 @@ for (const flavour of anyFlavour) {
     const { json } = await pod.call(ours, 'ADD', pod.conf(limited))
     t.match(json, {
       code: 999,
-      msg: `redirect what "${pod.veth}" receives: another redirect takes all of it`,
+      msg: `redirect packets from "${pod.veth}": another redirect takes all of them`,
       details: `see "tc filter show dev ${pod.veth} ingress": another program redirects all packets; the egress limit excludes this`,
     })
     t.equal(await trafficControl(host), before)

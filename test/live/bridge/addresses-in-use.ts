@@ -67,8 +67,8 @@ t.test(`[${flavour}] with probe what somebody answers for is passed over`, async
   const { code, json, stdout, stderr } = await a.call('ADD', conf)
   t.equal(code, 0, stdout)
   t.same(addressesOf(json), ['10.1.2.4', 'fd00:2::4'], 'both are taken anew where one is in use')
-  t.match(stderr, /host-local: 10\.1\.2\.2 is passed over: [0-9a-f:]{17} answers for it on "br0"/)
-  t.match(stderr, /host-local: fd00:2::3 is passed over: /)
+  t.match(stderr, /host-local: 10\.1\.2\.2 is skipped: [0-9a-f:]{17} answers for it on "br0"/)
+  t.match(stderr, /host-local: fd00:2::3 is skipped: /)
   t.same(await leasesOn(host), ['10.1.2.4', 'fd00:2::4'], 'nothing is leased beside them')
   t.ok(await a.pings('10.1.2.1'))
 
@@ -89,7 +89,7 @@ t.test(`[${flavour}] with probe what somebody answers for is passed over`, async
   const answer = await twin.call('ADD', { ...conf, name: 'twin' })
   t.same(addressesOf(answer.json), ['10.1.2.5', 'fd00:2::5'], answer.stdout)
   const mac = json.interfaces[2].mac
-  t.match(answer.stderr, `10.1.2.4 is passed over: ${mac} answers for it on "br0"`, 'the first one’s')
+  t.match(answer.stderr, `10.1.2.4 is skipped: ${mac} answers for it on "br0"`, 'the first one’s')
 
   const elsewhere = { ...conf, ipam: { ...conf.ipam, probe: 'absent0' } }
   t.equal((await c.call('ADD', elsewhere)).code, 0, 'an interface that is not there keeps nobody waiting')

@@ -100,7 +100,7 @@ for (const flavour of anyFlavour) {
     const interfaces = result.interfaces.map((entry: Json) =>
       entry.name === 'eth0' ? { ...entry, mac } : entry,
     )
-    const msg = `the MAC of "${hostVethOf(result)}" is not checked as it should be`
+    const msg = `the MAC of "${hostVethOf(result)}" is not checked correctly`
     t.match(await check({ ...result, interfaces }), {
       code: 999,
       msg,

@@ -83,7 +83,7 @@ for (const flavour of anyFlavour) {
         /^default\/web +eth0 +kubenet +10\.244\.1\.2,fd00:244:1::2 +veth\w+ +1500 +8080→80\/tcp +10M\/20M .* running$/m,
       )
       t.match(stdout, /^gone +eth0 +kubenet +10\.244\.1\.3.* gone$/m)
-      t.match(stdout, /^kubenet: 2 of 253 addresses used, 1 of them of nobody alive, 251 free/m)
+      t.match(stdout, /^kubenet: 2 of 253 addresses used, 1 of them leaked, 251 free/m)
       t.notMatch(stdout, '\u001b')
       t.match((await kubenet(['inspect', '--network', 'pods'])).stdout, /^api +eth0 +10\.66\.0\.2/m)
     })
@@ -161,7 +161,11 @@ for (const flavour of anyFlavour) {
         ['10.244.1.1', 0, /^10\.244\.1\.1 is the gateway of network "kubenet", on cbr0\n$/],
         ['10.244.1.77', 0, /^10\.244\.1\.77 is free: network "kubenet" may give it to the next container\n$/],
         ['192.0.2.1', 0, /^192\.0\.2\.1 is an address of the host itself, on "eth0"\n$/],
-        ['203.0.113.5', 3, /^kubenet: why: 203\.0\.113\.5 is not of this node; the way there is by "eth0"; /],
+        [
+          '203.0.113.5',
+          3,
+          /^kubenet: why: 203\.0\.113\.5 is not of this node; the route leads over "eth0"; /,
+        ],
         ['1234', 3, /^kubenet: why: host port 1234 leads nowhere: /],
         ['nobody', 3, /^kubenet: why: nothing on this node is called or has "nobody"; /],
       ]

@@ -73,7 +73,7 @@ for (const flavour of flavours) {
       const { stderr } = await run('/run/half')
       t.match(
         stderr,
-        /\/run\/half has only a part of ours: bandwidth, host-local, kubenet, portmap missing; "kubenet install --bin-dir \/run\/half" completes it/,
+        /\/run\/half has only some of our plugins; missing: bandwidth, host-local, kubenet, portmap; "kubenet install --bin-dir \/run\/half" completes it/,
       )
     })
 

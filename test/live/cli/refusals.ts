@@ -90,7 +90,7 @@ const cases: Record<string, readonly Refusal[]> = {
     {
       line: ['uninstall', '--bin-dir', '/run/none'],
       code: 3,
-      says: /there is none of our plugins in \/run\/none/,
+      says: /none of our plugins is in \/run\/none/,
     },
   ],
   'a set of plugins of which half is there': [

@@ -155,7 +155,7 @@ for (const flavour of flavours) {
           3,
           /there is no network namespace \/run\/netns\/green; "ip netns add green"/,
         ],
-        [['add', 'pods', ''], 2, /without a network namespace --container-id has to say/],
+        [['add', 'pods', ''], 2, /without a network namespace, name the container with --container-id/],
         [['add', 'pods', blue, '-i', 'a/b'], 2, /--ifname: interface name contains \//],
         [['add', 'pods', blue, '--container-id', '-x'], 2, /--container-id: "-x" is no container ID/],
         [

@@ -74,7 +74,7 @@ const testReadOnly = async (t: Test, host: PrivateHost, hostLocal: HostLocal) =>
   }
   t.match((await hostLocal('STATUS', known)).json, {
     code: 50,
-    msg: "host-local: /run/ro can't be used",
+    msg: 'host-local: /run/ro cannot be used',
     details: /^lock "\/run\/ro\/known\/lock": EROFS/,
   })
   await host.sh('umount /run/ro')

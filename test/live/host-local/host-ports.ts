@@ -94,7 +94,10 @@ const testReclaim = async (t: Test, node: Node) => {
   await node.end('c1')
   const late = await node.add('c6')
   t.match(late.json, { code: 11, msg: /no IP addresses available/ })
-  t.match(late.json.details, '1 of their containers have host ports, without which they keep their addresses')
+  t.match(
+    late.json.details,
+    '1 of their containers have host ports and keep their addresses until these are closed',
+  )
   t.equal(await node.holders(), 'c1 c2 c3 c4 c5')
   t.match((await node.call('host-local', 'STATUS', bridgeConf)).json, { code: 50 }, 'STATUS agrees')
   t.not(await node.rules(), '', 'its rules are there')

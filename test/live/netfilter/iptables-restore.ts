@@ -138,6 +138,6 @@ for (const flavour of anyFlavour) {
     await flush()
     const missed = await runKubenet(host, flavour, ['sync'], { env: await pathWith(host, blind) })
     t.not(missed.code, 0)
-    t.match(missed.stdout + missed.stderr, /without having read its rules/)
+    t.match(missed.stdout + missed.stderr, /without reading all of its rules/)
   })
 }

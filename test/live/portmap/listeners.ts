@@ -35,7 +35,7 @@ for (const flavour of anyFlavour) {
             `portmap: host port ${port} is in use on this host: \\S+ \\(pid \\d+\\) listens on ${where}, `,
           ),
         )
-        t.match(stderr, 'is not reached there while container c1 has the port')
+        t.match(stderr, 'clients do not reach it while container c1 has the port')
         await pod.must('DEL', conf(mapping ?? ''))
       }
     })

@@ -19,9 +19,9 @@ t.test('what has an address’s name and is no lease keeps it', async t => {
   symlinkSync('/etc/hostname', `${rooms.store.folder}/10.1.2.2`)
   t.throws(() => add('a'), {
     code: 11,
-    details: /10\.1\.2\.2 by something else: ".*\/10\.1\.2\.2" is a symbolic link, not a regular file/,
+    details: /10\.1\.2\.2 by another object: ".*\/10\.1\.2\.2" is a symbolic link, not a regular file/,
   })
-  t.throws(() => add('a', { ips: ['10.1.2.2'] }), { code: 11, details: /^leased by something else: / })
+  t.throws(() => add('a', { ips: ['10.1.2.2'] }), { code: 11, details: /^leased by another object: / })
   writeFileSync(`${rooms.store.folder}/10.1.2.6`, 'a lease out of the range')
   t.throws(() => add('a'), { code: 11, details: /^1 of 1 in use/ })
 })

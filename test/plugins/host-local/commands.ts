@@ -191,7 +191,7 @@ t.test('STATUS is 50 when the folder can’t be used', async t => {
   const dataDir = t.testdir({ net: 'a file' })
   await t.rejects(status(network(dataDir).call()), {
     code: 50,
-    message: `host-local: ${dataDir} can't be used`,
+    message: `host-local: ${dataDir} cannot be used`,
     details: /^EEXIST|^ENOTDIR/,
   })
 })

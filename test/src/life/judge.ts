@@ -31,14 +31,14 @@ t.test('alive is whom any evidence shows alive', async t => {
 
 t.test('who can not see says unknown', async t => {
   const here = fakeHere()
-  here.blind = 'process 9 can’t be looked at from here'
+  here.blind = 'process 9 cannot be read from here'
   t.equal(judgeLife(subject(), here).state, 'dead', 'made in this PID namespace')
   t.same(judgeLife(subject({ pidNamespace: undefined }), here), {
     state: 'unknown',
-    why: '/run/netns/a is gone; process 9 can’t be looked at from here',
+    why: '/run/netns/a is gone; process 9 cannot be read from here',
   })
   here.netns.set('/run/netns/a', 'hidden')
-  t.same(judgeLife(subject(), here), { state: 'unknown', why: "/run/netns/a can't be looked at" })
+  t.same(judgeLife(subject(), here), { state: 'unknown', why: '/run/netns/a cannot be read' })
   t.match(judgeLife(subject({ netns: undefined }), fakeHere()), {
     state: 'unknown',
     why: 'its network namespace is unknown',

@@ -81,7 +81,7 @@ static JSValue js_syscall(JSContext *ctx, JSValueConst this_value, int argc, JSV
   long arguments[most_arguments] = { 0 };
   const char *texts[most_arguments] = { NULL };
   JSValue answer = JS_EXCEPTION;
-  if (freezing) return JS_ThrowTypeError(ctx, "a module that makes a system call when it is evaluated can't be frozen");
+  if (freezing) return JS_ThrowTypeError(ctx, "a module that makes a system call when it is evaluated cannot be frozen");
   if (JS_ToInt32(ctx, &number, argv[0])) return JS_EXCEPTION;
   for (int i = 0; i < most_arguments && i + 1 < argc; i++) {
     JSValueConst value = argv[i + 1];

@@ -64,7 +64,7 @@ for (const flavour of flavours) {
       const { code, stdout, stderr } = await run('/run/bin')
       t.equal(code, 3)
       t.match(stdout, /^absent-ipam +missing +- +- +needed by pods$/m)
-      t.match(stderr, /^kubenet: plugins: plugin "absent-ipam" is missing, which "pods" needs$/m)
+      t.match(stderr, /^kubenet: plugins: plugin "absent-ipam" is missing, needed by "pods"$/m)
       t.match(stderr, /plugin "junk" is missing/, 'what is no plugin does not count')
     })
 

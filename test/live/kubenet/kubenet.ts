@@ -120,7 +120,7 @@ for (const flavour of flavours) {
           `nft add rule inet kubenet martians 'iifname != "lo" ip daddr 127.0.0.0/8 drop'`,
           /are not in table "inet kubenet"/,
         ],
-        ['nft flush chain bridge kubenet dedup-pods', '', /keep "cbr0" from sending twice/],
+        ['nft flush chain bridge kubenet dedup-pods', '', /rules of "cbr0" against duplicate packets/],
       ]
       for (const [damage, repair, said] of broken) {
         await host.sh(damage)

@@ -23,7 +23,7 @@ for (const flavour of anyFlavour) {
       t.match(json, {
         code: 7,
         msg: 'failed to allocate for range 0: requested ip 10.244.1.1 is excluded',
-        details: /^it is among "exclude", or the bridge itself has it/,
+        details: /^it is in "exclude", or the bridge itself has it/,
       })
     })
 

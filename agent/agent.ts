@@ -115,7 +115,7 @@ const keepInLine = async (parts: Parts, options: AgentOptions, signal: AbortSign
   }
 }
 
-/** Runs until `signal` is aborted; rejects only if it can't start, or can't remove what it was told to remove. */
+/** Runs until `signal` is aborted; rejects only if it cannot start, or cannot remove what it was told to remove. */
 const runUntil = async (signal: AbortSignal, options: AgentOptions): Promise<void> => {
   const { log, nodeName, credentials, listenAddress, nodeRoutes, removeOnExit } = options
   const cluster = describeSource(credentials)
@@ -152,7 +152,7 @@ const nodeNameOf = ({ nodeName, credentials: { env } }: RunOptions): string => {
   throw new Error(`${JSON.stringify(name)} is no name of a node; give it with --node-name or NODE_NAME`)
 }
 
-/** Runs the agent until SIGTERM or SIGINT; answers 0. Rejects if it can't start. */
+/** Runs the agent until SIGTERM or SIGINT; answers 0. Rejects if it cannot start. */
 export const runAgent = async (options: RunOptions): Promise<0> => {
   const nodeName = nodeNameOf(options)
   const log = createLog(options.print, options.logLevel)

@@ -84,7 +84,7 @@ const limitWaiting = (server: Server): void => {
   })
 }
 
-/** Starts to listen; rejects if the address can't be had. */
+/** Starts to listen; rejects if the address cannot be had. */
 export const listen = async ({ host, port }: ListenAddress, questions: Questions): Promise<Server> => {
   const server = createServer(limits, (request, response) => {
     const isHead = request.method === 'HEAD'

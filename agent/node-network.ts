@@ -1,6 +1,6 @@
 /**
  * The network configuration of this node, as its Node object says. It is written when the ranges come or change, and
- * again when somebody has changed or removed the file. It is never taken away because something is missing: pods that
+ * again when somebody has changed or removed the file. It is never removed because something is missing: pods that
  * run keep their network while the cluster is not to be had, or has forgotten the node.
  */
 

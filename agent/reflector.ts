@@ -1,7 +1,7 @@
 /**
  * Keeps a store of nodes as the API server has them: lists once, then watches from the version of that list on, and
  * takes the watch up again where it broke off. Only when the server has forgotten that version (410 Gone), or sent
- * something that can't be read, does it list again. Failures are waited out, ever longer and not in step with others:
+ * something that cannot be read, does it list again. Failures are waited out, ever longer and not in step with others:
  * refusals long, silence short.
  */
 import { isJsonObject } from '../src/cni/schema'

@@ -34,7 +34,7 @@ const cachedAddresses = ({ result }: CacheEntry): Addr[] => {
   try {
     return parseResult(result, currentVersion, 'a cached result').ips.map(({ address }) => address.addr)
   } catch {
-    return [] // what can't be read holds no address
+    return [] // what cannot be read holds no address
   }
 }
 

@@ -21,7 +21,7 @@ const distribution = () =>
 
 const usualPath = { env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' } }
 
-/** A plugin that is called without a command says who it is, on stderr; Debian's don't know their version. */
+/** A plugin that is called without a command says who it is, on stderr; Debian's do not know their version. */
 const versionOf = bins => {
   const version = firstLine('sh', ['-c', `${bins}/bridge </dev/null 2>&1`], usualPath)
   if (!version.endsWith('unknown')) return version

@@ -75,7 +75,7 @@ export const planSysctls = (wanted: readonly Wanted[]): PlannedSysctl[] =>
     return { ...entry, found, action: found === entry.value ? 'keep' : 'change' }
   })
 
-/** Sets what is to be changed. Throws at the first that can't be, after setting back those before it. */
+/** Sets what is to be changed. Throws at the first that cannot be, after setting back those before it. */
 export const applySysctls = (plan: readonly PlannedSysctl[]): void => {
   const done: PlannedSysctl[] = []
   for (const entry of plan.filter(({ action }) => action === 'change')) {

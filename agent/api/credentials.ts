@@ -67,7 +67,7 @@ const load = ({ kubeconfig, env }: CredentialSource): KubeConfig => {
 }
 
 /**
- * Reads the credentials anew. Every connection does: tokens and certificates are exchanged while the agent runs, and
+ * Reads the credentials again. Every connection does: tokens and certificates are exchanged while the agent runs, and
  * a client that remembers a token by the time of day keeps an old one when the clock is set back. A program that a
  * kubeconfig names for it has `answerMs`; rejects with `signal`'s reason when that is aborted.
  */
@@ -81,7 +81,7 @@ export const readAccess = async (
   const options: RequestOptions = {}
   await within({ ms: answerMs, signal, what: 'credentials' }, config.applyToHTTPSOptions(options))
   const { headers = {} } = options
-  // A token's file may end with a line's end, which a header can't.
+  // A token's file may end with a line's end, which a header cannot.
   const trimmed = Object.entries(headers).map(([key, value]) => [key, String(value).trim()])
   return { server: new URL(cluster.server), options: { ...options, headers: Object.fromEntries(trimmed) } }
 }

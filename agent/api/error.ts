@@ -10,7 +10,7 @@ export const HttpStatus = { ok: 200, badRequest: 400, gone: 410, gatewayTimeout:
  * - unknown version: there is none, or not yet; so it is after the cluster's store was put back in time
  * - refused: it answered with anything else but 200
  * - idle: it took longer than it may
- * - unreadable: what came can't be understood, or was an ERROR event; what the client knows may have a gap
+ * - unreadable: what came cannot be understood, or was an ERROR event; what the client knows may have a gap
  */
 type Outcome = 'gone' | 'unknown version' | 'refused' | 'idle' | 'unreadable'
 
@@ -18,7 +18,7 @@ type Outcome = 'gone' | 'unknown version' | 'refused' | 'idle' | 'unreadable'
 export const apiError = (code: Outcome, message: string, cause?: unknown): SystemError =>
   new SystemError('API server', { message, code, cause })
 
-/** What came on a connection can't be understood. */
+/** What came on a connection cannot be understood. */
 export const streamError = (cause: unknown): SystemError =>
   apiError('unreadable', 'the stream of events', cause)
 

@@ -1,7 +1,7 @@
 /**
  * GET requests whose answers are read as they come. @kubernetes/client-node brings the credentials, but neither list nor
- * watch (1.4.0): its Watch can't be ended before the server has answered, has no limit on silence, drops lines that it
- * can't parse as if nothing had been said, and hides why a request was refused; its lists are whole objects in memory.
+ * watch (1.4.0): its Watch cannot be ended before the server has answered, has no limit on silence, drops lines that it
+ * cannot parse as if nothing had been said, and hides why a request was refused; its lists are whole objects in memory.
  */
 import { request as requestHttp } from 'node:http'
 import { type RequestOptions, request as requestHttps } from 'node:https'

@@ -19,7 +19,7 @@ const isBefore = (a: Claim, b: Claim): boolean =>
 export class Claims {
   /** By destination, then by the node's name. */
   readonly #byRange = new Map<string, Map<string, Claim>>()
-  /** The ranges of each prefix length of a family. Most clusters have one length, so nothing has to be compared. */
+  /** The ranges of each prefix length of a family. Most clusters have one length, so nothing must be compared. */
   readonly #byLength = new Map<string, Map<string, Cidr>>()
 
   clear(): void {

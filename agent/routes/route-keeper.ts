@@ -13,10 +13,10 @@ import type { AgentMetrics } from '../metrics'
 import { monotonicSeconds } from '../wait'
 import { isRoute, type NodeRoute, type RouteTable } from './route-table'
 
-/** The kernel's name for who made a route, <linux/rtnetlink.h> rtm_protocol: 107 is "k", and nobody else's. */
+/** The kernel's name for who made a route, <linux/rtnetlink.h> rtm_protocol: 107 is "k", and no other program's. */
 const routeProtocol = 107
 
-/** What became of a route: in the kernel, no such gateway on any link, or the destination is somebody else's. */
+/** What became of a route: in the kernel, no such gateway on any link, or the destination is another program's. */
 type RouteState = 'installed' | 'unreachable' | 'occupied' | 'failed'
 
 /** What the kernel says of a gateway that is on no link of this node. */
@@ -39,7 +39,7 @@ const isSame = (found: ListedRoute, { dst, gw }: NodeRoute): boolean =>
 
 type RouteKeeperOptions = {
   readonly table: RouteTable
-  /** May routes be taken away? Not by the word of a list that does not even have this node. */
+  /** May routes be removed? Not by the word of a list that does not even have this node. */
   readonly mayRemove: () => boolean
   readonly log: Log
   readonly metrics: AgentMetrics

@@ -13,7 +13,7 @@ export type NodeRoute = { readonly node: string; readonly dst: Cidr; readonly gw
 /** A range for which there is no route, and why. */
 export type RouteProblem = { readonly node: string; readonly dst: Cidr; readonly reason: string }
 
-/** This node: what a route must not take away from it. */
+/** This node: what a route must not remove from it. */
 type Self = {
   readonly name: string
   readonly podCIDRs: readonly Cidr[]
@@ -33,7 +33,7 @@ export class RouteTable {
     this.#clusterCIDRs = clusterCIDRs
   }
 
-  /** Starts anew with these nodes. */
+  /** Starts again with these nodes. */
   replace(nodes: Iterable<ClusterNode>): void {
     this.#claims.clear()
     for (const node of nodes) {

@@ -1,6 +1,6 @@
 /**
  * What is set up for a pod, as lists of plugin calls that a runtime makes. The configurations of the peer and of ours
- * are the same to the letter, but for kubenet, which is the peer's whole list in one program.
+ * are the same to the letter, except for kubenet, which is the peer's whole list in one program.
  */
 
 export const network = 'pods'

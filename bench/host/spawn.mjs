@@ -65,7 +65,7 @@ const outputTo = path =>
   path === undefined ? pipe() : { reader: openSync('/dev/null', 'r'), writer: openSync(path, 'w') }
 
 /**
- * Starts a program and answers the running process. What it writes has to fit the pipes, 64 KiB each; what may be more
+ * Starts a program and answers the running process. What it writes must fit the pipes, 64 KiB each; what may be more
  * goes to the file `into`. `begun` is the moment just before the call, in nanoseconds of process.hrtime.
  */
 export const start = ({ argv, env = {}, stdin = '', into }) => {

@@ -14,7 +14,7 @@ const withRest = ({ ms, steps }) => [
 ]
 
 /**
- * The median and the least of every step over many calls of the same kind, in the order of the first call:
+ * The median and the smallest of every step over many calls of the same kind, in the order of the first call:
  * [{ program, name, median, min }].
  */
 export const summarisePhases = runs => {

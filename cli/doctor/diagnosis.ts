@@ -22,7 +22,7 @@ export type Diagnosis = {
   readonly findings?: readonly Finding[]
 }
 
-/** What the checks have to go by. */
+/** What the checks must go by. */
 export type Patient = { readonly survey: Survey; readonly places: Places; readonly io: CliIo }
 
 /** One check: it looks at one thing and says at least one line of it. */

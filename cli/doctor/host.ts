@@ -6,7 +6,7 @@ import type { Survey } from '../../node/survey/survey'
 import { count } from '../frame/units'
 import { type Check, orOk, warning } from './diagnosis'
 
-/** The least MTU of the interfaces that default routes leave by; undefined without any. */
+/** The smallest MTU of the interfaces that default routes leave by; undefined without any. */
 const uplinkOf = ({ readings }: Survey): { name: string; mtu: number } | undefined => {
   const indexes = new Set(readings.routes.filter(({ dst }) => dst.prefix === 0).map(({ index }) => index))
   const [least] = readings.links

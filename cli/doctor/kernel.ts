@@ -1,4 +1,4 @@
-/** What the kernel has to have. Asking makes it load modules at most; nothing is left behind. */
+/** What the kernel must have. Asking makes it load modules at most; nothing is left behind. */
 import { readFileSync } from 'node:fs'
 import { gunzipSync } from 'node:zlib'
 import { CniError } from '../../src/cni/error'
@@ -52,7 +52,7 @@ const readConfig = (): string | undefined => {
 
 /**
  * A kernel looks for a filter's kind only where it may be put, and to make such a place would change the host; so
- * what it was built with has to tell. Undefined where that is not to be found.
+ * what it was built with must tell. Undefined where that is not to be found.
  */
 const hasFilterKind = (kind: string): boolean | undefined => {
   const modules = `/lib/modules/${readSysctl('kernel/osrelease')}`

@@ -95,7 +95,7 @@ const deleteIfb = ({ name, index }: RepairOf<'delete-ifb'>): void =>
     if (link?.kind === 'ifb' && link.name === name && !isUsed(nl, link)) linkDel(nl, link)
   })
 
-/** The host's end as it was when it was looked at; undefined if it is gone or somebody else's by now. */
+/** The host's end as it was when it was looked at; undefined if it is gone or another program's by now. */
 const sameVeth = (nl: NetlinkSocket, { name, index, alias }: LinkRepair): Link | undefined => {
   const link = linkByIndex(nl, index)
   return link?.name === name && link.alias === alias ? link : undefined

@@ -9,7 +9,7 @@ import type { Diagnosis, Status } from './diagnosis'
 /** One repair that was tried; `failed` is what came of it, "" if it was done. */
 export type Fixed = { readonly text: string; readonly failed: string }
 
-/** All that the doctor has to say. */
+/** All that the doctor must say. */
 type Report = { readonly lines: readonly Diagnosis[]; readonly fixed: readonly Fixed[] }
 
 const paint = (status: Status, style: Style): string => {

@@ -116,7 +116,7 @@ const reversePath: Check = ({ survey }) => {
 
 const bridgeKeys = ['net/bridge/bridge-nf-call-iptables', 'net/bridge/bridge-nf-call-ip6tables'] as const
 
-/** kube-proxy's chains: services are made by rules that bridged packets have to pass. */
+/** kube-proxy's chains: services are made by rules that bridged packets must pass. */
 const hasServices = ({ readings }: Survey): boolean =>
   (readings.iptables ?? []).some(({ tables }) => tables.get('nat')?.policies.has('KUBE-SERVICES')) ||
   (readings.ruleset?.tables ?? []).some(name => /^ip6? kube-proxy$/.test(name))

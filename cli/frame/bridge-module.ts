@@ -19,7 +19,7 @@ const withoutModule = (why: string): CliError =>
     `load it on the node itself ("modprobe ${moduleName}"), or boot a kernel that has it`,
   )
 
-/** Loads br_netfilter where the kernel does not have it. Throws if it can't be loaded. */
+/** Loads br_netfilter where the kernel does not have it. Throws if it cannot be loaded. */
 export const ensureModule = async (isDry: boolean, io: CliIo): Promise<ModuleAction> => {
   if (hasBridgeNetfilter()) return 'keep'
   const program = modprobe(io.env.PATH)

@@ -34,7 +34,7 @@ const parseEntry = (line: string): LogEntry | undefined => {
     const answer = v.safeParse(entrySchema(), JSON.parse(line))
     return answer.success ? answer.output : undefined
   } catch {
-    return undefined // cut off by a full disk, or somebody else's line
+    return undefined // cut off by a full disk, or another program's line
   }
 }
 
@@ -46,7 +46,7 @@ const linesOf = (file: string): string[] =>
 
 /**
  * The calls in a log, oldest first. With `containing`, only lines that have this text are looked at. Lines that are
- * none of ours are passed over; no file has no calls. Throws what node:fs throws otherwise.
+ * none of ours are skipped; no file has no calls. Throws what node:fs throws otherwise.
  */
 export const readLog = (file: string, containing = ''): LogEntry[] =>
   [...linesOf(oldLogOf(file)), ...linesOf(file)]

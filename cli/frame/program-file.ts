@@ -20,7 +20,7 @@ const withFile = <T>(path: string, work: (fd: number) => T): T => {
   }
 }
 
-/** What kind of this project's executables a file would be; undefined if it is none, or can't be read. */
+/** What kind of this project's executables a file would be; undefined if it is none, or cannot be read. */
 export const flavourOf = (path: string): Flavour | undefined => {
   try {
     const start = Buffer.alloc(4)

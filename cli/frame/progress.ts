@@ -28,7 +28,7 @@ export class Progress {
   }
 }
 
-/** Tells what is done now; work that never waits has to, as no timer runs meanwhile. */
+/** Tells what is done now; work that never waits must, as no timer runs meanwhile. */
 export type Tell = (what: string) => void
 
 /** Does `work`, saying what is being done once it has taken a second: `what`, until `work` tells more. */

@@ -9,7 +9,7 @@ import type { NetworkConfigList } from '../../src/runtime/conf-list'
 import type { Found } from './found'
 import type { Evidence } from './judge'
 
-/** The addresses in the namespaces that are linked with this one; undefined where one of them can't be seen. */
+/** The addresses in the namespaces that are linked with this one; undefined where one of them cannot be seen. */
 const addressesInside = (): Set<string> | undefined => {
   const namespaces = findNamespaces()
   if (!namespaces.complete) return undefined

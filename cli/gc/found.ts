@@ -184,8 +184,8 @@ const finders: readonly (readonly [what: string, find: Finder])[] = [
 type Findings = { readonly found: readonly Found[]; readonly notes: readonly string[] }
 
 /**
- * Looks for everything of a network that says whose it is, and tells what for. Changes nothing. Throws if the cached results can't be
- * read: without them the living can't be told from the dead.
+ * Looks for everything of a network that says whose it is, and tells what for. Changes nothing. Throws if the cached results cannot be
+ * read: without them the living cannot be told from the dead.
  */
 export const findObjects = async (
   network: NetworkConfigList,

@@ -17,7 +17,7 @@ type Row = {
 
 const unique = (texts: readonly string[]): string[] => [...new Set(texts)]
 
-/** The failures by the container they are about: of one among a thousand, not all have to be looked through. */
+/** The failures by the container they are about: of one among a thousand, not all must be looked through. */
 const failuresByContainer = (findings: readonly Finding[]): Map<string, Finding[]> => {
   const found = new Map<string, Finding[]>()
   for (const finding of findings) {

@@ -124,7 +124,7 @@ export const command = <O extends Options = Options, A extends Arguments = Argum
     run: async (given, io) => {
       const values = named.map(({ key, name, read }) => [key, read(given.options.get(key) ?? [], name)])
       const texts = argNames.map((name, i) => [name, given.args[i]])
-      // The keys and the types are those of the description, which the mapped types say and fromEntries can't.
+      // The keys and the types are those of the description, which the mapped types say and fromEntries cannot.
       const call = { options: Object.fromEntries(values), args: Object.fromEntries(texts), io } as CliCall<
         O,
         A

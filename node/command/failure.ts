@@ -6,7 +6,7 @@ export const ExitCode = {
   done: 0,
   /** It failed, or what was looked at is not as it should be. */
   failed: 1,
-  /** An unknown command or option, or a value that can't be. */
+  /** An unknown command or option, or a value that cannot be. */
   usage: 2,
   /** The network, namespace or plugin that was named is not there. */
   notFound: 3,
@@ -28,7 +28,7 @@ export class CliError extends Error {
   }
 }
 
-/** A value of the command line or the environment that can't be. */
+/** A value of the command line or the environment that cannot be. */
 export const usageError = (message: string, remedy = ''): CliError =>
   new CliError(ExitCode.usage, message, remedy)
 

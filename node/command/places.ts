@@ -9,7 +9,7 @@ export const defaultCacheDir = '/var/lib/cni'
 
 const folder = { completes: 'folder' } as const
 
-/** The options of every subcommand that has to do with networks. */
+/** The options of every subcommand that have to do with networks. */
 export const placeOptions = {
   cniConfDir: text('folder', `folder of the networks (default: NETCONFPATH, else ${defaultConfDir})`, folder),
   cniBinDir: listOfTexts(

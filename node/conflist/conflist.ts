@@ -65,7 +65,7 @@ export const conflistOf = (values: NetworkValues): Conflist => {
   }
 }
 
-/** What of the flags a chain of the reference's plugins can't do. */
+/** What of the flags a chain of the reference's plugins cannot do. */
 export const referenceNotes = ({ reference, nonMasqueradeCidr, podCidr }: NetworkValues): string[] =>
   reference && isMasqueraded(exemptNetworks(nonMasqueradeCidr, podCidr), podCidr)
     ? [

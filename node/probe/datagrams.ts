@@ -8,7 +8,7 @@ import { anyAddress, type Endpoint, endpointText, IpSocket, MSG_DONTWAIT, SOCK_D
 const IPPROTO_UDP = 17
 const udp = { type: SOCK_DGRAM, protocol: IPPROTO_UDP }
 
-/** Who sends, to which address, and who has to receive it on which port. */
+/** Who sends, to which address, and who must receive it on which port. */
 export type Exchange = {
   readonly from: Netns
   readonly to: Endpoint

@@ -65,7 +65,7 @@ const ifbsOfNobody = (ifbs: readonly HostLink[], { shaping }: Readings): Finding
     })
   })
 
-/** Claims whose owner has no record: a crash, or somebody's hand. */
+/** Claims whose owner has no record: a crash, or another program's hand. */
 const claimsOfNobody = (claims: readonly ClaimFile[], { portOwners }: Readings): Finding[] => {
   const keys = new Set(portOwners.map(keyOf))
   return claims

@@ -161,7 +161,7 @@ const withoutHairpin = (attachment: NodeAttachment, network: Network, now: numbe
 }
 
 const withoutInterface = (attachment: NodeAttachment, { insides, host }: Readings): Finding[] => {
-  // Whose veth has no alias is told by its other end, which has to be in sight.
+  // Whose veth has no alias is told by its other end, which must be in sight.
   const certain = insides?.closed === 0 && attachment.state === 'running'
   if (!certain || attachment.veth || attachment.leases.length === 0) return []
   return [

@@ -6,7 +6,7 @@ import type { NodeAttachment } from './attachments'
 import type { Readings } from './readings'
 import type { RulesetElement } from './ruleset'
 
-/** "fail": something does not work, or soon won't. "warn": something is in the way. */
+/** "fail": something does not work, or soon will not. "warn": something is in the way. */
 type Severity = 'warn' | 'fail'
 
 /** The kinds of findings: short names that never change, for scripts. */
@@ -68,7 +68,7 @@ export type LinkRepair = {
   readonly bridge: string | undefined
   readonly mtu: number | undefined
   readonly up: boolean
-  /** The container's end, for its MTU; undefined where it can't be reached. */
+  /** The container's end, for its MTU; undefined where it cannot be reached. */
   readonly inside: { readonly netns: string; readonly ino: number; readonly name: string } | undefined
 }
 
@@ -88,7 +88,7 @@ export type Finding = {
   readonly age: number | undefined
   readonly cause: string
   readonly remedy: string
-  /** How it is put right without asking; undefined where that could hurt somebody. */
+  /** How it is repaired without asking; undefined where that could hurt somebody. */
   readonly repair: Repair | undefined
 }
 

@@ -52,7 +52,7 @@ const readChain = (
   }
 }
 
-/** Reads those of all tables but the ones named, which somebody else understands. */
+/** Reads those of all tables but the ones named, which another program understands. */
 export const readDroppingChains = (nl: NetlinkSocket, tables: readonly string[]): DroppingChain[] =>
   families.flatMap(family =>
     tables

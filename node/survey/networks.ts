@@ -32,7 +32,7 @@ export type Network = {
   readonly types: readonly string[]
   /** Undefined for a network without a bridge of ours. */
   readonly bridge: string | undefined
-  /** As configured; undefined: the least of the host's interfaces. */
+  /** As configured; undefined: the smallest of the host's interfaces. */
   readonly mtu: number | undefined
   readonly isGateway: boolean
   readonly hairpin: boolean
@@ -88,7 +88,7 @@ const backendOf = (conf: KubenetConf): Backend => {
   try {
     return chooseBackend(conf)
   } catch (error) {
-    // Who may not ask the kernel can't use its answer either.
+    // Who may not ask the kernel cannot use its answer either.
     if (isFrom(error, 'netlink')) return 'nftables'
     throw error
   }
@@ -153,7 +153,7 @@ export const readNetwork = (list: NetworkConfigList, isDefault: boolean): Networ
 type NodeNetworks = {
   readonly lists: readonly NetworkConfigList[]
   readonly networks: readonly Network[]
-  /** Why each file that can't be read is skipped, its name in front. */
+  /** Why each file that cannot be read is skipped, its name in front. */
   readonly broken: readonly string[]
 }
 

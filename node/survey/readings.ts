@@ -1,4 +1,4 @@
-/** Everything a survey reads, one thing after the other; what can't be read is noted and left out. */
+/** Everything a survey reads, one thing after the other; what cannot be read is noted and left out. */
 import { lstatSync } from 'node:fs'
 import { listOwners, namesIn, type PortOwner } from '../../plugins/portmap/records'
 import { hostportsFolder } from '../../src/attachment/host-ports'

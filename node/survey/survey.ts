@@ -1,5 +1,5 @@
 /**
- * One reading of a node that puts together what nobody else does: leases and records, cached results, network
+ * One reading of a node that puts together what no other program does: leases and records, cached results, network
  * namespaces, veths and bridges, rules in nftables and iptables, host ports, rates; and what of it does not fit.
  * Nothing is changed by it.
  */

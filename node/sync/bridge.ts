@@ -1,4 +1,4 @@
-/** The bridge, its addresses, and an attachment's port: what "ip link" and others take away. */
+/** The bridge, its addresses, and an attachment's port: what "ip link" and others remove. */
 
 import { ensureBridge } from '../../plugins/bridge/bridge'
 import { type BridgeConf, readBridgeConf } from '../../plugins/bridge/config'

@@ -67,8 +67,8 @@ export const takeBackIfGone = async (rebuilt: Rebuilt): Promise<string[] | undef
 }
 
 /**
- * Watches attachments for as long as a DEL may take that was under way when they were rebuilt, and takes back what was
- * written for those whose interface goes. Answers these, each with what could not be taken back.
+ * Watches attachments for as long as a DEL may take that was under way when they were rebuilt, and undoes what was
+ * written for those whose interface goes. Answers these, each with what could not be undone.
  */
 export const watchRebuilt = async (
   all: readonly Rebuilt[],

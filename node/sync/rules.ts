@@ -1,4 +1,4 @@
-/** The packet filter's rules, host ports and rates of an attachment: what "nft flush ruleset" and others take away. */
+/** The packet filter's rules, host ports and rates of an attachment: what "nft flush ruleset" and others remove. */
 
 import { readBandwidthConf } from '../../plugins/bandwidth/config'
 import {
@@ -66,7 +66,7 @@ export const portmapComparisons = (call: Call): Comparison[] => {
   return [() => comparePart(parts.portmap, call, 'host-ports'), () => compareLocalnet(call)]
 }
 
-/** Rates of bandwidth. What is left of a half that is gone has to go first. */
+/** Rates of bandwidth. What is left of a half that is gone must go first. */
 export const bandwidthComparisons = (call: Call): Comparison[] => {
   const { ingress, egress } = readBandwidthConf(call)
   if (!ingress && !egress) return []
@@ -83,7 +83,7 @@ export const bandwidthComparisons = (call: Call): Comparison[] => {
   return [compare]
 }
 
-/** 127.0.0.1 must lead on to the pod, which a bridge made anew forgets. */
+/** 127.0.0.1 must lead on to the pod, which a bridge made again forgets. */
 const compareLocalnet = (call: Call): Change[] => {
   const pod = readPortmapConf(call).addresses.find(({ addr }) => addr.family === 4)?.addr
   if (!pod) return []

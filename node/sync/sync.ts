@@ -1,7 +1,7 @@
 /**
  * Rebuilds what attachments have on the host from what runtimes remember of them. Everything is compared first, so that
  * a node on which nothing is missing is left as it is. What is missing may have been removed by a DEL that has not come
- * to its end: our own runtime's are waited for, and what others delete meanwhile is taken back, see rebuilt.ts.
+ * to its end: our own runtime's are waited for, and what others delete meanwhile is undone, see rebuilt.ts.
  */
 import { findHostVeth } from '../../plugins/bandwidth/host-veth'
 import type { Attachment } from '../../src/attachment/attachment'
@@ -126,7 +126,7 @@ const idOf = ({ entry: { network, containerID, ifName } }: RecordedAttachment): 
   ifName,
 })
 
-/** How an attachment is told of that is gone; what could not be taken back of it is a failure. */
+/** How an attachment is told of that is gone; what could not be undone of it is a failure. */
 export const goneAttachment = (id: Attachment, failures: readonly string[] = []): SyncedAttachment => ({
   ...id,
   state: failures.length > 0 ? 'failed' : 'gone',

@@ -39,7 +39,7 @@ export const findHostVethOf = (nl: NetlinkSocket, call: Call): Link | undefined 
   }
 }
 
-/** The same for ADD and CHECK, which can't do without, and want it among the interfaces of prevResult. */
+/** The same for ADD and CHECK, which cannot do without, and want it among the interfaces of prevResult. */
 export const requireHostVeth = (nl: NetlinkSocket, call: Call, prevResult: Result): Link => {
   const netns = requireNetns(call)
   const { ifName } = call.env

@@ -1,6 +1,6 @@
 /**
  * What the kernel is given. CNI's ingress is what comes into the container: what the host sends by its end of the
- * veth pair, where a tbf shapes it. Egress is what that end receives, and what is received can't be queued: it is
+ * veth pair, where a tbf shapes it. Egress is what that end receives, and what is received cannot be queued: it is
  * redirected to an ifb, which sends it through a tbf of its own and then lets it arrive.
  *
  *   qdisc tbf 1: dev veth… root rate 8Mbit burst 10000b lat 25ms

@@ -18,7 +18,7 @@ const referenceBridge = 'cni0'
 /** A network's name, and the networks that its IPAM plugin gives addresses of: none where no gateway tells of them. */
 type About = { readonly network: string; readonly ranges: readonly Cidr[] }
 
-/** All networks that stand anywhere in what the IPAM plugin goes by, but for those that are everywhere. */
+/** All networks that stand anywhere in what the IPAM plugin goes by, except for those that are everywhere. */
 const rangesIn = (raw: JsonObject): Cidr[] => {
   const given = Object.entries(raw).filter(([key]) => ['ipam', 'runtimeconfig'].includes(key.toLowerCase()))
   const texts = JSON.stringify(given).match(/"[0-9a-f.:]{2,45}\/\d{1,3}"/gi) ?? []

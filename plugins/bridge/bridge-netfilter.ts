@@ -1,5 +1,5 @@
 /**
- * Whether iptables and nftables' IP tables see what one port of a bridge sends to another. If they don't, a service
+ * Whether iptables and nftables' IP tables see what one port of a bridge sends to another. If they do not, a service
  * address that leads to a container on the same node does not work: the answer takes the short way, unchanged.
  */
 import { CniError, ErrorCode } from '../../src/cni/error'
@@ -30,7 +30,7 @@ export const requireBridgeNetfilter = ({ bridgeNetfilter }: BridgeConf, code: nu
   if (found) throw new CniError(code, found.message, { details: found.details })
 }
 
-/** Does what "bridgeNetfilter" wants before a container is connected; throws code 999 if it can't be had. */
+/** Does what "bridgeNetfilter" wants before a container is connected; throws code 999 if it cannot be had. */
 export const ensureBridgeNetfilter = (conf: BridgeConf): void => {
   requireBridgeNetfilter(conf, ErrorCode.internal)
   // A kernel without br_netfilter has no such keys, and "auto" is content with that.

@@ -72,7 +72,7 @@ const survey = (nl: NetlinkSocket, conf: BridgeConf): { mtu: number; bridge: Lin
   }
 }
 
-/** The failure of a bridge whose MTU can't be raised to what "mtu" says, because of a port that would not take that. */
+/** The failure of a bridge whose MTU cannot be raised to what "mtu" says, because of a port that would not take that. */
 const smallPort = (bridge: Link, port: Link, wanted: number): CniError =>
   new CniError(
     ErrorCode.invalidNetworkConfig,
@@ -83,7 +83,7 @@ const smallPort = (bridge: Link, port: Link, wanted: number): CniError =>
 const findSmallPort = (nl: NetlinkSocket, bridge: Link, wanted: number): Link | undefined =>
   bridge.mtu >= wanted ? undefined : linkList(nl, bridge.index).find(port => port.mtu < wanted)
 
-/** Throws code 7 if the bridge can't have the configured MTU. Changes nothing. */
+/** Throws code 7 if the bridge cannot have the configured MTU. Changes nothing. */
 export const refuseSmallPorts = (nl: NetlinkSocket, bridge: Link, { mtu }: BridgeConf): void => {
   const port = mtu === undefined ? undefined : findSmallPort(nl, bridge, mtu)
   if (port && mtu !== undefined) throw smallPort(bridge, port, mtu)
@@ -120,7 +120,7 @@ const create = (nl: NetlinkSocket, conf: BridgeConf, mtu: number): void => {
   const add = () => unlessRefused(['EEXIST'], () => bridgeAdd(nl, bridge))
   if (conf.vlanFiltering) withVlans(add)
   else add()
-  // The bridge's IPv6 routes are ours to make, and nobody else has its addresses.
+  // The bridge's IPv6 routes are ours to make, and no other program has its addresses.
   trySysctl(`net/ipv6/conf/${name}/accept_ra`, '0')
   if (!conf.dad) trySysctl(`net/ipv6/conf/${name}/accept_dad`, '0')
 }

@@ -221,7 +221,7 @@ const expectsIPv6 = (raw: JsonObject): boolean =>
       /"[0-9a-f]{0,4}:[0-9a-f:.]{1,45}\/\d{1,3}"/i.test(JSON.stringify(value, withoutRoutes)),
   )
 
-/** Reads the bridge plugin's configuration and CNI_ARGS. Throws code 7, or 4 for CNI_ARGS, if that can't be done. */
+/** Reads the bridge plugin's configuration and CNI_ARGS. Throws code 7, or 4 for CNI_ARGS, if that cannot be done. */
 export const readBridgeConf = (call: Call): BridgeConf => {
   const conf = parseBySchema(bridgeSchema, call.raw, 'bridge', { forgiving: isRemoval(call) })
   const { vlan = 0 } = conf

@@ -25,7 +25,7 @@ const idOf = (call: Call, { network }: BridgeConf): Attachment => {
   return { network, containerID, ifName }
 }
 
-/** Why the container's namespace, which is there, can't be worked in; undefined if it can, or if it is gone. */
+/** Why the container's namespace, which is there, cannot be worked in; undefined if it can, or if it is gone. */
 type Obstacle = CniError | undefined
 
 /** What became of the interface inside: `addresses` are those it had. */
@@ -100,7 +100,7 @@ const leftInside = ({ code, message, details }: CniError, { ifName }: Attachment
       .join('; '),
   })
 
-/** The prevResult; an empty one if there is none or it can't be read. */
+/** The prevResult; an empty one if there is none or it cannot be read. */
 const knownResult = (call: Call): Pick<Result, 'interfaces' | 'ips'> => {
   const nothing = { interfaces: [], ips: [] }
   const { prevResult } = call.conf

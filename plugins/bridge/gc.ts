@@ -29,7 +29,7 @@ const isStale = (
 const deleteStaleVeths = async (conf: BridgeConf, valid: readonly Attachment[]): Promise<void> => {
   const nl = NetlinkSocket.open(NETLINK_ROUTE)
   try {
-    // Not only the bridge's ports: one that was taken out of it has to go too.
+    // Not only the bridge's ports: one that was taken out of it must go too.
     const links = linkList(nl)
     const bridge = links.find(({ name }) => name === conf.bridge)
     const isValid = isAmong(valid)

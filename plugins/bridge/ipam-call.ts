@@ -37,7 +37,7 @@ export const leaseFolder = ({ raw }: Call): string | undefined => {
 }
 
 /**
- * The call as the IPAM plugin gets it. host-local passes over the gateways of its own ranges; of what else the bridge
+ * The call as the IPAM plugin gets it. host-local skips the gateways of its own ranges; of what else the bridge
  * has it knows nothing: the gateway of a range that the network had before, the host's own address in a network of
  * machines. `link` is the interface that has them; other IPAM plugins get the configuration as it came.
  */

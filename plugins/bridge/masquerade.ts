@@ -91,7 +91,7 @@ const missingRules = async (conf: BridgeConf, masquerade: Masquerade): Promise<s
   return (await loadMasquerade.iptables()).missing(masquerade)
 }
 
-/** Throws code 50 with the reason if the backend that ADD would use can't be used. */
+/** Throws code 50 with the reason if the backend that ADD would use cannot be used. */
 export const probeMasquerade = async (conf: BridgeConf): Promise<void> => {
   if (!conf.masquerade) return
   if (conf.masquerade.dropInvalid) await probed((await loadDropInvalid()).probe())

@@ -1,7 +1,7 @@
 /** What STATUS throws. */
 import { CniError, ErrorCode } from '../../src/cni/error'
 
-/** Containers can't be connected now: code 50. */
+/** Containers cannot be connected now: code 50. */
 export const notReady = (message: string, details: string) =>
   new CniError(ErrorCode.pluginNotAvailable, `bridge: ${message}`, { details })
 

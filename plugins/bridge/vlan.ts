@@ -91,7 +91,7 @@ const uplinkOf = (nl: NetlinkSocket, bridge: Link, name: string): Link => {
   )
 }
 
-/** The container's VLANs, which the uplinks have to carry too. */
+/** The container's VLANs, which the uplinks must carry too. */
 const uplinkVlans = ({ vlan, trunk }: BridgeConf): readonly number[] =>
   vlan === 0 ? trunk : [vlan, ...trunk]
 

@@ -103,7 +103,7 @@ const giveBack = (leases: Leases, allocations: readonly Allocation[]): void => {
     try {
       leases.releaseAddress(formatAddr(addr))
     } catch (error) {
-      // What made the command fail is what it has to report.
+      // What made the command fail is what it must report.
       warn(`host-local: free ${formatAddr(addr)}: ${error instanceof Error ? error.message : error}`)
     }
   }
@@ -111,7 +111,7 @@ const giveBack = (leases: Leases, allocations: readonly Allocation[]): void => {
 
 /**
  * Leases one address of each range set, durably, or none at all. Throws if the attachment has one already, if one
- * that is asked for can't be had, or if none is left.
+ * that is asked for cannot be had, or if none is left.
  */
 export const allocate = (leases: Leases, request: AllocationRequest): Allocation[] => {
   const slots = slotsOf(request)

@@ -132,7 +132,7 @@ export const gc = async (call: Call): Promise<void> => {
     return runAll([
       ...leases.torn().map(address => () => leases.releaseAddress(address)),
       () => (stale.some(leadsTo) ? removePorts(call) : undefined),
-      // If that failed there are rules yet, and nobody else may have these addresses.
+      // If that failed there are rules yet, and no other program may have these addresses.
       ...stale.map(holding => () => (leadsTo(holding) ? undefined : leases.release(holding))),
       () => rooms.cooldown.forgetEnded(rooms.here.now()),
     ])

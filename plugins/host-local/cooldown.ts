@@ -36,7 +36,7 @@ export class Cooldown {
     }
   }
 
-  /** Notes that addresses are given back now. A note that can't be written costs only their rest. */
+  /** Notes that addresses are given back now. A note that cannot be written costs only their rest. */
   start(addresses: readonly string[]): void {
     if (this.#ms === 0) return
     try {

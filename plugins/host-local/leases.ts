@@ -24,7 +24,7 @@ const mostProbes = 16
 
 /**
  * A network's leases, while its lock is held. As long as both folders are sealed, every lease has its record, and
- * nothing needs to be read but what is asked for. Otherwise somebody else was here, and the leases are opened.
+ * nothing needs to be read but what is asked for. Otherwise another program was here, and the leases are opened.
  */
 export class Leases {
   readonly store: LeaseStore
@@ -62,7 +62,7 @@ export class Leases {
     return this.#reading !== undefined && ![...this.#allNames()].some(isOfLeases)
   }
 
-  /** How many names the folder has: there can't be more leases. */
+  /** How many names the folder has: there cannot be more leases. */
   get nameCount(): number {
     return this.#allNames().size
   }
@@ -170,7 +170,7 @@ export class Leases {
 
   /**
    * Writes the records and seals both folders, after work that did not fail. Records are advice, so that this never
-   * fails either: where they can't be kept the seal stays broken, and the next command opens the leases.
+   * fails either: where they cannot be kept the seal stays broken, and the next command opens the leases.
    */
   seal(): void {
     if (!this.#changed) return
@@ -207,7 +207,7 @@ export class Leases {
     return this.#read().holdings
   }
 
-  /** What is known of leases the reference made; undefined if that can't be read, which tells nothing of them. */
+  /** What is known of leases the reference made; undefined if that cannot be read, which tells nothing of them. */
   #foreignText(): string | undefined {
     try {
       this.#foreign ??= this.records.readForeign()

@@ -16,7 +16,7 @@ import type { Span } from './span'
 /** How long an answer is waited for. One on the same host comes at once, one from the wire within some milliseconds. */
 const answerSeconds = 0.3
 
-/** So many addresses in use are passed over in one ADD. */
+/** So many addresses in use are skipped in one ADD. */
 const mostInUse = 16
 
 /** Asks on an interface who has these addresses; none if it is not there, or nobody is behind it. */

@@ -134,7 +134,7 @@ const searchOrder = ({ ranges }: RangeSet, last: Addr | undefined): { range: Ran
 
 /**
  * The addresses of the set in the order they are tried, with the range each is of: from the one after `last` to the
- * end, through the other ranges, and round to `last` itself; gateways and exclusions are passed over.
+ * end, through the other ranges, and round to `last` itself; gateways and exclusions are skipped.
  */
 export function* candidates(
   set: RangeSet,

@@ -28,7 +28,7 @@ const findRunning = ({ network, rangeSets }: HostLocalConf): Running[] =>
     }),
   )
 
-/** Leases what running containers of the network have. What can't be found out must not fail an ADD. */
+/** Leases what running containers of the network have. What cannot be found out must not fail an ADD. */
 export const rebuildLeases = (leases: Leases, conf: HostLocalConf): void => {
   try {
     const running = findRunning(conf)

@@ -28,7 +28,7 @@ export const parseResolvConf = (text: string): Dns => {
   }
 }
 
-/** Reads the file at `path`, through links: /etc/resolv.conf is often one. Throws code 5 if it can't be read. */
+/** Reads the file at `path`, through links: /etc/resolv.conf is often one. Throws code 5 if it cannot be read. */
 export const readResolvConf = (path: string): Dns => {
   const failure = (options: CniErrorOptions) =>
     new CniError(ErrorCode.ioFailure, `read resolvConf "${path}"`, options)

@@ -6,7 +6,7 @@
  *   <dataDir>/.kubenet/<network>/sticky/10.1.2.3                            the digits of who had it last
  *
  * An address has one last holder, so that there are never more files than twice the addresses. They are advice: an
- * address that somebody else has by now is not given, and a note that can't be written costs only the memory.
+ * address that another program has by now is not given, and a note that cannot be written costs only the memory.
  */
 import { platform } from '#platform'
 import { warn } from '../../src/host/log'
@@ -26,7 +26,7 @@ export class StickyPod {
     this.#key = platform.sha512Hex(`${pod}\n${ifName}`).slice(0, keyDigits)
   }
 
-  /** The addresses the pod had, as far as nobody else has had them since. */
+  /** The addresses the pod had, as far as no other program has had them since. */
   addresses(): Addr[] {
     try {
       return this.#addressesOf(this.#key)

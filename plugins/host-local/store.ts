@@ -25,7 +25,7 @@ const newFile = '.new'
 /** What link(2) answers on file systems that have no hard links. */
 const noHardLinks = ['EPERM', 'EOPNOTSUPP', 'ENOTSUP', 'ENOSYS']
 
-/** Is it this one file that can't be read, and would it be the same for everybody who tries? */
+/** Is it this one file that cannot be read, and would it be the same for everybody who tries? */
 const isNoLease = (error: Error): boolean =>
   isFrom(error, 'file') || ['EACCES', 'EPERM', 'EIO'].includes(errnoOf(error) ?? '')
 

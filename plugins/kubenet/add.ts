@@ -25,7 +25,7 @@ const setUpRuleset = async (call: Call, conf: KubenetConf, result: Result, undo:
 /**
  * With br_netfilter a frame that a service leads back to its pod is bridged, not routed, and leaves by the port it came
  * in. The copy that a promiscuous bridge gives the host was meant to take its place; since Linux 6.9, and the stable
- * versions of that time, it has no connection any more, and so can't be masqueraded.
+ * versions of that time, it has no connection any more, and so cannot be masqueraded.
  */
 const hairpinPort = (conf: KubenetConf, { interfaces: [, port] }: Result): void => {
   if (conf.hairpinMode !== 'promiscuous-bridge' || !port) return
@@ -39,7 +39,7 @@ export const add = async (call: Call, undo: Undo): Promise<Result> => {
   const conf = readKubenetConf(call)
   const backend = chooseBackend(conf)
   const masquerade = backend === 'iptables'
-  // What can't be is refused before anything is made.
+  // What cannot be is refused before anything is made.
   portsOfCall(call)
   readBandwidthConf(callOf(call, { type: 'bandwidth' }))
   endStep('backend')

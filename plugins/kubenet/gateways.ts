@@ -52,7 +52,7 @@ const isOwnBridge = (nl: NetlinkSocket, bridge: Link, { network }: KubenetConf):
 
 /**
  * Has nobody an address of this old range any more? Where the ranges overlap, an address alone does not tell of which
- * one it was given; the prefix length it has in the pod does. A pod that can't be asked counts.
+ * one it was given; the prefix length it has in the pod does. A pod that cannot be asked counts.
  */
 const isDrained = (gateway: Cidr, leased: readonly Addr[], pods: () => readonly Cidr[], conf: KubenetConf) =>
   !leased.some(addr => {

@@ -32,7 +32,7 @@ const inherited = (raw: JsonObject): JsonObject => {
   return Object.fromEntries(found)
 }
 
-/** The result of the runtime in the newest version; one that can't be read is left to who needs it. */
+/** The result of the runtime in the newest version; one that cannot be read is left to who needs it. */
 const translated = ({ conf: { prevResult }, version }: Call): unknown => {
   if (prevResult === undefined) return undefined
   try {

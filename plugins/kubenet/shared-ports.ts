@@ -61,7 +61,7 @@ export const passPortsOn = (): void => {
   for (const record of listOwners()) {
     const elements = (record.waiting ?? []).flatMap(entry => elementOf(record, entry) ?? [])
     if (elements.length === 0) continue
-    // Where the maps are gone, "kubenet sync" makes them anew, with the ports.
+    // Where the maps are gone, "kubenet sync" makes them again, with the ports.
     const passed = ifNftables(nl => unlessRefused(['ENOENT'], () => addToFree(nl, elements))) ?? []
     const claims = new Set(passed.map(({ claim }) => claim))
     const left = record.waiting?.filter(({ claim }) => !claims.has(claim))

@@ -1,7 +1,7 @@
 /**
  * Who has which port of the host, so that a second container that wants one is told, by name, instead of getting
  * rules that never match. It is advice like the records of the owners: rules the reference made are not in it, and
- * where it can't be kept the ports are opened all the same.
+ * where it cannot be kept the ports are opened all the same.
  */
 import { lstatSync, mkdirSync } from 'node:fs'
 import { type Attachment, keyOf } from '../../src/attachment/attachment'

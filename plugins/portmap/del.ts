@@ -25,7 +25,7 @@ const forgetFlows = (addresses: readonly Addr[], udpPorts: readonly number[]): v
 /** After the rules, so that what is forgotten does not come back by them. */
 export const forgetFlowsOf = (owner: PortOwner): void => forgetFlows(addressesOf(owner), udpPortsOf(owner))
 
-/** Removes what is left of an attachment that is gone, but for its claims. */
+/** Removes what is left of an attachment that is gone, except for its claims. */
 export const bury = (owner: PortOwner): Promise<void> =>
   runAll([() => removeRules(goingOf(owner)), () => forgetFlowsOf(owner)])
 

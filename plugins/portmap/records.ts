@@ -108,7 +108,7 @@ export const readOwner = (folder: string, key: string): PortOwner | undefined =>
   parseOwner(readAdvice(ownerPath(folder, key)) ?? '', key)
 
 /**
- * The same for one whose ports somebody else wants. Throws code 5 if there is a record that can't be read: who that is
+ * The same for one whose ports another program wants. Throws code 5 if there is a record that cannot be read: who that is
  * may well be alive.
  */
 export const readRival = (folder: string, key: string): PortOwner | undefined => {

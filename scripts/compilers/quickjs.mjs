@@ -141,7 +141,7 @@ export const engineParts = arch => [
 
 const compilers = { x64: 'x86_64-linux-gnu-gcc', arm64: 'aarch64-linux-gnu-gcc' }
 
-// -fwrapv: the engine's arithmetic wants it. The rest keeps a mistake in it from becoming somebody's way in.
+// -fwrapv: the engine's arithmetic wants it. The rest keeps a mistake in it from becoming another program's way in.
 const flags = [
   '-O2',
   '-D_GNU_SOURCE',

@@ -14,7 +14,7 @@ export const ownerPath = (folder: string, key: string): string => `${folder}/own
 
 const nothing = ['ENOENT', 'ENOTDIR']
 
-/** Are host ports of the attachment on record? Also where that can't be looked at: somebody gets its address next. */
+/** Are host ports of the attachment on record? Also where that cannot be looked at: somebody gets its address next. */
 export const hasHostPorts = (id: Attachment, folder: string = hostportsFolder): boolean => {
   try {
     lstatSync(ownerPath(folder, keyOf(id)))

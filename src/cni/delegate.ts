@@ -93,7 +93,7 @@ const environment = (verb: Verb): Record<string, string> => {
 
 /**
  * Has the IPAM plugin give out addresses. From when `onCall` is told there may be some to give back, also where the plugin
- * fails: who calls it has to call its DEL then.
+ * fails: who calls it must call its DEL then.
  */
 export const delegateAdd = async (call: Call, type: string, onCall: () => void): Promise<Result> => {
   const result = await callDelegate(call, type, { verb: 'ADD', onCall })

@@ -15,7 +15,7 @@ type PluginExecution = {
   readonly stdin: string
 }
 
-/** Starts the plugin as a process; rejects only if it can't be started. */
+/** Starts the plugin as a process; rejects only if it cannot be started. */
 export const startPlugin: PluginExec = (path, env, stdin) => platform.run([path], { env, stdin })
 
 /** Executes a plugin as a runtime does and answers what it printed; throws the error object it printed instead. */

@@ -63,7 +63,7 @@ type CallNetns = Pick<Call, 'netns' | 'outOfReach'> & {
 /** There is nothing at the path: open(2), and ESRCH of the /proc of a process that has ended. */
 const isGone = ({ code }: SystemError): boolean => ['ENOENT', 'ENOTDIR', 'ESRCH'].includes(code)
 
-/** The failure of a path that can't be opened: with the kernel's words, and what may help. */
+/** The failure of a path that cannot be opened: with the kernel's words, and what may help. */
 const notOpened = (path: string, error: unknown): CniError => {
   const errno = errnoOf(error) ?? ''
   const said = error instanceof Error ? error.message : String(error)
@@ -113,7 +113,7 @@ const closeUnused = (netns: Netns): undefined => {
   return undefined
 }
 
-/** Is it a namespace that a command may change? False for what DEL passes over; throws code 8 if it is not. */
+/** Is it a namespace that a command may change? False for what DEL skips; throws code 8 if it is not. */
 const isUsable = (env: CniEnv, netns: Netns): boolean => {
   const own = openOwnNetns()
   try {
@@ -149,7 +149,7 @@ export const requireNetns = ({ netns, env, conf }: Call): Netns => {
 
 /**
  * Runs one verb of a plugin. Only ADD has a result, which goes to `deliver`; an ADD that fails, or whose result
- * can't be delivered, takes back what it did.
+ * cannot be delivered, undoes what it did.
  */
 export const runCommand = async (
   plugin: Plugin,

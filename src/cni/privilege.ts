@@ -19,7 +19,7 @@ const readEffective = (): bigint | undefined => {
   }
 }
 
-/** Those of `wanted` that this process does not have: capabilities(7). None where that can't be told. */
+/** Those of `wanted` that this process does not have: capabilities(7). None where that cannot be told. */
 export const missingCapabilities = (wanted: readonly Capability[]): Capability[] => {
   const effective = readEffective()
   return effective === undefined ? [] : wanted.filter(name => !((effective >> bits[name]) & 1n))

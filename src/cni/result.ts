@@ -134,7 +134,7 @@ export const tooManyAddresses = (version: SpecVersion) =>
 
 /**
  * A result as the object of the configuration's version, keys in the reference's order and `dns` always there.
- * Throws where that version can't say it.
+ * Throws where that version cannot say it.
  */
 export const resultToJson = (result: Result, version: SpecVersion) => {
   if (!atLeast(version, '0.3.0')) return formatOldResult(result, version)

@@ -77,7 +77,7 @@ const withoutMisfits = (schema: AnySchema, value: unknown): unknown => {
   return Object.fromEntries(kept)
 }
 
-/** Reads `value` by `schema`; throws code 7 naming the key if it does not fit. `what` is whose configuration it is. With `forgiving` keys of ours that do not fit are passed over. */
+/** Reads `value` by `schema`; throws code 7 naming the key if it does not fit. `what` is whose configuration it is. With `forgiving` keys of ours that do not fit are skipped. */
 export const parseBySchema = <S extends AnySchema>(
   schema: S,
   value: unknown,

@@ -22,7 +22,7 @@ type Environment = Readonly<Record<string, string | undefined>>
 /** Configurations are some kilobytes; memory that is not needed is not asked for. */
 const chunkBytes = 16 * 1024
 
-/** Reads standard input to its end; throws code 5 if it can't be read or does not end. */
+/** Reads standard input to its end; throws code 5 if it cannot be read or does not end. */
 const readStdin = (): string => {
   const chunks: Buffer[] = []
   let total = 0
@@ -70,7 +70,7 @@ const logTarget = (env: Environment, conf: NetConf | undefined): LogTarget | und
 /**
  * Runs the command the environment names: the whole of a plugin's process but printing and exiting. Every failure
  * becomes an error object; the function itself never throws. With `deliver` an ADD's result goes there instead of into
- * the answer: where that throws, the ADD fails and takes back what it did, as nobody knows of it.
+ * the answer: where that throws, the ADD fails and undoes what it did, as nobody knows of it.
  */
 export const answerCall = async (
   plugin: Plugin,
@@ -153,7 +153,7 @@ const readCall = (): string => {
   return text
 }
 
-/** Prints an answer and ends the process with its exit code, with 1 if it can't be printed. */
+/** Prints an answer and ends the process with its exit code, with 1 if it cannot be printed. */
 const finish = ({ stdout, stderr, exitCode }: Answer): never => {
   if (stderr) warn(stderr.trimEnd())
   try {

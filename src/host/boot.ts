@@ -7,7 +7,7 @@ export const readBootID = (): string => readFileSync(bootIDPath, 'utf8').trim()
 
 /**
  * Is boot_id the kernel's own? LXC and systemd-nspawn bind a file of theirs over it, so that every start of a container
- * looks like a boot. False, too, where that can't be told.
+ * looks like a boot. False, too, where that cannot be told.
  */
 export const isKernelsBootID = (): boolean => {
   try {
@@ -21,7 +21,7 @@ export const isKernelsBootID = (): boolean => {
 export const bootTime = (): number =>
   Math.round(Date.now() - Number(readFileSync('/proc/uptime', 'utf8').split(' ')[0]) * 1000)
 
-/** What each boot makes anew, in memory. */
+/** What each boot makes again, in memory. */
 const runFolder = '/run'
 
 /**

@@ -1,6 +1,6 @@
 /**
  * A runtime that gives up on a call sends SIGTERM. Steps that wait (for a lock, for a program) ask here, so that the
- * command fails in an orderly way: it takes back what it did and still answers with an error object.
+ * command fails in an orderly way: it undoes what it did and still answers with an error object.
  */
 
 import { SystemError } from './system-error'
@@ -20,7 +20,7 @@ export const watchForInterrupts = (): void => {
   }
 }
 
-/** From now on no step fails because the call was told to end: what takes back a command's work has to be finished. */
+/** From now on no step fails because the call was told to end: what undoes a command's work must be finished. */
 export const ignoreInterrupts = (): void => {
   isDeaf = true
 }

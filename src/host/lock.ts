@@ -74,11 +74,11 @@ const timedOut = (path: string, fd: number): SystemError =>
     details: explainHolders(fstatSync(fd)),
   })
 
-/** A lock file that can't be opened or locked, as one on a file system that is read-only. */
+/** A lock file that cannot be opened or locked, as one on a file system that is read-only. */
 const unusable = (path: string, code: string, details = ''): SystemError =>
   new SystemError('lock', { message: `lock "${path}": ${code}`, code, details, syscall: 'open' })
 
-/** The holders as one word; empty where they can't be seen from here. */
+/** The holders as one word; empty where they cannot be seen from here. */
 const lookAt = (fd: number): string => {
   try {
     return holdersOf(fstatSync(fd)).join()

@@ -49,7 +49,7 @@ const openLog = (file: string): number => {
 }
 
 /**
- * Appends one JSON line to the log, which with the old one beside it stays below 16 MiB or so. What can't be written
+ * Appends one JSON line to the log, which with the old one beside it stays below 16 MiB or so. What cannot be written
  * is said on stderr and changes nothing else.
  */
 export const appendLog = (target: LogTarget, entry: Record<string, unknown>): void => {

@@ -89,7 +89,7 @@ export const readPlainFile = (
   }
 }
 
-/** The same for a file that is only advice: undefined for anything that can't be read. */
+/** The same for a file that is only advice: undefined for anything that cannot be read. */
 export const readAdvice = (path: string, options: PlainFileOptions = {}): string | undefined => {
   try {
     return readPlainFile(path, options)

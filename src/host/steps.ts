@@ -63,7 +63,7 @@ export const timedAsync = async <T>(kind: PartKind, what: string, work: () => Pr
 
 /**
  * Prints the trace on stderr, if there is one: every step, and below it its parts. Those at the end are of a step that
- * failed, and of what was taken back then.
+ * failed, and of what was undone then.
  */
 export const printTrace = (): void => {
   if (trace) warn([...trace.lines, ...trace.parts].join('\n'))

@@ -22,7 +22,7 @@ export const writeSysctl = (key: string, value: string): void => {
 }
 
 /**
- * Why a sysctl that has to be 1 can't be set to it; undefined if it is, if it can be, or if the kernel has no such key.
+ * Why a sysctl that must be 1 cannot be set to it; undefined if it is, if it can be, or if the kernel has no such key.
  * Changes nothing.
  */
 export const obstacleTo = (key: string): string | undefined => {

@@ -24,7 +24,7 @@ export class Undo {
   }
 }
 
-/** Runs `work`; if it fails, takes back what it registered and throws the failure on. */
+/** Runs `work`; if it fails, undoes what it registered and throws the failure on. */
 export const undoOnFailure = async <T>(work: (undo: Undo) => Promise<T>): Promise<T> => {
   const undo = new Undo()
   try {

@@ -14,7 +14,7 @@ export type NetnsNumber = { readonly dev: number; readonly ino: number }
 
 /** This host as it can be seen from this process. */
 export type Here = {
-  /** The kernel's random/boot_id; empty where that can't be read. */
+  /** The kernel's random/boot_id; empty where that cannot be read. */
   readonly bootID: string
   /** Is that the kernel's own, and not one that a container has been given? */
   isKernelsBootID(): boolean
@@ -24,7 +24,7 @@ export type Here = {
   startOfBoot(): number
   /** The host's name. */
   host(): string
-  /** The inode of this process's PID namespace; 0 where that can't be told. */
+  /** The inode of this process's PID namespace; 0 where that cannot be told. */
   pidNamespace(): number
   /** Milliseconds since the epoch. */
   now(): number
@@ -45,7 +45,7 @@ export const once = <T>(ask: () => T): (() => T) => {
   }
 }
 
-/** What there is not: the path of a process that has ended can't even be asked for. */
+/** What there is not: the path of a process that has ended cannot even be asked for. */
 const nothing = ['ENOENT', 'ENOTDIR', 'ESRCH']
 
 const netnsAt = (path: string): NetnsNumber | 'nothing' | 'hidden' => {

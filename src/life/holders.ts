@@ -39,7 +39,7 @@ const mountsIn = (mountinfo: string): Mount[] =>
 /** <linux/proc_ns.h>, PROC_PID_INIT_INO: from every other PID namespace only some processes can be seen. */
 const initialPidNamespace = 4026531836
 
-/** The inode of this process's PID namespace; 0 where that can't be told. */
+/** The inode of this process's PID namespace; 0 where that cannot be told. */
 export const ownPidNamespace = (): number => {
   try {
     return statSync('/proc/self/ns/pid').ino
@@ -48,7 +48,7 @@ export const ownPidNamespace = (): number => {
   }
 }
 
-/** Init is in the node's own namespaces; with more capabilities than we have, it can't be asked. */
+/** Init is in the node's own namespaces; with more capabilities than we have, it cannot be asked. */
 const init = '1'
 
 /** A process that has ended since is no loss. Its mountinfo gives EINVAL between its end and its parent's wait. */

@@ -157,7 +157,7 @@ export const unlistedTable = (family: Family, table: string): { why: string; rem
 
 /**
  * Reads one table of one family. Equivalent to: `iptables-save -t $table`. Throws a SystemError, of which `isUnlistable`
- * tells whether somebody's rules of nft are in the way; rules of iptables can be added, checked and deleted even so.
+ * tells whether another program's rules of nft are in the way; rules of iptables can be added, checked and deleted even so.
  */
 export const iptablesSave = async (
   family: Family,

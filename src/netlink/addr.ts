@@ -85,7 +85,7 @@ export const addrList = (nl: NetlinkSocket, of: AddrFilter = {}): LinkAddr[] => 
 }
 
 /**
- * The addresses of a veth's other end, wherever that is; undefined if it can't be asked: before Linux 4.20, or as its
+ * The addresses of a veth's other end, wherever that is; undefined if it cannot be asked: before Linux 4.20, or as its
  * namespace is about to go (NETNSA_NSID_NOT_ASSIGNED).
  */
 export const peerAddrs = (nl: NetlinkSocket, { peer, peerNetnsId }: Link): Cidr[] | undefined =>
@@ -97,7 +97,7 @@ export const peerAddrs = (nl: NetlinkSocket, { peer, peerNetnsId }: Link): Cidr[
 
 /**
  * Puts an address on an interface; one that is there already is no failure. IPv6 addresses skip duplicate address
- * detection unless `dad`: nobody else on a bridge of ours hands them out, and they are usable at once.
+ * detection unless `dad`: no other program on a bridge of ours hands them out, and they are usable at once.
  * Equivalent to: `ip addr add $cidr brd + dev $link [nodad]`.
  */
 export const addrAdd = (
@@ -158,7 +158,7 @@ type UnsettledAddr = { readonly cidr: Cidr; readonly failed: boolean }
 
 /**
  * Waits until duplicate address detection is through with all addresses of an interface. Answers one that is
- * somebody else's already, or one it is still at after `seconds`; undefined if all is well. `events` must
+ * another program's already, or one it is still at after `seconds`; undefined if all is well. `events` must
  * have listened to RTNLGRP_IPV6_IFADDR in the same namespace before they were added.
  */
 export const waitUntilSettled = (

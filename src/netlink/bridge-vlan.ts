@@ -164,7 +164,7 @@ const isSince56 = (): boolean => {
   return major > 5 || (major === 5 && minor >= 6)
 }
 
-/** Do this kernel's bridges know VLANs? True as well for an old kernel, which can't be asked. Changes nothing. */
+/** Do this kernel's bridges know VLANs? True as well for an old kernel, which cannot be asked. Changes nothing. */
 export const hasBridgeVlans = (nl: NetlinkSocket): boolean => {
   const body = Buffer.alloc(SIZEOF_BR_VLAN_MSG)
   body.writeUInt8(AF_BRIDGE, 0)

@@ -53,7 +53,7 @@ export const extendedAck = (message: { flags: number; data: Buffer }): string =>
       if (attribute.type === NLMSGERR_ATTR_MSG) text = getString(attribute.data)
     })
   } catch {
-    // An attribute that can't be read only costs the sentence; the errno is what counts.
+    // An attribute that cannot be read only costs the sentence; the errno is what counts.
   }
   return text
 }

@@ -72,7 +72,7 @@ export const linkList = (nl: NetlinkSocket, master?: number): w.Link[] =>
 const noMaster: Attribute = [w.IFLA_MASTER, putU32(0xffffffff)]
 
 /**
- * The interfaces that are ports of nothing, but for those without ARP whose names begin with `ifbPrefix`: a container's
+ * The interfaces that are ports of nothing, except for those without ARP whose names begin with `ifbPrefix`: a container's
  * ifb is such. Equivalent to: `ip link show nomaster`, without the descriptions of ports and ifbs being read, which
  * are nearly all that there is beside many containers.
  */
@@ -124,7 +124,7 @@ type VethEnd = { name: string; mac: Mac; mtu: number }
 
 /**
  * Creates a veth pair in one message: the host end, up if wanted, a port of the bridge, its peer in another namespace
- * under its final name, which spares moving and renaming it. The peer can't be created up: the kernel opens it before
+ * under its final name, which spares moving and renaming it. The peer cannot be created up: the kernel opens it before
  * the two know each other (drivers/net/veth.c, veth_open), ENOTCONN. Both MACs are given, so that udev, which
  * renews the random ones, leaves them alone.
  */

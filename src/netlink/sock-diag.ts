@@ -80,7 +80,7 @@ const readSocket = (family: Family, protocol: TransportProtocol, body: Buffer): 
 
 /**
  * The sockets of the network namespace of `nl` that wait for connections or, with UDP, for datagrams of anybody.
- * Empty where the kernel can't tell. Equivalent to: `ss --listening --$protocol -$family`.
+ * Empty where the kernel cannot tell. Equivalent to: `ss --listening --$protocol -$family`.
  */
 export const listeningSockets = (
   nl: NetlinkSocket,

@@ -63,12 +63,12 @@ export type Platform = {
    * process that goes on from there. Before, a module must not ask for anything of the process or the system.
    */
   onStart(program: () => void): void
-  /** Becomes another program; throws, as node:fs would, if that can't be started. */
+  /** Becomes another program; throws, as node:fs would, if that cannot be started. */
   exec(argv: readonly [string, ...string[]], env: Readonly<Record<string, string | undefined>>): never
   /** Ends the process, and nothing else: what is to be written has been. */
   exit(code: number): never
   /**
-   * Runs a program to its end. Rejects only if it can't be started, with an error whose `code` is the errno's name, or
+   * Runs a program to its end. Rejects only if it cannot be started, with an error whose `code` is the errno's name, or
    * if it was killed because of its limit, with a `timeLimitError`.
    */
   run(argv: readonly [string, ...string[]], options: RunOptions): Promise<ProgramResult>

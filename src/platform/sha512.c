@@ -1,5 +1,5 @@
 /*
- * SHA-512 as FIPS 180-4 describes it, for names that have to be those of the reference. An ADD takes seven, which an
+ * SHA-512 as FIPS 180-4 describes it, for names that must be those of the reference. An ADD takes seven, which an
  * interpreter would spend more time on than on the pod's links.
  */
 #include "sha512.h"

@@ -12,7 +12,7 @@ import {
   parseSingleConf,
 } from './conf-list'
 
-/** Where the networks of a node are, and what hears of files that can't be read. */
+/** Where the networks of a node are, and what hears of files that cannot be read. */
 type ConfDir = {
   readonly confDir: string
   /** Is told why a file is skipped; stderr if left out. */

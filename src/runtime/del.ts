@@ -64,13 +64,13 @@ const tryCachedResult = (cacheDir: string, key: Attachment, version: SpecVersion
   try {
     return readCachedResult(cacheDir, key, version)
   } catch {
-    return undefined // plugins must do without, and a container that can't be deleted helps nobody
+    return undefined // plugins have to do without, and a container that cannot be deleted helps nobody
   }
 }
 
 /**
  * Detaches a container: calls DEL of the plugins in reverse order, with the result of the ADD from 0.4.0 on if it can
- * still be read. Unlike libcni's, it goes on if one fails, but for those that give addresses back, and throws all failures
+ * still be read. Unlike libcni's, it goes on if one fails, except for those that give addresses back, and throws all failures
  * joined; the cached result is then kept for the next DEL, else removed. Equivalent to: `cnitool del`
  */
 export const delNetworkList = (

@@ -22,7 +22,7 @@ export const staleAttachments = (
 
 /**
  * Where a stale attachment's container was. The number in /proc/1234/ns/net may be another process by now, whose
- * interface a DEL would take away; without a namespace plugins delete all they can.
+ * interface a DEL would remove; without a namespace plugins delete all they can.
  */
 const netnsOf = ({ netns }: CacheEntry): string => (netns.startsWith('/proc/') ? '' : netns)
 
@@ -68,7 +68,7 @@ type ValidAttachments = readonly InterfaceID[] | (() => Promise<readonly Interfa
  * 1.1.0 on, GC of every plugin. Everything is tried, all failures are thrown joined. Does nothing for a network with
  * `disableGC`. An undefined list is refused with code 7, it would delete every container's network; an empty one means
  * just that. ADDs and DELs of this runtime wait meanwhile. Others do not, and a list that was made before this call
- * lacks what was added since: who can not rule that out gives a function, and keeps other runtimes from adding.
+ * lacks what was added since: who cannot rule that out gives a function, and keeps other runtimes from adding.
  */
 export const gcNetworkList = async (
   list: NetworkConfigList,

@@ -9,7 +9,7 @@ import { ensureFolder } from './durable-file'
 
 type Work<T> = () => T | Promise<T>
 
-/** Holds the lock of a cache; goes on without one where none can be had but for others that hold it. */
+/** Holds the lock of a cache; goes on without one where none can be had except for others that hold it. */
 const holding = async <T>(
   cacheDir: string,
   hold: (path: string, work: Work<T>) => Promise<T>,
@@ -25,7 +25,7 @@ const holding = async <T>(
     ensureFolder(folder)
     return await hold(`${folder}/lock`, held)
   } catch (error) {
-    // A folder that can't be written: a DEL has to work there too.
+    // A folder that cannot be written: a DEL must work there too.
     if (isHeld || !isFileError(error)) throw error
     return await work()
   }

@@ -13,7 +13,7 @@ const statFile = (path: string): { executable: boolean } | undefined => {
     const stat = statSync(path)
     return stat.isFile() ? { executable: (stat.mode & 0o111) !== 0 } : undefined
   } catch {
-    return undefined // not there, or in a folder that can't be read: the next one may have it
+    return undefined // not there, or in a folder that cannot be read: the next one may have it
   }
 }
 

@@ -3,7 +3,7 @@
  *
  *   <cacheDir>/results/<network>-<containerID>-<ifName>    mode 0600, see cache-entry.ts
  *
- * libcni writes them in place, so a power cut leaves empty ones behind. What can't be read counts as absent.
+ * libcni writes them in place, so a power cut leaves empty ones behind. What cannot be read counts as absent.
  */
 
 import { lstatSync, readdirSync } from 'node:fs'
@@ -71,7 +71,7 @@ const readLegacyResult = (cacheDir: string, key: Attachment): unknown => {
 
 /**
  * The result of an attachment's ADD, as it was if it is of that version, else converted; undefined if there is none.
- * Throws code 6 if what is cached is no result, and code 7 if `version` can't say it.
+ * Throws code 6 if what is cached is no result, and code 7 if `version` cannot say it.
  */
 export const readCachedResult = (
   cacheDir: string,
@@ -125,7 +125,7 @@ const readOrWarn = (path: string): string => {
   }
 }
 
-/** Every attachment remembered, in the order of the files' names; what can't be read is left out, and named. */
+/** Every attachment remembered, in the order of the files' names; what cannot be read is left out, and named. */
 export const listCacheEntries = (cacheDir: string): CacheEntry[] =>
   fileNames(cacheDir)
     .filter(name => !name.startsWith(temporaryPrefix))
@@ -162,7 +162,7 @@ export const sweepCache = (
   }
 }
 
-/** What can't be read is not torn: a large file may be somebody's. */
+/** What cannot be read is not torn: a large file may be another program's. */
 const isTorn = (path: string): boolean => {
   const text = read(path)
   return text !== undefined && parseJson(text) === undefined

@@ -72,7 +72,7 @@ type PluginCall = {
 const busyAttempts = 5
 const busyPauseMs = 200
 
-/** A real process. A plugin that is being replaced by an installer can't be started for a moment: ETXTBSY. */
+/** A real process. A plugin that is being replaced by an installer cannot be started for a moment: ETXTBSY. */
 export const startUnlessBusy: PluginExec = async (path, env, stdin) => {
   for (let attempt = 1; ; attempt++) {
     try {

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { Backoff } from '../../agent/wait'
 
-t.test('Backoff doubles up to its longest, and begins anew after a success', async t => {
+t.test('Backoff doubles up to its longest, and begins again after a success', async t => {
   const backoff = new Backoff({ firstMs: 500, longestMs: 4000 }, () => 1)
   const waits = Array.from({ length: 5 }, () => backoff.next())
   t.same(waits, [500, 1000, 2000, 4000, 4000])

@@ -33,7 +33,7 @@ t.test('NodeStore takes over what is newer, and nothing twice', async t => {
   t.equal(store.get('n1')?.resourceVersion, '11')
 })
 
-t.test('NodeStore brings no deleted node back by a late event, and takes one that is made anew', async t => {
+t.test('NodeStore brings no deleted node back by a late event, and takes one that is made again', async t => {
   const store = new NodeStore()
   store.put(node('n1', '5'))
   t.equal(store.remove(node('n1', '8')).isStale, false)

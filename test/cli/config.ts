@@ -43,7 +43,7 @@ t.test('--json has the same network in it', async t => {
   })
 })
 
-t.test('flags that can not be are refused with one line that says what would be right', async t => {
+t.test('flags that cannot be are refused with one line that says what would be right', async t => {
   const cases = new Map([
     [
       '',

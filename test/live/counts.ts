@@ -69,7 +69,7 @@ t.test('a call starts, opens, sends and waits for no more than this', { skip: re
       const about = `${setup} ${verb.toUpperCase()}`
       t.equal(found.execs, wanted?.execs, `${about}: programs, its own included`)
       t.equal(found.fsyncs, wanted?.fsyncs, `${about}: waits for the disk`)
-      // A wait for a port or for the ruleset may or may not have to ask again.
+      // A wait for a port or for the ruleset may or may not must ask again.
       near(t, found.opens, wanted?.opens, 1, `${about}: files opened`)
       near(t, found.netlinkSends, wanted?.netlinkSends, 3, `${about}: netlink messages`)
       near(t, found.syscalls, wanted?.syscalls, 20, `${about}: system calls`)

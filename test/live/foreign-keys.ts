@@ -72,7 +72,7 @@ for (const flavour of anyFlavour) {
     t.equal(await host.sh('find /var/lib/cni/networks -name "10.*"'), '', 'no lease is left')
   })
 
-  t.test(`[${flavour}] ADD refuses what is ours alone, and passes over what others have too`, async t => {
+  t.test(`[${flavour}] ADD refuses what is ours alone, and skips what others have too`, async t => {
     const host = await PrivateHost.create(t)
     const netns = await host.netns('c1')
     const add = (more: Json) => call(host, binDir(flavour), 'bridge', bridgeConf('v4', more), { netns })

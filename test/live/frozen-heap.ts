@@ -1,4 +1,4 @@
-/** The heap that is behind the standalone programs: a call goes on from it, or makes its own where it can't. */
+/** The heap that is behind the standalone programs: a call goes on from it, or makes its own where it cannot. */
 import { execFileSync, spawnSync } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'

@@ -1,6 +1,6 @@
 /**
  * Fuzzed calls: never a stack trace, never a wrong exit code, always an object with a right code; what an ADD that
- * works did its DEL takes back. 2,000 cases; KUBENET_SOAK=1 makes them 100,000. The seed is printed, and a failure names
+ * works did its DEL undoes. 2,000 cases; KUBENET_SOAK=1 makes them 100,000. The seed is printed, and a failure names
  * it with the path to the case; KUBENET_SEED repeats it.
  */
 import { writeFileSync } from 'node:fs'

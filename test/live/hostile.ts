@@ -221,7 +221,7 @@ for (const flavour of flavours) {
     for (const one of cases) await testCase(t, host, folder, one)
     t.equal(await host.snapshot(), before, 'nothing has changed')
 
-    // Node.js has to be told by its own variables; who sets them for root sets LD_PRELOAD as well.
+    // Node.js must be told by its own variables; who sets them for root sets LD_PRELOAD as well.
     const { NODE_OPTIONS: _, ...harmless } = runtimeVariables
     const variables = flavour === 'standalone' ? runtimeVariables : harmless
     for (const env of [{}, variables]) {

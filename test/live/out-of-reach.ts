@@ -1,5 +1,5 @@
 /**
- * DEL where CNI_NETNS is there, but can't be opened or entered. What is outside of the namespace goes all the same; a
+ * DEL where CNI_NETNS is there, but cannot be opened or entered. What is outside of the namespace goes all the same; a
  * failure comes last, and only where something may be left inside.
  */
 import t from 'tap'
@@ -29,7 +29,7 @@ const runtimeConfig = {
   bandwidth: { ingressRate: 1e6, ingressBurst: 1e6, egressRate: 1e6, egressBurst: 1e6 },
 }
 
-/** A plugin, its configuration by the result of bridge, and whether bridge has to be called before. */
+/** A plugin, its configuration by the result of bridge, and whether bridge must be called before. */
 type Scenario = { plugin: string; chained: boolean; conf: (prevResult: Json) => Json }
 
 const ofBridge = bridgeConf('dual', { ...{ ipMasq: true, macspoofchk: true, isGateway: true } })
@@ -124,7 +124,7 @@ for (const flavour of anyFlavour) {
         const deleted = await delInjected(
           host,
           `${folder}/${plugin}`,
-          // Without the result: what is there has to tell whose it is.
+          // Without the result: what is there must tell whose it is.
           { ...conf(base?.json), ...(chained && { prevResult: undefined }) },
           obstacle,
         )

@@ -1,7 +1,7 @@
 /**
  * A runtime that never sends DEL: pods come, die with their namespaces, and a /29 is enough for all of them, while no
  * address of a living pod is given out. Two at a time race for it. 40 lost DELs; in the long form 1,000. Then the host
- * is booted anew, and all addresses are free.
+ * is booted again, and all addresses are free.
  */
 import t from 'tap'
 import { binDir, type Json } from '../fixtures/cni'
@@ -14,7 +14,7 @@ const ipam: Json = { type: 'host-local', ranges: [[{ subnet: '10.1.2.0/29' }]] }
 const conf: Json = { cniVersion: '1.1.0', name: 'net', type: 'bridge', ipam }
 
 /**
- * `live N` is a pod's life; while it lives its address is in `held`, where nobody else may put it. What died in the
+ * `live N` is a pod's life; while it lives its address is in `held`, where no other program may put it. What died in the
  * last minute is not judged yet, so that its record is made older, under the lock, by a shell.
  */
 const script = `

@@ -1,4 +1,4 @@
-/** The conditions of a rule. Each ends the rule for packets that don't meet it. */
+/** The conditions of a rule. Each ends the rule for packets that do not meet it. */
 import { putU32 } from '../../netlink/wire/attributes'
 import type { RuleContext } from './rule'
 import { type Selector, selectorBytes } from './selector'
@@ -34,7 +34,7 @@ const compare = <V>(selector: Selector<V>, op: number, value: V): Statement => {
 /**
  * The field has this value. `eq(ipSaddr, cidr)` is `ip saddr 10.0.0.0/8`, `eq(iifname, 'eth0')` is `iifname "eth0"`,
  * `eq(and(metaMark, 0x2000), 0x2000)` is `meta mark & 0x2000 == 0x2000`. Throws a TypeError for a value that the field
- * can't have.
+ * cannot have.
  */
 export const eq = <V>(selector: Selector<V>, value: NoInfer<V>): Statement =>
   compare(selector, NFT_CMP_EQ, value)
@@ -46,7 +46,7 @@ export const neq = <V>(selector: Selector<V>, value: NoInfer<V>): Statement =>
 /** Fields side by side as a key of a set. */
 export type Key = readonly Pick<Selector<never>, 'type' | 'needs' | 'load'>[]
 
-/** Loads the fields side by side into registers, from NFT_REG_1 on. Throws a TypeError if they don't fit the set. */
+/** Loads the fields side by side into registers, from NFT_REG_1 on. Throws a TypeError if they do not fit the set. */
 export const loadKey = (context: RuleContext, key: Key, set: NftSet): Expression[] => {
   if (key.length !== set.key.length || key.some(({ type }, i) => type !== set.key[i])) {
     const types = key.map(({ type }) => type).join(' . ')

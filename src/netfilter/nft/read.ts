@@ -30,7 +30,7 @@ const dump = (nl: Reader, op: string, request: Request, filter?: EntryFilter): R
 const get = (nl: Reader, op: string, request: Request): Reply[] =>
   unlessRefused(['ENOENT'], () => nl.request(op, request)) ?? []
 
-/** Decodes the replies that are such a message; what can't be read is the request's failure, EBADMSG. */
+/** Decodes the replies that are such a message; what cannot be read is the request's failure, EBADMSG. */
 const decode = <T>(
   op: string,
   replies: readonly Reply[],
@@ -107,7 +107,7 @@ export const ruleList = (nl: Reader, table: NftTable, chain?: string): ReadRule[
 }
 
 /**
- * The rules of a chain whose comments begin with `beginning`, in order. The others are passed over undecoded, so that
+ * The rules of a chain whose comments begin with `beginning`, in order. The others are skipped undecoded, so that
  * one container's few cost little beside a thousand others.
  */
 export const ruleListByComment = (

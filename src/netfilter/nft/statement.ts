@@ -61,7 +61,7 @@ const nfproto = (family: Family): number => (family === 4 ? NFPROTO_IPV4 : NFPRO
 
 /**
  * `dnat ip to 10.0.0.2:80`, without a port `dnat ip to 10.0.0.2`: in a chain of type nat at prerouting or output.
- * Before a port the rule must match a transport protocol, or nft can't read it back.
+ * Before a port the rule must match a transport protocol, or nft cannot read it back.
  */
 export const dnatTo = (addr: Addr, port?: number): Statement => {
   return () => [

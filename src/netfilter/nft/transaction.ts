@@ -211,7 +211,7 @@ const isRefusal = ({ type, data }: Reply): boolean =>
 const maxAttempts = 64
 
 /**
- * Has `change` read nftables and commit changes bound to the generation it is given; again from the start if anybody else
+ * Has `change` read nftables and commit changes bound to the generation it is given; again from the start if any other program
  * changed any table meanwhile. Returns what the last run returned. Throws EAGAIN, saying `op`, if others were faster each
  * time, and what `change` throws.
  */

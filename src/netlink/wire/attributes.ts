@@ -64,7 +64,7 @@ export class Attributes {
   readonly #data: Buffer
   readonly #places = new Map<number, number>()
 
-  /** Those in `data` behind the first `from` bytes; of two with one type the last. Throws on a length that can't be. */
+  /** Those in `data` behind the first `from` bytes; of two with one type the last. Throws on a length that cannot be. */
   constructor(data: Buffer, from = 0) {
     this.#data = data
     for (const at of placesOf(data, from)) this.#places.set(typeAt(data, at), at)
@@ -76,7 +76,7 @@ export class Attributes {
   }
 }
 
-/** The attributes in `data` behind the first `from` bytes. Throws on a length that can't be. */
+/** The attributes in `data` behind the first `from` bytes. Throws on a length that cannot be. */
 export const readAttributes = (data: Buffer, from = 0): Attributes => new Attributes(data, from)
 
 /** The attributes in `data` in their order, for lists in which a type stands many times. Throws as above. */

@@ -39,7 +39,7 @@ export const holding =
 
 /**
  * The messages in a datagram; of the entries of a list only those that `filter` lets through. Throws on a length that
- * can't be.
+ * cannot be.
  */
 export const readMessages = (datagram: Buffer, filter?: EntryFilter): Reply[] => {
   const messages: Reply[] = []

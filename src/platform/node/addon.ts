@@ -1,6 +1,6 @@
 /**
  * The addon of calls.c, carried inside a single-file bundle. An addon can only be loaded from a file, so it is written to
- * one that has no name (O_TMPFILE) and is gone with the process; a folder mounted noexec is passed over.
+ * one that has no name (O_TMPFILE) and is gone with the process; a folder mounted noexec is skipped.
  */
 import { closeSync, constants, openSync, writeSync } from 'node:fs'
 import file from 'addon-file'

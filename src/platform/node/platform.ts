@@ -39,7 +39,7 @@ export const platform: Platform = {
     return exec(argv, env)
   },
   run: (argv, options) => {
-    // A plugin does nothing else meanwhile. By require, as a program has to begin before its caller goes on.
+    // A plugin does nothing else meanwhile. By require, as a program must begin before its caller goes on.
     const { run } = process.env.CNI_COMMAND
       ? (require('./run-alone') as typeof import('./run-alone'))
       : (require('../run-program') as typeof import('../run-program'))

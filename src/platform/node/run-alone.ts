@@ -38,7 +38,7 @@ const EINTR = 4
 /** One of our ends of the pipes. `serve` is called when it would not block, and answers whether that was the last time. */
 type Stream = { readonly fd: number; readonly events: number; readonly serve: () => boolean }
 
-/** The streams of all programs that have been started: none of them has to wait for another one's end. */
+/** The streams of all programs that have been started: none of them must wait for another one's end. */
 const streams = new Set<Stream>()
 
 const close = (stream: Stream): void => {

@@ -209,7 +209,7 @@ const base64Of = (bytes: Uint8Array): string => {
   return text
 }
 
-/** The bytes of digits of base64, also those for URLs; what is none is passed over, and "=" is the end. */
+/** The bytes of digits of base64, also those for URLs; what is none is skipped, and "=" is the end. */
 const bytesOfBase64 = (text: string): number[] => {
   const bytes: number[] = []
   let word = 0

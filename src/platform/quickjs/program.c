@@ -1,5 +1,5 @@
 /*
- * A program that is QuickJS, the bytecode of the bundle, and what JavaScript can't do by itself: system calls.
+ * A program that is QuickJS, the bytecode of the bundle, and what JavaScript cannot do by itself: system calls.
  * It offers as little as possible, one global object named "kernel"; all that node:fs, timers and child processes
  * mean is made of it in TypeScript (kernel.ts says what each function takes and answers).
  * One thread, no JIT, no files read, no environment variable obeyed (but glibc's own GLIBC_TUNABLES): what starts is
@@ -209,7 +209,7 @@ static void describe_process(const struct engine *engine, const struct process *
 
 /*
  * Whoever starts us with a standard stream closed must not find a lease or a netlink socket under its number. What
- * stands in answers as a closed one does, EBADF: an ADD whose answer reaches nobody takes back what it did.
+ * stands in answers as a closed one does, EBADF: an ADD whose answer reaches nobody undoes what it did.
  */
 static void fill_standard_streams(void) {
   for (int fd = 0; fd < 3; fd++)

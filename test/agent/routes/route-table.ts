@@ -1,4 +1,4 @@
-/** Which routes a node has to the others: above all, what of the ranges that overlap. */
+/** Which routes a node must the others: above all, what of the ranges that overlap. */
 import t from 'tap'
 import { type ClusterNode, readNode } from '../../../agent/cluster-node'
 import { isRoute, RouteTable } from '../../../agent/routes/route-table'

@@ -49,7 +49,7 @@ t.test('what cannot be read is a usage error that names the variable', async t =
   }
 })
 
-t.test('no path at all is a namespace that is gone, of a container that has to be named', async t => {
+t.test('no path at all is a namespace that is gone, of a container that must be named', async t => {
   const { io } = fakeIo()
   t.match(attachmentOf('', { ...none, containerId: 'c1' }, io), { netns: '', containerID: 'c1' })
   t.throws(() => attachmentOf('', none, io), { message: /--container-id/, exitCode: 2 })

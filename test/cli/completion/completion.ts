@@ -109,7 +109,7 @@ t.test('fish completes commands, options and networks', async t => {
 t.test('zsh completes commands, options and networks', async t => {
   const { folder, run } = world(t, 'zsh') ?? {}
   if (!run) return t.comment('no zsh')
-  // The completion of zsh lives in its line editor, so that a terminal has to be played. BEGIN and END mark the line.
+  // The completion of zsh lives in its line editor, so that a terminal must be played. BEGIN and END mark the line.
   const complete = (line: string): string => {
     const driver = `zmodload zsh/zpty
       zpty z 'PS1= zsh -f -i'

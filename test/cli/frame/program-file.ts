@@ -30,7 +30,7 @@ t.test('isSameContent() compares bytes', async t => {
   )
 })
 
-t.test('copyProgram() copies to a new executable, and leaves nothing if it can not', async t => {
+t.test('copyProgram() copies to a new executable, and leaves nothing if it cannot', async t => {
   const folder = t.testdir({ program: 'bytes', taken: 'old' })
   chmodSync(`${folder}/program`, 0o600)
   const { io } = fakeIo()

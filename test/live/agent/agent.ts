@@ -82,7 +82,7 @@ for (const flavour of flavours) {
       await eventually('the end of the watch', () => it.api.watchers === 0)
     })
 
-    await t.test('what it can not start with is one line', async t => {
+    await t.test('what it cannot start with is one line', async t => {
       const rows: [string[], number, RegExp][] = [
         [['--node-name', 'n1'], 1, /^kubenet-agent: no cluster: name a kubeconfig with --kubeconfig or /],
         [['--node-name', 'N_1', '--kubeconfig', '/x'], 1, /^kubenet-agent: "N_1" is no name of a node; /],
@@ -123,7 +123,7 @@ for (const flavour of flavours) {
       t.ok(await it.agent.said('network configuration written', { leftBehind: 1 }))
     })
 
-    await t.test('ranges that can not be are left alone and told', async t => {
+    await t.test('ranges that cannot be are left alone and told', async t => {
       const it = await LoneAgent.start(t, { flavour, node: { ...node, podCIDRs: [a] } })
       await it.ranges(a)
       await it.watching()

@@ -58,7 +58,7 @@ for (const flavour of flavours) {
       },
     )
 
-    await t.test('with a kubeconfig: by files it names, read anew for every connection', async t => {
+    await t.test('with a kubeconfig: by files it names, read again for every connection', async t => {
       const api = new KubernetesApi({
         tls: { ...server, ca: authority.cert, requestCert: true, rejectUnauthorized: false },
       })

@@ -1,4 +1,4 @@
-/** `kubenet-agent` on a host that gives it trouble: a folder that can not be written, readers in between, a clock that is set. */
+/** `kubenet-agent` on a host that gives it trouble: a folder that cannot be written, readers in between, a clock that is set. */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import t from 'tap'
 import { KubernetesApi } from '../../fixtures/cluster/api-server'
@@ -37,7 +37,7 @@ for (const flavour of flavours.slice(0, 1)) {
     })
     const file = host.path('/run/net.d/10-kubenet.conflist')
 
-    await t.test('a folder that can not be written is told, and written once it can be', async t => {
+    await t.test('a folder that cannot be written is told, and written once it can be', async t => {
       const { level, reason } = await it.agent.said('the network of this node', { state: 'failed' })
       t.equal(level, 'error')
       t.match(reason, /^EROFS: read-only file system, access '\/run\/net\.d'/)

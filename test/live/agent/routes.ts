@@ -126,7 +126,7 @@ for (const flavour of flavours) {
         await node.has(...toN2, ...toN3)
       })
 
-      await t.test('what was removed or changed is put right, what no node has goes', async t => {
+      await t.test('what was removed or changed is repaired, what no node has goes', async t => {
         nodes.set([n1, n2])
         await host.sh(`ip route flush proto 107; ip -6 route flush proto 107; ${strays}`)
         await node.has(...toN2)

@@ -102,7 +102,7 @@ for (const flavour of anyFlavour) {
         t.equal(await trafficControl(host), before)
       })
 
-      await t.test('an ADD that fails takes back what it did', hasStrace, async t => {
+      await t.test('an ADD that fails undoes what it did', hasStrace, async t => {
         const strace = ['strace', '-f', '-o', '/dev/null', '-e', 'trace=sendto', '-e']
         let n = 4
         for (; n < 40; n += 3) {

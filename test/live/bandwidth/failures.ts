@@ -113,7 +113,7 @@ for (const flavour of anyFlavour) {
     })
 
     await t.test(
-      'what another program sends the host end’s packets through stays, and ADD takes back what it did',
+      'what another program sends the host end’s packets through stays, and ADD undoes what it did',
       async t => {
         await host.sh(`tc qdisc add dev ${pod.veth} root handle 1: htb`)
         const occupied = await trafficControl(host)
@@ -224,7 +224,7 @@ t.test('an ADD that fails or is killed at any of its requests to the kernel', ha
       },
     )
 
-  await t.test('takes back what it did, and says why', async t => {
+  await t.test('undoes what it did, and says why', async t => {
     let n = 1
     for (; n < 40; n += stride) {
       const { code, stdout } = await injected('error=ENOBUFS', n)

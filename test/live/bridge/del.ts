@@ -66,7 +66,7 @@ for (const flavour of flavours) {
     }
   })
 
-  t.test(`[${flavour}] DEL leaves an interface alone that is no veth: it can't be its own`, async t => {
+  t.test(`[${flavour}] DEL leaves an interface alone that is no veth: it cannot be its own`, async t => {
     const { host, pod } = await hostWithPods(t, flavour)
     const a = await pod('c1')
     await a.run('ip', 'link', 'add', 'eth0', 'type', 'bridge')

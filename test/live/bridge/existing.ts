@@ -63,7 +63,7 @@ for (const flavour of anyFlavour) {
     }
   }
 
-  t.test(`[${flavour}] a port of somebody else decides about the bridge's MAC as before`, async t => {
+  t.test(`[${flavour}] a port of another program decides about the bridge's MAC as before`, async t => {
     const { host, pod } = await hostWithPods(t, flavour)
     await host.sh(
       'ip link add br0 type bridge; ip link add up0 address 02:00:00:00:00:10 type veth peer name up1; ' +

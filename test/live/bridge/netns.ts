@@ -44,7 +44,7 @@ for (const flavour of anyFlavour) {
     }
   })
 
-  t.test(`[${flavour}] a plugin that can not come back out of a namespace ends at once`, async t => {
+  t.test(`[${flavour}] a plugin that cannot come back out of a namespace ends at once`, async t => {
     const { host, pod } = await hostWithPods(t, flavour)
     const a = await pod('c1')
     const before = await host.snapshot()

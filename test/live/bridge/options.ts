@@ -30,16 +30,19 @@ for (const flavour of anyFlavour) {
     t.equal((await linksOf(host)).get('br1').promiscuity, 1)
   })
 
-  t.test(`[${flavour}] somebody else’s use of the bridge is not taken for its promiscuous mode`, async t => {
-    const { host, pod } = await hostWithPods(t, flavour)
-    await host.sh('ip link add br0 type bridge && ip link set br0 up')
-    // Like a packet capture it counts in the promiscuity, and takes that along when it ends.
-    await host.sh('ip link add mv0 link br0 type macvlan mode passthru && ip link set mv0 up')
-    t.equal((await linksOf(host)).get('br0').promiscuity, 1)
-    await (await pod('c1')).add(bridgeConf('v4', { promiscMode: true }))
-    await host.run('ip', 'link', 'del', 'mv0')
-    t.equal((await linksOf(host)).get('br0').promiscuity, 1)
-  })
+  t.test(
+    `[${flavour}] another program's use of the bridge is not taken for its promiscuous mode`,
+    async t => {
+      const { host, pod } = await hostWithPods(t, flavour)
+      await host.sh('ip link add br0 type bridge && ip link set br0 up')
+      // Like a packet capture it counts in the promiscuity, and takes that along when it ends.
+      await host.sh('ip link add mv0 link br0 type macvlan mode passthru && ip link set mv0 up')
+      t.equal((await linksOf(host)).get('br0').promiscuity, 1)
+      await (await pod('c1')).add(bridgeConf('v4', { promiscMode: true }))
+      await host.run('ip', 'link', 'del', 'mv0')
+      t.equal((await linksOf(host)).get('br0').promiscuity, 1)
+    },
+  )
 
   t.test(`[${flavour}] hairpinMode and promiscMode together are refused, and nothing is made`, async t => {
     const { host, pod } = await hostWithPods(t, flavour)

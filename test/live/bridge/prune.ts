@@ -41,7 +41,7 @@ t.test(`[${flavour}] the bridge goes with its last container`, async t => {
     t.same(await names(), ['lo'])
   })
 
-  await t.test('unless it has a port of somebody else, or was made without the key', async t => {
+  await t.test('unless it has a port of another program, or was made without the key', async t => {
     await a.add(conf)
     await host.sh(
       'ip link add up0 type bridge; ip link add x0 type veth peer name x1; ip link set x0 master br0',

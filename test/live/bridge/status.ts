@@ -18,7 +18,7 @@ for (const flavour of flavours) {
     t.equal((await host.run('sysctl', '-n', 'net.ipv4.ip_forward')).trim(), '0')
   })
 
-  t.test(`[${flavour}] STATUS answers 50 with the reason when they can not`, async t => {
+  t.test(`[${flavour}] STATUS answers 50 with the reason when they cannot`, async t => {
     const { host, pod } = await hostWithPods(t, flavour)
     const a = await pod('c1')
     const expect = async (msg: RegExp | string, more: object = {}, options: object = {}) => {

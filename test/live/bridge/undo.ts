@@ -186,7 +186,7 @@ for (const flavour of anyFlavour) {
     await retryWorks(t, a)
   })
 
-  t.test(`[${flavour}] the store can not be written`, async t => {
+  t.test(`[${flavour}] the store cannot be written`, async t => {
     const { host, pod } = await hostWithPods(t, flavour)
     const [before, a] = [await prepare(host), await pod('c1')]
     await host.sh('mount -o remount,ro /var/lib/cni')

@@ -19,7 +19,7 @@ const stackNames = Object.keys(stacks) as Stack[]
 const routesOf = (stack: Stack) =>
   stacks[stack].gateways.map(gw => ({ dst: gw.includes(':') ? '::/0' : '0.0.0.0/0', gw }))
 
-/** What ADD has to answer in a version up to 0.2.0. */
+/** What ADD must answer in a version up to 0.2.0. */
 const oldResult = (cniVersion: string, stack: Stack): Json => {
   const result: Json = { cniVersion, dns: {} }
   stacks[stack].ips.forEach((ip, i) => {
@@ -29,7 +29,7 @@ const oldResult = (cniVersion: string, stack: Stack): Json => {
   return result
 }
 
-/** What ADD has to answer from 0.3.0 on, but for the names and MACs that only the kernel's state tells. */
+/** What ADD must answer from 0.3.0 on, except for the names and MACs that only the kernel's state tells. */
 const newResult = (cniVersion: string, stack: Stack): Json => ({
   cniVersion,
   ips: stacks[stack].ips.map((address, i) => ({
@@ -99,7 +99,7 @@ for (const flavour of flavours) {
         }
       })
 
-      await t.test('layer 2 has no addresses, which 0.1.0 and 0.2.0 can not say', async t => {
+      await t.test('layer 2 has no addresses, which 0.1.0 and 0.2.0 cannot say', async t => {
         const conf = layer2Conf({ cniVersion: version })
         const answer = await pod.call('ADD', conf)
         if (!atLeast(version, '0.3.0')) {

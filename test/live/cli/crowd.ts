@@ -19,7 +19,7 @@ const most = 8
 
 const addressOf = (index: number): string => `10.244.${(index + 2) >> 8}.${(index + 2) & 255}`
 
-/** When the attachments were made. Of what is younger than two seconds the doctor doesn't say what it lacks. */
+/** When the attachments were made. Of what is younger than two seconds the doctor does not say what it lacks. */
 const anHourAgo = Date.now() / 1000 - 3600
 
 const filesOf = (host: PrivateHost, index: number) => ({

@@ -185,7 +185,7 @@ for (const flavour of anyFlavour) {
       t.equal(await host.sh(`ls ${torn} 2> /dev/null || true`), '')
     })
 
-    await t.test('what can not be is refused', async t => {
+    await t.test('what cannot be is refused', async t => {
       const cases: [string[], number, RegExp][] = [
         [['gc', 'pods', '--yes', '--dry-run'], 2, /--yes and --dry-run exclude each other/],
         [['gc', 'pods', '--attachment', 'c1'], 2, /--attachment: "c1" is not CONTAINER:INTERFACE/],

@@ -1,4 +1,4 @@
-/** `kubenet doctor` on a host where iptables-nft cannot list its table nat, as somebody's nft rules are in it. */
+/** `kubenet doctor` on a host where iptables-nft cannot list its table nat, as another program's nft rules are in it. */
 import t from 'tap'
 import { flavours, type Json } from '../../fixtures/cni'
 import { capabilities, confDir, connectHost, jsonOf, runKubenet } from '../../fixtures/command-line'

@@ -1,4 +1,4 @@
-/** What takes longer than a second says so, on standard error, to somebody at a terminal and to nobody else. */
+/** What takes longer than a second says so, on standard error, to somebody at a terminal and to no other program. */
 import { existsSync } from 'node:fs'
 import t from 'tap'
 import { anyFlavour, binDir } from '../../fixtures/cni'

@@ -1,4 +1,4 @@
-/** Whatever `kubenet` can not do is one clear line and an exit code, and nothing is half done. */
+/** Whatever `kubenet` cannot do is one clear line and an exit code, and nothing is half done. */
 import t from 'tap'
 import { binDir, flavours } from '../../fixtures/cni'
 import { asNobody, confDir } from '../../fixtures/command-line'
@@ -16,7 +16,7 @@ const blue = '/run/netns/blue'
 const configure = ['config', '--pod-cidr', '10.244.1.0/24', '--write', '--cni-conf-dir']
 const install = ['install', '--pod-cidr', '10.244.1.0/24', '--bin-dir']
 
-/** A pod range that can't be, and what is said of it. */
+/** A pod range that cannot be, and what is said of it. */
 const badRanges: [string, RegExp][] = [
   ['10.244', /"10\.244" is not a network: it has no prefix length, as 10\.244\.1\.0\/24 has/],
   ['10.244.1.0/33', /"10\.244\.1\.0\/33" is not a network/],

@@ -132,7 +132,7 @@ for (const flavour of flavours) {
     // Refusals are the same code in both.
     if (!anyFlavour.includes(flavour)) return
 
-    await t.test('what can not be done is one line, and nothing is done', async t => {
+    await t.test('what cannot be done is one line, and nothing is done', async t => {
       const before = await host.snapshot()
       const cases: [string[], number, RegExp][] = [
         [

@@ -206,7 +206,7 @@ const testCases = async (t: Test, host: PrivateHost, hostLocal: HostLocal, cases
   t.equal((await host.sh('find /var/lib/cni')).trim(), '/var/lib/cni', 'nothing was made')
 }
 
-/** Addresses that can't be had; .2 is c0's. */
+/** Addresses that cannot be had; .2 is c0's. */
 const addressCases: Case[] = [
   {
     title: 'a second ADD',

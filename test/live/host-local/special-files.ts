@@ -55,7 +55,7 @@ const testLeaseNames = async (t: Test, host: PrivateHost, hostLocal: HostLocal) 
   }
 }
 
-/** Names of what is only advice, or is written anew: nothing more than a name is lost. */
+/** Names of what is only advice, or is written again: nothing more than a name is lost. */
 const testOwnNames = async (t: Test, host: PrivateHost, hostLocal: HostLocal, isFirst: boolean) => {
   const names = [
     `${leaseFolder}/last_reserved_ip.0`,

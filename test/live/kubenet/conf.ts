@@ -34,7 +34,7 @@ for (const flavour of flavours) {
     })
   })
 
-  t.test(`[${flavour}] a configuration that can’t be is refused with code 7`, async t => {
+  t.test(`[${flavour}] a configuration that cannot be is refused with code 7`, async t => {
     const node = await Node.create(t, flavour)
     await node.host.netns('web')
     const before = await node.host.snapshot()

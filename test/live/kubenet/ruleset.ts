@@ -63,7 +63,7 @@ for (const flavour of flavours) {
       t.match(await node.call('CHECK', 'web', { ...web, prevResult: result }), { code: 0, stdout: '' })
     })
 
-    await t.test('is empty but for its frame after the last DEL', async t => {
+    await t.test('is empty except for its frame after the last DEL', async t => {
       await node.del('web', { ...web, prevResult: result })
       t.notMatch(await node.table(), /comment "pods web/)
     })

@@ -26,7 +26,7 @@ const guards = `
 const env = { PATH: '/run/bin:/usr/sbin:/usr/bin:/sbin:/bin', CAP_ARGS: JSON.stringify({ portMappings }) }
 
 for (const flavour of anyFlavour) {
-  t.test(`[${flavour}] rules of one family, where those of the other can't be made, go again`, async t => {
+  t.test(`[${flavour}] rules of one family, where those of the other cannot be made, go again`, async t => {
     const node = await Node.create(t, flavour)
     const { host } = node
     await host.sh(guards)

@@ -104,7 +104,7 @@ for (const flavour of flavours) {
       t.same([check.code, check.stdout], [0, ''])
 
       if (backend === 'auto')
-        await t.test('a neighbour can not reach 127.0.0.0/8 of the node', async t => {
+        await t.test('a neighbour cannot reach 127.0.0.0/8 of the node', async t => {
           await serve(t, node.host, undefined, [{ protocol: 'tcp', host: '127.0.0.1', port: 7000 }])
           await node.host.sh(`
             ip -n other addr flush dev lo

@@ -1,4 +1,4 @@
-/** iptables-nft on a host where somebody's own nft rules are in its table nat: it lists nothing of such a table. */
+/** iptables-nft on a host where another program's own nft rules are in its table nat: it lists nothing of such a table. */
 import t from 'tap'
 import { binDir, call, flavours, type Json } from '../../fixtures/cni'
 import { PrivateHost } from '../../fixtures/private-host'

@@ -1,4 +1,4 @@
-/** Chains that may be there already: only what is not there as wanted is a change, for a change has to be waited for. */
+/** Chains that may be there already: only what is not there as wanted is a change, for a change must be waited for. */
 import t from 'tap'
 import { chainGet } from '../../../src/netfilter/nft/read'
 import { ensureChain, NftTransaction } from '../../../src/netfilter/nft/transaction'

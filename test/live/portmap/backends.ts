@@ -1,6 +1,6 @@
 /**
  * A node changes its packet filter while containers live: what one backend or variant of iptables made, DEL and GC
- * under another take away. And what each has to itself.
+ * under another remove. And what each must itself.
  */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -154,7 +154,7 @@ t.test('what the reference makes in nftables passes CHECK, and DEL and ADD take 
   t.same(await rules(), [], 'ours beside their chains')
 })
 
-t.test('masqAll: whoever comes by a port of the host is masqueraded, and nobody else', async t => {
+t.test('masqAll: whoever comes by a port of the host is masqueraded, and no other program', async t => {
   const host = await PortHost.create(t, { flavour })
   await host.outside()
   const web = await host.pod('web')

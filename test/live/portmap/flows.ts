@@ -49,7 +49,7 @@ for (const flavour of anyFlavour) {
       const onPod = (pod: PortPod) => families.map(family => `${addressOf(pod, family)}:53`)
 
       const dns: Endpoint = { protocol: 'udp', host: outside[4], port: hostPort, localPort: 50_000 }
-      // The kernel tracks nothing before there is a rule that asks it to; and outside has to find the way back.
+      // The kernel tracks nothing before there is a rule that asks it to; and outside must find the way back.
       await first.must('ADD', open(first))
       await first.must('DEL', open(first))
       await host.host.run('ip', '-n', 'outside', 'route', 'add', '10.22.0.0/24', 'via', host4[4])

@@ -94,7 +94,7 @@ const localCells: Cell[] = [
   { at: '127.0.0.1', port: openPort, expected: { from: gateway[4], on: `${pod[4]}:80` } },
   { at: '127.0.0.2', port: openPort, expected: { from: gateway[4], on: `${pod[4]}:80` } },
   { at: '127.0.0.1', port: boundPort, expected: refused },
-  // The kernel has no route_localnet for IPv6: what goes to ::1 can not leave the host.
+  // The kernel has no route_localnet for IPv6: what goes to ::1 cannot leave the host.
   { at: '::1', port: openPort, expected: unreachable },
 ]
 

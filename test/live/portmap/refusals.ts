@@ -194,7 +194,7 @@ for (const flavour of flavours) {
       const { code, stdout, stderr } = await status({ backend })
       t.same([code, stdout, stderr], [0, '', ''], backend ?? 'by default')
     }
-    // The node flavour is started by env, which has to find node.
+    // The node flavour is started by env, which must find node.
     const noPrograms = { PATH: flavour === 'node' ? dirname(process.execPath) : '/nowhere' }
     t.match((await status({ backend: 'iptables' }, noPrograms)).json, {
       code: 50,

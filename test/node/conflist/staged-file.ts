@@ -21,7 +21,7 @@ t.test('a staged file is in its place only when it is committed, and nothing sta
   t.equal(statSync(`${folder}/a`).mode & 0o777, 0o600)
 })
 
-t.test('where one can not be put in place, all are as they were', async t => {
+t.test('where one cannot be put in place, all are as they were', async t => {
   const folder = t.testdir({ a: 'old' })
   const { ino } = statSync(`${folder}/a`)
   const staged = [stageText(`${folder}/a`, 'new'), stageText(`${folder}/b`, 'first'), failing]
@@ -47,7 +47,7 @@ t.test('discarding what was never committed removes it', async t => {
   t.same(readdirSync(folder), [])
 })
 
-t.test('a text that can not be written leaves nothing', async t => {
+t.test('a text that cannot be written leaves nothing', async t => {
   const folder = t.testdir({})
   t.throws(() => stageText(`${folder}/none/a`, 'x'), { code: 'ENOENT' })
   writeFileSync(`${folder}/file`, '')

@@ -71,7 +71,7 @@ for (const [[rate, burst], burstBytes, why] of byBytes) {
 }
 
 t.test(
-  'a limit that 32 bits can’t hold is the largest they can, where the reference’s is a few bytes',
+  'a limit that 32 bits cannot hold is the largest they can, where the reference’s is a few bytes',
   async t => {
     t.equal(bucket(1_000_000, 34_359_738_352).limitBytes, 0xffffffff)
     t.equal(bucket(2 ** 53, 80_000).limitBytes, 0xffffffff)

@@ -98,7 +98,7 @@ t.test('an empty trunk turns VLAN filtering on, as in the reference', async t =>
   t.match(confOf({ vlan: 0 }), { vlanFiltering: false })
 })
 
-t.test('a VLAN that can not be is refused in the reference’s words', async t => {
+t.test('a VLAN that cannot be is refused in the reference’s words', async t => {
   for (const vlan of [-1, 4095, 5000]) {
     t.same(refusal({ vlan }), [7, `invalid VLAN ID ${vlan} (must be between 0 and 4094)`])
   }

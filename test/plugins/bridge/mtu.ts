@@ -130,7 +130,7 @@ t.test('minMtu() is the smallest of the interfaces that can carry traffic of pod
   }
 })
 
-t.test('minMtu() asks no more than it has to', async t => {
+t.test('minMtu() asks no more than it must', async t => {
   const cases: [string, Link[], string[]][] = [
     ['whatever they carry, it is 1500', [eth0, link('eth1', 1500)], []],
     ['the smallest has an address', [eth0, second(1400)], ['addresses of x']],

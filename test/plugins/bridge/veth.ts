@@ -19,7 +19,7 @@ t.test('a container’s MAC goes with its first address', async t => {
   t.equal(macForAddresses([]), undefined)
 })
 
-t.test('the MACs a veth is made with are its own, but for the one asked for', async t => {
+t.test('the MACs a veth is made with are its own, except for the one asked for', async t => {
   const macs = macsOf(id, confOf({}))
   t.match(macs.host, /^fe:/)
   t.match(macs.container, /^.[26ae]:/)

@@ -54,7 +54,7 @@ t.test('whole or nothing: where one set is full no other is touched', async t =>
   t.same(rooms.store.lastReserved(0), last, 'the round robin of the other set has not moved')
 })
 
-t.test('what can’t be written is taken back', async t => {
+t.test('what cannot be written is undone', async t => {
   const { add, leased, rooms } = network(t.testdir(), ['10.1.2.0/24', 'fd00::/64'])
   const { store } = rooms
   const failures: [string, () => void][] = [
@@ -113,7 +113,7 @@ t.test('an address asked for is given, of the set that has it', async t => {
   t.same(add('b'), ['10.1.2.3', '10.1.3.78', 'fd00::78'], 'and the search goes on behind it')
 })
 
-t.test('addresses that can’t be given are refused, each in its words', async t => {
+t.test('addresses that cannot be given are refused, each in its words', async t => {
   const { add, leased } = network(t.testdir(), ['10.1.2.0/24 10.1.2.1 10.1.2.99', '10.1.3.0/24'])
   add('a', { ips: ['10.1.2.9'] })
   const before = leased()
@@ -136,7 +136,7 @@ t.test('addresses that can’t be given are refused, each in its words', async t
   }
 })
 
-t.test('addresses of staticRanges are given to who asks for them, and to nobody else', async t => {
+t.test('addresses of staticRanges are given to who asks for them, and to no other program', async t => {
   const { add } = network(t.testdir(), ['10.1.2.0/29'])
   const staticRanges = ['10.1.2.3-10.1.2.5']
   t.same(add('a', { staticRanges, ips: ['10.1.2.4'] }), ['10.1.2.4'])

@@ -42,7 +42,7 @@ t.test('ADD answers the addresses with the subnets’ lengths, gateways, routes 
   t.same(leased(), ['10.1.2.2', 'fd00::2'])
 })
 
-t.test('ADD leases nothing if it can’t read resolvConf', async t => {
+t.test('ADD leases nothing if it cannot read resolvConf', async t => {
   const dataDir = t.testdir()
   const { call } = network(dataDir, { ranges: sets, resolvConf: `${dataDir}/none` })
   await t.rejects(add(call(), new Undo()), { code: 5 })
@@ -187,7 +187,7 @@ t.test('STATUS counts a torn lease as free, since the next ADD gets it', async t
   await status(call())
 })
 
-t.test('STATUS is 50 when the folder can’t be used', async t => {
+t.test('STATUS is 50 when the folder cannot be used', async t => {
   const dataDir = t.testdir({ net: 'a file' })
   await t.rejects(status(network(dataDir).call()), {
     code: 50,

@@ -78,7 +78,7 @@ t.test('addresses are asked for in three ways, with or without a length, each co
   t.same(read({ subnet }, {}, 'K8S_POD_UID=x;IgnoreUnknown=true').requested, [])
 })
 
-t.test('CNI_ARGS that can’t be understood are refused with code 4', async t => {
+t.test('CNI_ARGS that cannot be understood are refused with code 4', async t => {
   const cases = new Map([
     ['K8S_POD_NAME=a', 'ARGS: unknown args ["K8S_POD_NAME=a"]'],
     ['IP=10.1.2.3;MAC=x;IgnoreUnknown=0', 'ARGS: unknown args ["MAC=x"]'],

@@ -35,7 +35,7 @@ t.test('without the option nothing is written and nothing rests', async t => {
   t.same(readdirSync(dataDir), [])
 })
 
-t.test('a folder that can’t be had costs the rest of an address and nothing else', async t => {
+t.test('a folder that cannot be had costs the rest of an address and nothing else', async t => {
   const dataDir = t.testdir()
   writeFileSync(`${dataDir}/.kubenet`, 'a file')
   const cooldown = new Cooldown(dataDir, 'net', 30)

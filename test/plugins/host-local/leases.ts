@@ -35,7 +35,7 @@ const isInOrder = ({ store, records, here }: Rooms): boolean =>
 const addressesOf = (rooms: Rooms, who: LeaseOwner): readonly string[] =>
   new Leases(rooms).of(who)?.addresses ?? []
 
-/** Rooms whose leases can't be opened but those named: what a command opens that it need not fails the test. */
+/** Rooms whose leases cannot be opened but those named: what a command opens that it need not fails the test. */
 const watched = (rooms: ReturnType<typeof makeRooms>, allowed: readonly string[]): Rooms => {
   const store = new LeaseStore(rooms.store.folder.replace(/\/net$/, ''), 'net')
   const { read } = LeaseStore.prototype

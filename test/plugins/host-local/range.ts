@@ -173,7 +173,7 @@ t.test('candidates() begins after the last one, goes round, and tries every addr
   )
 })
 
-t.test('candidates() passes over half of an IPv6 network in one step', async t => {
+t.test('candidates() skips half of an IPv6 network in one step', async t => {
   const found = candidates(set({ subnet: 'fd00::/64' }), undefined, [parseSpan('fd00::/65', 'exclude')])
   t.equal(formatAddr(found.next().value?.addr ?? addr('::')), 'fd00::8000:0:0:0')
 })

@@ -32,7 +32,7 @@ t.test('parseResolvConf() leaves out what the file does not have', async t => {
   t.same(parseResolvConf('search'), {})
 })
 
-t.test('readResolvConf() reads the file, and says which one it can’t read', async t => {
+t.test('readResolvConf() reads the file, and says which one it cannot read', async t => {
   const folder = t.testdir({ 'resolv.conf': 'search example.org\n' })
   t.same(readResolvConf(`${folder}/resolv.conf`), { search: ['example.org'] })
   for (const [path, details] of [

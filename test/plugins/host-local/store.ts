@@ -13,7 +13,7 @@ t.test('locked() makes the folder and the lock file, and answers what the work a
   t.same(readdirSync(store.folder), ['lock'])
 })
 
-t.test('locked() answers a lock file that can’t be opened with code 5', async t => {
+t.test('locked() answers a lock file that cannot be opened with code 5', async t => {
   const store = new LeaseStore(t.testdir({ net: {} }), 'net')
   symlinkSync('/dev/null', `${store.folder}/lock`)
   await t.rejects(
@@ -100,7 +100,7 @@ t.test('the address given out last is noted bare, for each range set', async t =
   t.equal(last && formatAddr(last), 'fd00::3')
 })
 
-t.test('a note of the last address that can’t be read as one counts as none', async t => {
+t.test('a note of the last address that cannot be read as one counts as none', async t => {
   const store = new LeaseStore(t.testdir({ net: { 'last_reserved_ip.1': {} } }), 'net')
   for (const content of ['', '10.1.2', '10.1.2.3000', '10.1.2.3 10.1.2.4']) {
     writeFileSync(`${store.folder}/last_reserved_ip.0`, content)

@@ -34,7 +34,7 @@ t.test('a dead owner’s ports go to the next, after what is left of it is burie
   t.same(filesIn(`${folder}/claims`), [`tcp-80/any4@${key}`, `tcp-80/any6@${key}`], 'all of the dead one’s')
 })
 
-t.test('one that can’t be buried keeps its ports', async t => {
+t.test('one that cannot be buried keeps its ports', async t => {
   const folder = t.testdir()
   const netns = namespace(folder, 'ns1')
   await claim(folder, { containerID: 'c1', ports: [port(80)], netns })
@@ -71,7 +71,7 @@ t.test('ended is whose namespace is gone, for all that can be seen', async t => 
   )
 })
 
-t.test('a port stays taken where the record of who has it can’t be read', async t => {
+t.test('a port stays taken where the record of who has it cannot be read', async t => {
   const folder = t.testdir()
   await claim(folder, { containerID: 'c1', ports: [port(80)] })
   const path = `${folder}/owners/${keyOf(id('c1'))}`

@@ -83,7 +83,7 @@ t.test('an empty result still has dns, and nothing else', async t => {
   t.equal(formatResult(empty, '1.0.0'), '{"cniVersion":"1.0.0","dns":{}}')
 })
 
-t.test('0.1.0 and 0.2.0 refuse what they can not say', async t => {
+t.test('0.1.0 and 0.2.0 refuse what they cannot say', async t => {
   const empty: Result = { interfaces: [], ips: [], routes: [], dns: {} }
   t.throws(() => formatResult(empty, '0.2.0'), { message: 'cannot convert: no valid IP addresses' })
   const two = { ...result(), ips: [{ address: cidr('fd00::3/64') }, { address: cidr('fd01::3/64') }] }

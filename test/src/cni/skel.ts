@@ -6,7 +6,7 @@ import { specVersions } from '../../../src/cni/version'
 
 const nothing = async () => {}
 
-/** A plugin that does nothing, but for what a test replaces. */
+/** A plugin that does nothing, except for what a test replaces. */
 const plugin = (parts: Partial<Plugin> = {}): Plugin => ({
   name: 'test',
   versions: specVersions,
@@ -109,7 +109,7 @@ t.test('a file that cannot be read is code 5, what may pass by itself is code 11
   t.match(JSON.parse((await answer(failing(busy), {})).stdout), { code: 11 })
 })
 
-t.test('an ADD that fails takes back its steps, newest first, and reports its own failure', async t => {
+t.test('an ADD that fails undoes its steps, newest first, and reports its own failure', async t => {
   const undone: string[] = []
   const add: Plugin['add'] = async (_, undo) => {
     undo.add('first', () => void undone.push('first'))
@@ -121,7 +121,7 @@ t.test('an ADD that fails takes back its steps, newest first, and reports its ow
   t.same(undone, ['second', 'first'])
 })
 
-t.test('an ADD whose result the version can not say is taken back too', async t => {
+t.test('an ADD whose result the version cannot say is undone too', async t => {
   let undone = false
   const add: Plugin['add'] = async (_, undo) => {
     undo.add('all', () => {
@@ -135,7 +135,7 @@ t.test('an ADD whose result the version can not say is taken back too', async t 
   t.ok(undone)
 })
 
-t.test('an ADD whose result can not be printed is taken back, and fails with code 5', async t => {
+t.test('an ADD whose result cannot be printed is undone, and fails with code 5', async t => {
   let undone = false
   const add: Plugin['add'] = async (_, undo) => {
     undo.add('all', () => {

@@ -30,7 +30,7 @@ t.test('a full log becomes the old one, in place of the one before', async t => 
   t.equal(statSync(oldLogOf(file)).size, full)
 })
 
-t.test('a log that can’t be written fails no call', async t => {
+t.test('a log that cannot be written fails no call', async t => {
   const folder = t.testdir({ file: '' })
   t.doesNotThrow(() => appendLog({ file: `${folder}/file/calls.log`, level: 'info' }, { call: 1 }))
 })

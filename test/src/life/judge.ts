@@ -29,7 +29,7 @@ t.test('alive is whom any evidence shows alive', async t => {
   t.same(judgeLife(subject(), here), { state: 'alive', why: '/run/netns/a is there' })
 })
 
-t.test('who can not see says unknown', async t => {
+t.test('who cannot see says unknown', async t => {
   const here = fakeHere()
   here.blind = 'process 9 cannot be read from here'
   t.equal(judgeLife(subject(), here).state, 'dead', 'made in this PID namespace')

@@ -40,7 +40,7 @@ t.test(
   },
 )
 
-t.test('readAttributes() reads what messageBody() wrote, and refuses a length that can not be', async t => {
+t.test('readAttributes() reads what messageBody() wrote, and refuses a length that cannot be', async t => {
   const attributes = readAttributes(hex('0700 0300 6c6f00 00', '0800 0400 dc050000'))
   t.equal(readText(attributes.get(3)), 'lo')
   t.equal(readNumber(attributes.get(4)), 1500)

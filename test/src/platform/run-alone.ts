@@ -74,7 +74,7 @@ t.test('a program begins at once, and two do not wait for each other', async t =
   t.same(await second, { exitCode: 0, stdout: mebibyte, stderr: '' })
 })
 
-t.test('what can not be started is an error with the code of the errno', async t => {
+t.test('what cannot be started is an error with the code of the errno', async t => {
   const before = openFiles()
   const file = join(t.testdir({ file: '' }), 'file')
   const long = 'x'.repeat(200_000)

@@ -130,7 +130,7 @@ t.test('ADD checks names before anything is executed', async t => {
   t.same(calls(), [])
 })
 
-t.test('onFailure "delete" takes back what was done, newest first, the failed plugin included', async t => {
+t.test('onFailure "delete" undoes what was done, newest first, the failed plugin included', async t => {
   const { calls, conf, options } = runtime(t, { ...threeResults, 'ADD second': failure(11, 'busy') })
   const work = addNetworkList(network(['first', 'second', 'third']), attachment, {
     ...options,
@@ -141,7 +141,7 @@ t.test('onFailure "delete" takes back what was done, newest first, the failed pl
   t.same(conf('DEL first').prevResult, { cniVersion: '1.1.0', interfaces: [{ name: 'one' }] })
 })
 
-t.test('onFailure "delete" takes back an ADD whose result can not be cached', async t => {
+t.test('onFailure "delete" undoes an ADD whose result cannot be cached', async t => {
   const { calls, options } = runtime(t, threeResults)
   const cacheDir = `${options.binDirs[1]}/first`
   const work = addNetworkList(network(['first']), attachment, { ...options, cacheDir, onFailure: 'delete' })

@@ -13,7 +13,7 @@ const NFTA_EXPR_DATA = 2
 const NFTA_DATA_VALUE = 1
 export const NFTA_DATA_VERDICT = 2
 
-/** The name of a thing that can't be without. Throws if it is missing. */
+/** The name of a thing that cannot be without. Throws if it is missing. */
 export const readName = (value: Buffer | undefined): string => {
   if (!value) throw new Error('Missing name')
   return readText(value)
@@ -38,7 +38,7 @@ export const putExpressions = (expressions: readonly Expression[]): NftAttribute
     ],
   ])
 
-/** The expressions in the nest of NFTA_RULE_EXPRESSIONS. Throws on a length that can't be. */
+/** The expressions in the nest of NFTA_RULE_EXPRESSIONS. Throws on a length that cannot be. */
 export const readExpressions = (nest: Buffer | undefined): ReadExpression[] =>
   readAttributeList(nest ?? Buffer.alloc(0)).map(({ value }) => {
     const expression = readAttributes(value)

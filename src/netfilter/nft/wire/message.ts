@@ -148,7 +148,7 @@ export const nftRequest = (
   body: [nftBody(nfGenMsg(family ? families[family] : 0), attributes)],
 })
 
-/** The attributes of a message of nf_tables. Throws on a length that can't be. */
+/** The attributes of a message of nf_tables. Throws on a length that cannot be. */
 export const readNftAttributes = (body: Buffer): Attributes => {
   if (body.length < SIZEOF_NFGENMSG) throw new Error(`Invalid message length (${body.length})`)
   return readAttributes(body, SIZEOF_NFGENMSG)

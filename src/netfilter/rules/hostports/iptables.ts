@@ -88,7 +88,7 @@ const chainsThere = (found: TableDump, id: Attachment, isOwn: (address: string) 
   return there.filter(chain => chain === own || isOwnChain(found, chain, isOwn))
 }
 
-/** A chain that leads nowhere is what a change of somebody else's has left of one. */
+/** A chain that leads nowhere is what a change of another program's has left of one. */
 const isOwnChain = (found: TableDump, chain: string, isOwn: (address: string) => boolean): boolean => {
   const destinations = destinationsOf(found.rules, chain)
   return destinations.length === 0 || destinations.some(isOwn)

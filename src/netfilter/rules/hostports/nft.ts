@@ -49,7 +49,7 @@ type Sought = {
   readonly isOwn: (address: string | undefined) => boolean
 }
 
-/** The rules a record names, or undefined if not all are there: who loads a saved ruleset has them numbered anew. */
+/** The rules a record names, or undefined if not all are there: who loads a saved ruleset has them numbered again. */
 const recordedRules = (nl: NftSocket, family: Family, sought: Sought): ReadRule[] | undefined => {
   const { containerID, refs, recorded } = sought
   if (!refs) return undefined

@@ -104,7 +104,7 @@ const completion = (rules: FamilyRules, found: TableDump): string[] => {
 
 const setUpFamily = (rules: FamilyRules, family: Family): Promise<void> =>
   untilAccepted(async attempt => {
-    // -N refuses a chain that exists, and the whole transaction with it: at first nothing has to be read.
+    // -N refuses a chain that exists, and the whole transaction with it: at first nothing must be read.
     const lines = attempt === 1 ? creation(rules) : completion(rules, await iptablesSave(family, 'nat'))
     if (lines.length > 0) await restoreNat(family, lines)
   })

@@ -164,7 +164,7 @@ export const listElements = (nl: NetlinkSocket, network: string): Placed[] => {
   return placed
 }
 
-/** The elements that are not as they should be: missing, or somebody else's, or leading elsewhere. */
+/** The elements that are not as they should be: missing, or another program's, or leading elsewhere. */
 const missingElements = (nl: NetlinkSocket, wanted: readonly Placed[]): Placed[] =>
   wanted.filter(({ set, element }) => {
     const found = elementGet(nl, table, set, element.key)

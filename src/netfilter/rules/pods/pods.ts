@@ -54,7 +54,7 @@ export type Placed = {
 
 /** A pod that is being made. */
 export type NewPod = Pod & {
-  /** What it is known by when it has to go again. */
+  /** What it is known by when it must go again. */
   readonly going: () => Promise<GoingPod>
   /**
    * Called where elements are in the way, of a lost DEL or of another interface of the container. `replace` puts the pod's in

@@ -11,7 +11,7 @@ export type ClusterNode = {
   readonly resourceVersion: string
   /** When it was made, as the API server writes times: they compare as texts. */
   readonly created: string
-  /** The ranges of its pods, at most one of each family. Empty as long as nobody has given it any. */
+  /** The ranges of its pods, at most one of each family. Empty until it has some. */
   readonly podCIDRs: readonly Cidr[]
   /** Why what stands in `spec.podCIDRs` is not in `podCIDRs`; undefined if all of it is. */
   readonly rangeProblem: string | undefined

@@ -1,4 +1,4 @@
-/** What the outside may ask the agent: is it alive, is it ready, how is it doing. */
+/** The agent's endpoint: is it alive, is it ready, how is it doing. */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 

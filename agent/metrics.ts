@@ -1,4 +1,4 @@
-/** What Prometheus is told: docs/cluster.md lists it. */
+/** The metrics for Prometheus: docs/cluster.md lists it. */
 
 import { Counter, Gauge, Histogram, Registry } from 'prom-client'
 import { commit, version } from '../src/build-info'
@@ -76,7 +76,7 @@ const addProcessMetrics = (registry: Registry): void => {
   })
 }
 
-/** Adds the gauges that are asked when somebody reads them. */
+/** Adds the gauges whose values are computed at each scrape. */
 export const addSources = (registry: Registry, sources: MetricSources): void => {
   const gauge = (name: string, help: string, read: () => number) =>
     new Gauge({

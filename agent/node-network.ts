@@ -1,7 +1,7 @@
 /**
  * The network configuration of this node, as its Node object says. It is written when the ranges come or change, and
- * again when somebody has changed or removed the file. It is never removed because something is missing: pods that
- * run keep their network while the cluster is not to be had, or has forgotten the node.
+ * again when another program has changed or removed the file. It is never removed because something is missing: pods
+ * that run keep their network while the cluster is not to be had, or has forgotten the node.
  */
 
 import { dirname } from 'node:path'
@@ -57,11 +57,11 @@ const rangesIn = (text: string | undefined): Cidr[] | undefined => {
       ? undefined
       : texts.flatMap(range => (typeof range === 'string' ? (parseCidr(range) ?? []) : []))
   } catch {
-    return undefined // it is not there, or somebody is writing it by hand
+    return undefined // it is missing, or half written by hand
   }
 }
 
-/** Is each of the old ranges still there, or inside of a new one? Then nobody can be left behind. */
+/** Is each of the old ranges still there, or inside of a new one? Then no pod is left outside. */
 const keepsAll = (before: readonly Cidr[], after: readonly Cidr[]): boolean =>
   before.every(old =>
     after.some(

@@ -4,7 +4,9 @@
  */
 import type { ClusterNode } from './cluster-node'
 
-/** Negative, zero or positive as version `a` is older than, equal to or newer than `b`; undefined if nobody can tell. */
+/**
+ * Negative, zero or positive as version `a` is older than, equal to or newer than `b`; undefined if that is unknown.
+ */
 export const compareVersions = (a: string, b: string): number | undefined => {
   if (a === b) return 0
   const decimal = /^(0|[1-9]\d*)$/
@@ -21,7 +23,7 @@ const isNewer = (version: string, than: string | undefined): boolean => {
 /** How many deleted nodes are remembered: far more than are deleted while one late event is on its way. */
 const mostTombstones = 4096
 
-/** What an event came to. */
+/** The effect of an event. */
 type Outcome = { readonly before: ClusterNode | undefined; readonly isStale: boolean }
 
 export class NodeStore {

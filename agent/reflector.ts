@@ -38,7 +38,7 @@ type ReflectorOptions = {
  * 30 s are 220 requests a second.
  */
 const waitsOfRefusals = { firstMs: 500, longestMs: 30_000 }
-/** The same while nothing answers: a try costs nobody anything then, and a node should be in step soon after. */
+/** The same while nothing answers: a try is free then, and a node should be in step soon after. */
 const waitsOfOutages = { firstMs: 500, longestMs: 4_000 }
 const connectMs = 4_000
 const answerMs = 30_000

@@ -25,7 +25,7 @@ export const within = async <T>(
   const limit = wait(ms, AbortSignal.any([signal, over.signal])).then(() => {
     throw new Error(signal.aborted ? 'stopped' : `no ${what} for ${ms / 1000} s`)
   })
-  // Where the work came first, nobody hears of this.
+  // If the work came first, this has no effect.
   limit.catch(() => {})
   try {
     return await Promise.race([work, limit])

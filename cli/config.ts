@@ -53,7 +53,7 @@ const writeConflist = (call: Call, confDir: string, conflistText: string): Answe
   }
 }
 
-/** What the node still lacks for the network to work. */
+/** The parts that the node still lacks for the network to work. */
 const missingNotes = (conflistText: string, { places, file }: { places: Places; file: string }): string[] =>
   missingTypes(parseConfList(conflistText, file), places).map(
     type => `plugin "${type}" is not in ${places.binDirs.join(':')}; "kubenet install" puts ours in place`,

@@ -60,7 +60,7 @@ const report = (plan: readonly PlannedSysctl[], module: ModuleAction, isDry: boo
     ),
 })
 
-/** What stays away until the module is loaded is not absent for good. */
+/** A sysctl that appears with the module is not absent for good. */
 const expectBridgeKeys = (plan: readonly PlannedSysctl[], module: ModuleAction): PlannedSysctl[] =>
   plan.map(entry =>
     module === 'load' && entry.key.startsWith('net/bridge/')

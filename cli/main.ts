@@ -19,10 +19,12 @@ import { watchForInterrupts } from '../src/host/interrupt'
 import { commands } from './commands'
 import { version } from './version'
 
-/** What the plugin says on standard error when nobody calls it: its version and those of CNI it speaks. */
+/**
+ * The text of the plugin on standard error when it is called without a verb: its version and those of CNI it speaks.
+ */
 type Introduction = () => Promise<string>
 
-/** What every plugin says when it is called by nobody, and then what this one can do. */
+/** The text of every plugin called without a verb, and then the features of this one. */
 const introduce = async (io: CliIo, introduction: Introduction): Promise<ExitCode> => {
   io.stderr(await introduction())
   io.stdout(formatHelp(commands, styleOf(io)))
@@ -52,7 +54,7 @@ export const cliMain = async (
   }
 }
 
-/** What the plugin says on standard error when nobody calls it. */
+/** The text of the plugin on standard error when it is called without a verb. */
 const introductionOf = async (builtIns: BuiltIns): Promise<string> => {
   const load = builtIns.get('kubenet')
   return load ? (await answerCall(await load(), builtIns, {}, () => '')).stderr : ''

@@ -53,7 +53,7 @@ type Wanted = {
   /** As a path below /proc/sys: "net/ipv4/ip_forward". */
   readonly key: string
   readonly value: string
-  /** What it is for. */
+  /** Its purpose. */
   readonly why: string
 }
 

@@ -5,7 +5,7 @@ import { isFrom, SystemError } from '../../src/host/system-error'
 export const HttpStatus = { ok: 200, badRequest: 400, gone: 410, gatewayTimeout: 504 } as const
 
 /**
- * What became of a question to the API server:
+ * The outcome of a request to the API server:
  * - gone: the history that a version belongs to is forgotten
  * - unknown version: there is none, or not yet; so it is after the cluster's store was put back in time
  * - refused: it answered with anything else but 200
@@ -18,7 +18,7 @@ type Outcome = 'gone' | 'unknown version' | 'refused' | 'idle' | 'unreadable'
 export const apiError = (code: Outcome, message: string, cause?: unknown): SystemError =>
   new SystemError('API server', { message, code, cause })
 
-/** What came on a connection cannot be understood. */
+/** The data of a connection cannot be understood. */
 export const streamError = (cause: unknown): SystemError =>
   apiError('unreadable', 'the stream of events', cause)
 

@@ -69,8 +69,8 @@ export class Claims {
 
   /**
    * The claim of another node on a part of this range, or on more than it, that comes before this one. A node's object
-   * gets its range once and keeps it, so the older object is the one whose pods were there first. A claim that is not
-   * believed, such as one of all addresses there are, is in nobody's way.
+   * gets its range once and keeps it, so the older object is the one whose pods were there first. An implausible claim,
+   * such as one of all addresses, blocks no other.
    */
   before(claim: Claim, isBelieved: (other: Claim) => boolean): Claim | undefined {
     return this.#overlapping(claim.dst)

@@ -16,7 +16,7 @@ import { isRoute, type NodeRoute, type RouteTable } from './route-table'
 /** The kernel's name for who made a route, <linux/rtnetlink.h> rtm_protocol: 107 is "k", and no other program's. */
 const routeProtocol = 107
 
-/** What became of a route: in the kernel, no such gateway on any link, or the destination is another program's. */
+/** The state of a route: in the kernel, no such gateway on any link, or the destination is another program's. */
 type RouteState = 'installed' | 'unreachable' | 'occupied' | 'failed'
 
 /** What the kernel says of a gateway that is on no link of this node. */

@@ -52,12 +52,12 @@ export class RouteTable {
     return [...new Set(touched)]
   }
 
-  /** The destinations anybody has. */
+  /** The destinations of all nodes. */
   destinations(): Iterable<string> {
     return this.#claims.destinations()
   }
 
-  /** The route to a destination, or why there is none; undefined if nobody has it. */
+  /** The route to a destination, or why there is none; undefined if no node has it. */
   routeTo(key: string): NodeRoute | RouteProblem | undefined {
     const [claim] = this.#claims.of(key)
     if (!claim) return undefined

@@ -1,4 +1,4 @@
-/** What the doctor says of a node, line by line. */
+/** The doctor's report on a node, line by line. */
 
 import type { CliIo } from '../../node/command/io'
 import type { Places } from '../../node/command/places'
@@ -11,10 +11,10 @@ export type Status = 'ok' | 'warn' | 'fail' | 'unknown'
 /** One line. */
 export type Diagnosis = {
   readonly status: Status
-  /** What was looked at, in a word or two: "forwarding". Scripts go by it. */
+  /** The object of the check, in a word or two: "forwarding". Scripts go by it. */
   readonly check: string
   readonly says: string
-  /** What to do about it; "" where there is nothing to do. */
+  /** The remedy; "" where there is nothing to do. */
   readonly remedy: string
   /** How --fix puts it right; undefined where it would not do that unasked. */
   readonly repair: Repair | undefined

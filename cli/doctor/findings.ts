@@ -1,4 +1,4 @@
-/** What a survey found not to fit together, as lines of the doctor: one check for each kind of object. */
+/** The faults that a survey found, as lines of the doctor: one check for each kind of object. */
 
 import { describeOwner, type Finding, type FindingKind } from '../../node/survey/finding'
 import type { Survey } from '../../node/survey/survey'
@@ -9,7 +9,7 @@ import { type Check, type Diagnosis, orOk } from './diagnosis'
 type Subject = {
   readonly check: string
   readonly kinds: readonly FindingKind[]
-  /** What is said where nothing was found. */
+  /** The line if nothing was found. */
   readonly well: (survey: Survey) => string
 }
 

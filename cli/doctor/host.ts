@@ -1,4 +1,4 @@
-/** What containers have to do with the host's own interfaces and programs: the way out, and ports. */
+/** Containers and the host's own interfaces and programs: the way out, and ports. */
 import { isSettled } from '../../node/survey/finding'
 import { isUp } from '../../node/survey/links'
 import { listeningPorts } from '../../node/survey/listening-ports'
@@ -54,7 +54,7 @@ const listeners: Check = ({ survey }) => {
   )
 }
 
-/** What the survey could not read: the checks that go by it say less than they might. */
+/** Objects that the survey could not read: the checks that go by it say less than they might. */
 const unread: Check = ({ survey: { readings } }) =>
   readings.unread.map(({ what, why, remedy = 'run it as root' }) => ({
     status: 'unknown' as const,

@@ -1,4 +1,4 @@
-/** What the kernel must have. Asking makes it load modules at most; nothing is left behind. */
+/** The parts that the kernel must have. Asking makes it load modules at most; nothing is left behind. */
 import { readFileSync } from 'node:fs'
 import { gunzipSync } from 'node:zlib'
 import { CniError } from '../../src/cni/error'
@@ -73,7 +73,7 @@ const absentParts = (parts: readonly Part[]): string[] =>
 
 const load = (modules: readonly string[]): string => `modprobe ${modules.join(' ')}, or another kernel`
 
-/** bandwidth and kubenet limit rates; without them, nobody misses what that takes. */
+/** bandwidth and kubenet limit rates; without them, those parts are not needed. */
 const needsLimits = ({ survey }: Patient): boolean =>
   survey.readings.networks.some(({ types }) => types.includes('bandwidth') || types.includes('kubenet'))
 

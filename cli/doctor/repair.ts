@@ -1,6 +1,6 @@
 /**
- * What --fix does. Time has passed since the survey: each repair looks again, at the very object, whether it is still
- * to be done, under the lock or in the batch that keeps others out.
+ * The repairs of --fix. Time has passed since the survey: each repair looks again, at the very object, whether it is
+ * still to be done, under the lock or in the batch that keeps others out.
  */
 import { CliError, ExitCode } from '../../node/command/failure'
 import type { LinkRepair, Repair } from '../../node/survey/finding'

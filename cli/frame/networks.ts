@@ -18,7 +18,7 @@ const patientExec =
   (path, env, stdin) =>
     withProgress(io, `waiting for ${path} (${env.CNI_COMMAND})`, () => startUnlessBusy(path, env, stdin))
 
-/** What the library of src/runtime works with. */
+/** The places that the library of src/runtime works with. */
 export const runtimeOptions = (
   { binDirs, cacheDir }: Places,
   io: CliIo,

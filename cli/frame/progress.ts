@@ -1,6 +1,6 @@
 import type { CliIo } from '../../node/command/io'
 
-/** What takes longer than this is said to be going on. */
+/** Progress is printed for work that takes longer than this. */
 const quietMs = 1000
 
 /** And said again as often as this. */

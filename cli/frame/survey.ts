@@ -13,7 +13,7 @@ import { formatTime } from './units'
 export const readSurvey = (places: Places, io: CliIo): Promise<Survey> =>
   withProgress(io, 'reading the node', tell => takeSurvey(places, what => tell(`reading the node: ${what}`)))
 
-/** What could not be read, a line each. */
+/** Objects that could not be read, a line each. */
 export const unreadNotes = ({ readings }: Survey): string[] =>
   readings.unread.map(({ what, why }) => `${what} could not be read: ${why}`)
 

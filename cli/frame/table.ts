@@ -10,7 +10,7 @@ const pad = (text: string, width: number, align: Column['align']): string => {
   return align === 'right' ? blanks + text : text + blanks
 }
 
-/** Narrower than this, the last column is not wrapped: nobody could read it. */
+/** Narrower than this, the last column is not wrapped: it would be unreadable. */
 const leastWidth = 24
 
 /**

@@ -1,4 +1,4 @@
-/** What attachments are judged by, as the node is at this moment. */
+/** The evidence for judging attachments, as the node is at this moment. */
 import { statSync } from 'node:fs'
 import { findNamespaces, readInsides } from '../../node/survey/namespaces'
 import { once, thisHost } from '../../src/life/here'

@@ -165,7 +165,7 @@ const kubenetElements: Finder = ({ name }) =>
     return owner ? [{ ...owner, object: `nftables element ${formatPlaced(placed)}`, isLast: true }] : []
   })
 
-/** What tells of life. */
+/** Signs of life. */
 const recordFinders: readonly (readonly [what: string, find: Finder])[] = [
   ['host ports', ports],
   ['interfaces', links],

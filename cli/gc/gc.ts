@@ -28,8 +28,8 @@ const sweepLeases = async (dataDir: string, network: string): Promise<void> => {
 }
 
 /**
- * Removes empty leases of a network, records of host ports whose writers were killed, and torn cached results. Under the
- * locks that an ADD would hold nobody is just writing them.
+ * Removes empty leases of a network, records of host ports whose writers were killed, and torn cached results. Under
+ * the locks that an ADD would hold, no process is writing them.
  */
 const sweep = (network: NetworkConfigList, valid: readonly InterfaceID[], cacheDir: string): Promise<void> =>
   runAll([
@@ -85,9 +85,9 @@ const isStillDead = async (
 type Wish = RuntimeOptions & { readonly tell: Tell; readonly pluginGc: boolean }
 
 /**
- * Deletes what is stale, each attachment by itself, after another look at it. Whoever is being added meanwhile is not
- * touched: no runtime can be made to wait but ours, so that a plugin's GC, which takes all that is not on a list, is
- * called only where the operator says that nothing is being added. Tries everything, throws all that failed.
+ * Deletes what is stale, each attachment by itself, after another look at it. Containers that are being added meanwhile
+ * are not touched: no runtime can be made to wait but ours, so that a plugin's GC, which takes all that is not on a
+ * list, is called only where the operator says that nothing is being added. Tries everything, throws all that failed.
  */
 const collect = (
   network: NetworkConfigList,
@@ -188,12 +188,12 @@ export const gc = command({
       failure = error
     })
     const after = await survey(network, { cacheDir: places.cacheDir, io }, named)
-    // Whoever was not dead any more at the second look was kept.
+    // Attachments that were alive at the second look were kept.
     const kept = new Map(
       after.judged.filter(({ valid }) => valid).map(entry => [attachmentText(entry), entry]),
     )
     const judged = before.judged.map(entry => kept.get(attachmentText(entry)) ?? entry)
-    // Whoever has ended since is for the next time.
+    // Containers that have ended since are left for the next time.
     const was = new Set(before.judged.filter(({ valid }) => !valid).map(attachmentText))
     const left = after.judged.filter(entry => !entry.valid && was.has(attachmentText(entry)))
     if (failure !== undefined) notes.push(formatFailure(failureOf(failure)))

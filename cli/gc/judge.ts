@@ -18,7 +18,7 @@ type KnownAttachment = {
 /** An attachment, and why it is to be kept or not. Only who is proven dead is not valid. */
 export type Judged = KnownAttachment & { readonly valid: boolean; readonly why: string }
 
-/** What attachments are judged by. */
+/** The evidence for judging attachments. */
 export type Evidence = {
   readonly here: Here
   /** Is it a network namespace, and not a file that was left in its place? */

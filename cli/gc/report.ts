@@ -8,7 +8,7 @@ type GcReport = {
   readonly network: string
   readonly isDry: boolean
   readonly judged: readonly Judged[]
-  /** What was stale and is still there; nothing of it counts when it is dry. */
+  /** Stale attachments that are still there; nothing of it counts when it is dry. */
   readonly left: readonly Judged[]
   readonly notes: readonly string[]
 }

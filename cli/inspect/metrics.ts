@@ -139,7 +139,7 @@ const metricsOf = (survey: Survey, calls: readonly LogEntry[]): Metric[] => {
 export const formatMetrics = (survey: Survey, calls: readonly LogEntry[]): string =>
   metricsOf(survey, calls).map(formatMetric).join('')
 
-/** Writes a file that others may read, so that nobody ever sees half of it. */
+/** Writes a file for other readers, whole or not at all. */
 export const writeMetrics = (file: string, text: string): void => {
   // The collector reads what ends in ".prom" only.
   const temporary = `${dirname(file)}/.${basename(file)}.${process.pid}`

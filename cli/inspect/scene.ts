@@ -9,7 +9,7 @@ import { limitText, nameOf, portWords } from './words'
 
 /** One interface of a container. */
 export type ScenePod = {
-  /** The container, and its interface unless that is called eth0 like everybody's. */
+  /** The container, and its interface unless that is called eth0 as usual. */
   readonly name: string
   readonly addresses: readonly string[]
   readonly veth: string
@@ -17,7 +17,7 @@ export type ScenePod = {
   readonly ports: readonly { readonly from: string; readonly to: string }[]
   /** "10M/20M", or "" without limits. */
   readonly limit: string
-  /** What is wrong with it, by the findings' names; nothing if all is well. */
+  /** Its faults, by the findings' names; nothing if all is well. */
   readonly faults: readonly string[]
   /** "state unknown" where nothing tells whether its container lives; "" otherwise. */
   readonly doubt: string
@@ -39,7 +39,7 @@ export type SceneUplink = {
   readonly mtu: number
 }
 
-/** What nobody needs any more: all that is left of one container, or one thing that nothing tells the owner of. */
+/** Leftovers: all that is left of one container, or one thing that nothing tells the owner of. */
 export type SceneLeftover = { readonly owner: string; readonly objects: readonly string[] }
 
 export type Scene = {

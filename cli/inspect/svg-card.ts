@@ -50,7 +50,7 @@ export const drawCard = (card: Card): string => {
   return element('g', {}, `${about}${rect(box, { ...paint, rx: 6 })}${content}`)
 }
 
-/** The frame of what nobody needs any more. */
+/** The frame of a leftover. */
 export const dashed = { stroke: colours.fault, 'stroke-width': 1.5, 'stroke-dasharray': '6 4' }
 
 /** The card of what was left behind. */

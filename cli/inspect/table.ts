@@ -11,7 +11,7 @@ import { limitText, nameOf, portTexts } from './words'
 
 type Row = {
   readonly attachment: NodeAttachment
-  /** What is wrong with it, by the findings' names. */
+  /** Its faults, by the findings' names. */
   readonly faults: readonly string[]
 }
 
@@ -111,7 +111,7 @@ const strayLines = ({ findings }: Survey, style: Style): string =>
     .map(({ object, cause }) => `${style.red(object)}: ${cause}\n`)
     .join('')
 
-/** The survey as people read it. What was left behind is red. */
+/** The survey as people read it. Leftovers are red. */
 export const formatInspection = (survey: Survey, style: Style): string => {
   const { attachments, findings, pools, readings } = survey
   const shown = shownColumns(survey)

@@ -16,7 +16,7 @@ export type InstalledName = {
   readonly keptAs?: string | undefined
 }
 
-/** What an installation did. */
+/** The result of an installation. */
 type Installation = {
   readonly binDir: string
   readonly names: readonly InstalledName[]

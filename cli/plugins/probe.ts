@@ -8,7 +8,10 @@ import { probePlugin } from '../../src/runtime/probe'
 import type { RuntimeOptions } from '../../src/runtime/run-plugin'
 import { flavourOf } from '../frame/program-file'
 
-/** Whose a plugin is: ours with its runtime inside or for Node.js, the reference's, anybody's, or no plugin at all. */
+/**
+ * Whose a plugin is: ours with its runtime inside or for Node.js, the reference's, another project's, or no plugin at
+ * all.
+ */
 export type PluginKind = 'standalone' | 'node' | 'reference' | 'other' | 'none'
 
 export type ProbedPlugin = PluginPath & {

@@ -7,7 +7,7 @@ import { rangeOf } from '../../plugins/host-local/range'
 import { type Addr, formatAddr, parseAddr } from '../../src/ip/addr'
 import { cidrContains, networkOf } from '../../src/ip/cidr'
 
-/** What was found: whose it is, or in a sentence what it is otherwise. */
+/** The result: whose it is, or in a sentence what it is otherwise. */
 export type Found = {
   readonly kind: 'address' | 'host port' | 'container'
   readonly attachments: readonly NodeAttachment[]

@@ -29,7 +29,7 @@ export const optional = (summary: string, completes?: Completes): Argument<strin
 /** A command line that shows what a subcommand is for. */
 type Example = { readonly line: string; readonly does: string }
 
-/** What a subcommand answers. Nothing but the frame prints it. */
+/** The answer of a subcommand. Nothing but the frame prints it. */
 export type Answer = {
   /** What --json prints: one object, described in docs/cli.md. */
   readonly json: object

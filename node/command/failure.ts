@@ -1,7 +1,7 @@
 import { CniError } from '../../src/cni/error'
 import { errnoOf, errnoText } from '../../src/host/errno'
 
-/** What the process exits with. */
+/** The exit code of the process. */
 export const ExitCode = {
   done: 0,
   /** It failed, or what was looked at is not as it should be. */

@@ -12,7 +12,7 @@ export type CliIo = {
   stderr(text: string): void
   /** Is standard output a terminal? */
   readonly isTerminal: boolean
-  /** Is standard error one? What goes on is only said to somebody who waits. */
+  /** Is standard error one? Progress is printed only for a person who waits. */
   readonly isErrorTerminal: boolean
   /** The terminal's width in characters. */
   readonly columns: number

@@ -4,7 +4,7 @@ import { type Command, callOf, type Given } from './command'
 import { type CliError, usageError } from './failure'
 import type { NamedOption } from './option'
 
-/** What a command line asks for. */
+/** The request of a command line. */
 type Parsed =
   | { readonly kind: 'run'; readonly command: Command; readonly given: Given }
   | { readonly kind: 'help'; readonly command: Command | undefined }

@@ -8,7 +8,7 @@ export type Style = {
   readonly red: (text: string) => string
   readonly green: (text: string) => string
   readonly yellow: (text: string) => string
-  /** The characters a line may have; infinite where nobody reads in lines. */
+  /** The characters a line may have; infinite if the output is no terminal. */
   readonly width: number
 }
 

@@ -6,7 +6,7 @@ import { readConfDir } from '../../src/runtime/conf-dir'
 import { CliError, ExitCode } from '../command/failure'
 import { type Staged, stageText } from './staged-file'
 
-/** Folders of programs and configurations are for everybody to look into. */
+/** Every user may read folders of programs and configurations. */
 const folderMode = 0o755
 
 const removeMade = (path: string, first: string): void => {
@@ -14,7 +14,7 @@ const removeMade = (path: string, first: string): void => {
     try {
       rmdirSync(at)
     } catch {
-      return // somebody has put something there since
+      return // another program has put something there since
     }
     if (at === first) return
   }

@@ -124,7 +124,7 @@ export const networkOptions = {
   reference: flag('use the plugins bridge, portmap and bandwidth, ours or the reference plugins'),
 }
 
-/** What the flags say. */
+/** The values of the flags. */
 export type NetworkValues = {
   readonly podCidr: readonly Cidr[]
   readonly nonMasqueradeCidr: readonly Cidr[]

@@ -119,7 +119,7 @@ export const stageText = (path: string, text: string): Staged => {
   return stageFile(path, temporary)
 }
 
-/** Puts staged files in their places, all of them or none. What was beside them is gone afterwards either way. */
+/** Puts staged files in their places, all of them or none. Other files beside them are gone afterwards either way. */
 export const commitAll = (staged: readonly Staged[], folders: readonly string[]): void => {
   const done: Staged[] = []
   try {

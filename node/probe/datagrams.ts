@@ -70,7 +70,7 @@ export const exchange = ({
   }
 }
 
-/** Why nothing arrived: an ICMP error that came back says it, else nobody does. */
+/** Why nothing arrived: an ICMP error that came back, if any. */
 const whyNot = (client: IpSocket, to: Endpoint): string => {
   try {
     client.receive(MSG_DONTWAIT)

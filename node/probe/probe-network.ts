@@ -82,7 +82,7 @@ const failureOf = (ask: Ask, from: Netns): string | undefined => {
   }
 }
 
-/** What a pod gets no answer from is only a fault if the node gets one. */
+/** A missing answer to a pod is a fault only if the node gets one. */
 const answered = (to: string, ask: Ask, { client, node }: Scene): Verdict => {
   const failure = failureOf(ask, client.netns)
   if (failure === undefined) return works(to)

@@ -19,7 +19,7 @@ type State = 'running' | 'gone' | 'unknown'
 /** What a state is concluded from. Only what is `proven` may be cleaned up without asking. */
 type Judgement = { readonly state: State; readonly why: string; readonly proven: boolean }
 
-/** What is younger is not judged: its runtime may be just putting the namespace in place. */
+/** Younger ones are not judged: its runtime may be just putting the namespace in place. */
 const graceMs = 60_000
 
 const running = (why: string): Judgement => ({ state: 'running', why, proven: true })

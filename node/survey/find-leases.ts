@@ -1,4 +1,4 @@
-/** Leases that nobody has, and addresses that have no lease. */
+/** Leases without a container, and addresses without a lease. */
 import { containerWithPod } from '../../src/attachment/pod'
 import { parseAddr } from '../../src/ip/addr'
 import { cidrContains } from '../../src/ip/cidr'

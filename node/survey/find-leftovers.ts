@@ -133,7 +133,7 @@ const portConflicts = (attachments: readonly NodeAttachment[], now: number): Fin
     )
 }
 
-/** Finds what is left of containers that are gone, and what those that live lack; `ifbs` are of nobody. */
+/** Finds what is left of containers that are gone, and what those that live lack; `ifbs` have no owner. */
 export const findLeftovers = (
   attachments: readonly NodeAttachment[],
   ifbs: readonly HostLink[],

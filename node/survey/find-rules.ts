@@ -1,4 +1,4 @@
-/** Rules that are missing, and rules that nobody needs any more. */
+/** Rules that are missing, and leftover rules. */
 import { parseAddr } from '../../src/ip/addr'
 import type { NodeAttachment } from './attachments'
 import { type Finding, findingOn, findingOnNobody, isSettled, leftover } from './finding'
@@ -167,7 +167,7 @@ const deadChecks = ({ ruleset, links }: Readings): Finding[] => {
     )
 }
 
-/** Compares rules with attachments; `elements` are those whose comments name nobody. */
+/** Compares rules with attachments; `elements` are those whose comments name no known container. */
 export const findRuleFaults = (
   attachments: readonly NodeAttachment[],
   elements: readonly RulesetElement[],

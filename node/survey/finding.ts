@@ -1,4 +1,4 @@
-/** What of a node does not fit together. */
+/** The faults of a node. */
 
 import type { Attachment } from '../../src/attachment/attachment'
 import { printable } from '../../src/host/output'
@@ -42,7 +42,7 @@ export type FindingKind =
 /** An attachment, and its pod where that is known. */
 type AttachmentOfPod = Attachment & { readonly pod?: string }
 
-/** A change that takes nothing from anybody alive: what "kubenet doctor --fix" does. */
+/** A change that takes nothing from a live container: what "kubenet doctor --fix" does. */
 export type Repair =
   /** DEL by the plugins of its network: all that is left of a container that is gone, at once. */
   | { readonly do: 'detach'; readonly owner: AttachmentOfPod }
@@ -88,7 +88,7 @@ export type Finding = {
   readonly age: number | undefined
   readonly cause: string
   readonly remedy: string
-  /** How it is repaired without asking; undefined where that could hurt somebody. */
+  /** How it is repaired without asking; undefined if that could harm a live container. */
   readonly repair: Repair | undefined
 }
 

@@ -20,7 +20,7 @@ type Joined = {
   readonly drafts: readonly Draft[]
   /** Ports of bridges whose owner nothing tells. */
   readonly strangers: readonly HostLink[]
-  /** Elements with a comment that names nobody known. */
+  /** Elements with a comment that names no known container. */
   readonly elements: readonly RulesetElement[]
   readonly ifbs: readonly HostLink[]
 }
@@ -169,7 +169,7 @@ const joinIfbs = (drafts: Drafts, { links, shaping }: Readings): HostLink[] => {
   })
 }
 
-/** A port between a bridge and an interface of the host itself, as VLANs have: nobody's and no leftover. */
+/** A port between a bridge and an interface of the host itself, as VLANs have: without an owner, but no leftover. */
 const isInternal = (veth: HostLink): boolean => veth.peer !== 0 && veth.peerNsid === undefined
 
 /** Joins everything. */

@@ -53,7 +53,7 @@ const readNetwork = ({ dataDir, network }: Place, tell: (what: string) => void):
     const { madeAt, identity } = store.stamp(address) ?? { madeAt: 0, identity: undefined }
     const base = { network, dataDir, address, madeAt }
     if (owner === undefined) {
-      // What cannot be opened is still there to be seen.
+      // A lease that cannot be opened is still shown.
       if (base.madeAt !== 0) unreadable++
     } else if (owner === 'torn') {
       found.push({ ...base, containerID: undefined, ifName: undefined, record: undefined })

@@ -88,7 +88,7 @@ const backendOf = (conf: KubenetConf): Backend => {
   try {
     return chooseBackend(conf)
   } catch (error) {
-    // Who may not ask the kernel cannot use its answer either.
+    // A process without the right to ask the kernel has no use for the answer.
     if (isFrom(error, 'netlink')) return 'nftables'
     throw error
   }

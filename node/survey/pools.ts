@@ -15,7 +15,7 @@ export type Pool = {
   /** How many addresses can be given out in all; not exact above 2^53, as IPv6 networks have them. */
   readonly total: number
   readonly used: number
-  /** Of those used, how many nobody alive has. */
+  /** Of those used, the leaked ones. */
   readonly leaked: number
   readonly free: number
 }

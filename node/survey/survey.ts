@@ -19,7 +19,7 @@ export type Survey = {
   /** Sorted by network, then by address. */
   readonly attachments: readonly NodeAttachment[]
   readonly pools: readonly Pool[]
-  /** What does not fit: failures first. */
+  /** The faults: failures first. */
   readonly findings: readonly Finding[]
   /** How long it took. */
   readonly ms: number

@@ -10,7 +10,7 @@ export type Change = {
   /** What is done to which object: `make "veth12" a port of "cbr0"`. */
   readonly text: string
   apply(): void | Promise<void>
-  /** Removes what was written, for an attachment that is gone; absent where its DEL or nobody's leaves nothing of it. */
+  /** Removes what was written, for an attachment that is gone; absent if DEL removes it. */
   readonly takeBack?: () => void | Promise<void>
 }
 

@@ -1,7 +1,7 @@
 /**
- * What sync wrote for attachments that turn out to be deleted. A runtime other than ours lets nobody know that a DEL has
- * begun: the plugins that were called first have removed what they made, while the interface and the cached result are
- * still there, as on a node whose rules somebody has flushed. So sync looks for some time whether the interface goes.
+ * What sync wrote for attachments that turn out to be deleted. A runtime other than ours does not announce a DEL: the
+ * plugins that were called first have removed what they made, while the interface and the cached result are still
+ * there, as on a node whose rules were flushed. So sync looks for some time whether the interface goes.
  */
 import { findHostVeth } from '../../plugins/bandwidth/host-veth'
 import { CniError } from '../../src/cni/error'

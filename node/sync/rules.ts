@@ -66,7 +66,7 @@ export const portmapComparisons = (call: Call): Comparison[] => {
   return [() => comparePart(parts.portmap, call, 'host-ports'), () => compareLocalnet(call)]
 }
 
-/** Rates of bandwidth. What is left of a half that is gone must go first. */
+/** Rates of bandwidth. The rest of a half that is gone must go first. */
 export const bandwidthComparisons = (call: Call): Comparison[] => {
   const { ingress, egress } = readBandwidthConf(call)
   if (!ingress && !egress) return []

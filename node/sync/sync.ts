@@ -1,7 +1,7 @@
 /**
  * Rebuilds what attachments have on the host from what runtimes remember of them. Everything is compared first, so that
- * a node on which nothing is missing is left as it is. What is missing may have been removed by a DEL that has not come
- * to its end: our own runtime's are waited for, and what others delete meanwhile is undone, see rebuilt.ts.
+ * a node on which nothing is missing is left as it is. A DEL that has not ended may have removed the missing objects:
+ * our own runtime's are waited for, and what others delete meanwhile is undone, see rebuilt.ts.
  */
 import { findHostVeth } from '../../plugins/bandwidth/host-veth'
 import type { Attachment } from '../../src/attachment/attachment'
@@ -20,16 +20,16 @@ import { type Rebuilt, type TakeBack, takeBackIfGone } from './rebuilt'
 import { callFor, openRecorded, type RecordedAttachment, readAgain } from './records'
 import { bandwidthComparisons, kubenetComparisons, portmapComparisons } from './rules'
 
-/** What became of an attachment. */
+/** The state of an attachment. */
 export type SyncedAttachment = {
   readonly network: string
   readonly containerID: string
   readonly ifName: string
   /** "gone": the container or its interface is not there any more, and nothing is rebuilt for it. */
   readonly state: 'whole' | 'rebuilt' | 'gone' | 'failed'
-  /** What was done, or would be. */
+  /** The changes, made or planned. */
   readonly changes: readonly { readonly what: ChangeKind; readonly text: string }[]
-  /** What could not be done. */
+  /** The failures. */
   readonly failures: readonly string[]
 }
 
@@ -64,7 +64,7 @@ const reasonOf = (error: unknown): string => {
   return [message, details].filter(Boolean).join('; ')
 }
 
-/** Compares and changes one aspect after the other: a port needs its bridge. What fails keeps nothing else from it. */
+/** Compares and changes one aspect after the other: a port needs its bridge. A failure does not stop the rest. */
 const runComparisons = async (comparisons: readonly Comparison[], isDry: boolean): Promise<Outcome> => {
   const changes: SyncedAttachment['changes'][number][] = []
   const failures: string[] = []
@@ -126,7 +126,7 @@ const idOf = ({ entry: { network, containerID, ifName } }: RecordedAttachment): 
   ifName,
 })
 
-/** How an attachment is told of that is gone; what could not be undone of it is a failure. */
+/** How an attachment is told of that is gone; a step that cannot be undone is a failure. */
 export const goneAttachment = (id: Attachment, failures: readonly string[] = []): SyncedAttachment => ({
   ...id,
   state: failures.length > 0 ? 'failed' : 'gone',

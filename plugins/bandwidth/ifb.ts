@@ -1,6 +1,6 @@
 /**
  * The ifb through which a container's egress goes. Its name is the reference's, which has no interface in it: the
- * second interface of a container on one network gets a name of its own. Whose an ifb is, its alias says; until it
+ * second interface of a container on one network gets a name of its own. The alias of an ifb names its owner; until it
  * is ready, its group.
  */
 import { platform } from '#platform'
@@ -44,7 +44,7 @@ const addUnlessTaken = (nl: NetlinkSocket, ifb: Parameters<typeof ifbAdd>[1]): b
     return true
   }) ?? false
 
-/** Creates the ifb under the first of its names that is not another's. What is left of an earlier one goes first. */
+/** Creates the ifb under the first of its names that is not another's. The rest of an earlier one goes first. */
 const create = (nl: NetlinkSocket, id: Attachment, mtu: number): string => {
   const names = ifbNames(id)
   for (const name of names) {

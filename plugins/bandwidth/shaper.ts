@@ -1,5 +1,5 @@
 /**
- * What the kernel is given. CNI's ingress is what comes into the container: what the host sends by its end of the
+ * The objects for the kernel. CNI's ingress is what comes into the container: what the host sends by its end of the
  * veth pair, where a tbf shapes it. Egress is what that end receives, and what is received cannot be queued: it is
  * redirected to an ifb, which sends it through a tbf of its own and then lets it arrive.
  *
@@ -61,8 +61,8 @@ export const removeShaper = (nl: NetlinkSocket, link: Link): void => {
 
 /**
  * Removes the redirect of what an interface receives, if it leads to one of the interfaces given or to one that is
- * gone. What other programs do with these packets stays: the ingress qdisc goes only if nothing else is in it, a
- * clsact never, as this plugin makes none.
+ * gone. Rules of other programs for these packets stay: the ingress qdisc goes only if nothing else is in it, a clsact
+ * never, as this plugin makes none.
  */
 export const removeRedirect = (nl: NetlinkSocket, link: Link, targets: readonly Link[]): void => {
   const qdisc = qdiscAt(nl, link, TC_H_INGRESS)
@@ -97,7 +97,7 @@ const replacing = (add: () => void, removeLeftover: () => void): void => {
 }
 
 const warnOfSmallBurst = (link: Link, { burstBits }: RateLimit): void => {
-  // What is longer than the bucket is deep never gets through: net/sched/sch_tbf.c, tbf_enqueue.
+  // A packet longer than the bucket is deep never passes: net/sched/sch_tbf.c, tbf_enqueue.
   if (burstBits / 8 >= frameBytes(link.mtu)) return
   warn(
     `bandwidth: a burst of ${burstBits} bits is less than one packet of "${link.name}", whose MTU is ${link.mtu}`,

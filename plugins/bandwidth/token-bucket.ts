@@ -20,8 +20,8 @@ const latencyUsec = 25_000
 const unsetBursts: readonly number[] = [0xffffffff, 0x7fffffff]
 
 /**
- * What is taken instead: what the rate gives in this time, but not less than a dozen Ethernet frames. A TCP stream
- * that loses a round of packets is silent for 200 ms; a bucket much smaller would not make up for it.
+ * The substitute: what the rate gives in this time, but not less than a dozen Ethernet frames. A TCP stream that loses
+ * a round of packets is silent for 200 ms; a bucket much smaller would not make up for it.
  */
 const defaultBurst = { usec: 100_000, leastBytes: 20_000 }
 
@@ -42,7 +42,7 @@ export type TokenBucket = {
   readonly bufferTicks: number
   /** The ticks are wrong or too coarse: the burst is to be set in bytes. */
   readonly byBytes: boolean
-  /** What counts instead where the configured burst stands for "none given". */
+  /** The effective bucket if the configured burst stands for "none given". */
   readonly effective: { readonly burstBytes: number; readonly limitBytes: number } | undefined
 }
 

@@ -27,7 +27,7 @@ import type { BridgeConf } from './config'
 import { defaultRouteMtu, minMtu, withinLimits } from './mtu'
 import { warnIfUnfiltered, withVlans } from './vlan'
 
-/** The IFLA_GROUP of a bridge that goes with its last container: what others made has another, and stays. */
+/** The IFLA_GROUP of a bridge that goes with its last container: bridges made by others have another, and stay. */
 export const prunableGroup = 0x6b70
 
 /** A bridge that is ready for ports, and the MTU its new ports get. */

@@ -9,7 +9,7 @@ import { routeList } from '../../src/netlink/route'
 import type { NetlinkSocket } from '../../src/netlink/socket'
 import type { BridgeConf } from './config'
 
-/** What CHECK throws: the network is not as it was made. */
+/** The failure that CHECK throws: the network is not as it was made. */
 export const broken = (message: string, details = '') =>
   new CniError(ErrorCode.internal, message, { details })
 

@@ -145,7 +145,7 @@ export const setContainerSysctls = (ifName: string, options: { v6: boolean; dad:
   if (options.v6) {
     // An address outlives its interface being set down and up again, as IPv4's do.
     trySysctl(`${v6}/keep_addr_on_down`, '1')
-    // Without, there is only a link-local address to announce: to every port of the bridge, for nobody.
+    // Without, there is only a link-local address to announce: to every port of the bridge, without use.
     trySysctl(`${v6}/ndisc_notify`, '1')
   }
   if (options.dad) trySysctl(`${v6}/enhanced_dad`, '1')

@@ -28,7 +28,7 @@ const idOf = (call: Call, { network }: BridgeConf): Attachment => {
 /** Why the container's namespace, which is there, cannot be worked in; undefined if it can, or if it is gone. */
 type Obstacle = CniError | undefined
 
-/** What became of the interface inside: `addresses` are those it had. */
+/** The state of the interface inside: `addresses` are those it had. */
 type Deletion = { readonly addresses: readonly Cidr[]; readonly obstacle: Obstacle }
 
 const notThere: Deletion = { addresses: [], obstacle: undefined }
@@ -163,7 +163,7 @@ class RuleRemoval {
   }
 
   begin(addresses: readonly Cidr[]): void {
-    // A failure is kept for the step that ends the removal: by then nobody would be listening.
+    // A failure is kept for the step that ends the removal: by then it would have no listener.
     this.#failure ??= this.#remove(addresses).then(
       () => undefined,
       (error: unknown) => error,

@@ -85,7 +85,7 @@ export const runIpam = async (
       () => deleteVeth(veth),
       async () => {
         if (isAttachedElsewhere(beginning)) return
-        // What it refused to add it may refuse to delete, for the reason that is thrown already.
+        // A plugin that refused to add may refuse to delete, for the reason that is already thrown.
         await delegate(call, type, 'DEL').catch(error => {
           if (!isSaidAlready(error, failure)) throw error
         })

@@ -1,4 +1,4 @@
-/** What STATUS throws. */
+/** The failure that STATUS throws. */
 import { CniError, ErrorCode } from '../../src/cni/error'
 
 /** Containers cannot be connected now: code 50. */

@@ -1,7 +1,6 @@
 /**
- * "prune": the bridge goes with its last container. Whoever adds a container has the bridge's lock from the moment the
- * bridge is there until it has the container's port, so that no bridge is deleted under an ADD. Only loaded where the
- * key is set.
+ * "prune": the bridge goes with its last container. An ADD holds the bridge's lock from the creation of the bridge
+ * until the container's port is in it, so that no bridge is deleted under an ADD. Only loaded where the key is set.
  */
 import { mkdirSync } from 'node:fs'
 import { withLock } from '../../src/host/lock'

@@ -1,6 +1,6 @@
 /**
- * What ADD and STATUS refuse of a configuration that can be read. DEL does not look at it: a configuration that was
- * spoilt after containers were added must not keep them from being removed.
+ * Readable configurations that ADD and STATUS refuse. DEL does not look at it: a configuration that was spoilt after
+ * containers were added must not keep them from being removed.
  */
 import { longestVethPrefix } from '../../src/attachment/interfaces'
 import { checkIfName } from '../../src/cni/args'

@@ -44,7 +44,7 @@ const checkLinks = (nl: NetlinkSocket, conf: BridgeConf): void => {
   })
 }
 
-/** What ADD would refuse is a reason not to be ready. */
+/** A configuration that ADD would refuse is a reason not to be ready. */
 const asNotReady = <T>(work: () => T): T => {
   try {
     return work()
@@ -108,7 +108,7 @@ const checkPrune = async (conf: BridgeConf): Promise<void> => {
   }
 }
 
-/** What the bridge has itself is not free. */
+/** Addresses of the bridge itself are not free. */
 const callOfIpam = (call: Call, conf: BridgeConf): Call =>
   withNetlink(NETLINK_ROUTE, nl => ipamCall(nl, { call, conf, link: linkByName(nl, conf.bridge) }))
 

@@ -23,8 +23,8 @@ type PortVlans = Pick<BridgeConf, 'vlan' | 'trunk' | 'preserveDefaultVlan'>
 const nativeVlanOfTrunk = 1
 
 /**
- * The VLANs to put a port into: `vlan` as the one for frames without a tag, the trunk's with their tags. What stands
- * in both is the untagged one. None if the configuration has none.
+ * The VLANs to put a port into: `vlan` as the one for frames without a tag, the trunk's with their tags. A VLAN in both
+ * is the untagged one. None if the configuration has none.
  */
 export const wantedVlans = ({ vlan, trunk }: PortVlans): VlanSpan[] => {
   if (vlan === 0 && trunk.length === 0) return []
@@ -101,8 +101,8 @@ export const refuseStrangeUplinks = (nl: NetlinkSocket, bridge: Link, conf: Brid
 }
 
 /**
- * Has the bridge's ports to the outside carry the container's VLANs with their tags. What such a port is in already
- * stays as it is; none is taken out again, other containers may be in the same VLANs.
+ * Has the bridge's ports to the outside carry the container's VLANs with their tags. VLANs that such a port is already
+ * in stay unchanged; none is taken out again, other containers may be in the same VLANs.
  */
 export const ensureUplinkVlans = (nl: NetlinkSocket, bridge: Link, conf: BridgeConf): void => {
   const wanted = uplinkVlans(conf)

@@ -103,7 +103,7 @@ const giveBack = (leases: Leases, allocations: readonly Allocation[]): void => {
     try {
       leases.releaseAddress(formatAddr(addr))
     } catch (error) {
-      // What made the command fail is what it must report.
+      // The command must report the first failure.
       warn(`host-local: free ${formatAddr(addr)}: ${error instanceof Error ? error.message : error}`)
     }
   }

@@ -106,7 +106,7 @@ export type HostLocalConf = {
   readonly withheld: readonly Span[]
   /** The pod, "<namespace>/<name>", whose address is given to the next of that name; undefined if that is not wanted. */
   readonly stickyPod: string | undefined
-  /** The interface to ask on for addresses in use; undefined: nobody is asked. */
+  /** The interface to ask on for addresses in use; undefined: ADD does not ask. */
   readonly probe: string | undefined
   readonly routes: readonly Route[]
   readonly resolvConf: string | undefined

@@ -47,7 +47,7 @@ export class Cooldown {
     }
   }
 
-  /** Removes the notes that are of no use any more. What else is there, or in the place of the folder, stays. */
+  /** Removes the notes that are of no use any more. Other files there, or in the place of the folder, stay. */
   forgetEnded(now: number): void {
     for (const address of this.#noted()) {
       if (!this.isCooling(address, now)) this.#forget(address)

@@ -24,7 +24,7 @@ export const removeFile = (path: string): void => {
   }
 }
 
-/** Throws code 5 for a folder that has the name of one of our files; whose it is we cannot know, so it is not removed. */
+/** Throws code 5 for a folder that has the name of one of our files; its owner is unknown, so it is not removed. */
 export const refuseFolder = (path: string): void => {
   if (!lstatSync(path, { throwIfNoEntry: false })?.isDirectory()) return
   throw new CniError(ErrorCode.ioFailure, `host-local: "${path}" is a folder, not a file`, {

@@ -7,13 +7,13 @@ import type { Holding } from './holding'
 import type { Leases } from './leases'
 import type { AttachmentRecord } from './record'
 
-/** What is younger is not judged: its runtime may be just putting the namespace in place. */
+/** Younger ones are not judged: its runtime may be just putting the namespace in place. */
 const graceMs = 60_000
 
 /** The container a call is for: its namespace is alive. */
 export type Caller = Omit<Claimant, 'since'>
 
-/** What a record tells of a life. */
+/** The evidence of life in a record. */
 export const subjectOf = (record: AttachmentRecord, network: string): Subject => {
   const { containerID, ifName, netns, host, bootID, time, pidNamespace } = record
   return { network, containerID, ifName, netns, since: time, made: { host, bootID }, pidNamespace }

@@ -1,5 +1,5 @@
 /**
- * "probe": an address is given out only if nobody answers for it on the interface named: devices on the same wire,
+ * "probe": an address is given out only if no machine answers for it on that interface: devices on the same wire,
  * containers of other networks, or what an administrator gave out by hand. Only loaded where the key is set.
  */
 import { CniError, ErrorCode } from '../../src/cni/error'
@@ -19,14 +19,14 @@ const answerSeconds = 0.3
 /** So many addresses in use are skipped in one ADD. */
 const mostInUse = 16
 
-/** Asks on an interface who has these addresses; none if it is not there, or nobody is behind it. */
+/** Asks on an interface who has these addresses; none if it is missing, or has no neighbour. */
 const whoHas = (ifName: string, addrs: readonly Addr[]): { addr: Addr; mac: Mac }[] =>
   withNetlink(NETLINK_ROUTE, nl => {
     const link = linkByName(nl, ifName)
     if (link?.operState !== IF_OPER_UP) return []
     const events = EventSocket.open(NETLINK_ROUTE, [RTNLGRP_NEIGH])
     try {
-      // What is known may be of a holder that is gone.
+      // The known neighbour may be gone.
       for (const addr of addrs) neighDel(nl, link, addr)
       for (const addr of addrs) neighUse(nl, link, addr)
       const found = waitForNeighs(nl, events, link, { addrs, seconds: answerSeconds })
@@ -37,7 +37,7 @@ const whoHas = (ifName: string, addrs: readonly Addr[]): { addr: Addr; mac: Mac 
     }
   })
 
-/** Throws what would keep an ADD from asking on an interface. Asks for nobody, and changes nothing. */
+/** Throws what would keep an ADD from asking on an interface. Asks for no address, and changes nothing. */
 export const tryAsking = (ifName: string): void => {
   whoHas(ifName, [])
 }
@@ -51,8 +51,8 @@ type Taking = {
 }
 
 /**
- * Takes addresses that nobody answers for. Throws code 11 if one that was asked for is in use, or too many others are.
- * They are leased while they are asked for, and the lock is not held meanwhile.
+ * Takes addresses for which no machine answers. Throws code 11 if one that was asked for is in use, or too many others
+ * are. They are leased while they are asked for, and the lock is not held meanwhile.
  */
 export const takeUnused = async (
   { probe, requested }: { probe: string; requested: readonly Addr[] },

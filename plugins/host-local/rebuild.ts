@@ -1,6 +1,6 @@
 /**
- * Leases for containers that run without one, after somebody deleted the folder: what their interfaces have must not
- * be given to others. They are found by the aliases that bridge gives host veths. Only loaded where the folder is new.
+ * Leases for containers that run without one, after the folder was deleted: what their interfaces have must not be
+ * given to others. They are found by the aliases that bridge gives host veths. Only loaded where the folder is new.
  */
 import { type Attachment, isOn } from '../../src/attachment/attachment'
 import { parseAlias } from '../../src/attachment/interfaces'
@@ -28,7 +28,7 @@ const findRunning = ({ network, rangeSets }: HostLocalConf): Running[] =>
     }),
   )
 
-/** Leases what running containers of the network have. What cannot be found out must not fail an ADD. */
+/** Leases what running containers of the network have. A failed search must not fail an ADD. */
 export const rebuildLeases = (leases: Leases, conf: HostLocalConf): void => {
   try {
     const running = findRunning(conf)

@@ -35,7 +35,7 @@ export const notAvailable = (leases: Leases, { set }: Slot, address: string): Cn
     { details: `leased ${holderOf(leases, address)}` },
   )
 
-/** Throws if the address asked for is the gateway, excluded, or leased to somebody who may be alive. */
+/** Throws if the address asked for is the gateway, excluded, or leased to a container that may be alive. */
 export const refuseUnavailable = (
   leases: Leases,
   { caller, excluded }: AllocationRequest,

@@ -46,7 +46,7 @@ export class StickyPod {
         if (before !== undefined && before !== this.#key) this.#take(address, before)
         rewriteFile(this.#path(address), this.#key)
       }
-      // What it had before and has no more is nobody's to remember.
+      // Addresses that it no longer has are forgotten.
       for (const address of this.#addressesOf(this.#key)) {
         if (!addresses.includes(address) && this.#holderOf(address) === this.#key)
           removeFile(this.#path(address))

@@ -19,13 +19,13 @@ import { isFrom } from '../../src/host/system-error'
 import { type Addr, parseAddr } from '../../src/ip/addr'
 import { ensureFolder, refuseFolder, removeFile, rewriteFile, syncFolder, writeNewFile } from './file'
 
-/** The file being written. Whoever has the lock is the only one that writes; no address begins with a dot. */
+/** The file being written. The holder of the lock is the only writer; no address begins with a dot. */
 const newFile = '.new'
 
 /** What link(2) answers on file systems that have no hard links. */
 const noHardLinks = ['EPERM', 'EOPNOTSUPP', 'ENOTSUP', 'ENOSYS']
 
-/** Is it this one file that cannot be read, and would it be the same for everybody who tries? */
+/** Is it this one file that cannot be read, and would it fail for every reader? */
 const isNoLease = (error: Error): boolean =>
   isFrom(error, 'file') || ['EACCES', 'EPERM', 'EIO'].includes(errnoOf(error) ?? '')
 
@@ -130,7 +130,7 @@ export class LeaseStore {
       if (errno === 'EEXIST') return false
       if (!noHardLinks.includes(errno)) throw error
     }
-    // The lock is held, so nobody makes it between the two.
+    // The lock is held, so no process makes it between the two.
     if (this.isThere(address)) return false
     renameSync(this.#newFile, this.#path(address))
     return true

@@ -39,7 +39,7 @@ export const add = async (call: Call, undo: Undo): Promise<Result> => {
   const conf = readKubenetConf(call)
   const backend = chooseBackend(conf)
   const masquerade = backend === 'iptables'
-  // What cannot be is refused before anything is made.
+  // Contradictions are refused before anything is made.
   portsOfCall(call)
   readBandwidthConf(callOf(call, { type: 'bandwidth' }))
   endStep('backend')

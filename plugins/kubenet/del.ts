@@ -120,7 +120,7 @@ export const del = async (call: Call): Promise<void> => {
     },
     async () => {
       await stopWaiting(ports)
-      // What the kernel waits for after the one passes while it waits for the other.
+      // The kernel's waits for both run at the same time.
       const erasing = eraseElements(call, conf, found())
       // With iptables bridge asks the container's interface which rules there are.
       const deleting = deleteShapedLinks(call, { withVeth: !usesIptables })

@@ -43,7 +43,7 @@ const isOfOldRange = (gateway: Cidr, { podCIDRs }: KubenetConf): boolean =>
   firstHost(gateway).bits === gateway.addr.bits &&
   !podCIDRs.some(range => cidrEquals(range, networkOf(gateway)))
 
-/** Are all ports of the bridge pods of this network? Of others nobody here knows the addresses. */
+/** Are all ports of the bridge pods of this network? The addresses of others are unknown here. */
 const isOwnBridge = (nl: NetlinkSocket, bridge: Link, { network }: KubenetConf): boolean =>
   linkList(nl, bridge.index).every(({ alias }) => {
     const id = parseAlias(alias)
@@ -51,7 +51,7 @@ const isOwnBridge = (nl: NetlinkSocket, bridge: Link, { network }: KubenetConf):
   })
 
 /**
- * Has nobody an address of this old range any more? Where the ranges overlap, an address alone does not tell of which
+ * Is no address of this old range in use any more? Where the ranges overlap, an address alone does not tell of which
  * one it was given; the prefix length it has in the pod does. A pod that cannot be asked counts.
  */
 const isDrained = (gateway: Cidr, leased: readonly Addr[], pods: () => readonly Cidr[], conf: KubenetConf) =>

@@ -57,7 +57,7 @@ const forget = (folder: string, owner: PortOwner, passOn?: () => void): void => 
   const key = keyOf(owner)
   const shared = owner.claims.filter(claim => dropClaim(folder, claim, key))
   if (shared.length > 0) passOn?.()
-  // Last: a crash in between leaves an owner of too much, never a claim that nobody can give back.
+  // Last: a crash in between leaves an owner of too much, never a claim without an owner.
   eraseOwner(folder, key)
 }
 
@@ -83,8 +83,8 @@ const sameWords = (a: readonly string[], b: readonly string[]): boolean =>
   a.length === b.length && a.every((word, i) => word === b[i])
 
 /**
- * Do the rules of `owner`, which come first, take every connection? Between different conditions nobody here can
- * tell, and networks may share a port by them.
+ * Do the rules of `owner`, which come first, take every connection? Different conditions cannot be compared, so
+ * networks may share a port by them.
  */
 const shadows = (owner: PortOwner, family: Family, conf: PortmapConf): boolean => {
   const conditions = owner.conditions?.[family] ?? []
@@ -149,20 +149,20 @@ const locked = async <T>(folder: string, work: () => T | Promise<T>): Promise<T>
   return withLock(`${folder}/lock`, work)
 }
 
-/** What claiming found. */
+/** The result of claiming. */
 export type Claimed = {
   /** Owners that are gone and had one of the ports. */
   readonly dead: readonly PortOwner[]
   /** The attachment's own record, of an ADD before. */
   readonly earlier: PortOwner | undefined
-  /** False where nothing can be recorded: nobody knows then what was there before. */
+  /** False where nothing can be recorded: the state before is unknown then. */
   readonly recorded: boolean
 }
 
 type ClaimOptions = {
   /** What the record is to say of the rules. */
   readonly rules?: InstalledRules
-  /** Removes what is left of an owner that is gone, before anybody has its ports. */
+  /** Removes the rest of an owner that is gone, before another container gets its ports. */
   readonly bury?: (owner: PortOwner) => Promise<void>
   readonly folder?: string
 }
@@ -191,7 +191,7 @@ export const claimPorts = async (
         forget(folder, owner)
       }
       const earlier = readOwner(folder, key)
-      // Before the claims, as without it they are nobody's.
+      // Before the claims, which have no owner without it.
       writeOwner(folder, record)
       for (const claim of record.claims) takeClaim(folder, claim, key)
       const taken = new Set(record.claims)
@@ -241,7 +241,7 @@ const isThere = (path: string): boolean => {
 /** Removes the beginnings of records that calls have left which were killed while they wrote them. */
 export const sweepOwners = async (folder: string = hostportsFolder): Promise<void> => {
   if (unfinishedOwners(folder).length === 0) return
-  // Whoever writes a record holds the lock.
+  // A writer of a record holds the lock.
   await locked(folder, () => {
     for (const key of unfinishedOwners(folder)) eraseUnfinished(folder, key)
   })
@@ -273,7 +273,7 @@ export const releasePorts = async (
     })
   } catch (error) {
     if (!isFileError(error)) throw error
-    // Whoever wants the ports finds an owner that is gone.
+    // The next claim of the ports finds an owner that is gone.
     warn(`portmap: host ports are still recorded: ${error instanceof Error ? error.message : ''}`)
   }
 }

@@ -9,7 +9,7 @@ import { addrList } from '../../src/netlink/addr'
 import { type ConntrackEntry, conntrackDelete, conntrackList, IPPROTO_UDP } from '../../src/netlink/conntrack'
 import { NETLINK_NETFILTER, NETLINK_ROUTE, withNetlink } from '../../src/netlink/socket'
 
-/** Forgets the flows to these host ports for which `isStale` holds. What cannot be forgotten is said on stderr. */
+/** Forgets the flows to these host ports for which `isStale` holds. A failure is a warning on stderr. */
 const forget = (
   family: Family,
   ports: readonly number[],

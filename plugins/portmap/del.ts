@@ -45,7 +45,7 @@ export const del = async (call: Call): Promise<void> => {
         ...udpPorts,
         ...(owner ? udpPortsOf(owner) : []),
       ]),
-    // Whoever got a port next, while rules lead it elsewhere, would get none of its connections.
+    // The next owner of a port would get none of its connections while old rules lead elsewhere.
     async () => {
       if (!hasRules) await releasePorts(conf)
     },

@@ -1,6 +1,6 @@
 /**
- * Programs of the host that listen on a port which is to lead to a container. The packet filter comes first, so that
- * from then on nobody reaches them by it; neither they nor the container's owner would hear of that.
+ * Programs of the host that listen on a port which is to lead to a container. The packet filter comes first, so from
+ * then on no client reaches them by it; neither they nor the container's owner would hear of that.
  */
 
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
@@ -25,7 +25,7 @@ const isEverywhere = ({ addr }: ListeningSocket): boolean => addr.bits === 0n
 const serves = (socket: ListeningSocket, family: Family): boolean =>
   socket.addr.family === family || (family === 4 && isEverywhere(socket) && !socket.v6Only)
 
-/** The sockets that would lose their port. Between conditions and the rest nobody here can tell. */
+/** The sockets that would lose their port. Conditions cannot be compared with sockets. */
 export const findConflicts = (conf: PortmapConf, sockets: readonly ListeningSocket[]): Conflict[] => {
   const open = conf.addresses
     .map(({ addr }) => addr.family)

@@ -21,7 +21,7 @@ import { ownNetnsNumber } from '../../src/netns/netns'
 
 const family = () => v.picklist([4, 6])
 
-/** The rules in nftables by which DEL finds them without looking through everybody's. */
+/** The handles of rules in nftables, by which DEL finds them without reading all rules. */
 const ruleRef = () => v.object({ family: family(), chain: v.string(), handle: v.string() })
 
 /** The rules that lead to a container's chain, "CNI-HOSTPORT-DNAT -p tcp …", for each family it has one of. */
@@ -166,7 +166,7 @@ export const listOwners = (folder: string = hostportsFolder): PortOwner[] => {
   })
 }
 
-/** What a record tells of a life. */
+/** The evidence of life in a record. */
 export const subjectOf = ({
   network,
   containerID,

@@ -1,7 +1,7 @@
 /**
- * Who has ports of the host, as portmap and kubenet note it: a record for each attachment, and a claim for each of its
- * ports. The record is removed after the rules: as long as it is there, connections may still be led to the attachment's
- * addresses.
+ * The owners of host ports, as portmap and kubenet record them: a record for each attachment, and a claim for each of
+ * its ports. The record is removed after the rules: as long as it is there, connections may still be led to the
+ * attachment's addresses.
  */
 import { lstatSync } from 'node:fs'
 import { type Attachment, keyOf } from './attachment'
@@ -14,7 +14,10 @@ export const ownerPath = (folder: string, key: string): string => `${folder}/own
 
 const nothing = ['ENOENT', 'ENOTDIR']
 
-/** Are host ports of the attachment on record? Also where that cannot be looked at: somebody gets its address next. */
+/**
+ * Are host ports of the attachment on record? Also where that cannot be looked at: another container gets its address
+ * next.
+ */
 export const hasHostPorts = (id: Attachment, folder: string = hostportsFolder): boolean => {
   try {
     lstatSync(ownerPath(folder, keyOf(id)))

@@ -7,7 +7,7 @@ import { platform } from '#platform'
 import { readAdvice } from '../host/plain-file'
 import type { InterfaceID } from './attachment'
 
-/** Whose a lease is. A lease of an old version of the reference has no `ifName`. */
+/** The owner of a lease. A lease of an old version of the reference has no `ifName`. */
 export type LeaseOwner = { readonly containerID: string; readonly ifName: string | undefined }
 
 const lineBreak = '\r\n'

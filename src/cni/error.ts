@@ -3,8 +3,8 @@ import { printable } from '../host/output'
 import { isFrom } from '../host/system-error'
 
 /**
- * The codes an error object may carry: SPEC.md, "Error", and skel's own for a wrong netns (8).
- * Everything nobody foresaw is `internal`.
+ * The codes an error object may carry: SPEC.md, "Error", and skel's own for a wrong netns (8). Every unforeseen failure
+ * is `internal`.
  */
 export const ErrorCode = {
   incompatibleVersion: 1,
@@ -72,7 +72,7 @@ export const saidBy = (error: unknown): string => {
   return [message, details].filter(Boolean).join('; ')
 }
 
-/** The code for a failure nobody gave one: what passes by itself, what node:fs failed at, or "internal". */
+/** The code for a failure without one: what passes by itself, what node:fs failed at, or "internal". */
 const codeOf = (error: Error): number => {
   const errno = errnoOf(error)
   if (isFrom(error, 'signal') || (errno && isTransient(errno))) return ErrorCode.tryAgainLater
@@ -94,7 +94,7 @@ const readableLength = 200
 export const shorten = (text: string, most: number = readableLength): string =>
   text.length <= most ? text : `${text.slice(0, most)}… (${text.length} characters)`
 
-/** A value that somebody gave, as errors show it: in JSON, and of a long one the beginning. */
+/** A given value, as errors show it: in JSON, and of a long one the beginning. */
 export const quote = (value: unknown, most: number = readableLength): string =>
   typeof value === 'string' && value.length > most
     ? `${JSON.stringify(value.slice(0, most))}… (${value.length} characters)`

@@ -5,7 +5,7 @@ import type { ProgramResult } from '../platform/platform'
 import { CniError, ErrorCode, quote } from './error'
 import { isJsonObject } from './schema'
 
-/** Runs the program at `path` to its end. What a test puts in its place sees exactly what the plugin would. */
+/** Runs the program at `path` to its end. A test's substitute sees exactly what the plugin would. */
 export type PluginExec = (path: string, env: Record<string, string>, stdin: string) => Promise<ProgramResult>
 
 /** One execution of a plugin: `env` is its whole environment. */

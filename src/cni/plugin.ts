@@ -56,7 +56,7 @@ export type Plugin = {
 
 /** The namespace of a call; for DEL also what stands between it and this process. */
 type CallNetns = Pick<Call, 'netns' | 'outOfReach'> & {
-  /** What DEL fails with once it has done all that is outside of the namespace. */
+  /** The failure of DEL once it has removed all that is outside of the namespace. */
   readonly refusal?: CniError
 }
 

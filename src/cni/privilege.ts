@@ -1,4 +1,4 @@
-/** What this process may do. */
+/** The rights of this process. */
 import { readFileSync } from 'node:fs'
 import { CniError, ErrorCode } from './error'
 

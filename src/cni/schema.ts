@@ -19,8 +19,8 @@ type AnySchema = v.GenericSchema
 const ours = new WeakSet<AnySchema>()
 
 /**
- * A key the reference does not know. Whoever added a container with the reference may have had anything there, and a typo
- * must not keep a container from being deleted: DEL and GC read one that does not fit as if it were not there.
+ * A key the reference does not know. Configurations for the reference may contain anything there, and a typo must not
+ * keep a container from being deleted: DEL and GC read one that does not fit as if it were not there.
  */
 export const extension = <S extends AnySchema>(schema: S): S => {
   ours.add(schema)

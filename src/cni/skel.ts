@@ -70,7 +70,7 @@ const logTarget = (env: Environment, conf: NetConf | undefined): LogTarget | und
 /**
  * Runs the command the environment names: the whole of a plugin's process but printing and exiting. Every failure
  * becomes an error object; the function itself never throws. With `deliver` an ADD's result goes there instead of into
- * the answer: where that throws, the ADD fails and undoes what it did, as nobody knows of it.
+ * the answer: if that throws, the ADD fails and undoes what it did, because the runtime does not know of it.
  */
 export const answerCall = async (
   plugin: Plugin,

@@ -33,7 +33,7 @@ export const startOfBoot = (): number => {
   const { dev } = lstatSync(runFolder)
   const times = readdirSync(runFolder).flatMap(name => {
     const stat = lstatSync(`${runFolder}/${name}`, { throwIfNoEntry: false })
-    // What is mounted there may be of any age.
+    // Objects mounted there may be of any age.
     return stat?.dev === dev ? [stat.mtimeMs] : []
   })
   return Math.min(bootTime(), ...times)

@@ -58,7 +58,7 @@ const LOCK_NB = 4
 /** How long one holder of a lock is waited for: runtimes give up on a whole call after some ten seconds or more. */
 const lockTimeoutMs = 5000
 
-/** Where the lock goes from hand to hand nobody hangs, the node is only busy: that is waited for as much longer. */
+/** While the lock changes hands no process hangs, the node is only busy: that is waited for as much longer. */
 const busyFactor = 6
 
 /** Who holds a lock is looked at so many times in a holder's time, and never by those who have it at once. */
@@ -136,7 +136,7 @@ export const withLock = <T>(
   timeoutMs: number = lockTimeoutMs,
 ): Promise<T> => hold(path, LOCK_EX, work, timeoutMs)
 
-/** The same beside others that hold it so too, and beside nobody who holds it as `withLock` does. */
+/** The same, shared: beside others that hold it shared, but beside no holder by `withLock`. */
 export const withSharedLock = <T>(path: string, work: () => T | Promise<T>): Promise<T> =>
   hold(path, LOCK_SH, work, lockTimeoutMs)
 

@@ -39,7 +39,8 @@ const rotate = (file: string, fd: number): boolean => {
 const { O_APPEND, O_CREAT, O_NOFOLLOW, O_NONBLOCK, O_WRONLY } = constants
 
 const openLog = (file: string): number => {
-  // Who can write in the log's folder must neither lead root to another file nor make it wait for a pipe's reader.
+  // A user who can write in the log's folder must neither lead root to another file nor make it wait for a pipe's
+  // reader.
   const open = () => openSync(file, O_APPEND | O_CREAT | O_WRONLY | O_NOFOLLOW | O_NONBLOCK, 0o600)
   const fd = open()
   const stat = fstatSync(fd)
@@ -49,8 +50,8 @@ const openLog = (file: string): number => {
 }
 
 /**
- * Appends one JSON line to the log, which with the old one beside it stays below 16 MiB or so. What cannot be written
- * is said on stderr and changes nothing else.
+ * Appends one JSON line to the log, which with the old one beside it stays below 16 MiB or so. A failure to write is a
+ * warning on stderr and changes nothing else.
  */
 export const appendLog = (target: LogTarget, entry: Record<string, unknown>): void => {
   const line = `${JSON.stringify({ time: new Date().toISOString(), ...entry })}\n`

@@ -11,7 +11,7 @@ let steps: Step[] = []
 // performance.now() counts from the start of the process.
 let last = 0
 
-/** The trace so far, and the parts of the step that goes on; undefined where nobody has asked for them. */
+/** The trace so far, and the parts of the step that goes on; undefined if they are not requested. */
 let trace: { readonly lines: string[]; parts: string[] } | undefined
 
 const milliseconds = (from: number, to: number): number => Math.round((to - from) * 1000) / 1000

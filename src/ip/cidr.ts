@@ -41,7 +41,7 @@ export const lastAddr = (cidr: Cidr): Addr => ({
   bits: cidr.addr.bits | hostMask(cidr),
 })
 
-/** The first address after the network's own: what a gateway is when nobody says otherwise. */
+/** The first address after the network's own: the gateway unless configured otherwise. */
 export const firstHost = (cidr: Cidr): Addr => nextAddr(networkOf(cidr).addr)
 
 /** Is `addr` in the network of `cidr`? */

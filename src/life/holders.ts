@@ -1,5 +1,5 @@
 /**
- * Who keeps network namespaces alive: processes that are in them, and mounts of any mount namespace. Only a look at all
+ * The holders of network namespaces: processes that are in them, and mounts of any mount namespace. Only a look at all
  * processes shows all of both, and whoever may not have that look is told so: not to see a namespace is no proof that
  * it has ended.
  */
@@ -10,7 +10,7 @@ import { errnoOf } from '../host/errno'
 /** A mount of a namespace, and where that can be opened from here. */
 type Mount = { readonly ino: number; readonly path: string }
 
-/** What keeps a network namespace alive. */
+/** The object that keeps a network namespace alive. */
 export type Holder = {
   /** The first process found in it; undefined if none is, or none that may be seen. */
   readonly pid: number | undefined

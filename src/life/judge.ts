@@ -1,7 +1,7 @@
 /**
  * Does the container of an attachment still live? The one answer to that for all who take something from containers
- * that have ended: leases, host ports, rules, interfaces. Alive is whom any evidence shows alive. Dead is only who is
- * proven dead, by somebody who would see a living one. Of all others nothing is known, and nothing is taken.
+ * that have ended: leases, host ports, rules, interfaces. Alive is whom any evidence shows alive. A container counts as
+ * dead only by proof, from a process that would see a living one. Of all others nothing is known, and nothing is taken.
  */
 import type { Here, NetnsNumber } from './here'
 import type { Holder } from './holders'
@@ -15,7 +15,7 @@ export type Verdict = { readonly state: LifeState; readonly why: string }
 /** A network namespace as it was when an attachment was made. */
 export type RecordedNetns = NetnsNumber & { readonly path: string }
 
-/** What is known of an attachment from the time it was made. What is undefined was not recorded. */
+/** What is known of an attachment from the time it was made. Undefined fields were not recorded. */
 export type Subject = {
   readonly network: string
   readonly containerID: string
@@ -98,7 +98,7 @@ const judgeNetns = (subject: Subject, netns: RecordedNetns, here: Here, options:
   if (there === 'hidden') return unknown(why)
   if (blind !== undefined) return unknown(`${why}; ${blind}`)
   const age = here.now() - (subject.since ?? 0)
-  // What was made in the future was made before the clock was set back.
+  // A time in the future is from before the clock was set back.
   if (age >= 0 && age < (options.graceMs ?? 0))
     return unknown(`${why}; it was made ${Math.round(age / 1000)} s ago`)
   return dead(why)

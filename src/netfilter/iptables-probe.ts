@@ -42,9 +42,9 @@ const hasNftChain = (family: Family, chains: readonly string[]): boolean =>
   asksNftables(nl => chains.some(chain => chainGet(nl, natTable(family), chain) !== undefined))
 
 /**
- * The variants of iptables that may have rules in the table nat, or one of these chains there, each by its own programs;
- * undefined stands for those that are called iptables alone. Who changes the variant of a node leaves rules in the
- * other one. Empty where there is nothing to be found, or nothing to find it with.
+ * The variants of iptables that may have rules in the table nat, or one of these chains there, each by its own
+ * programs; undefined stands for those that are called iptables alone. A change of the node's variant leaves rules in
+ * the other one. Empty where there is nothing to be found, or nothing to find it with.
  */
 export const variantsInUse = (family: Family, ...chains: readonly string[]): (Variant | undefined)[] => {
   const there: Variant[] = [

@@ -95,7 +95,7 @@ const explain = (path: string, error: SystemError): SystemError => {
  */
 export const isRefused = (error: unknown): error is SystemError => isFrom(error, 'iptables', refused)
 
-/** Is it the failure to list a table in which somebody has rules of nft that iptables has no words for? */
+/** Is it the failure to list a table with rules of nft that iptables cannot show? */
 export const isUnlistable = (error: unknown): error is SystemError => isFrom(error, 'iptables', unlistable)
 
 /** Is there a program to change this family's rules with, one of that variant if one is named? */

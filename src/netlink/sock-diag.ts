@@ -79,7 +79,7 @@ const readSocket = (family: Family, protocol: TransportProtocol, body: Buffer): 
 }
 
 /**
- * The sockets of the network namespace of `nl` that wait for connections or, with UDP, for datagrams of anybody.
+ * The sockets of the network namespace of `nl` that wait for connections or, with UDP, for datagrams of any sender.
  * Empty where the kernel cannot tell. Equivalent to: `ss --listening --$protocol -$family`.
  */
 export const listeningSockets = (

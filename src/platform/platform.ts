@@ -38,7 +38,7 @@ export type Libc = {
   flock(fd: number, operation: number): SyscallResult
 }
 
-/** What a program left behind. */
+/** The result of a program. */
 export type ProgramResult = {
   /** The exit code; 128 + the signal's number if a signal ended it, as a shell counts. */
   exitCode: number

@@ -82,7 +82,7 @@ const attach = (
         try {
           await delPlugin({ list, plugin, attachment, prevResult }, options)
         } catch (error) {
-          // What it refused to add it may refuse to delete, for the reason that is thrown already.
+          // A plugin that refused to add may refuse to delete, for the reason that is already thrown.
           if (isAdded) throw error
         }
       }

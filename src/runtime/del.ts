@@ -64,7 +64,7 @@ const tryCachedResult = (cacheDir: string, key: Attachment, version: SpecVersion
   try {
     return readCachedResult(cacheDir, key, version)
   } catch {
-    return undefined // plugins have to do without, and a container that cannot be deleted helps nobody
+    return undefined // plugins have to do without, and a container that cannot be deleted is of no use
   }
 }
 

@@ -60,7 +60,7 @@ const lockFile = (fd: number): 'had' | 'held' | 'unknown' => {
 /** A name no other process uses: another one in another PID namespace may have the same number. */
 const temporaryName = (): string => `${temporaryPrefix}${process.pid}-${process.hrtime.bigint().toString(36)}`
 
-/** Makes a file to be written, and locks it; another one if somebody took it for abandoned before it was locked. */
+/** Makes a file to be written, and locks it; another one if it was removed as abandoned before it was locked. */
 const openTemporary = (folder: string): { readonly path: string; readonly fd: number } => {
   const flags = constants.O_CREAT | constants.O_EXCL | constants.O_WRONLY | constants.O_NOFOLLOW
   for (;;) {
@@ -93,7 +93,7 @@ export const writeDurably = (folder: string, name: string, content: string): voi
 /** Long after any call has ended, in milliseconds. */
 const longMs = 60 * 60 * 1000
 
-/** Is it a file that was written so long ago that nobody is still at it? */
+/** Is it a file so old that no process is still writing it? */
 export const isOldFile = (path: string): boolean => {
   const stat = lstatSync(path, { throwIfNoEntry: false })
   return stat?.isFile() === true && Date.now() - stat.mtimeMs > longMs
@@ -117,7 +117,7 @@ const removeIfAbandoned = (path: string): void => {
   }
 }
 
-/** Removes what writers that were killed have left in a folder. What is being written stays. */
+/** Removes what writers that were killed have left in a folder. Files that are being written stay. */
 export const removeAbandoned = (folder: string): void => {
   for (const name of readdirSync(folder))
     if (name.startsWith(temporaryPrefix)) removeIfAbandoned(`${folder}/${name}`)

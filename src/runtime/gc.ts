@@ -41,7 +41,7 @@ const delStale = async (
   }
 }
 
-/** An attachment that is believed to have ended, and whether that still holds when nobody of ours can add it again. */
+/** An attachment that is believed to have ended, and whether that still holds when this runtime cannot add it again. */
 type StaleAttachment = InterfaceID & { isStale(): Promise<boolean> }
 
 /**

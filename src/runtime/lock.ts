@@ -1,7 +1,7 @@
 /**
- * Who may run beside whom: ADDs and DELs beside each other, GC beside neither. The lock is one of the runtime, for all
- * networks whose results are cached in the same folder; it is taken before every lock of a plugin, and never under one.
- * Other runtimes do not know it: what GC deletes must be proven dead all the same.
+ * Calls that may run at the same time: ADDs and DELs beside each other, GC beside neither. The lock is one of the
+ * runtime, for all networks whose results are cached in the same folder; it is taken before every lock of a plugin, and
+ * never under one. Other runtimes do not know it: what GC deletes must be proven dead all the same.
  */
 import { isFileError } from '../host/errno'
 import { withLock, withSharedLock } from '../host/lock'

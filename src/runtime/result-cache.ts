@@ -3,7 +3,7 @@
  *
  *   <cacheDir>/results/<network>-<containerID>-<ifName>    mode 0600, see cache-entry.ts
  *
- * libcni writes them in place, so a power cut leaves empty ones behind. What cannot be read counts as absent.
+ * libcni writes them in place, so a power cut leaves empty ones behind. Unreadable entries count as absent.
  */
 
 import { lstatSync, readdirSync } from 'node:fs'
@@ -162,7 +162,7 @@ export const sweepCache = (
   }
 }
 
-/** What cannot be read is not torn: a large file may be another program's. */
+/** An unreadable file is not torn: a large file may be another program's. */
 const isTorn = (path: string): boolean => {
   const text = read(path)
   return text !== undefined && parseJson(text) === undefined

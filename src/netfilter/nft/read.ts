@@ -1,4 +1,4 @@
-/** Reading nftables back. What is not there is empty or undefined, never an error. */
+/** Reading nftables back. Missing objects are empty or undefined, never an error. */
 import { isFrom } from '../../host/system-error'
 import { netlinkError, unlessRefused } from '../../netlink/error'
 import type { NetlinkSocket, Reply, Request } from '../../netlink/socket'
@@ -53,7 +53,7 @@ const remedy =
   'iptables-legacy, or a kernel built with CONFIG_NF_TABLES'
 
 /**
- * The number of the ruleset's generation, which every commit by anybody raises. The first thing that is asked of
+ * The number of the rule set's generation, which every commit of any program raises. The first thing that is asked of
  * nf_tables, and so what fails where there is none: with a code of noNftables.
  */
 export const nftGeneration = (nl: Reader): number => {

@@ -53,7 +53,7 @@ export class NftTransaction {
   readonly #changes: Change[] = []
   #sets = 0
 
-  /** With the number of a generation the kernel refuses, with ERESTART, if anybody changed any table since. */
+  /** With the number of a generation the kernel refuses, with ERESTART, if any table has changed since. */
   constructor(generation?: number) {
     this.#generation = generation
   }
@@ -233,8 +233,8 @@ export const untilUnchanged = <T>(
 
 /**
  * Changes nftables according to what is in them: `build` reads through `nl`, adds changes, and the kernel takes them
- * only if nobody changed any table meanwhile; else `build` runs again with a new transaction. Returns what the last
- * run returned. Throws what untilUnchanged() and commit() throw.
+ * only if no table changed meanwhile; else `build` runs again with a new transaction. Returns what the last run
+ * returned. Throws what untilUnchanged() and commit() throw.
  */
 export const nftUpdate = <T>(
   nl: Pick<NetlinkSocket, 'request' | 'dump' | 'exchange'>,

@@ -119,7 +119,7 @@ static uint8_t *cut(size_t whole) {
 }
 
 /*
- * A piece that nobody had before; NULL if there is no memory. Where that is limited (RLIMIT_AS) there may be no region any
+ * A piece that was never used; NULL if there is no memory. Where that is limited (RLIMIT_AS) there may be no region any
  * more, but enough to say so: the engine does not outlive an error for which it finds no memory at all.
  */
 static void *fresh(size_t whole) {

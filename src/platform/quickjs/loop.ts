@@ -24,7 +24,7 @@ const CLOCK_MONOTONIC = 1
 const timespec = new BigInt64Array(2)
 const timespecBytes = new Uint8Array(timespec.buffer)
 
-/** Milliseconds on a clock that nobody sets. */
+/** Milliseconds on a clock that is never set. */
 export const monotonicMs = (): number => {
   syscall('clock_gettime', CLOCK_MONOTONIC, timespecBytes)
   return Number(timespec[0]) * 1000 + Number(timespec[1]) / 1e6
@@ -56,7 +56,7 @@ export const onReadable = (fd: number, callback: Callback): void => {
   waiting.set(fd, { events: POLLIN, callback })
 }
 
-/** Calls `callback` whenever `fd` takes something or has nobody left to read it, until `forget`. */
+/** Calls `callback` whenever `fd` takes something or has no reader left, until `forget`. */
 export const onWritable = (fd: number, callback: Callback): void => {
   waiting.set(fd, { events: POLLOUT, callback })
 }

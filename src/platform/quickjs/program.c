@@ -208,8 +208,8 @@ static void describe_process(const struct engine *engine, const struct process *
 }
 
 /*
- * Whoever starts us with a standard stream closed must not find a lease or a netlink socket under its number. What
- * stands in answers as a closed one does, EBADF: an ADD whose answer reaches nobody undoes what it did.
+ * A lease or a netlink socket must not get the number of a closed standard stream. What stands in answers as a closed
+ * one does, EBADF: an ADD whose answer cannot be delivered undoes what it did.
  */
 static void fill_standard_streams(void) {
   for (int fd = 0; fd < 3; fd++)
@@ -227,7 +227,7 @@ static size_t stack_bytes(void) {
   return limit.rlim_cur / 2;
 }
 
-/* A promise that was rejected and that nobody has taken up, and what with: the end of the program, if nobody does. */
+/* A rejected promise without a handler, and its reason: the end of the program, if it gets none. */
 static struct rejection {
   struct rejection *next;
   JSValue promise, reason;

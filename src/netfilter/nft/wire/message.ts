@@ -213,7 +213,7 @@ export const putUserdata = (notes: readonly Note[]): Buffer | undefined => {
   return parts.length > 0 ? Buffer.concat(parts) : undefined
 }
 
-/** The notes by type; a note that is cut off ends the reading, for nobody vouches for what others wrote there. */
+/** The notes by type; a note that is cut off ends the reading, because other programs may have written it. */
 export const readUserdata = (userdata: Buffer | undefined): Map<number, Buffer> => {
   const notes = new Map<number, Buffer>()
   if (!userdata) return notes

@@ -1,6 +1,6 @@
 /**
  * Drops what NAT does not touch because it belongs to no connection, such as a late RST: it would leave with the
- * container's own address, which nobody outside knows.
+ * container's own address, which is unknown outside.
  *
  *   table inet cni_drop_invalid {
  *     chain containers {

@@ -41,7 +41,7 @@ export type HostPorts = Attachment & {
 export const mappingsOf = ({ mappings }: Pick<HostPorts, 'mappings'>, family: Family): PortMapping[] =>
   mappings.filter(({ onlyFamily }) => onlyFamily === undefined || onlyFamily === family)
 
-/** One rule in nftables, by which DEL finds it without looking through everybody's. */
+/** One rule in nftables, by which DEL finds it without reading all rules. */
 export type RuleRef = { family: Family; chain: string; handle: string }
 
 /** What ADD put into the packet filter, as far as it helps to find it again. */
@@ -84,7 +84,7 @@ export type Going = {
 export type Before = {
   /** The record of an ADD before. */
   readonly earlier: { readonly rules?: InstalledRules | undefined } | undefined
-  /** False where nothing can be recorded: nobody knows then what was there before. */
+  /** False where nothing can be recorded: the state before is unknown then. */
   readonly recorded: boolean
 }
 

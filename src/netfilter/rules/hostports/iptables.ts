@@ -257,7 +257,7 @@ const takeDown = (going: Going): Promise<void> =>
   runAll(families.map(family => () => removeFamily(family, going)))
 
 /**
- * The chains of a network's attachments that are gone, those nobody recorded among them: such a chain is known by the
+ * The chains of a network's attachments that are gone, unrecorded ones among them: such a chain is known by the
  * comments of the rules that lead there and by the addresses it leads to.
  */
 const staleChains = (found: TableDump, { network, kept, gone }: Collection): string[] => {

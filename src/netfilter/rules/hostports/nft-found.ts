@@ -1,5 +1,5 @@
 /**
- * Finding a container's rules again without reading everybody's: the kernel numbers each rule, tells the number to
+ * Finding a container's rules again without reading all rules: the kernel numbers each rule, tells the number to
  * whoever adds it and asks to hear it, and never gives it to another rule of the table.
  */
 import { portComment } from '../../../attachment/nft-comments'
@@ -125,7 +125,7 @@ const missingPorts = (conf: HostPorts, address: Cidr, found: readonly ReadRule[]
   const { family } = address.addr
   const mappings = mappingsOf(conf, family)
   if (conf.conditions[family].length > 0) {
-    // What nft made of the conditions is not for comparing.
+    // Conditions as nft rewrote them cannot be compared.
     const there = found.filter(leadsOn).length
     return there >= mappings.length
       ? []

@@ -131,8 +131,8 @@ export const formatDnat = ({ addr }: Cidr, mapping: PortMapping): string => {
 }
 
 /**
- * The rules of `portRules` with the conditions, as commands of the nft program, which alone can read those. They
- * stand in the container's own rules: in the chain all networks share they would hold for everybody's ports.
+ * The rules of `portRules` with the conditions, as commands of the nft program, which alone can read those. They stand
+ * in the container's own rules: in the chain that all networks share they would hold for all ports.
  */
 export const conditionalLines = (conf: HostPorts, address: Cidr): string[] => {
   const { family } = address.addr

@@ -97,7 +97,7 @@ const rulesOf = (nl: NftSocket, family: Family, all: readonly Sought[]): ReadRul
 
 /**
  * Makes the table, its chains and the rules all containers share, as far as they are not there. The reference puts the
- * conditions of the last network into those, where they hold for everybody's ports.
+ * conditions of the last network into those, where they hold for all ports.
  */
 const ensureShared = (nl: NftSocket, tx: NftTransaction, conf: HostPorts, family: Family): void => {
   const table = tableOf(family)
@@ -151,7 +151,7 @@ const nftMissing = (): CniError =>
     details: 'nft is not in PATH; install nftables, or remove conditionsV4 and conditionsV6',
   })
 
-/** Where a container's rules are, if it may have some; undefined if nobody knows. */
+/** Where a container's rules are, if it may have some; undefined if unknown. */
 const earlierRefs = ({ earlier, recorded }: Before): readonly RuleRef[] | undefined => {
   if (!earlier) return recorded ? [] : undefined
   if (!earlier.rules) return undefined
@@ -188,7 +188,7 @@ const setUp = async (opening: Opening, undo: Undo): Promise<void> => {
   const handles: RuleRef[] = []
   const add = (refs: readonly RuleRef[]): void => {
     handles.push(...refs)
-    // What was there before is still to be removed should the other family fail.
+    // The former rules must still be removed if the other family fails.
     if (earlier) noteNow({ backend: 'nftables', handles: [...earlier, ...handles] })
   }
   try {
@@ -224,7 +224,7 @@ const takeDown = async (going: Going): Promise<void> => {
   ifNftables(nl => removeRules(nl, [soughtOf(going)]))
 }
 
-/** The rules that nobody recorded of the network's attachments that are gone: their addresses' leases tell whose. */
+/** The unrecorded rules of the network's attachments that are gone: their addresses' leases tell whose. */
 const straysOf = (nl: NftSocket, family: Family, { network, kept }: Collection): ReadRule[] => {
   const isKept = isAmong(kept)
   const isStray = (address: string, comment: string): boolean => {

@@ -91,7 +91,7 @@ const creation = ({ chain, accepts, masquerade, jumps }: FamilyRules): string[] 
   ...jumps,
 ]
 
-/** The lines that give the chain what it lacks. What it has from another interface or a lost DEL stays. */
+/** The lines that give the chain what it lacks. Rules of another interface or a lost DEL stay. */
 const completion = (rules: FamilyRules, found: TableDump): string[] => {
   if (!found.chains.has(rules.chain)) return creation(rules)
   const isMissing = (rule: string): boolean => !found.rules.includes(rule)

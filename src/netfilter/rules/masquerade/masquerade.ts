@@ -2,7 +2,7 @@ import type { Attachment } from '../../../attachment/attachment'
 import type { Cidr } from '../../../ip/cidr'
 import type { Backend, RuleKind } from '../../backend'
 
-/** What leaves these addresses for elsewhere gets the node's address. */
+/** Packets from these addresses to elsewhere get the node's address. */
 export type Masquerade = Attachment & {
   /** The container's addresses with their subnets' prefix lengths; traffic inside those subnets stays as it is. */
   readonly addresses: readonly Cidr[]
@@ -13,7 +13,7 @@ export type Masquerade = Attachment & {
 /** An attachment whose rules go. Those in iptables name its container alone, and their addresses tell whose they are. */
 export type Unmasqueraded = {
   readonly id: Attachment
-  /** Addresses that have a rule each, if nobody was at them since the ADD. */
+  /** Addresses with a rule each, unless changed since the ADD. */
   readonly known: readonly Cidr[]
   /** Asked where those known are not all there are: does the rule of this address go? */
   readonly isDoomed: (address: string) => boolean

@@ -140,7 +140,7 @@ type Place = { readonly set: PlainSet; readonly key: NftElement['key'] }
 
 /**
  * Removes elements that still have this comment: one that another pod took over is left alone. The batch is bound to
- * the generation they were read in, so nobody can take one over in between. Answers how many there were.
+ * the generation they were read in, so no process can take one over in between. Answers how many there were.
  */
 export const eraseElements = (nl: NetlinkSocket, places: readonly Place[], comment: string): number => {
   if (places.length === 0) return 0

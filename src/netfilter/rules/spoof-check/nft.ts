@@ -78,7 +78,9 @@ const removeChains = (
   for (const chain of [iface, mac]) if (chainGet(nl, table, chain)) tx.deleteChain(table, chain)
 }
 
-/** Whose frames are checked: only `mac` may be the source of what comes from the host's veth `hostName`. */
+/**
+ * The interface whose frames are checked: only `mac` may be the source of what comes from the host's veth `hostName`.
+ */
 type SpoofCheck = InterfaceID & { readonly hostName: string; readonly mac: Mac }
 
 const setUp = (nl: NetlinkSocket, { hostName, mac, ...id }: SpoofCheck): void =>

@@ -114,7 +114,7 @@ const cases: Case[] = [
     mended: ':',
     plugin: 'host-local',
     more: { ipam: { ...ipam, resolvConf: '/run/none' } },
-    msg: 'host-local: "resolvConf": /run/none can\'t be used',
+    msg: 'host-local: "resolvConf": /run/none cannot be used',
     details: /^read resolvConf "\/run\/none"; ENOENT/,
   },
   {

@@ -217,7 +217,7 @@ for (const flavour of anyFlavour) {
       t.ok(await b.pings('10.1.2.1'))
 
       const forced = await a.call('ADD', { ...old, keepAddresses: false, forceAddress: true })
-      t.match(forced.stderr, '"br0" gives up 10.1.2.1/24, the gateway of 3 port(s) (c2, c3, c4)')
+      t.match(forced.stderr, '"br0" loses 10.1.2.1/24, the gateway of 3 port(s) (c2, c3, c4)')
     },
   )
 }

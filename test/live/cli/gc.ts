@@ -80,7 +80,7 @@ for (const flavour of anyFlavour) {
           }
           t.match(
             (await kubenet(['gc', 'pods'])).stdout,
-            /2 known, 1 stale; nothing was removed, "kubenet gc pods --yes" does it\n$/,
+            /2 known, 1 stale; nothing was removed; "kubenet gc pods --yes" removes them\n$/,
           )
           t.equal(await host.snapshot(), before)
         })

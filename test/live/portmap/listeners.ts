@@ -32,7 +32,7 @@ for (const flavour of anyFlavour) {
         t.match(
           stderr,
           new RegExp(
-            `portmap: host port ${port} is in use on this host: \\S+ \\(pid \\d+\\) listens on ${where}, `,
+            `portmap: host port ${port} is in use on this host: \\S+ \\(pid \\d+\\) listens on ${where}; `,
           ),
         )
         t.match(stderr, 'clients do not reach it while container c1 has the port')

@@ -20,6 +20,7 @@ import { sync } from './sync'
 import { test } from './test'
 import { trace } from './trace/trace'
 import { version } from './version'
+import { watch } from './watch'
 import { why } from './why/why'
 
 const tree = (): readonly Command[] => commands
@@ -31,6 +32,7 @@ export const commands: readonly Command[] = [
   config,
   init,
   agent,
+  watch,
   add,
   check,
   del,

@@ -10,12 +10,21 @@ export const pause = (ms: number): Promise<void> => new Promise(resolve => setTi
 
 let interrupted: NodeJS.Signals | undefined
 let isDeaf = false
+let heard: () => void = () => {}
+
+/** Comes true when the process is told to end, for what would wait for ever. */
+export const untilInterrupted = (): Promise<void> =>
+  new Promise(resolve => {
+    heard = resolve
+    if (interrupted) resolve()
+  })
 
 /** Takes note of SIGTERM and SIGINT instead of dying of them. */
 export const watchForInterrupts = (): void => {
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     process.once(signal, () => {
       interrupted = signal
+      heard()
     })
   }
 }

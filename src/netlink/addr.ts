@@ -9,7 +9,7 @@ import { messageBody, putU32, readAttributes, readIndexAt, readNumber } from './
 
 /** <linux/rtnetlink.h> */
 const RTM_NEWADDR = 20
-const RTM_DELADDR = 21
+export const RTM_DELADDR = 21
 const RTM_GETADDR = 22
 
 /** <linux/if_addr.h> */

@@ -15,7 +15,10 @@ import {
   sockaddrNl,
   timeval,
 } from './raw-socket'
-import type { Reply } from './wire/message'
+import { type Reply, readMessages } from './wire/message'
+
+// The kernel makes them of NLMSG_GOODSIZE, a page less its own header; several of nf_tables may be in one.
+const announcementBytes = 64 * 1024
 
 export class EventSocket {
   readonly #fd: number
@@ -45,6 +48,16 @@ export class EventSocket {
     platform.libc.setsockopt(this.#fd, SOL_SOCKET, SO_RCVTIMEO, timeval(Math.max(seconds, 1e-6)))
     const length = timed('netlink', op, () => readDatagram(this.#fd))
     return length < 0 && errnoName(length) === 'EAGAIN' ? [] : messagesOf(op, length)
+  }
+
+  /** The next announcements, whenever they come; undefined if some were lost, as more came than the socket holds. */
+  async upcoming(op: string): Promise<Reply[] | undefined> {
+    const buffer = Buffer.alloc(announcementBytes)
+    const length = await platform.nextDatagram(this.#fd, buffer)
+    if (length >= 0) return readMessages(buffer.subarray(0, length))
+    const code = errnoName(length)
+    if (code === 'ENOBUFS') return undefined
+    throw netlinkError(op, code)
   }
 
   close(): void {

@@ -1,6 +1,6 @@
 import type { Family } from '../ip/addr'
 import { unlessRefused } from './error'
-import type { NetlinkSocket } from './socket'
+import type { NetlinkSocket, Reply } from './socket'
 import { messageBody, putU32, readAttributes, readNumber } from './wire/attributes'
 
 /** <linux/rtnetlink.h>, <linux/netconf.h> */
@@ -9,6 +9,10 @@ const RTM_GETNETCONF = 82
 const NETCONFA_IFINDEX = 1
 const NETCONFA_FORWARDING = 2
 const NETCONFA_IFINDEX_ALL = 0xffffffff // -1
+
+/** Announced when forwarding of a family, or of one interface, is switched. */
+export const RTNLGRP_IPV4_NETCONF = 24
+export const RTNLGRP_IPV6_NETCONF = 25
 
 /** <linux/socket.h> */
 const familyNumbers = { 4: 2, 6: 10 } as const
@@ -32,4 +36,14 @@ export const forwards = (nl: NetlinkSocket, family: Family): boolean | undefined
   const reply = replies?.find(({ type }) => type === RTM_NEWNETCONF)
   const value = reply && readAttributes(reply.data, SIZEOF_NETCONFMSG).get(NETCONFA_FORWARDING)
   return value && readNumber(value) !== 0
+}
+
+/** Does a message say that the namespace forwards no more, whichever family it is about? */
+export const saysForwardingIsOff = ({ type, data }: Reply): boolean => {
+  if (type !== RTM_NEWNETCONF) return false
+  const attributes = readAttributes(data, SIZEOF_NETCONFMSG)
+  return (
+    readNumber(attributes.get(NETCONFA_IFINDEX)) === NETCONFA_IFINDEX_ALL &&
+    readNumber(attributes.get(NETCONFA_FORWARDING)) === 0
+  )
 }

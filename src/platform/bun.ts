@@ -1,5 +1,6 @@
 import { dlopen, read } from 'bun:ffi'
 import { closeSync, constants, openSync, writeFile } from 'node:fs'
+import { nextDatagram } from './next-datagram'
 import type { Libc, Platform, ProgramResult, RunOptions } from './platform'
 import { run as runBeside } from './run-program'
 
@@ -139,6 +140,7 @@ export const platform: Platform = {
   programPath: process.execPath,
   args: process.argv.slice(2),
   runtime: `Bun ${process.versions.bun}`,
+  nextDatagram,
   sha512Hex: text => new Bun.CryptoHasher('sha512').update(text).digest('hex'),
   // The agent gives no program a limit.
   run: (argv, options) => (options.limit ? runBeside : run)(argv, options),

@@ -68,6 +68,11 @@ export type Platform = {
   /** Ends the process, and nothing else: what is to be written has been. */
   exit(code: number): never
   /**
+   * The next datagram of a socket, whenever it comes, into `buffer`: its length, or a negative errno. Other work goes on
+   * meanwhile.
+   */
+  nextDatagram(fd: number, buffer: Uint8Array): Promise<SyscallResult>
+  /**
    * Runs a program to its end. Rejects only if it cannot be started, with an error whose `code` is the errno's name, or
    * if it was killed because of its limit, with a `timeLimitError`.
    */

@@ -41,6 +41,13 @@ const filesIn = (folder: string): string[] =>
 const built = builtDir('node')
 const scratch = t.testdir({})
 
+const units = [
+  'kubenet-init.service',
+  'kubenet-metrics.service',
+  'kubenet-metrics.timer',
+  'kubenet-watch.service',
+]
+
 const schemaNames = ['bandwidth', 'bridge', 'conflist', 'host-local', 'kubenet', 'loopback', 'portmap']
 
 t.test('the Debian package', async t => {
@@ -70,6 +77,7 @@ t.test('the Debian package', async t => {
       files.filter(name => !name.startsWith('usr/share/doc/')),
       [
         ...programs.map(name => `usr/lib/cni-kubenet/${name}`),
+        ...units.map(name => `usr/lib/systemd/system/${name}`),
         'usr/sbin/kubenet',
         'usr/share/bash-completion/completions/kubenet',
         'usr/share/fish/vendor_completions.d/kubenet.fish',
@@ -104,6 +112,12 @@ t.test('the Debian package', async t => {
       t.equal(text, readFileSync(join(root, 'dist/completions', name), 'utf8'), name)
     }
     t.equal(dpkg('--verify', 'kubenet-cni'), '', 'every file has its checksum')
+  })
+
+  const noVerify = existsSync('/usr/bin/systemd-analyze') ? false : 'no systemd-analyze'
+  await t.test('the units are ones that systemd takes', { skip: noVerify }, async () => {
+    const paths = units.map(name => join(node, 'usr/lib/systemd/system', name))
+    run('systemd-analyze', ['verify', '--man=no', `--root=${node}`, ...paths])
   })
 
   await t.test('is removed without a trace', async t => {

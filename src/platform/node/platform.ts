@@ -1,3 +1,4 @@
+import { nextDatagram } from '../next-datagram'
 import type { Libc, Platform } from '../platform'
 import { call, sha512Hex } from './calls'
 
@@ -24,6 +25,7 @@ export const platform: Platform = {
   args: process.argv.slice(2),
   runtime: `Node.js ${process.versions.node}`,
   sha512Hex,
+  nextDatagram,
   onStart: program => program(),
   // Node.js joins its own threads first, which takes time, and now and then has no end (github.com/nodejs/node/issues/54918).
   exit: code => {

@@ -16,6 +16,12 @@ const libc: Libc = {
   flock: (fd, operation) => syscall('flock', fd, operation),
 }
 
+// <linux/socket.h>
+const MSG_DONTWAIT = 0x40
+
+/** A length of 0: the sender is not asked for. */
+const noSender = new Uint8Array(4)
+
 const O_CLOEXEC = 0o2000000
 
 /** Both ends of a new pipe: the one to read from, then the one to write to. */
@@ -187,5 +193,12 @@ export const platform: Platform = {
   exec: (words, env) => {
     throw systemError(exec(words[0], words, listOf(env)), 'execve', words[0])
   },
+  nextDatagram: (fd, buffer) =>
+    new Promise(resolve => {
+      onReadable(fd, () => {
+        forget(fd)
+        resolve(libc.recvfrom(fd, buffer, MSG_DONTWAIT, noSender, noSender))
+      })
+    }),
   exit: code => process.exit(code),
 }

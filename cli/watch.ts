@@ -1,0 +1,105 @@
+import { platform } from '#platform'
+import { command } from '../node/command/command'
+import type { CliIo } from '../node/command/io'
+import { value, withDefault } from '../node/command/option'
+import { type Places, placeOptions, placesOf } from '../node/command/places'
+import type { SyncedAttachment } from '../node/sync/sync'
+import { watchNode } from '../node/watch/watch'
+import { isJsonObject } from '../src/cni/schema'
+import { requireNetworkAdmin } from './frame/networks'
+
+const secondsOf = (text: string): number => {
+  const seconds = Number(text)
+  if (Number.isInteger(seconds) && seconds >= 10 && seconds <= 86_400) return seconds
+  throw new Error(`${JSON.stringify(text)} is not a number of seconds from 10 to 86400`)
+}
+
+const defaultInterval = '300'
+
+/** How many containers of a kind are named; the others are counted. */
+const mostNamed = 5
+
+const failureOf = (stdout: string, stderr: string): string => {
+  const said: unknown = stdout ? JSON.parse(stdout) : undefined
+  const error = isJsonObject(said) ? said.error : undefined
+  return isJsonObject(error) ? `${error.message}` : stderr.trim()
+}
+
+const idOf = ({ network, containerID, ifName }: SyncedAttachment): string =>
+  `"${ifName}" of ${containerID} in network "${network}"`
+
+/** Runs "kubenet sync": a program that ends gives its memory back, and this one has to be small. */
+const syncNode = async (places: Places, io: CliIo): Promise<SyncedAttachment[]> => {
+  const folders = places.binDirs.join(',')
+  const argv = [
+    ...[io.programPath, 'sync', '--json'],
+    ...['--cni-conf-dir', places.confDir, '--cni-bin-dir', folders, '--cni-cache-dir', places.cacheDir],
+  ] as [string, ...string[]]
+  const env = Object.fromEntries(
+    Object.entries(io.env).flatMap(([key, text]) => (text === undefined ? [] : [[key, text]])),
+  )
+  const { stdout, stderr } = await platform.run(argv, { env })
+  try {
+    const answer: { attachments?: SyncedAttachment[] } = JSON.parse(stdout)
+    if (answer.attachments) return answer.attachments
+  } catch {
+    // Said below.
+  }
+  throw new Error(failureOf(stdout, stderr))
+}
+
+const tell = (all: readonly SyncedAttachment[], say: (text: string) => void): void => {
+  for (const state of ['rebuilt', 'failed'] as const) {
+    const found = all.filter(attachment => attachment.state === state)
+    for (const attachment of found.slice(0, mostNamed)) {
+      const texts = state === 'rebuilt' ? attachment.changes.map(({ text }) => text) : attachment.failures
+      say(`${idOf(attachment)}: ${state}: ${texts.join('; ')}`)
+    }
+    if (found.length > mostNamed) say(`${found.length - mostNamed} more ${state}`)
+  }
+}
+
+export const watch = command({
+  name: 'watch',
+  group: 'Set up a node',
+  summary: 'rebuild what others remove, as soon as the kernel announces it',
+  about: [
+    'Runs until it is told to end (SIGTERM, SIGINT). Listens for deleted nftables tables, rules and ' +
+      'elements, bridges that lose ports or addresses, deleted rate limits and disabled forwarding, and ' +
+      'then does what "kubenet sync" does. iptables-legacy announces nothing: --interval finds its losses.',
+    'Each round that rebuilt something is a few lines on standard error. If something removes the ' +
+      'objects again and again, watch rebuilds them every 30 seconds only.',
+  ],
+  options: {
+    interval: withDefault(
+      value('seconds', 'time between two looks without an announcement', secondsOf),
+      defaultInterval,
+    ),
+    ...placeOptions,
+  },
+  examples: [
+    { line: 'kubenet watch', does: 'watch this node; as a service: "systemctl enable --now kubenet-watch"' },
+  ],
+  run: async ({ options, io }) => {
+    requireNetworkAdmin()
+    const places = placesOf(options, io)
+    const say = (text: string): void => io.stderr(`kubenet: watch: ${text}\n`)
+    say(`watching the networks of ${places.confDir}`)
+    await watchNode({
+      intervalMs: options.interval * 1000,
+      say,
+      rebuild: async () => {
+        try {
+          const all = await syncNode(places, io)
+          tell(all, say)
+          return all.filter(({ state }) => state === 'rebuilt').length
+        } catch (error) {
+          // The next round may find it mended: a node whose networks are being written again.
+          say(error instanceof Error ? error.message : String(error))
+          return 0
+        }
+      },
+    })
+    return { json: { ended: 'by a signal' }, text: () => '' }
+  },
+})

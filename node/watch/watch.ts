@@ -1,0 +1,115 @@
+/** Has a node rebuilt whenever the kernel announces that something of its pods was taken. */
+import { untilInterrupted } from '../../src/host/interrupt'
+import type { EventSocket } from '../../src/netlink/event-socket'
+import { NETLINK_ROUTE, NetlinkSocket } from '../../src/netlink/socket'
+import { type Loss, lossOf, openAnnouncements } from './announcements'
+
+/** One who flushes rules has not finished when the first of them is announced. */
+const lostDelayMs = 50
+/** A DEL takes part of a second from the first rule it deletes to the interface; what is then missing was taken. */
+const touchedDelayMs = 1500
+/** Where pods come and go, looks that find nothing take at most this part of the time. */
+const busyPart = 0.1
+/** Who takes what is brought back, again and again, is not fought with all a node has. */
+const fightRounds = 10
+const fightMs = 60_000
+const fightPauseMs = 30_000
+
+type Watching = {
+  /** Looks at all pods and brings back what is missing; answers how many pods lacked something. */
+  readonly rebuild: () => Promise<number>
+  readonly say: (text: string) => void
+  /** How often everything is looked at without an announcement, for what the kernel does not announce. */
+  readonly intervalMs: number
+}
+
+/** When to look at the pods next, and why. */
+class Schedule {
+  #due: number
+  #why = ''
+  #earliest = 0
+  #wake: () => void = () => {}
+
+  constructor() {
+    this.#due = performance.now()
+  }
+
+  /** A look is due so long from now, if not before. */
+  request(delayMs: number, why: string): void {
+    const due = Math.max(performance.now() + delayMs, this.#earliest)
+    if (due >= this.#due) return
+    this.#due = due
+    this.#why = why
+    this.#wake()
+  }
+
+  /** After a look: the next one is due then, or as was requested meanwhile, but not before `earliest`. */
+  next(due: number, earliest: number): void {
+    this.#due = Math.max(Math.min(this.#due, due), earliest)
+    this.#earliest = earliest
+  }
+
+  /** Waits until a look is due; answers why it is, "" if it only is time again. */
+  async wait(): Promise<string> {
+    while (this.#due > performance.now()) {
+      await new Promise<void>(resolve => {
+        const timer = setTimeout(resolve, this.#due - performance.now())
+        this.#wake = () => {
+          clearTimeout(timer)
+          resolve()
+        }
+      })
+    }
+    const why = this.#why
+    this.#due = Number.POSITIVE_INFINITY
+    this.#why = ''
+    return why
+  }
+}
+
+const delays: Record<Loss['kind'], number> = { lost: lostDelayMs, touched: touchedDelayMs }
+
+/** Hears one socket's announcements for ever. */
+const listen = async (socket: EventSocket, nl: NetlinkSocket, schedule: Schedule): Promise<never> => {
+  for (;;) {
+    const replies = await socket.upcoming('hear what the kernel announces')
+    if (!replies) schedule.request(touchedDelayMs, 'announcements of the kernel were lost')
+    for (const reply of replies ?? []) {
+      const loss = lossOf(nl, reply)
+      if (loss) schedule.request(delays[loss.kind], loss.what)
+    }
+  }
+}
+
+/** Looks whenever the schedule says so, for ever. */
+const rebuildAgainAndAgain = async (
+  schedule: Schedule,
+  { rebuild, say, intervalMs }: Watching,
+): Promise<never> => {
+  let rounds: number[] = []
+  for (;;) {
+    const why = await schedule.wait()
+    const began = performance.now()
+    const rebuilt = await rebuild()
+    const ended = performance.now()
+    if (rebuilt > 0 && why) say(why)
+    rounds = [...rounds, ...(rebuilt > 0 ? [ended] : [])].filter(at => at > ended - fightMs)
+    const isFight = rounds.length > fightRounds
+    if (isFight) say(`something takes it again and again: the next look is in ${fightPauseMs / 1000} s`)
+    const inVainMs = rebuilt === 0 ? (ended - began) * (1 / busyPart - 1) : 0
+    schedule.next(ended + intervalMs, ended + (isFight ? fightPauseMs : inVainMs))
+  }
+}
+
+/** Watches this node until the process is told to end. */
+export const watchNode = async (watching: Watching): Promise<void> => {
+  // Opened before the first look: nothing that is taken after it goes unheard.
+  const sockets = openAnnouncements()
+  const nl = NetlinkSocket.open(NETLINK_ROUTE)
+  const schedule = new Schedule()
+  await Promise.race([
+    untilInterrupted(),
+    rebuildAgainAndAgain(schedule, watching),
+    ...sockets.map(socket => listen(socket, nl, schedule)),
+  ])
+}

@@ -64,7 +64,7 @@ export const watch = command({
   group: 'Set up a node',
   summary: 'rebuild what others remove, as soon as the kernel announces it',
   about: [
-    'Runs until it is told to end (SIGTERM, SIGINT). Listens for deleted nftables tables, rules and ' +
+    'Runs until SIGTERM or SIGINT. Listens for deleted nftables tables, rules and ' +
       'elements, bridges that lose ports or addresses, deleted rate limits and disabled forwarding, and ' +
       'then does what "kubenet sync" does. iptables-legacy announces nothing: --interval finds its losses.',
     'Each round that rebuilt something is a few lines on standard error. If something removes the ' +

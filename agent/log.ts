@@ -4,7 +4,7 @@ export const logLevels = ['error', 'warn', 'info', 'debug'] as const
 
 export type LogLevel = (typeof logLevels)[number]
 
-/** What a line says beside its message. Undefined values are left out. */
+/** The fields of a line beside its message. Undefined values are left out. */
 type LogFields = Readonly<Record<string, unknown>>
 
 type Write = (message: string, fields?: LogFields) => void

@@ -5,7 +5,7 @@ import { commit, version } from '../src/build-info'
 
 const prefix = 'kubenet_agent_'
 
-/** What the gauges ask when they are read. */
+/** The sources of the gauges. */
 type MetricSources = {
   readonly connected: () => boolean
   readonly silentSeconds: () => number

@@ -14,7 +14,7 @@ import type { AgentMetrics } from './metrics'
 import { compareVersions, NodeStore } from './node-store'
 import { Backoff, monotonicSeconds, wait } from './wait'
 
-/** What hears of the nodes. */
+/** The listener for changes of nodes. */
 type NodeListener = {
   /** A whole list was taken over. */
   onList(): void
@@ -50,7 +50,7 @@ const healthySeconds = 10
 /** The same failure is told again after so many seconds. */
 const tellAgainSeconds = 60
 
-/** What a watch ended of, for the metrics. */
+/** The reason why a watch ended, for the metrics. */
 const reasonOf = (error: unknown): string => {
   const outcome = outcomeOf(error) ?? 'broken'
   return outcome === 'unknown version' ? 'refused' : outcome

@@ -11,7 +11,7 @@ import { portmapSchema } from './portmap/config'
 const ipv4 = '(25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])([.](25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])){3}'
 const ipv6 = '[0-9A-Fa-f]*:[0-9A-Fa-f:]*:[0-9A-Fa-f.]*'
 
-/** What JSON Schema can say of texts that are parsed; the parsers are stricter. By the titles of src/cni/schema.ts. */
+/** The JSON Schema of texts that are parsed; the parsers are stricter. By the titles of src/cni/schema.ts. */
 const patterns: { readonly [title: string]: string } = {
   'an IP address': `^(${ipv4}|${ipv6})$`,
   'an address with a prefix length': `^(${ipv4}/(3[0-2]|[12]?[0-9])|${ipv6}/(12[0-8]|1[01][0-9]|[1-9]?[0-9]))$`,

@@ -1,4 +1,4 @@
-/** What build.mjs puts in the place of these two names. */
+/** The values that build.mjs puts in the place of these two names. */
 declare const __VERSION__: string
 declare const __COMMIT__: string
 

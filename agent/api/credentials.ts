@@ -7,7 +7,7 @@ import { isJsonObject } from '../../src/cni/schema'
 import { readPlainFile } from '../../src/host/plain-file'
 import { within } from '../wait'
 
-/** What a request needs: the server, and the options that carry certificates, token and proxy. */
+/** The parts of a request: the server, and the options that carry certificates, token and proxy. */
 export type Access = { readonly server: URL; readonly options: RequestOptions }
 
 export type CredentialSource = {

@@ -10,7 +10,7 @@ export const HttpStatus = { ok: 200, badRequest: 400, gone: 410, gatewayTimeout:
  * - unknown version: there is none, or not yet; so it is after the cluster's store was put back in time
  * - refused: it answered with anything else but 200
  * - idle: it took longer than it may
- * - unreadable: what came cannot be understood, or was an ERROR event; what the client knows may have a gap
+ * - unreadable: what came cannot be understood, or was an ERROR event; the client may have missed events
  */
 type Outcome = 'gone' | 'unknown version' | 'refused' | 'idle' | 'unreadable'
 
@@ -24,7 +24,7 @@ export const streamError = (cause: unknown): SystemError =>
 
 const maxMessage = 300
 
-/** What a Status object has of a refusal; its reason is one word for programs: "Expired", "Forbidden". */
+/** The refusal in a Status object; its reason is one word for programs: "Expired", "Forbidden". */
 const statusOf = (status: number, body: unknown): { status: number; reason: string; message: string } => {
   if (!isJsonObject(body)) return { status, reason: '', message: typeof body === 'string' ? body : '' }
   return {

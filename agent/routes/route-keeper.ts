@@ -19,7 +19,7 @@ const routeProtocol = 107
 /** The state of a route: in the kernel, no such gateway on any link, or the destination is another program's. */
 type RouteState = 'installed' | 'unreachable' | 'occupied' | 'failed'
 
-/** What the kernel says of a gateway that is on no link of this node. */
+/** The kernel's errors for a gateway that is on no link of this node. */
 const unreachableCodes = ['ENETUNREACH', 'EHOSTUNREACH', 'EINVAL', 'ENETDOWN', 'ENONET']
 
 /** Requests until the event loop has a turn: some three milliseconds. */
@@ -47,7 +47,7 @@ type RouteKeeperOptions = {
 
 export class RouteKeeper {
   readonly #options: RouteKeeperOptions
-  /** What is in the kernel, by destination, as far as is known. */
+  /** The routes in the kernel, by destination, as far as is known. */
   #installed = new Map<string, ListedRoute[]>()
   /** Where others have routes to, whatever their metric: it was so at the last reconciliation. */
   #foreign: ReadonlySet<string> = new Set()

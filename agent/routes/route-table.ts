@@ -87,7 +87,7 @@ export class RouteTable {
   #changeSelf(self: ClusterNode | undefined): string[] {
     const { name } = this.#self
     this.#self = { name, podCIDRs: self?.podCIDRs ?? [], addresses: self?.addresses ?? [] }
-    // What was in the way of a route may have been this node's own ranges, or be it now.
+    // This node's own ranges may have blocked a route, or block it now.
     return [...this.#claims.destinations()]
   }
 

@@ -6,7 +6,7 @@ const quote = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`
 
 const words = (list: readonly string[]): string => `_kubenet_words ${quote(list.join(' '))}`
 
-/** What completes a value, as a command of the script. */
+/** The completion of a value, as a command of the script. */
 const completer = (completes: Completes | undefined): string => {
   switch (completes) {
     case undefined:

@@ -7,7 +7,7 @@ const quote = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`
 /** Text inside of one of _arguments' specifications, where brackets and colons mean something. */
 const specText = (text: string): string => text.replace(/[[\]:\\]/g, character => `\\${character}`)
 
-/** What completes a value, as _arguments has it. */
+/** The completion of a value, as _arguments has it. */
 const action = (completes: Completes | undefined): string => {
   switch (completes) {
     case undefined:

@@ -7,7 +7,7 @@ import { exec } from '../../src/host/exec'
 import { isFrom } from '../../src/host/system-error'
 import { withProgress } from './progress'
 
-/** What is, or would be, done about the module. */
+/** The planned or finished change of the module. */
 export type ModuleAction = 'loaded' | 'load' | 'keep'
 
 export const moduleName = 'br_netfilter'

@@ -1,4 +1,4 @@
-/** What the plugins wrote about their calls: the log of CNI_LOG_FILE or "logFile", and the old one beside it. */
+/** The log of the plugins' calls: the log of CNI_LOG_FILE or "logFile", and the old one beside it. */
 import { resolve } from 'node:path'
 import * as v from 'valibot'
 import type { CliIo } from '../../node/command/io'

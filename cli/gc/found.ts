@@ -1,4 +1,4 @@
-/** What a node has of a network's attachments, told by whose each object says it is. */
+/** The objects of a network's attachments on a node, by the owner that each names. */
 import { subjectOf } from '../../plugins/host-local/liveness'
 import { RecordStore } from '../../plugins/host-local/record'
 import { LeaseStore } from '../../plugins/host-local/store'
@@ -35,7 +35,7 @@ export type Found = {
   readonly pod?: string | undefined
   /** The path of the namespace, where that is all that is known. */
   readonly netns?: string | undefined
-  /** What was recorded of the attachment. */
+  /** The records of the attachment. */
   readonly subject?: Subject | undefined
   /** Is it the host's end of a veth whose other end is in another namespace? */
   readonly isConnection?: boolean
@@ -172,7 +172,7 @@ const recordFinders: readonly (readonly [what: string, find: Finder])[] = [
   ['leases', leases],
 ]
 
-/** What an ADD makes last comes first: who sees a part of one then sees what came before it, too. */
+/** The objects that an ADD makes last come first: who sees a part of one then sees what came before it, too. */
 const finders: readonly (readonly [what: string, find: Finder])[] = [
   ['nftables elements', kubenetElements],
   ['nftables rules', nftablesRules],

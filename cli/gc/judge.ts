@@ -27,7 +27,7 @@ export type Evidence = {
   hasInterface(name: string): boolean
   /** Has no network namespace that is linked with the host the address? False where not all can be looked into. */
   isNowhere(address: string): boolean
-  /** Who has which namespace, by what is recorded: the kernel uses their numbers again. */
+  /** The owners of namespaces, by the records: the kernel uses their numbers again. */
   claimants(): readonly Claimant[]
 }
 
@@ -73,15 +73,15 @@ const isCutOff = ({ parts }: KnownAttachment, { hasInterface }: Evidence): boole
   parts.some(({ hostEnds }) => hostEnds && hasInterface(hostEnds.bridge) && !hasInterface(hostEnds.veth))
 
 /**
- * Is all there is of an attachment in files that were written before this boot? No container outlives one. Who has not all
- * of the node in sight may have another's /run, which does not tell, and sees no proof in it.
+ * Is all there is of an attachment in files that were written before this boot? No container outlives one. A process
+ * that does not see all of the node may have another /run, and finds no proof in it.
  */
 const isOfEarlierBoot = ({ parts }: KnownAttachment, { here, hasInterface }: Evidence): boolean =>
   parts.every(({ writtenAt }) => writtenAt !== undefined && writtenAt < here.startOfBoot()) &&
   !parts.some(({ hostEnds }) => hostEnds && hasInterface(hostEnds.veth)) &&
   here.holders(undefined).blind === undefined
 
-/** What needs a record that is written before it: without one it is what a DEL that was killed has left. */
+/** Objects whose record is written before them: without one it is what a DEL that was killed has left. */
 const isRest = ({ parts }: KnownAttachment): boolean => parts.every(({ isLast }) => isLast)
 
 /** Judges by what is there where nothing was recorded of its namespace but, at most, a path. */
@@ -151,8 +151,8 @@ export const judge = (
 }
 
 /**
- * What names only a container is put to one of its attachments, to a valid one if it has any: it stays as long as
- * anything of the container does.
+ * An object that names only a container belongs to one of its attachments, a valid one if there is any: it stays as
+ * long as anything of the container does.
  */
 const withContainers = (judged: readonly Judged[]): Judged[] => {
   const attachments = judged.filter(({ ifName }) => ifName !== undefined)

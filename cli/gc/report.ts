@@ -3,7 +3,7 @@ import type { Style } from '../../node/command/style'
 import { formatTable } from '../frame/table'
 import type { Judged } from './judge'
 
-/** What a GC found, and what it has not removed. */
+/** The findings of a GC, and the objects that it has not removed. */
 type GcReport = {
   readonly network: string
   readonly isDry: boolean
@@ -17,7 +17,7 @@ type Action = 'keep' | 'remove' | 'removed' | 'left'
 
 const keyOf = ({ containerID, ifName = '' }: Judged): string => `${containerID} ${ifName}`
 
-/** What becomes of each attachment's objects. */
+/** The decision about each attachment's objects. */
 const actionsOn = ({ isDry, judged, left }: GcReport): Action[] => {
   const keys = new Set(left.map(keyOf))
   return judged.map(entry => {

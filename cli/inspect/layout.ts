@@ -131,7 +131,7 @@ const placeUplinks = (uplinks: readonly SceneUplink[], host: Box): Layout['uplin
   })
 }
 
-/** What of a container is left in more lines than this is only counted. */
+/** Leftovers of a container beyond this number of lines are only counted. */
 const mostObjects = 6
 
 const leftoverLines = ({ owner, objects }: SceneLeftover): CardLine[] => {

@@ -16,7 +16,7 @@
 import { printable } from '../../src/host/output'
 import type { Scene, SceneBridge, ScenePod } from './scene'
 
-/** What Mermaid or HTML would take for something else, as an entity of Mermaid's. */
+/** Special characters of Mermaid and HTML, as entities of Mermaid. */
 const entities = new Map([
   ['#', '#35;'],
   ['"', '#quot;'],

@@ -1,4 +1,4 @@
-/** What a picture of a node shows, in words: the same for every way of drawing it. */
+/** The contents of a picture of a node, in words: the same for every way of drawing it. */
 
 import type { NodeAttachment } from '../../node/survey/attachments'
 import { isAbout } from '../../node/survey/finding'

@@ -93,7 +93,7 @@ export const line = (points: readonly Point[], paint: Paint): string =>
     ...paint,
   })
 
-/** What a pointer that rests on it is told. */
+/** The text that a resting pointer shows. */
 export const tooltip = (lines: readonly string[]): string =>
   element('title', {}, escapeXml(lines.filter(Boolean).join('\n')))
 

@@ -70,7 +70,7 @@ type InPlace = {
   readonly keptAs: ReadonlyMap<string, string>
 }
 
-/** What is to be put in place, and what older versions had there. */
+/** The files to install, and those of older versions. */
 type Changes = { readonly changed: readonly Place[]; readonly former: readonly Place[] }
 
 /** Puts the program and the network in place, all of it or nothing. Files of others that are replaced are kept. */

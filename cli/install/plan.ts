@@ -1,4 +1,4 @@
-/** What is in the folder of the plugins under our names, and what becomes of it. */
+/** The files in the folder of the plugins under our names, and the plan for each. */
 
 import { lstatSync, readlinkSync, type Stats } from 'node:fs'
 import { CliError, ExitCode } from '../../node/command/failure'
@@ -6,7 +6,7 @@ import { errnoOf } from '../../src/host/errno'
 import { isOurs } from '../frame/program-file'
 import { isSameContent } from './copy-program'
 
-/** What is under a name: nothing, ours of any version, another's file, or a symbolic link. */
+/** The kind of the file under a name: nothing, ours of any version, another's file, or a symbolic link. */
 type Occupant = 'nothing' | 'ours' | 'foreign' | 'link'
 
 /**
@@ -38,7 +38,7 @@ const occupantOf = (path: string, stat: Stats | undefined, known: Map<number, bo
   return ours ? 'ours' : 'foreign'
 }
 
-/** What is at a path; undefined for nothing, also where its folder is none. */
+/** The file at a path; undefined for nothing, also where its folder is none. */
 const statOf = (path: string): Stats | undefined => {
   try {
     return lstatSync(path, { throwIfNoEntry: false })

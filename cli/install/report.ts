@@ -40,7 +40,7 @@ const paint = (action: InstallAction, style: Style): string => {
 const networkText = ({ path, staged }: StagedConflist): string =>
   `${path} ${staged === 'unchanged' ? 'is unchanged' : 'is written'}\n`
 
-/** What was done under each name, as an answer. */
+/** The change of each name, as an answer. */
 export const installAnswer = ({ binDir, names, network, notes }: Installation): Answer => ({
   json: {
     version,

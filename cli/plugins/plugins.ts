@@ -29,7 +29,7 @@ const missingOf = (networks: readonly NetworkConfigList[], found: readonly Probe
 
 const isOurKind = (kind: PluginKind): boolean => kind === 'standalone' || kind === 'node'
 
-/** What is wrong with the set of ours in a folder: some of it is missing, or of another version. */
+/** The faults of our set of plugins in a folder: some of it is missing, or of another version. */
 const setNotes = (found: readonly ProbedPlugin[], { programs }: CliIo): string[] => {
   const ours = found.filter(({ kind }) => isOurKind(kind))
   const folders = [...new Set(ours.map(({ path }) => dirname(path)))]

@@ -9,14 +9,14 @@ import type { RuntimeOptions } from '../../src/runtime/run-plugin'
 import { flavourOf } from '../frame/program-file'
 
 /**
- * Whose a plugin is: ours with its runtime inside or for Node.js, the reference's, another project's, or no plugin at
- * all.
+ * The origin of a plugin: ours with its runtime inside or for Node.js, the reference's, another project's, or no plugin
+ * at all.
  */
 export type PluginKind = 'standalone' | 'node' | 'reference' | 'other' | 'none'
 
 export type ProbedPlugin = PluginPath & {
   readonly kind: PluginKind
-  /** What it says its own version is; empty if it does not. */
+  /** Its own version, as it reports it; empty if it does not. */
   readonly version: string
   /** The versions of the CNI specification it speaks, as it lists them. */
   readonly cniVersions: readonly string[]
@@ -35,7 +35,7 @@ const referenceNames = new Set(
 /** "CNI bridge plugin v1.6.2", and ours with the project's name behind it. */
 const aboutForm = /^CNI (\S+) plugin (.*?)( \(kubenet-cni\))?$/m
 
-/** Whose a plugin is, by what it prints when it is called without a command. */
+/** The origin of a plugin, by its output when it is called without a command. */
 export const kindOf = ({ name, path }: PluginPath, about: string): Pick<ProbedPlugin, 'kind' | 'version'> => {
   const [, , version = '', ours] = aboutForm.exec(about) ?? []
   if (ours) return { kind: flavourOf(path) ?? 'other', version }

@@ -11,7 +11,7 @@ import { cidrContains, networkOf } from '../../src/ip/cidr'
 export type Found = {
   readonly kind: 'address' | 'host port' | 'container'
   readonly attachments: readonly NodeAttachment[]
-  /** What else there is to say of it; a whole sentence each, without its full stop. */
+  /** Further details; a whole sentence each, without its full stop. */
   readonly says: readonly string[]
   /** Is it anything at all on this node? */
   readonly isKnown: boolean

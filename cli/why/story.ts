@@ -1,4 +1,4 @@
-/** What belongs to an attachment, a line each: the way from its lease to its last rule. */
+/** The parts of an attachment, a line each: the way from its lease to its last rule. */
 import type { HostPort, NodeAttachment } from '../../node/survey/attachments'
 import { describeOwner } from '../../node/survey/finding'
 import { isUp } from '../../node/survey/links'

@@ -31,11 +31,11 @@ type Example = { readonly line: string; readonly does: string }
 
 /** The answer of a subcommand. Nothing but the frame prints it. */
 export type Answer = {
-  /** What --json prints: one object, described in docs/cli.md. */
+  /** The output of --json: one object, described in docs/cli.md. */
   readonly json: object
-  /** What is printed otherwise, with the end of its last line. */
+  /** The output without --json, with the end of its last line. */
   text(style: Style): string
-  /** What is to be said on standard error beside the answer: one line each. */
+  /** Messages for standard error beside the answer: one line each. */
   readonly notes?: readonly string[]
   /** "done" if left out. */
   readonly exitCode?: ExitCode
@@ -74,7 +74,7 @@ type Description<O extends Options, A extends Arguments> = {
   run(call: CliCall<O, A>): Promise<Answer | ExitCode> | Answer | ExitCode
 }
 
-/** What the command line has of one subcommand, as texts. */
+/** One subcommand's part of the command line, as texts. */
 export type Given = {
   readonly args: readonly string[]
   /** By the option's key. */
@@ -134,6 +134,6 @@ export const command = <O extends Options = Options, A extends Arguments = Argum
   }
 }
 
-/** What a command is called by: "kubenet add". */
+/** The call of a command: "kubenet add". */
 export const callOf = ({ name, standsAlone }: Pick<Command, 'name' | 'standsAlone'>): string =>
   standsAlone ? name : `kubenet ${name}`

@@ -56,7 +56,7 @@ const textOf = (error: Error, key: 'syscall' | 'path' | 'dest'): string | undefi
   return typeof value === 'string' ? value : undefined
 }
 
-/** What system calls are for, where their names do not say it. */
+/** The purpose of system calls whose names do not say it. */
 const verbs: Record<string, string> = { access: 'write to', mkdir: 'make', scandir: 'read' }
 
 /** A failed system call in this project's words: `rename "a" to "b": no space left on device`. */

@@ -34,14 +34,14 @@ const argumentText = ({ name, required }: Command['args'][number]): string =>
 export const synopsisOf = (command: Command): string =>
   [callOf(command), ...command.args.map(argumentText), '[options]'].join(' ')
 
-/** What an option does, which words it takes, and its default. */
+/** The purpose of an option, its words, and its default. */
 export const optionText = ({ summary, defaultText, completes, kind }: NamedOption): string => {
   const words = Array.isArray(completes) && kind === 'value' ? `one of ${completes.join(', ')}` : ''
   const aside = [words, defaultText === undefined ? '' : `default: ${defaultText}`].filter(Boolean).join('; ')
   return aside ? `${summary} (${aside})` : summary
 }
 
-/** What the exit codes of all subcommands mean. */
+/** The meaning of the exit codes of all subcommands. */
 export const exitCodes: readonly Entry[] = [
   ['0', 'success: everything checked is in order'],
   ['1', 'the command failed, or found a fault'],

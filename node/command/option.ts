@@ -1,7 +1,7 @@
 /** Options of subcommands, described once: the parser, the help, the man page and the completions read the same. */
 import { CliError, usageError } from './failure'
 
-/** What a shell offers for a value: files, folders, the node's networks, or one of these words. */
+/** The words that a shell offers for a value: files, folders, the node's networks, or one of these words. */
 export type Completes = 'file' | 'folder' | 'network' | 'netns' | readonly string[]
 
 /** An option and how its value is read. Its name is its key in the command's `options`: `binDir` is --bin-dir. */
@@ -9,7 +9,7 @@ export type Option<T> = {
   readonly summary: string
   /** A flag stands alone; a switch has its opposite in --no-NAME; a denial is only there as --no-NAME. */
   readonly kind: 'flag' | 'switch' | 'denial' | 'value'
-  /** What stands for the value in a synopsis: "folder". */
+  /** The placeholder for the value in a synopsis: "folder". */
   readonly placeholder?: string
   /** Its one-letter form. */
   readonly short?: string
@@ -47,7 +47,7 @@ export const denial = (summary: string): Option<boolean> => ({
   read: given => given.length === 0,
 })
 
-/** What an option with a value has beside its summary. */
+/** The properties of an option with a value beside its summary. */
 type ValueDetails = Pick<Option<unknown>, 'short' | 'completes'>
 
 /** Reads one text as a value. Throws a usage error, which need not name the option. */

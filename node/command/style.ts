@@ -16,8 +16,8 @@ export type Style = {
 const rendition = { bold: [1, 22], dim: [2, 22], red: [31, 39], green: [32, 39], yellow: [33, 39] } as const
 
 /**
- * What a rendition begins with until it is printed, in the place of ESC: then all that is foreign in a text can be escaped
- * last. No name of an interface, a file or a variable has this character in it.
+ * The first character of a rendition until it is printed, in the place of ESC: then all that is foreign in a text can
+ * be escaped last. No name of an interface, a file or a variable has this character in it.
  */
 const mark = '\u0000'
 

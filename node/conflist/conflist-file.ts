@@ -58,7 +58,7 @@ export const stageConflist = ({ confDir, text, create }: ConflistWriting): Stage
   return { path, staged: stageText(path, text) }
 }
 
-/** What else in the folder keeps a network from being the default, or from being found by its name. */
+/** Other files in the folder that keep a network from being the default, or from being found by its name. */
 export const confDirNotes = (confDir: string, name: string): string[] => {
   const notes: string[] = []
   const others = readConfDir({ confDir, onBroken: () => {} }).filter(

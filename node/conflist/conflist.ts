@@ -65,7 +65,7 @@ export const conflistOf = (values: NetworkValues): Conflist => {
   }
 }
 
-/** What of the flags a chain of the reference's plugins cannot do. */
+/** The flags that a chain of the reference plugins does not support. */
 export const referenceNotes = ({ reference, nonMasqueradeCidr, podCidr }: NetworkValues): string[] =>
   reference && isMasqueraded(exemptNetworks(nonMasqueradeCidr, podCidr), podCidr)
     ? [

@@ -15,7 +15,7 @@ import {
 import { errnoOf } from '../../src/host/errno'
 import { removeFile } from '../../src/runtime/durable-file'
 
-/** What the names of unfinished files begin with. Neither runtimes nor `kubenet plugins` look at such files. */
+/** The prefix of the names of unfinished files. Neither runtimes nor `kubenet plugins` look at such files. */
 const stagePrefix = '.kubenet-'
 
 /** A name in the folder of `path` that no other process uses. */
@@ -45,7 +45,7 @@ export type Staged = {
   discard(): void
 }
 
-/** What link(2) answers on file systems that have no hard links, and for a file that is mounted from another. */
+/** The errors of link(2) on file systems without hard links, and for a file that is mounted from another. */
 const noHardLinks = ['EPERM', 'EOPNOTSUPP', 'ENOTSUP', 'ENOSYS', 'EMLINK', 'EXDEV']
 
 /** Gives the file at `from` a second name; where the file system has none, copies it. */

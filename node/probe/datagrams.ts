@@ -8,7 +8,7 @@ import { anyAddress, type Endpoint, endpointText, IpSocket, MSG_DONTWAIT, SOCK_D
 const IPPROTO_UDP = 17
 const udp = { type: SOCK_DGRAM, protocol: IPPROTO_UDP }
 
-/** Who sends, to which address, and who must receive it on which port. */
+/** The sender, the address, and the receiver with its port. */
 export type Exchange = {
   readonly from: Netns
   readonly to: Endpoint

@@ -26,7 +26,7 @@ const requestOf = (family: Family, id: number): Buffer => {
   return bytes
 }
 
-/** What a raw socket of IPv4 receives begins with the packet's own header, whose length it says. */
+/** A packet from a raw socket of IPv4 begins with its own header, which has its length. */
 const messageOf = (data: Buffer, family: Family): Buffer =>
   family === 4 ? data.subarray(((data[0] ?? 0) & 0xf) * 4) : data
 

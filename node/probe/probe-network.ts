@@ -32,7 +32,7 @@ const works = (details: string): Verdict => ({ outcome: 'works', details })
 const fails = (details: string): Verdict => ({ outcome: 'fails', details })
 const skipped = (details: string): Verdict => ({ outcome: 'skipped', details })
 
-/** What the probes of one family are about. */
+/** The objects of the probes of one family. */
 type Scene = {
   readonly family: Family
   readonly list: NetworkConfigList
@@ -177,7 +177,7 @@ const verdictOf = (run: (scene: Scene) => Verdict, scene: Scene): Verdict => {
   }
 }
 
-/** What the two containers are asked for: the server has all that a network offers. */
+/** The requests of the two containers: the server has all that a network offers. */
 const capabilityArgsOf = (list: NetworkConfigList, hostPort: number): JsonObject => ({
   ...(declares(list, 'portMappings') && {
     portMappings: [{ hostPort, containerPort: podPort, protocol: 'udp' }],

@@ -16,7 +16,7 @@ import type { CachedAttachment, Readings } from './readings'
  */
 type State = 'running' | 'gone' | 'unknown'
 
-/** What a state is concluded from. Only what is `proven` may be cleaned up without asking. */
+/** The evidence for a state. Only what is `proven` may be cleaned up without asking. */
 type Judgement = { readonly state: State; readonly why: string; readonly proven: boolean }
 
 /** Younger ones are not judged: its runtime may be just putting the namespace in place. */
@@ -42,7 +42,7 @@ const judgeVeth = ({ veth, container }: Draft): Judgement | undefined => {
   return veth.peerNsid === undefined ? undefined : running(`the other end of ${veth.name} is in a namespace`)
 }
 
-/** What was recorded of an attachment, the best first. */
+/** The records of an attachment, the best first. */
 const subjectsOf = ({ leases, portOwner, network }: Draft): Subject[] => [
   ...leases.flatMap(({ record }) => (record ? [subjectOfRecord(record, network)] : [])),
   ...(portOwner?.netns ? [subjectOfOwner(portOwner)] : []),
@@ -53,7 +53,7 @@ const judgementOf = ({ state, why }: Verdict): Judgement => {
   return state === 'dead' ? gone(why, true) : unknown(why)
 }
 
-/** Who has which namespace, by the records of leases and host ports. */
+/** The owners of namespaces, by the records of leases and host ports. */
 const claimantsIn = ({ leases, portOwners }: Readings): Claimant[] =>
   claimantsOf([
     ...leases.flatMap(({ record, network }) => (record ? [subjectOfRecord(record, network)] : [])),
@@ -87,7 +87,7 @@ export type HostPort = {
   readonly hostIP: string | undefined
   /** Where it leads to; undefined for a port that is claimed and has no rule. */
   readonly target: { readonly address: string; readonly containerPort: number } | undefined
-  /** Whose ruleset it is in. */
+  /** The program whose rules it is in. */
   readonly by: 'kubenet' | PortRule['by'] | undefined
 }
 

@@ -53,7 +53,10 @@ const emptyDraft = ({ network, containerID, ifName }: Attachment): Draft => ({
   ifbs: [],
 })
 
-/** What objects call a container that have no room for its whole ID: alias, comments of iptables, comments of nftables. */
+/**
+ * The short name of a container in objects without room for its whole ID: alias, comments of iptables, comments of
+ * nftables.
+ */
 const namesOf = ({ containerID }: Attachment): Set<string> =>
   new Set([containerID, shortName(containerID), portComment(containerID)])
 

@@ -14,7 +14,7 @@ const bridgeFault = (network: Network, about: Pick<Finding, 'what' | 'cause' | '
 const gatewaysOf = ({ ipam }: Network): string[] =>
   (ipam?.rangeSets ?? []).map(({ ranges }) => formatAddr(ranges[0].gateway))
 
-/** What is wrong with the bridge of a network that has running containers. */
+/** The faults of the bridge of a network with running containers. */
 const onBridge = (
   network: Network,
   attachments: readonly NodeAttachment[],
@@ -51,7 +51,7 @@ const onBridge = (
 export const findBridgeFaults = (attachments: readonly NodeAttachment[], readings: Readings): Finding[] =>
   readings.networks.flatMap(network => onBridge(network, attachments, readings))
 
-/** What puts the attachment's veth right; only one that says whose it is may be changed. */
+/** The repair of the attachment's veth; only one that says whose it is may be changed. */
 const repairOf = (
   { veth, container }: NodeAttachment,
   change: Partial<Pick<LinkRepair, 'bridge' | 'mtu' | 'up'>>,
@@ -161,7 +161,7 @@ const withoutHairpin = (attachment: NodeAttachment, network: Network, now: numbe
 }
 
 const withoutInterface = (attachment: NodeAttachment, { insides, host }: Readings): Finding[] => {
-  // Whose veth has no alias is told by its other end, which must be in sight.
+  // The owner of a veth without an alias is known by its other end, if that is visible.
   const certain = insides?.closed === 0 && attachment.state === 'running'
   if (!certain || attachment.veth || attachment.leases.length === 0) return []
   return [

@@ -63,7 +63,7 @@ export type Repair =
 export type LinkRepair = {
   readonly name: string
   readonly index: number
-  /** Whose it must still be: its alias when it was looked at. */
+  /** The owner that it must still have: its alias when it was looked at. */
   readonly alias: string
   readonly bridge: string | undefined
   readonly mtu: number | undefined
@@ -72,7 +72,7 @@ export type LinkRepair = {
   readonly inside: { readonly netns: string; readonly ino: number; readonly name: string } | undefined
 }
 
-/** Whose an object is, as far as it says so: without an interface where it names the container alone. */
+/** The owner of an object, as far as it names one: without an interface where it names the container alone. */
 type FindingOwner = Pick<NodeAttachment, 'containerID' | 'ifName' | 'pod'>
 
 /** One thing that does not fit. */
@@ -92,12 +92,12 @@ export type Finding = {
   readonly repair: Repair | undefined
 }
 
-/** What a finding says beyond the attachment it is about. */
+/** The parts of a finding beyond its attachment. */
 type About = Pick<Finding, 'severity' | 'what' | 'object' | 'cause' | 'remedy'> & {
   readonly repair?: Repair | undefined
 }
 
-/** What an ADD takes from its first step to its last, with much to spare. */
+/** The duration of an ADD from its first step to its last, with much to spare. */
 const settlingMs = 2000
 
 /** Does the container live, and is its ADD over? Before that, something is always missing. */
@@ -138,8 +138,8 @@ export const findingOnNobody = (about: About & { readonly network?: string | und
 })
 
 /**
- * What to do about something left of an attachment that is gone: DEL where its network is still configured, else the
- * object's own repair if it has one. Only what is proven is repaired without asking.
+ * The remedy for a leftover of an attachment that is gone: DEL where its network is still configured, else the object's
+ * own repair if it has one. Only what is proven is repaired without asking.
  */
 export const leftover = (
   { network, containerID, ifName, pod, proven }: NodeAttachment,

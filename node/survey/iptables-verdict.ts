@@ -1,4 +1,4 @@
-/** What iptables' filter rules do with a packet, as far as their matches are understood. */
+/** The verdict of iptables' filter rules on a packet, as far as their matches are understood. */
 import { parseAddr } from '../../src/ip/addr'
 import { cidrContains, parseCidr } from '../../src/ip/cidr'
 import type { IptablesTable } from './iptables'
@@ -35,7 +35,7 @@ const known: Record<string, (word: string, packet: Packet) => Match> = {
   '-d': (word, { dst }) => (matchesAddress(word, dst) ? 'yes' : 'no'),
   '--ctstate': (word, { ctstate }) => (word.split(',').includes(ctstate) ? 'yes' : 'no'),
   '--state': (word, { ctstate }) => (word.split(',').includes(ctstate) ? 'yes' : 'no'),
-  // What a container sends bears no mark.
+  // Packets from a container have no mark.
   '--mark': word => (/^0x0(\/|$)/.test(word) ? 'yes' : 'no'),
   '-m': () => 'yes',
   '--comment': () => 'yes',
@@ -51,7 +51,7 @@ const wordsOf = (rule: string): string[] =>
 
 type Rule = { readonly match: Match; readonly target: string }
 
-/** What is behind a target is its own: "-j REJECT --reject-with …". */
+/** Words behind a target belong to it: "-j REJECT --reject-with …". */
 const readRule = (line: string, packet: Packet): Rule => {
   const words = wordsOf(line).slice(2)
   let match: Match = 'yes'
@@ -99,7 +99,7 @@ const walk = (table: IptablesTable, chain: string, packet: Packet, depth = 0): V
   return possible
 }
 
-/** What the chain FORWARD of a filter table does with a packet. */
+/** The verdict of the chain FORWARD of a filter table on a packet. */
 export const forwardVerdict = (table: IptablesTable, packet: Packet): Verdict => {
   const policy = table.policies.get('FORWARD') ?? 'ACCEPT'
   const found = walk(table, 'FORWARD', packet)

@@ -18,7 +18,7 @@ export type IptablesTable = {
   readonly rules: readonly string[]
 }
 
-/** What one variant has of one family. */
+/** The rules of one variant and family. */
 export type Iptables = {
   readonly variant: Variant
   readonly family: Family

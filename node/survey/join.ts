@@ -15,7 +15,7 @@ import { type PortRule, readPortLines } from './port-rules'
 import type { Readings } from './readings'
 import type { MasqueradeRule, RulesetElement } from './ruleset'
 
-/** What a node has, by whose it is. */
+/** The objects of a node, by owner. */
 type Joined = {
   readonly drafts: readonly Draft[]
   /** Ports of bridges whose owner nothing tells. */

@@ -18,7 +18,7 @@ export type Lease = {
   readonly ifName: string | undefined
   /** Milliseconds since the epoch. */
   readonly madeAt: number
-  /** What is recorded of this very lease; undefined for one that the reference made. */
+  /** The record of this very lease; undefined for one that the reference made. */
   readonly record: AttachmentRecord | undefined
 }
 

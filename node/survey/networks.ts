@@ -19,7 +19,7 @@ import { masquerades } from '../../src/netfilter/rules/pods/pods'
 import { readConfDir } from '../../src/runtime/conf-dir'
 import type { NetworkConfigList } from '../../src/runtime/conf-list'
 
-/** Who masquerades a network's pods: kubenet's own ruleset, or bridge by one of its ways. */
+/** The program that masquerades a network's pods: kubenet's own ruleset, or bridge by one of its ways. */
 type MasqueradeBy = 'kubenet' | Backend
 
 /** A network, as far as the node has it. */
@@ -41,7 +41,7 @@ export type Network = {
   readonly kubenet: KubenetConf | undefined
   /** The network's own log of calls. */
   readonly logFile: string | undefined
-  /** What its plugins would refuse. */
+  /** The problems for which its plugins would refuse it. */
   readonly problems: readonly string[]
 }
 

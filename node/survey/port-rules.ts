@@ -48,7 +48,7 @@ const addressIn = (values: readonly (Buffer | undefined)[]): string | undefined 
 const protocolName = (number: number | undefined): string | undefined =>
   Object.entries(l4Protocols).find(([, known]) => known === number)?.[0]
 
-/** What a rule does, told by the values in it: portmap's have one protocol, one port and one target each. */
+/** The effect of a rule, by its values: portmap's have one protocol, one port and one target each. */
 const dnatOf = ({ expressions }: ReadRule): PortRule['dnat'] => {
   if (!expressions.some(({ name }) => name === 'nat')) return undefined
   const compared = expressions.map(readCmpValue)

@@ -23,7 +23,7 @@ import { findNamespaces, type Insides, type Namespaces, readInsides } from './na
 import { leftNetwork, type Network, readNetwork, readNetworks } from './networks'
 import { type Ruleset, readRuleset } from './ruleset'
 
-/** What a runtime remembers of an attachment, and since when. */
+/** The runtime's cached result of an attachment, and its time. */
 export type CachedAttachment = CacheEntry & { readonly madeAt: number }
 
 /** A claim of a host port: "tcp-8080/any4", and the key of the record of its holder. */
@@ -34,7 +34,7 @@ type Unread = { readonly what: string; readonly why: string; readonly remedy?: s
 
 type HostRoute = ReturnType<typeof routeList>[number] & Pick<KernelRoute, 'dst'>
 
-/** A node as it was read. What is undefined is not known; nothing may be concluded from its absence. */
+/** A node as it was read. Undefined parts are not known; nothing may be concluded from its absence. */
 export type Readings = {
   readonly host: Host
   readonly here: Here

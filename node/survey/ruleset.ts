@@ -1,4 +1,4 @@
-/** What of nftables belongs to attachments: kubenet's elements, and the rules of bridge and portmap. */
+/** The objects of nftables that belong to attachments: kubenet's elements, and the rules of bridge and portmap. */
 import { formatClaim } from '../../src/attachment/host-ports'
 import {
   masqueradePrefixLength,
@@ -33,7 +33,7 @@ export type MasqueradeRule = {
   readonly network: string
   readonly containerID: string
   readonly ifName: string | undefined
-  /** What its comment begins with, where that was cut off and names only a part of its owner. */
+  /** The beginning of its comment, if that was cut off and names only a part of its owner. */
   readonly prefix?: string | undefined
   /** The source it is for; undefined where the rule only ends such a chain. */
   readonly address: string | undefined
@@ -44,7 +44,7 @@ export type MasqueradeRule = {
 /** A check of MACs by bridge: "<containerID>-<ifName>" as its comment has it, and the host's veth it is for. */
 export type SpoofCheck = { readonly ref: string; readonly hostName: string }
 
-/** What a survey wants of nftables. */
+/** The parts of nftables that a survey needs. */
 export type Ruleset = {
   /** All tables there are: "inet kubenet". */
   readonly tables: readonly string[]

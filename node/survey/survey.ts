@@ -29,7 +29,7 @@ const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)
 
 const mostDigits = 3
 
-/** What an attachment is sorted by: its network, and its address so that 10.0.0.9 comes before 10.0.0.10. */
+/** The sort key of an attachment: its network, and its address so that 10.0.0.9 comes before 10.0.0.10. */
 const sortKey = ({ network, addresses: [first = ''], containerID }: NodeAttachment): string =>
   [network, first.replace(/\d+/g, digits => digits.padStart(mostDigits, '0')), containerID].join('\0')
 

@@ -1,4 +1,4 @@
-/** What a sync does to a node, one thing at a time: said first, so that a dry run can stop there. */
+/** The changes of a sync, one at a time: said first, so that a dry run can stop there. */
 import { Undo, undoOnFailure } from '../../src/host/undo'
 
 /** The kinds of things that are rebuilt: short names that never change, for scripts. */
@@ -7,7 +7,7 @@ export type ChangeKind = 'bridge' | 'port' | 'address' | 'forwarding' | 'rules' 
 /** One thing that is not as the records say, and how to make it so. */
 export type Change = {
   readonly what: ChangeKind
-  /** What is done to which object: `make "veth12" a port of "cbr0"`. */
+  /** The change and its object: `make "veth12" a port of "cbr0"`. */
   readonly text: string
   apply(): void | Promise<void>
   /** Removes what was written, for an attachment that is gone; absent if DEL removes it. */

@@ -1,7 +1,7 @@
 /**
- * What sync wrote for attachments that turn out to be deleted. A runtime other than ours does not announce a DEL: the
- * plugins that were called first have removed what they made, while the interface and the cached result are still
- * there, as on a node whose rules were flushed. So sync looks for some time whether the interface goes.
+ * Objects that sync wrote for attachments that turn out to be deleted. A runtime other than ours does not announce a
+ * DEL: the plugins that were called first have removed what they made, while the interface and the cached result are
+ * still there, as on a node whose rules were flushed. So sync looks for some time whether the interface goes.
  */
 import { findHostVeth } from '../../plugins/bandwidth/host-veth'
 import { CniError } from '../../src/cni/error'
@@ -16,7 +16,7 @@ import { openRecorded, type RecordedAttachment } from './records'
 /** Removes one thing again that was written. */
 export type TakeBack = () => void | Promise<void>
 
-/** What was written for an attachment, and the host's end of the veth pair that it had then. */
+/** The objects written for an attachment, and the host's end of its veth pair at that time. */
 export type Rebuilt = {
   readonly record: RecordedAttachment
   readonly veth: Link

@@ -13,7 +13,7 @@ import { bucketFaults, type TokenBucket, tokenBucket } from './token-bucket'
 
 const broken = (message: string, details = '') => new CniError(ErrorCode.internal, message, { details })
 
-/** What is wrong with the queue that goes with an effective burst. Without a second bucket there is none. */
+/** The faults of the queue of an effective burst. Without a second bucket there is none. */
 const queueFaults = (nl: NetlinkSocket, link: Link, { effective }: TokenBucket): string[] => {
   const queue = qdiscAt(nl, link, tcHandle(1, 1))
   const limit = queue?.kind === 'bfifo' && queue.options ? readFifoLimit(queue.options) : undefined

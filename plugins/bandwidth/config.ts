@@ -40,7 +40,7 @@ export const bandwidthSchema = v.object({
 /** One direction's limit, in bits and bits a second, as it was configured. */
 export type RateLimit = { readonly rateBits: number; readonly burstBits: number }
 
-/** What the bandwidth plugin goes by. Undefined: no limit that way. */
+/** The configuration of the bandwidth plugin. Undefined: no limit that way. */
 type BandwidthConf = {
   readonly network: string
   /** Into the container. */

@@ -12,7 +12,7 @@ import { redirectList } from './redirects'
 import { removeRedirect, removeShaper } from './shaper'
 import { ifbsOf, removeIfb } from './teardown'
 
-/** What may be left of an attachment's limits: on the host's end of its veth pair, if there is one, and its ifbs. */
+/** Possible leftovers of an attachment's limits: on the host's end of its veth pair, if there is one, and its ifbs. */
 export type Shaping = { readonly veth: Link | undefined; readonly ifbs: readonly Link[] }
 
 export const findShaping = (nl: NetlinkSocket, call: Call): Shaping => {

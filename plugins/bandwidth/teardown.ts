@@ -8,7 +8,7 @@ import { isMarkedAs, isUnmarked } from './ifb'
 import { type Redirect, redirectList } from './redirects'
 import { removeRedirect, removeShaper } from './shaper'
 
-/** What is known of the host's end of an attachment's veth pair. */
+/** The host's end of an attachment's veth pair, as far as it is known. */
 type HostEnd = {
   /** Undefined where the container's interface is gone or out of reach. */
   readonly veth: Link | undefined

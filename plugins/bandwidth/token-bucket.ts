@@ -136,8 +136,8 @@ const isTicksOf = (shown: number, { rateBytes, burstBytes }: Flow, ticksPerUsec:
 }
 
 /**
- * What of a kernel's bucket is not as it should be, in words; nothing if all is. Both what `tbfOptionsOf` sets and
- * what the reference sets, on whichever machine, is right.
+ * The faults of a kernel's bucket, in words; nothing if all is. Both what `tbfOptionsOf` sets and what the reference
+ * sets, on whichever machine, is right.
  */
 export const bucketFaults = (
   shown: Tbf,

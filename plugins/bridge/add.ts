@@ -154,7 +154,7 @@ const setUpContainer = (adding: Adding, host: Link, container: ContainerEnd, ipa
   container.configure(ipam, { mac, dad: conf.dad })
 }
 
-/** What the interface that is to have the gateways lacks. */
+/** Missing parts of the interface that is to have the gateways. */
 const planFor = (adding: Adding, { bridge, host }: Joined, gateways: readonly Cidr[]): GatewayPlan =>
   planGateways(
     adding.nl,

@@ -10,7 +10,7 @@ const keys = ['net/bridge/bridge-nf-call-iptables', 'net/bridge/bridge-nf-call-i
 
 const dotted = (key: string): string => key.replaceAll('/', '.')
 
-/** What keeps bridged traffic from iptables, with the remedy; undefined if nothing does. */
+/** The obstacle between bridged traffic and iptables, with the remedy; undefined if nothing does. */
 const obstacle = (): { message: string; details: string } | undefined => {
   for (const key of keys) {
     const value = readSysctl(key)

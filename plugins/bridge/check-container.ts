@@ -13,7 +13,7 @@ import type { BridgeConf } from './config'
 export const broken = (message: string, details = '') =>
   new CniError(ErrorCode.internal, message, { details })
 
-/** What of a prevResult is this plugin's; later plugins of the chain may have added to it. */
+/** This plugin's part of a prevResult; later plugins of the chain may have added to it. */
 export type Expected = {
   readonly bridge: Interface
   readonly container: Interface

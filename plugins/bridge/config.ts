@@ -138,7 +138,7 @@ type RequestedMac = {
   readonly source: 'CNI_ARGS' | 'args.cni.mac' | 'runtimeConfig.mac'
 }
 
-/** What the bridge plugin goes by, complete; what contradicts itself is refused by refuseUnusable(). */
+/** The configuration of the bridge plugin, complete; what contradicts itself is refused by refuseUnusable(). */
 export type BridgeConf = {
   readonly network: string
   /** The IPAM plugin; undefined for layer 2 only. */
@@ -181,7 +181,7 @@ export type BridgeConf = {
   readonly portIsolation: boolean
   /** The bridge goes with its last container. */
   readonly prune: boolean
-  /** What the names of host veths begin with. */
+  /** The prefix of the names of host veths. */
   readonly vethPrefix: string
   /** "auto" turns IPv6 on if there is an IPv6 address and leaves it alone otherwise. */
   readonly ipv6: (typeof ipv6Modes)[number]

@@ -47,7 +47,7 @@ export const completeGateways = (result: Result, conf: BridgeConf, containerInde
   return gateways
 }
 
-/** What must happen for an interface to have its gateway addresses. */
+/** The steps for an interface to have its gateway addresses. */
 export type GatewayPlan = { readonly missing: readonly Cidr[]; readonly replaced: readonly Cidr[] }
 
 /** Another address of the interface is in the way: any of IPv4, and of IPv6 one whose subnet overlaps. */

@@ -16,7 +16,7 @@ import type { NetlinkSocket } from '../../src/netlink/socket'
 import type { BridgeConf } from './config'
 import { spansOf } from './vlan-trunk'
 
-/** What a port's VLANs are to be. */
+/** The VLANs that a port is to have. */
 type PortVlans = Pick<BridgeConf, 'vlan' | 'trunk' | 'preserveDefaultVlan'>
 
 /** The VLAN that a port with a trunk alone takes frames without a tag for. */

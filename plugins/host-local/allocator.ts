@@ -12,7 +12,7 @@ import type { Span } from './span'
 /** An address that was leased, with the range it is of; one that was preferred was not the next in turn. */
 export type Allocation = { readonly addr: Addr; readonly range: Range; readonly isPreferred?: boolean }
 
-/** Who addresses are for, and of what they may be. */
+/** The owner of addresses, and the ranges that they may be from. */
 export type AllocationRequest = {
   readonly owner: LeaseOwner
   readonly caller: Caller

@@ -17,7 +17,7 @@ import { readResolvConf } from './resolv-conf'
 import type { Span } from './span'
 import { refuseFull } from './usage'
 
-/** What is remembered of the pod, if it is to get its address again. */
+/** The stored addresses of the pod, if it is to get them again. */
 const stickyPodOf = async (call: Call, conf: HostLocalConf) => {
   if (conf.stickyPod === undefined) return undefined
   const { StickyPod } = await import('./sticky.js')

@@ -92,7 +92,7 @@ export const hostLocalSchema = v.object({
   args: v.optional(v.object({ cni: v.optional(v.object({ ips: v.optional(v.array(v.string())) })) })),
 })
 
-/** What host-local goes by, checked and complete. */
+/** The configuration of host-local, checked and complete. */
 export type HostLocalConf = {
   readonly network: string
   readonly dataDir: string
@@ -135,7 +135,7 @@ const requestedInArgs = (text: string | undefined): Addr[] => {
   )
 }
 
-/** What of CNI_ARGS counts; with `named` it may name a pod without `IgnoreUnknown`. */
+/** The part of CNI_ARGS that counts; with `named` it may name a pod without `IgnoreUnknown`. */
 const readArgs = (text: string, named: boolean): { ip: string | undefined; pod: string | undefined } => {
   const known = named ? (['IP', 'K8S_POD_NAMESPACE', 'K8S_POD_NAME'] as const) : (['IP'] as const)
   const { IP, K8S_POD_NAMESPACE: namespace, K8S_POD_NAME: name } = readCniArgs<ArgKey>(text, known)

@@ -56,7 +56,7 @@ export const writeNewFile = (path: string, content: string): void => {
   }
 }
 
-/** What open(2) says of a link, and of a pipe without a reader, a socket, a device that there is not. */
+/** The errors of open(2) for a link, a pipe without a reader, a socket, and a missing device. */
 const noFile = ['ELOOP', 'ENXIO', 'ENODEV']
 
 /**

@@ -72,7 +72,9 @@ export class Leases {
     return [...this.#allNames()].filter(isLeaseName)
   }
 
-  /** What an attachment has; undefined if nothing. A container alone is one of an old version of the reference. */
+  /**
+   * The addresses of an attachment; undefined if nothing. A container alone is one of an old version of the reference.
+   */
   of(owner: LeaseOwner): Holding | undefined {
     const key = leaseKeyOf(owner)
     if (this.#reading) return this.#reading.holdings.get(key)
@@ -98,7 +100,7 @@ export class Leases {
       : undefined
   }
 
-  /** What all attachments have; opens every lease. */
+  /** The addresses of all attachments; opens every lease. */
   all(): Holding[] {
     return [...this.#read().holdings.values()]
   }
@@ -201,13 +203,13 @@ export class Leases {
     return this.#reading
   }
 
-  /** What all attachments have, where the records do not tell; they will be corrected. */
+  /** The addresses of all attachments, without the records; they will be corrected. */
   #readAnew(): ReadonlyMap<string, Holding> {
     this.#changed = true
     return this.#read().holdings
   }
 
-  /** What is known of leases the reference made; undefined if that cannot be read, which tells nothing of them. */
+  /** The owners of leases of the reference; undefined if that cannot be read, which tells nothing of them. */
   #foreignText(): string | undefined {
     try {
       this.#foreign ??= this.records.readForeign()

@@ -36,7 +36,9 @@ export const changeLeases = <T>(rooms: Rooms, work: (leases: Leases) => T | Prom
 /** The attachment a call is about. */
 export const ownerOf = ({ env }: Call): LeaseOwner => ({ containerID: env.containerID, ifName: env.ifName })
 
-/** What the attachment has; else what its container has from a version of the reference that noted no interface. */
+/**
+ * The addresses of the attachment; else what its container has from a version of the reference that noted no interface.
+ */
 export const holdingOf = (leases: Leases, owner: LeaseOwner): Holding | undefined =>
   leases.of(owner) ?? leases.of({ ...owner, ifName: undefined })
 

@@ -42,7 +42,7 @@ export const tryAsking = (ifName: string): void => {
   whoHas(ifName, [])
 }
 
-/** What an ADD does with leases, as the command does it. */
+/** The steps of an ADD with leases, as the command does them. */
 type Taking = {
   /** Leases addresses, none of the spans that are to be avoided. */
   take(avoided: readonly Span[]): Promise<Allocation[]>

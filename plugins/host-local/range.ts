@@ -98,7 +98,7 @@ export const contains = (set: RangeSet, address: string): boolean => {
 /** The set as errors show it: "10.1.2.1-10.1.2.254,10.1.3.1-10.1.3.9". */
 export const formatRangeSet = (set: RangeSet): string => set.ranges.map(formatSpan).join(',')
 
-/** What of a range is not given out unless asked for: its gateway, which is never, and the exclusions. */
+/** The part of a range that is given out only on request: its gateway, which is never, and the exclusions. */
 const withheld = (range: Range, excluded: readonly Span[]): Span[] => [
   { start: range.gateway, end: range.gateway },
   ...excluded,

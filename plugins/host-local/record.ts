@@ -1,5 +1,5 @@
 /**
- * What the lease files have no room for, a file for each attachment in a folder of ours beside them:
+ * Facts for which lease files have no room, a file for each attachment in a folder of ours beside them:
  *
  *   <dataDir>/.kubenet/<network>/<24 hex digits of containerID and ifname>   a JSON object, mode 0600
  *   <dataDir>/.kubenet/<network>/foreign   a line "<24 hex digits> <address> …" for each the reference made
@@ -96,7 +96,7 @@ export class RecordStore {
     removeFile(this.#path(key))
   }
 
-  /** What is known of leases the reference made, the text that foreign.ts understands; throws if it cannot be read. */
+  /** The owners of leases of the reference, as the text that foreign.ts reads; throws if it cannot be read. */
   readForeign(): string {
     return readPlainFile(this.#path(foreignName), { maxBytes: maxForeignBytes }) ?? ''
   }

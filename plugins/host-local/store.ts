@@ -22,7 +22,7 @@ import { ensureFolder, refuseFolder, removeFile, rewriteFile, syncFolder, writeN
 /** The file being written. The holder of the lock is the only writer; no address begins with a dot. */
 const newFile = '.new'
 
-/** What link(2) answers on file systems that have no hard links. */
+/** The errors of link(2) on file systems without hard links. */
 const noHardLinks = ['EPERM', 'EOPNOTSUPP', 'ENOTSUP', 'ENOSYS']
 
 /** Is it this one file that cannot be read, and would it fail for every reader? */
@@ -72,8 +72,8 @@ export class LeaseStore {
   }
 
   /**
-   * What a lease file says: its owner, `torn` where a crash left it empty; undefined if there is no such file, or it is
-   * no lease: `tell` is told why. Nobody is given an address that has something else in its place.
+   * The contents of a lease file: its owner, `torn` where a crash left it empty; undefined if there is no such file, or
+   * it is no lease: `tell` is told why. Nobody is given an address that has something else in its place.
    */
   read(address: string, tell: (why: string) => void = () => {}): LeaseOwner | 'torn' | undefined {
     try {

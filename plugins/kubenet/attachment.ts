@@ -27,7 +27,7 @@ export const ownerOfCall = (call: Call, conf: KubenetConf): Attachment => ({
 export const portsOfCall = (call: Call, result?: Result): PortmapConf =>
   readPortmapConf(callOf(call, { type: 'portmap', backend: 'nftables' }, result))
 
-/** What of an attachment belongs into the ruleset. */
+/** The parts of an attachment for the rule set. */
 export const podOf = (
   call: Call,
   conf: KubenetConf,

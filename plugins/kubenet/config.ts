@@ -92,7 +92,7 @@ export const kubenetSchema = v.object({
   args: v.optional(v.unknown()),
 })
 
-/** What kubenet goes by, checked and complete. */
+/** The configuration of kubenet, checked and complete. */
 export type KubenetConf = PodNetwork & {
   readonly podCIDRs: readonly Cidr[]
   /** Ranges the runtime wants for this container in place of the node's; none as a rule. */
@@ -130,8 +130,8 @@ const withoutNested = (networks: readonly Cidr[]): Cidr[] =>
   )
 
 /**
- * Where pods are seen by their own addresses. What is given of one family alone says nothing of the other, which then
- * is not masqueraded: kubelet's flag was one network, and it made a rule for that network's family only.
+ * Where pods are seen by their own addresses. A value of one family says nothing of the other, which then is not
+ * masqueraded: kubelet's flag was one network, and it made a rule for that network's family only.
  */
 const nonMasquerade = (given: readonly Cidr[], podCIDRs: readonly Cidr[]): readonly Cidr[] => {
   if (given.length === 0) return defaultNonMasquerade.map(literalCidr)

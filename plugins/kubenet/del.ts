@@ -58,7 +58,7 @@ const mappingsOf = (call: Call): readonly PortMapping[] => {
   }
 }
 
-/** What is known of the attachment before anything of it is deleted. */
+/** The known facts of the attachment before anything of it is deleted. */
 type Found = { readonly addresses: readonly Addr[]; readonly ports: PortOwner | undefined }
 
 /** Has the kernel forget the UDP flows that led to the pod. */

@@ -49,7 +49,7 @@ export const deleteShapedLinks = async (
     const shaping = findShaping(nl, own)
     const links = withVeth ? linksOf(shaping, call) : undefined
     if (links && deleteTogether(nl, links)) return true
-    // What went by itself meanwhile is why they could not go together.
+    // Some disappeared meanwhile, so they could not be deleted together.
     await removeShaping(nl, links ? findShaping(nl, own) : shaping)
     return false
   } finally {

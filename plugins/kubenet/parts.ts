@@ -22,7 +22,7 @@ export const parts = { loopback, bridge, portmap, bandwidth } satisfies Record<s
 /** Looked for here before CNI_PATH: kubenet is whole by itself. */
 const embedded = new Map([['host-local', async () => hostLocal]])
 
-/** What a runtime put into the configuration and every part may need. */
+/** The runtime's additions to the configuration, which every part may need. */
 const passedOn = ['runtimeConfig', 'args', 'dns', 'cni.dev/valid-attachments', 'cni.dev/attachments']
 
 const inherited = (raw: JsonObject): JsonObject => {

@@ -160,7 +160,7 @@ export type Claimed = {
 }
 
 type ClaimOptions = {
-  /** What the record is to say of the rules. */
+  /** The record of the rules. */
   readonly rules?: InstalledRules
   /** Removes the rest of an owner that is gone, before another container gets its ports. */
   readonly bury?: (owner: PortOwner) => Promise<void>

@@ -79,7 +79,7 @@ export const portmapSchema = v.object({
   runtimeConfig: v.optional(v.object({ portMappings: v.optional(v.array(portMapping())) })),
 })
 
-/** What portmap goes by, checked and complete. */
+/** The configuration of portmap, checked and complete. */
 export type PortmapConf = HostPorts & {
   readonly backend: Backend
   readonly hostListeners: (typeof hostListeners)[number]

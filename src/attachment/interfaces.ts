@@ -5,7 +5,7 @@ import { type Attachment, hashOf, type InterfaceID, shortened, textOf } from './
 const vethDigits = 8
 const ifbDigits = 12
 
-/** What the names of host veths begin with unless a configuration has another prefix. */
+/** The prefix of the names of host veths, unless a configuration has another one. */
 export const defaultVethPrefix = 'veth'
 
 /** How long the beginning of a host veth's name may be: the kernel has room for 15 bytes. */
@@ -19,7 +19,7 @@ export const vethName = (purpose: string, prefix: string = defaultVethPrefix): s
 export const hostVethName = ({ containerID, ifName }: InterfaceID, attempt = 0, prefix?: string): string =>
   vethName(`${containerID}\n${ifName}${attempt === 0 ? '' : `\n${attempt}`}`, prefix)
 
-/** What the names of containers' ifbs begin with: those bandwidth makes, and the reference's. */
+/** The prefix of the names of containers' ifbs: those bandwidth makes, and the reference's. */
 export const ifbPrefix = 'bwp'
 
 /** The name the reference gives to the ifb of any interface of a container on a network. */

@@ -43,7 +43,7 @@ const parseNamed = (pattern: RegExp, comment: string): NamedContainer | undefine
 export const parseContainerComment = (comment: string): NamedContainer | undefined =>
   parseNamed(/^name: "([^"]*)" id: "([^"]*)"$/, comment)
 
-/** What the names of the chains begin with that lead host ports to containers. */
+/** The prefix of the names of chains that lead host ports to containers. */
 export const dnatChainPrefix = `${chainPrefix}DN-`
 
 /**

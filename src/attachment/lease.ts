@@ -14,7 +14,7 @@ const lineBreak = '\r\n'
 
 const keyDigits = 24
 
-/** What a lease file holds: the container's ID and the interface's name, with no line break at the end. */
+/** The contents of a lease file: the container's ID and the interface's name, with no line break at the end. */
 export const formatLease = ({ containerID, ifName }: LeaseOwner): string =>
   ifName === undefined ? containerID : `${containerID}${lineBreak}${ifName}`
 

@@ -23,13 +23,13 @@ const cut = (text: string): string => {
 
 const masqueradeDigits = 16
 
-/** What the comments of a network's masquerade rules begin with. */
+/** The prefix of the comments of a network's masquerade rules. */
 export const masqueradeNetworkPrefix = (network: string): string => `${hashed(network, masqueradeDigits)}-`
 
 /** How long the beginning of a masquerade rule's comment is that tells attachments apart: two hashes and a dash. */
 export const masqueradePrefixLength = 2 * masqueradeDigits + 1
 
-/** What the comments of an attachment's masquerade rules begin with. */
+/** The prefix of the comments of an attachment's masquerade rules. */
 export const masqueradePrefix = ({ network, containerID, ifName }: Attachment): string =>
   `${masqueradeNetworkPrefix(network)}${hashed(`${ifName}:${containerID}`, masqueradeDigits)}`
 
@@ -62,7 +62,7 @@ export const portComment = (containerID: string): string => {
   return `${beginning}~${hashed(containerID, portHashDigits)}`
 }
 
-/** What the comments on the rules against spoofed MACs begin with. */
+/** The prefix of the comments on the rules against spoofed MACs. */
 export const spoofCheckPrefix = 'macspoofchk-'
 
 const longestInChain = 200

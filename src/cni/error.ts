@@ -22,12 +22,12 @@ export const ErrorCode = {
 } as const
 
 export type CniErrorOptions = {
-  /** What the kernel or another program said, and what to do about it. Joined from the causes if left out. */
+  /** The words of the kernel or another program, and the remedy. Joined from the causes if left out. */
   details?: string
   cause?: unknown
 }
 
-/** What the runtime reads on stdout when a command fails. */
+/** The error object that the runtime reads on stdout when a command fails. */
 export class CniError extends Error {
   readonly code: number
   readonly #details: string | undefined
@@ -66,7 +66,7 @@ export class CniError extends Error {
   }
 }
 
-/** What an error says, with the words of the program or the kernel behind it. */
+/** The message of an error, with the words of the program or the kernel. */
 export const saidBy = (error: unknown): string => {
   const { message, details } = CniError.from(error)
   return [message, details].filter(Boolean).join('; ')

@@ -7,7 +7,7 @@ const bits = { CAP_NET_ADMIN: 12n, CAP_SYS_ADMIN: 21n } as const
 
 type Capability = keyof typeof bits
 
-/** What it takes to enter a container's network namespace and to change what is in it. */
+/** The capabilities to enter a container's network namespace and to change it. */
 export const networkCapabilities = ['CAP_NET_ADMIN', 'CAP_SYS_ADMIN'] as const
 
 const readEffective = (): bigint | undefined => {

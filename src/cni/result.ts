@@ -26,7 +26,7 @@ export type Route = v.InferOutput<typeof route>
 
 export type Dns = v.InferOutput<typeof dns>
 
-/** What ADD answers, in the terms of the newest specification: SPEC.md, "Success". */
+/** The result of ADD, in the terms of the newest specification: SPEC.md, "Success". */
 export type Result = {
   interfaces: Interface[]
   ips: IpConfig[]

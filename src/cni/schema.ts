@@ -151,7 +151,7 @@ export const route = v.object({
 
 const attachment = v.object({ containerID: v.string(), ifname: v.string() })
 
-/** What a runtime may put into every plugin's configuration; each plugin's schema has these and its own. */
+/** Keys that a runtime may put into every plugin's configuration; each plugin's schema has these and its own. */
 export const commonEntries = {
   cniVersion: v.optional(v.string(), '0.1.0'),
   name: v.string(),

@@ -14,7 +14,7 @@ import { type BuiltIns, openCallNetns, type Plugin, runCommand } from './plugin'
 import { formatResult } from './result'
 import { currentVersion, negotiateVersion } from './version'
 
-/** What a process of a plugin prints and exits with. */
+/** The output and exit code of a plugin's process. */
 export type Answer = { readonly stdout: string; readonly stderr: string; readonly exitCode: 0 | 1 }
 
 type Environment = Readonly<Record<string, string | undefined>>
@@ -146,7 +146,7 @@ const print = (text: string): void => {
   }
 }
 
-/** What a signal ends until the configuration is there: so far there is nothing to take back, and read(2) waits. */
+/** The wait for the configuration that a signal ends: so far there is nothing to take back, and read(2) waits. */
 const readCall = (): string => {
   const text = readStdin()
   watchForInterrupts()

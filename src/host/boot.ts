@@ -21,7 +21,7 @@ export const isKernelsBootID = (): boolean => {
 export const bootTime = (): number =>
   Math.round(Date.now() - Number(readFileSync('/proc/uptime', 'utf8').split(' ')[0]) * 1000)
 
-/** What each boot makes again, in memory. */
+/** Files that each boot makes again, in memory. */
 const runFolder = '/run'
 
 /**

@@ -9,7 +9,7 @@ import { pause, throwIfInterrupted } from './interrupt'
 import { timedAsync } from './steps'
 import { SystemError } from './system-error'
 
-/** What tells one file from all others. */
+/** The identity of a file. */
 type FileNumber = { readonly dev: number; readonly ino: number }
 
 /** The ids of the processes that hold a flock on a file, from /proc/locks. */
@@ -61,7 +61,7 @@ const lockTimeoutMs = 5000
 /** While the lock changes hands no process hangs, the node is only busy: that is waited for as much longer. */
 const busyFactor = 6
 
-/** Who holds a lock is looked at so many times in a holder's time, and never by those who have it at once. */
+/** Checks of a lock's holder in a holder's time; a process that gets the lock at once makes none. */
 const looks = 5
 
 const pollMs = { first: 1, longest: 8 }

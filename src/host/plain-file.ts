@@ -17,7 +17,7 @@ import { isFrom, SystemError } from './system-error'
 /** Far above what a lease, a record or a resolv.conf takes. */
 const usualMaxBytes = 4 * 1024 * 1024
 
-/** What is there, but is not read: no regular file, or too large. As an answer it has code 5. */
+/** An object that is there, but is not read: no regular file, or too large. As an answer it has code 5. */
 const unusable = (path: string, code: 'EINVAL' | 'EFBIG', what: string): SystemError =>
   new SystemError('file', {
     message: `"${path}" ${what}`,
@@ -26,7 +26,7 @@ const unusable = (path: string, code: 'EINVAL' | 'EFBIG', what: string): SystemE
     syscall: 'read',
   })
 
-/** What is wrong with a file that was not read: "is a named pipe, not a regular file"; undefined for another failure. */
+/** The reason why a file was not read: "is a named pipe, not a regular file"; undefined for another failure. */
 export const unusableBecause = (path: string, error: unknown): string | undefined =>
   isFrom(error, 'file') ? error.message.slice(`"${path}" `.length) : undefined
 
@@ -45,7 +45,7 @@ const codeOf = (error: unknown): string =>
 
 const nothing = ['ENOENT', 'ENOTDIR']
 
-/** What open(2) says of links, sockets and devices that there are not. */
+/** The errors of open(2) for links, sockets and missing devices. */
 const notOpened = ['ELOOP', 'ENXIO', 'ENODEV']
 
 const explain = (path: string, error: unknown, followLinks: boolean): unknown => {

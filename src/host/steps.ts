@@ -4,7 +4,7 @@ import { warn } from './log'
 /** One step of a call and the milliseconds it took. */
 type Step = { readonly name: string; readonly ms: number }
 
-/** What a step waits for: an answer of the kernel, a lock, a lease that is written, the disk, a program. */
+/** The object that a step waits for: an answer of the kernel, a lock, a lease that is written, the disk, a program. */
 type PartKind = 'netlink' | 'lock' | 'lease' | 'disk' | 'program'
 
 let steps: Step[] = []

@@ -1,4 +1,4 @@
-/** What is outside of this process and was asked for something; 'signal' is who told the process to end. */
+/** An object outside of this process that refused a request; 'signal' is who told the process to end. */
 type Source =
   | 'file'
   | 'netlink'
@@ -11,7 +11,7 @@ type Source =
   | 'API server'
 
 type SystemErrorOptions = {
-  /** What was being done, to which object. */
+  /** The action and its object. */
   readonly message: string
   /** For programs to compare, as node:fs has it: an errno's name such as "EEXIST"; else a word of the source's own. */
   readonly code: string

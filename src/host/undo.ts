@@ -1,7 +1,7 @@
 import { ignoreInterrupts } from './interrupt'
 import { warn } from './log'
 
-/** What a command has done to the host, and how to take it back. */
+/** The steps of a command on the host, and the undo of each. */
 export class Undo {
   readonly #steps: { what: string; step: () => void | Promise<void> }[] = []
 

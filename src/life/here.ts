@@ -1,4 +1,6 @@
-/** What the life of attachments is judged by: this host, this boot, this moment. Each is looked at once, when asked for. */
+/**
+ * The evidence for the life of attachments: this host, this boot, this moment. Each is looked at once, when asked for.
+ */
 import { statSync } from 'node:fs'
 import type { Attachment } from '../attachment/attachment'
 import { formatAlias } from '../attachment/interfaces'
@@ -28,7 +30,7 @@ export type Here = {
   pidNamespace(): number
   /** Milliseconds since the epoch. */
   now(): number
-  /** What is at the path of a network namespace: "nothing", or "hidden" from this process. */
+  /** The object at the path of a network namespace: "nothing", or "hidden" from this process. */
   netnsAt(path: string): NetnsNumber | 'nothing' | 'hidden'
   /** The namespaces that live; `pidNamespace` is where their processes are known to be. */
   holders(pidNamespace: number | undefined): Holders

@@ -116,7 +116,7 @@ export const findHolders = (pidNamespace?: number): Holders => {
   const refused = readdirSync('/proc').filter(name => /^\d+$/.test(name) && lookAt(name, look))
   const ownMountinfo = readFileSync('/proc/self/mountinfo', 'utf8')
   if (hidesProcesses(ownMountinfo)) look.blind ??= '/proc is mounted with hidepid and hides processes'
-  // Who was just becoming another program may be asked by now.
+  // A process that was just executing another program may be readable by now.
   const hidden = refused.find(pid => lookAt(pid, look))
   if (hidden !== undefined) look.blind ??= `process ${hidden} cannot be read from here`
   const byInode = new Map<number, { pid: number | undefined; paths: string[] }>()

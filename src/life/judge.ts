@@ -9,13 +9,13 @@ import type { Holder } from './holders'
 /** "unknown": it may be alive, and be out of sight. */
 type LifeState = 'alive' | 'dead' | 'unknown'
 
-/** What an attachment's life was judged to be, and by what. */
+/** The judgement of an attachment's life, and its evidence. */
 export type Verdict = { readonly state: LifeState; readonly why: string }
 
 /** A network namespace as it was when an attachment was made. */
 export type RecordedNetns = NetnsNumber & { readonly path: string }
 
-/** What is known of an attachment from the time it was made. Undefined fields were not recorded. */
+/** The record of an attachment from the time it was made. Undefined fields were not recorded. */
 export type Subject = {
   readonly network: string
   readonly containerID: string
@@ -42,11 +42,14 @@ export const claimantsOf = (subjects: readonly Subject[]): Claimant[] =>
   subjects.map(({ containerID, netns, since }) => ({ containerID, netns, since }))
 
 type JudgeOptions = {
-  /** What is younger, in milliseconds, is not called dead: its runtime may be just putting its namespace in place. */
+  /**
+   * Containers younger than this, in milliseconds, do not count as dead: its runtime may be just putting its namespace
+   * in place.
+   */
   readonly graceMs?: number
   /** Is its interface known to be gone? Then a namespace with its number that is not at its path is another one. */
   readonly isCutOff?: boolean
-  /** Who else has a namespace: the kernel uses numbers again. */
+  /** Other holders of a namespace: the kernel uses numbers again. */
   readonly claimants?: () => readonly Claimant[]
 }
 

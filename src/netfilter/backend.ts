@@ -10,14 +10,14 @@ export type Backend = (typeof backends)[number]
 export const defaultBackend = (): Backend => (hasIptables(4) ? 'iptables' : 'nftables')
 
 /**
- * What either backend does for one kind of rules. The five words are those for all that is made on a host. `Wanted`
- * says what an attachment is to have, and `Making` what making it needs to know besides, `Going` whose rules go, `Kept`
- * who stays when a network is cleaned up.
+ * The functions of either backend for one kind of rules. The five words are those for all that is made on a host.
+ * `Wanted` says what an attachment is to have, and `Making` what making it needs to know besides, `Going` whose rules
+ * go, `Kept` who stays when a network is cleaned up.
  */
 export type RuleKind<Wanted, Going, Kept, Missing = string, Making extends Wanted = Wanted> = {
   /** Makes the rules, in place of those that are there of an ADD before, and registers how to take that back. */
   setUp(wanted: Making, undo: Undo): Promise<void>
-  /** Removes an attachment's rules; none there is no failure. What can be done without waiting is begun at once. */
+  /** Removes an attachment's rules; none there is no failure. Steps without a wait are begun at once. */
   takeDown(going: Going): Promise<void>
   /** The faults that CHECK reports: the rules that are not there as they should be, in the backend's words. */
   missing(wanted: Wanted): Promise<Missing[]>

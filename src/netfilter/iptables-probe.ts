@@ -1,6 +1,6 @@
 /**
- * What of iptables can be told without starting one of its programs, of which each costs milliseconds and, on a node
- * with many services, reads thousands of rules.
+ * Facts about iptables without starting one of its programs, of which each costs milliseconds and, on a node with many
+ * services, reads thousands of rules.
  */
 
 import { readFileSync } from 'node:fs'

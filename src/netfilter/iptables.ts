@@ -70,7 +70,7 @@ const withHolder = async ({ message, code, details }: SystemError): Promise<Syst
   return iptablesError(message, code, [details, holder].filter(Boolean).join('; '))
 }
 
-/** What went wrong with a program, by its exit code and its words: one code stands for many reasons. */
+/** The failure of a program, by its exit code and its words: one code stands for many reasons. */
 const explain = (path: string, error: SystemError): SystemError => {
   const { code, message, details } = error
   if (isLockTimeout(error)) {

@@ -53,7 +53,7 @@ export type ConntrackEntry = {
   readonly family: Family
   readonly original: ConntrackTuple
   readonly reply: ConntrackTuple
-  /** What deletes just this entry: its own bytes. */
+  /** The request that deletes just this entry: its own bytes. */
   readonly originalBytes: Buffer
   readonly id: Buffer | undefined
 }
@@ -101,7 +101,7 @@ const filterFlags = (flags: number): Buffer => {
   return bytes
 }
 
-/** What a filtered dump is to compare: the protocol, and the port if there is just one. */
+/** The fields that a filtered dump compares: the protocol, and the port if there is just one. */
 const dumpFilter = (family: Family, protocol: number, dstPort: number | undefined): Uint8Array[] => {
   const port: Attribute[] = dstPort === undefined ? [] : [[CTA_PROTO_DST_PORT, putU16be(dstPort)]]
   const compared = CTA_FILTER_F_CTA_PROTO_NUM | (dstPort === undefined ? 0 : CTA_FILTER_F_CTA_PROTO_DST_PORT)

@@ -2,7 +2,7 @@ import { getString, parseAttributes } from 'netlink/dist/structs'
 import { errnoText } from '../host/errno'
 import { isFrom, SystemError } from '../host/system-error'
 
-/** What the operator can do about an errno that means the same wherever it comes from. */
+/** The remedy for an errno that means the same wherever it comes from. */
 const remedies: Record<string, string> = {
   EPERM: 'run the plugin as root or with CAP_NET_ADMIN in the user namespace that owns the network namespace',
   ENOBUFS: 'the node is short of memory for sockets; try again',

@@ -177,7 +177,7 @@ export const ifbAdd = (
   ])
 }
 
-/** What can be changed of an interface; what is left out stays. */
+/** The properties of an interface that can be changed; what is left out stays. */
 export type LinkChange = {
   up?: boolean
   promisc?: boolean
@@ -210,7 +210,7 @@ export const linkSet = (
   })
 }
 
-/** What a bridge port may do, and the note that says whose it is. */
+/** The modes of a bridge port, and the note with its owner. */
 type PortChange = {
   hairpin?: boolean
   isolated?: boolean

@@ -18,7 +18,7 @@ const TCP_LISTEN = 10
 /** <linux/in.h> */
 const protocolNumbers = { tcp: 6, udp: 17, sctp: 132 } as const
 
-/** What a socket may wait for packets of. */
+/** The protocols of a waiting socket. */
 type TransportProtocol = keyof typeof protocolNumbers
 
 /** A socket that waits for whoever comes to a port. */

@@ -28,7 +28,8 @@ const NLM_F_DUMP = 0x300
 const NLMSG_ERROR = 0x2
 const NLMSG_DONE = 0x3
 
-// What the kernel reckons for an answer with a sentence in it; so many of them fit by default (net.core.rmem_default).
+// The size that the kernel counts for an answer with a sentence in it; so many of them fit by default
+// (net.core.rmem_default).
 const answerBytes = 1024
 const answersThatFit = 100
 // The answer is ready when send(2) returns; a kernel that takes this long is stuck.
@@ -53,7 +54,7 @@ export class NetlinkSocket {
     const fd = libc.socket(o.AF_NETLINK, o.SOCK_RAW | o.SOCK_CLOEXEC, protocol)
     if (fd < 0) throw netlinkError('open a netlink socket', errnoName(fd))
     const socket = new NetlinkSocket(fd)
-    // Of what another process sends to it, nothing comes into a connected socket: neither for us to read, nor to fill it.
+    // Messages of other processes do not enter a connected socket: neither for us to read, nor to fill it.
     libc.connect(fd, sockaddrNl())
     // Old kernels lack some of these; requests work without, with fewer words in errors and unfiltered dumps.
     for (const option of [o.NETLINK_EXT_ACK, o.NETLINK_CAP_ACK, o.NETLINK_GET_STRICT_CHK]) {

@@ -115,7 +115,7 @@ export type IngressRedirect = {
   readonly filter: w.TcObject
 }
 
-/** What is done with the packets that an interface receives, by its ingress qdisc or its clsact. */
+/** The actions on packets that an interface receives, by its ingress qdisc or its clsact. */
 type IngressFilters = {
   readonly redirects: readonly IngressRedirect[]
   /** How many filters do something else. */
@@ -161,7 +161,7 @@ export const ingressFilterDel = (nl: NetlinkSocket, link: LinkRef, filter: w.TcO
 // A u32 filter's node has these bits set; the hash tables that hold the nodes are listed as filters, too.
 const nodeMask = 0xfff
 
-/** What is done with the packets an interface receives. Equivalent to: `tc filter show dev $link ingress`. */
+/** The actions on packets that an interface receives. Equivalent to: `tc filter show dev $link ingress`. */
 export const ingressFilters = (nl: NetlinkSocket, link: LinkRef): IngressFilters => {
   const redirects: IngressRedirect[] = []
   let others = 0
@@ -186,7 +186,7 @@ const listFilters = (nl: NetlinkSocket, link: LinkRef): w.TcObject[] => {
   return (replies ?? []).filter(({ type }) => type === w.RTM_NEWTFILTER).map(({ data }) => w.readTc(data))
 }
 
-/** What the kernel has had since 2.6.31: 64 ns to a tick (<net/pkt_sched.h>, PSCHED_SHIFT). */
+/** The layout of the kernel since 2.6.31: 64 ns to a tick (<net/pkt_sched.h>, PSCHED_SHIFT). */
 const defaultTicksPerUsec = 15.625
 
 /**

@@ -82,7 +82,7 @@ export type Platform = {
 export type RunOptions = {
   /** The whole environment of the program; nothing is inherited beside it. */
   env: Record<string, string>
-  /** What the program reads on its standard input; nothing if left out. */
+  /** The program's standard input; nothing if left out. */
   stdin?: string
   /** For a program that may be anything; none if left out. */
   limit?: RunLimit

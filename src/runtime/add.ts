@@ -14,8 +14,8 @@ import { formatRequestConf, type RuntimeOptions, runPlugin } from './run-plugin'
 
 type AddOptions = RuntimeOptions & {
   /**
-   * What becomes of the plugins that have run when one fails: "leave" them to the DEL the specification asks the
-   * caller for, as libcni does and is the default, or "delete" at once, unless an earlier ADD is remembered.
+   * The plugins that have run when one fails: "leave" them to the DEL the specification asks the caller for, as libcni
+   * does and is the default, or "delete" at once, unless an earlier ADD is remembered.
    */
   readonly onFailure?: 'leave' | 'delete'
 }

@@ -7,7 +7,7 @@ import type { JsonObject } from '../cni/schema'
 /** One pair of CNI_ARGS. */
 export type CniArg = readonly [key: string, value: string]
 
-/** What a runtime says of one attachment: SPEC.md, section 3, "Attachment Parameters". */
+/** The runtime's description of one attachment: SPEC.md, section 3, "Attachment Parameters". */
 export type AttachmentParameters = InterfaceID & {
   /** Path of the container's network namespace; empty for a DEL when it is gone. */
   readonly netns: string

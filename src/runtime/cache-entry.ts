@@ -1,5 +1,5 @@
 /**
- * What a runtime remembers of an attachment: one JSON object, byte for byte as libcni writes it (libcni/api.go,
+ * The runtime's cache entry of an attachment: one JSON object, byte for byte as libcni writes it (libcni/api.go,
  * cachedInfo), so that cnitool, containerd and this runtime read each other's.
  *
  *   {"kind":"cniCacheV1","containerId":…,"config":<base64>,"ifName":…,"networkName":…,"netns":…,

@@ -32,7 +32,9 @@ const matchAt = (pattern: RegExp, text: string, at: number): string => {
 
 const closing: Record<string, string> = { '{': '}', '[': ']' }
 
-/** What may follow `found` in `state`; undefined if it may not be there. `open` is what must still be closed. */
+/**
+ * The tokens that may follow `found` in `state`; undefined if it may not be there. `open` is what must still be closed.
+ */
 const step = (state: State, found: string, open: string[]): State | undefined => {
   const close = (): State => {
     open.pop()

@@ -6,13 +6,13 @@ import type { NetworkConfigList } from './conf-list'
 import { findPlugin, type PluginPath } from './plugin-path'
 import { type CniVariables, execInherited, type RuntimeOptions } from './run-plugin'
 
-/** What a plugin says of itself. */
+/** A plugin's description of itself. */
 type PluginInfo = PluginPath & {
   /** The versions of the specification it speaks, as it lists them. */
   readonly versions: readonly string[]
 }
 
-/** What plugins built against old skeletons ask for even at VERSION, with libcni's values. */
+/** Variables that plugins built against old skeletons need even at VERSION, with libcni's values. */
 const dummies: CniVariables = {
   CNI_COMMAND: 'VERSION',
   CNI_CONTAINERID: '',

@@ -49,7 +49,7 @@ export const cachedAt = (cacheDir: string, key: Attachment): number | undefined 
 const isOf = (entry: CacheEntry, key: Attachment): boolean =>
   entry.network === key.network && entry.containerID === key.containerID && entry.ifName === key.ifName
 
-/** What is remembered of an attachment; undefined if nothing is, or nothing that can be read. */
+/** The cached result of an attachment; undefined if nothing is, or nothing that can be read. */
 export const readCacheEntry = (cacheDir: string, key: Attachment): CacheEntry | undefined => {
   const entry = parseCacheEntry(read(cachePath(cacheDir, key)) ?? '')
   return entry && isOf(entry, key) ? entry : undefined

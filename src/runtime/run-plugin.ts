@@ -10,7 +10,7 @@ import { type AttachmentParameters, formatCniArgs } from './attachment'
 import type { NetworkConfigList, PluginConf } from './conf-list'
 import { findPlugin } from './plugin-path'
 
-/** What a request has beside the plugin's own configuration; a key that is undefined is not sent. */
+/** The parts of a request beside the plugin's own configuration; a key that is undefined is not sent. */
 export type RequestParameters = {
   /** The result of the plugin before (ADD) or of the whole chain (CHECK, DEL). */
   readonly prevResult?: object | undefined
@@ -27,8 +27,8 @@ const runtimeConfig = (plugin: PluginConf, args: JsonObject): JsonObject | undef
 }
 
 /**
- * What a plugin reads on its standard input: SPEC.md, section 3, "Deriving request configuration from plugin
- * configuration". The user's keys stay as they are and in their order; those of the runtime replace them or follow.
+ * The standard input of a plugin: SPEC.md, section 3, "Deriving request configuration from plugin configuration". The
+ * user's keys stay as they are and in their order; those of the runtime replace them or follow.
  */
 export const formatRequestConf = (
   list: NetworkConfigList,
@@ -48,7 +48,7 @@ export const formatRequestConf = (
   })
 }
 
-/** What a runtime works with: nothing is taken from the process but what is here. */
+/** The places of a runtime: nothing is taken from the process but what is here. */
 export type RuntimeOptions = {
   /** The folders plugins are looked for in, in order; they become CNI_PATH. */
   readonly binDirs: readonly string[]
@@ -63,7 +63,7 @@ export type RuntimeOptions = {
 type PluginCall = {
   readonly verb: Exclude<Command, 'VERSION'>
   readonly plugin: PluginConf
-  /** What the plugin reads on its standard input. */
+  /** The standard input of the plugin. */
   readonly stdin: string
   /** Left out for GC and STATUS, which concern no attachment. */
   readonly attachment?: AttachmentParameters

@@ -33,7 +33,7 @@ export const modulesOfChain = (type: string | undefined): string[] =>
 /** How the kernel says that it does not know a kind of expression, chain or table. */
 const unknownKind = ['ENOENT', 'EOPNOTSUPP', 'EAFNOSUPPORT']
 
-/** What the operator can do if the kernel refuses, with that errno, what needs these modules; "" if they are not why. */
+/** The remedy if the kernel refuses with that errno, because these modules are missing; "" if they are not why. */
 export const remedyFor = (errno: string, modules: readonly string[]): string =>
   unknownKind.includes(errno) && modules.length > 0
     ? `the kernel may lack ${modules.join(', ')}: try "modprobe -a ${modules.join(' ')}"; if there is no such module, ` +

@@ -18,7 +18,7 @@ import {
   readTable,
 } from './wire/table'
 
-/** What of a socket reading needs. */
+/** The part of a socket that reading needs. */
 type Reader = Pick<NetlinkSocket, 'request' | 'dump'>
 
 /** enum nft_gen_attributes */

@@ -35,9 +35,9 @@ export const ruleExpressions = (family: NftFamily, { statements }: NftRule): Exp
   return expressions
 }
 
-// What a rule must be sure of before it may read a header: in a table of family inet a packet may be of either
-// version of IP, and bytes of a transport header mean nothing before its protocol is known. nft puts these matches in
-// unasked and leaves them out again when it lists the rule; so does this.
+// The checks of a rule before it may read a header: in a table of family inet a packet may be of either version of IP,
+// and bytes of a transport header mean nothing before its protocol is known. nft puts these matches in unasked and
+// leaves them out again when it lists the rule; so does this.
 
 /** <linux/if_ether.h> and <linux/if_arp.h> */
 const ETH_P_IP = 0x0800
@@ -52,7 +52,7 @@ const metaEquals = (key: number, value: Uint8Array): Expression[] => [
   cmp(NFT_REG_1, NFT_CMP_EQ, value),
 ]
 
-/** What is known of the packet at one place of a rule. */
+/** The known facts of the packet at one place of a rule. */
 export class RuleContext {
   readonly family: NftFamily
   #ether: boolean

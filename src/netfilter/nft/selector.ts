@@ -1,4 +1,4 @@
-/** What a rule looks at: the words that stand left of an operator in nft, named like them. */
+/** The parts of a packet that a rule matches: the words that stand left of an operator in nft, named like them. */
 
 import { type Addr, addrBytes, type Family } from '../../ip/addr'
 import { type Cidr, networkOf } from '../../ip/cidr'
@@ -18,7 +18,7 @@ import {
   payloadLoad,
 } from './wire/match'
 
-/** What a value is compared as: `bytes` against as many, of which only those in `mask` count. */
+/** The type by which a value is compared: `bytes` against as many, of which only those in `mask` count. */
 type Operand = { readonly bytes: Buffer; readonly mask?: Buffer | undefined }
 
 /** A field of the packet or of what the kernel knows of it, comparable with values of type V. */

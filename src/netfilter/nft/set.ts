@@ -194,7 +194,7 @@ const prefixOf = (first: Addr, last: Addr): Cidr | undefined => {
   return { addr: first, prefix: hosts === 0n ? width : width - hosts.toString(2).length }
 }
 
-/** What lies between two keys: a single value, else a network if it is one, else a range. */
+/** The interval between two keys: a single value, else a network if it is one, else a range. */
 const intervalValue = (type: NftType, first: Buffer, last: Buffer): NftValue => {
   if (first.equals(last)) return decodeValue(type, first)
   const isAddress = type === 'ipv4_addr' || type === 'ipv6_addr'

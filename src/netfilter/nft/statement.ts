@@ -1,4 +1,4 @@
-/** What a rule does with a packet that met its conditions. */
+/** The action of a rule on a packet that met its conditions. */
 
 import { type Addr, addrBytes, type Family } from '../../ip/addr'
 import { putU16be, putU32 } from '../../netlink/wire/attributes'

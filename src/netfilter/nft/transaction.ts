@@ -181,7 +181,7 @@ export class NftTransaction {
     const { first, replies } = nl.exchange('change nftables', requests)
     const refused = replies.filter(isRefusal).sort((a, b) => a.seq - b.seq)[0]
     if (!refused) return
-    // What is answered under the batch's own first message is about the batch as a whole.
+    // An answer to the batch's own first message is about the batch as a whole.
     const change = this.#changes[refused.seq - first - 1]
     const code = errnoName(refused.data.readInt32LE(0))
     const words = [extendedAck(refused), remedyFor(code, change?.modules ?? [])].filter(Boolean).join('; ')

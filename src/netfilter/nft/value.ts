@@ -122,7 +122,7 @@ const types = {
 /** The name of a data type in nft. */
 export type NftType = keyof typeof types
 
-/** What the kernel and nft want to know of a type: its number, its size in bytes, its byte order. */
+/** The description of a type for the kernel and nft: its number, its size in bytes, its byte order. */
 export const typeOf = (type: NftType): Pick<Type, 'id' | 'bytes' | 'byteOrder'> => types[type]
 
 /** The type with that number of nft's; undefined for one not used here. */

@@ -85,7 +85,7 @@ export const deleteStaleRules = (
   })
 }
 
-/** What there are rules for that nftables alone can make. */
+/** The features whose rules only nftables can make. */
 const absent = {
   message: 'this kernel has no nf_tables',
   details:

@@ -50,7 +50,7 @@ export const localnetRules = (): { chains: string[]; rules: ChainRule[] } => {
         chain: localnet,
         rule: '-d 127.0.0.0/8 ! -i lo -m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT -j DROP',
       },
-      // What a host port has led on has another destination by now.
+      // Packets of host ports have another destination by now.
       {
         chain: localnet,
         rule: '! -i lo -m conntrack --ctorigdst 127.0.0.0/8 --ctdir ORIGINAL -j DROP',

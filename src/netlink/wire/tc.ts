@@ -33,7 +33,7 @@ export const tcHandle = (major: number, minor: number): number => major * 0x1000
 // };                                              20 bytes
 const SIZEOF_TCMSG = 20
 
-/** Whom a message is about. `info` holds a filter's priority and protocol. */
+/** The object of a message. `info` holds a filter's priority and protocol. */
 type TcInfo = { index: number; handle?: number; parent?: number; info?: number }
 
 const tcMsg = ({ index, handle = 0, parent = 0, info = 0 }: TcInfo): Buffer => {

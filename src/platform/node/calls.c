@@ -61,7 +61,9 @@ static long system_call(long number, const long *args) {
   return answer;
 }
 
-/* What a function is called with as the kernel takes it; 0 with an exception pending if it is neither number nor bytes. */
+/*
+ * The arguments of a function as the kernel takes them; 0 with an exception pending if it is neither number nor bytes.
+ */
 static int to_argument(napi_env env, napi_value value, long *argument) {
   int64_t number;
   if (napi_get_value_int64(env, value, &number) == napi_ok) {

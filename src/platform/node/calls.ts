@@ -1,4 +1,4 @@
-/** What calls.c offers: system calls that take numbers and bytes, and answer as the kernel does. */
+/** The functions of calls.c: system calls that take numbers and bytes, and answer as the kernel does. */
 type Calls = Record<
   | 'bind'
   | 'connect'

@@ -9,7 +9,7 @@
 
 #include "quickjs.h"
 
-/* What a module imports is compiled by itself: here it need only be there. */
+/* Imported modules are compiled separately: here it need only be there. */
 static JSModuleDef *stand_in(JSContext *ctx, const char *name, void *opaque) {
   return JS_NewCModule(ctx, name, NULL);
 }

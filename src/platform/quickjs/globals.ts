@@ -1,4 +1,4 @@
-/** What code for Node.js finds without importing it: the build puts these names in wherever they are used. */
+/** The globals for code for Node.js: the build puts these names in wherever they are used. */
 import { Buffer } from './buffer'
 import { abort, argv, checked, decode, environment, leniency, startedMs, syscall } from './kernel'
 import { monotonicMs, onSignal, type Signal } from './loop'
@@ -43,7 +43,7 @@ Math.random = (): number => {
   return (word[0] ?? 0) / 2 ** 32
 }
 
-// What V8 has and this engine has not. The package commander calls it for each of its errors.
+// Features of V8 that this engine lacks. The package commander calls it for each of its errors.
 Error.captureStackTrace ??= () => {}
 
 type Environment = Record<string, string | undefined>

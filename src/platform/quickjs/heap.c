@@ -134,7 +134,7 @@ static void *fresh(size_t whole) {
   return piece;
 }
 
-/* What was there before must not show in a heap that is to be the same at every build. */
+/* Old contents must not show in a heap that is to be the same at every build. */
 static void *cleared(void *piece) {
   return piece && all_at_home ? memset(piece, 0, usable(piece)) : piece;
 }

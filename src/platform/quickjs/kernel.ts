@@ -39,11 +39,11 @@ type SyscallName =
   | 'wait4'
   | 'write'
 
-/** What system calls take: numbers, paths and other C strings, memory to read from or to write to. */
+/** The arguments of system calls: numbers, paths and other C strings, memory to read from or to write to. */
 type SyscallArgument = number | string | Uint8Array
 
 /**
- * The one thing program.c gives to the bundle: see there for what it does. What is about the process is there only when
+ * The one thing program.c gives to the bundle: see there for what it does. Facts about the process are there only when
  * the program starts, not while its modules are evaluated: that happens once, at build time (frozen.c).
  */
 declare const kernel: {

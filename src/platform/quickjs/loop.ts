@@ -1,6 +1,6 @@
 /**
- * What a program waits for when no promise has anything to do: timers, children's output, signals. One ppoll(2) a turn;
- * the program ends when nothing is left.
+ * The loop of a program, for when no promise has anything to do: timers, children's output, signals. One ppoll(2) a
+ * turn; the program ends when nothing is left.
  */
 import { checked, onTurn, syscall } from './kernel'
 
@@ -13,7 +13,7 @@ const timers = new Set<Timer>()
 const POLLIN = 1
 const POLLOUT = 4
 
-/** What a descriptor is waited for, and what is called then. */
+/** The event of a descriptor, and its callback. */
 type Waiting = { readonly events: number; readonly callback: Callback }
 
 const waiting = new Map<number, Waiting>()

@@ -34,7 +34,7 @@ export const join = (...words: readonly string[]): string => {
   return `${isAbsolute ? '/' : ''}${parts || '.'}${path.endsWith('/') ? '/' : ''}`
 }
 
-/** What a path leads through before its last word. */
+/** The folders of a path. */
 export const dirname = (path: string): string => {
   const text = path.replace(/\/+$/, '')
   const slash = text.lastIndexOf('/')

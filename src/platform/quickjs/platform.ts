@@ -77,7 +77,7 @@ const feed = ({ fd, bytes }: NonNullable<Input['rest']>): Promise<void> =>
 
 const chunkBytes = 16 * 1024
 
-/** What comes out of `fd`, `most` bytes or a chunk more, until its other ends are closed; closes it then. */
+/** The output of `fd`, `most` bytes or a chunk more, until its other ends are closed; closes it then. */
 const textOf = (fd: number, most: number): Promise<string> =>
   new Promise((resolve, reject) => {
     const chunks: Uint8Array[] = []

@@ -194,7 +194,7 @@ static JSValue new_kernel(JSContext *ctx) {
   return kernel;
 }
 
-/* What is another one in each process. */
+/* Values that differ from process to process. */
 struct process {
   double started_ms;
   char **arguments, **environment;

@@ -1,4 +1,4 @@
-/** What statx(2) knows of a file, in the form of node:fs. */
+/** The result of statx(2) for a file, in the form of node:fs. */
 import { syscall } from './kernel'
 
 const AT_SYMLINK_NOFOLLOW = 0x100

@@ -72,7 +72,7 @@ export type BaseChain = RegularChain & {
   readonly type: 'filter' | 'nat' | 'route'
   readonly hook: Hook
   readonly priority: number
-  /** What happens to a packet that reaches its end; "accept" if left out. */
+  /** The verdict on a packet that reaches its end; "accept" if left out. */
   readonly policy?: 'accept' | 'drop' | undefined
 }
 

@@ -1,6 +1,6 @@
 /**
- * What makes a promiscuous bridge usable: it hands a frame to the host and forwards it too, so a pod that reaches a
- * service on itself would get everything twice. kubelet's kubenet dropped the second copy with ebtables; here, for a
+ * Rules that make a promiscuous bridge usable: it hands a frame to the host and forwards it too, so a pod that reaches
+ * a service on itself would get everything twice. kubelet's kubenet dropped the second copy with ebtables; here, for a
  * network "pods":
  *
  *   table bridge kubenet {
@@ -48,7 +48,7 @@ const inOrder = (gateways: readonly Cidr[]): Cidr[] =>
 const rulesOf = ({ mac, gateways }: Omit<PromiscuousBridge, 'network'>): NftRule[] => {
   const ranges = inOrder(gateways)
   const from = [eq(oifname, 'veth*'), eq(etherSaddr, mac)]
-  // What the rules were made from: the kernel's form of a rule is not compared.
+  // The source of the rules: the kernel's form of a rule is not compared.
   const commentOf = (gateway: Cidr) => ({ comment: `${mac} ${formatCidr(gateway)}` })
   const passing = ranges.map(gateway =>
     rule([...from, eq(saddr(gateway.addr.family), gateway.addr), accept()], commentOf(gateway)),

@@ -1,4 +1,4 @@
-/** What ports of the host are to lead to a container, and whose rules do. */
+/** The host ports that are to lead to a container, and the owner of their rules. */
 import type { Attachment } from '../../../attachment/attachment'
 import { CniError, ErrorCode, shorten } from '../../../cni/error'
 import type { Addr, Family } from '../../../ip/addr'
@@ -44,7 +44,7 @@ export const mappingsOf = ({ mappings }: Pick<HostPorts, 'mappings'>, family: Fa
 /** One rule in nftables, by which DEL finds it without reading all rules. */
 export type RuleRef = { family: Family; chain: string; handle: string }
 
-/** What ADD put into the packet filter, as far as it helps to find it again. */
+/** The rules of ADD in the packet filter, as far as it helps to find them again. */
 export type InstalledRules =
   | {
       backend: 'iptables'
@@ -80,7 +80,7 @@ export type Going = {
   readonly rules: InstalledRules | undefined
 }
 
-/** What is known of an attachment before its rules come. */
+/** The known facts of an attachment before its rules are made. */
 export type Before = {
   /** The record of an ADD before. */
   readonly earlier: { readonly rules?: InstalledRules | undefined } | undefined
@@ -98,7 +98,7 @@ export type Opening = HostPorts & {
   readonly note: (rules: InstalledRules) => void
 }
 
-/** Who is to stay and who is to go when a network is cleaned up. */
+/** The attachments to keep and to remove when a network is cleaned up. */
 export type Collection = {
   readonly network: string
   /** The attachments whose rules stay. */

@@ -121,7 +121,7 @@ export const containerRules = (
   }
 }
 
-/** What the record keeps of the rules: those in shared chains that lead to the container's own, and one of its own. */
+/** The part of the rules in the record: those in shared chains that lead to the container's own, and one of its own. */
 export const installedRules = (
   conf: HostPorts,
   chainOfFamily: { readonly [family in Family]?: string } = {},
@@ -140,7 +140,7 @@ export const installedRules = (
 
 const leadsOn = (rule: string): boolean => rule.includes(' -j DNAT ')
 
-/** What of a rule that leads to a container stays whole when iptables-save prints it among a user's conditions. */
+/** The part of a rule to a container that iptables-save prints unchanged among a user's conditions. */
 const ownWords = (rule: string): string[] =>
   rule.match(/-p \w+(?= )|-m multiport --dports [\d,]+(?= )|-j \S+$/g) ?? []
 

@@ -19,7 +19,7 @@ import { dnatRule, formatDnat, snatRules, tableOf } from './nft-rules'
 /** <linux/netlink.h> */
 const NLM_F_ECHO = 0x8
 
-/** What of a socket reading and changing nftables needs. */
+/** The part of a socket that reading and changing nftables needs. */
 export type NftSocket = Pick<NetlinkSocket, 'request' | 'dump' | 'exchange'>
 
 /** A socket that calls `heard` with the rules of each batch that was applied, as the kernel has them now. */
@@ -39,7 +39,7 @@ export const echoing = (nl: NftSocket, heard: (rules: ReadRule[]) => void): NftS
   },
 })
 
-/** What to keep of a rule to find it again. */
+/** The part of a rule by which to find it again. */
 export const refOf = (family: Family, { chain, handle }: ReadRule): RuleRef => ({
   family,
   chain,
@@ -113,7 +113,7 @@ export const addressed = (rules: readonly ReadRule[]): AddressedRule[] => {
     .toReversed()
 }
 
-/** What is said of a table in which a chain lacks what `missing` says. */
+/** The message about a table with a chain that lacks `missing`. */
 const missingRule = ({ addr }: Cidr, chain: string, missing: string): MissingRule => ({
   message: `missing hostport rules in "${chain}" chain`,
   details: `table ${tableOf(addr.family).family} cni_hostport: ${missing}`,

@@ -171,7 +171,7 @@ const missingElements = (nl: NetlinkSocket, wanted: readonly Placed[]): Placed[]
     return found?.comment !== element.comment || JSON.stringify(data(found)) !== JSON.stringify(data(element))
   })
 
-/** Whose the element with that key is, by its comment; undefined if there is none. */
+/** The owner of the element with that key, by its comment; undefined if there is none. */
 export const commentOfElement = (nl: NetlinkSocket, { set, element }: Placed): string | undefined =>
   elementGet(nl, table, set, element.key)?.comment
 

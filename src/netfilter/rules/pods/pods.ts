@@ -1,4 +1,4 @@
-/** What a network's pods are to have of the packet filter, and whose it is. */
+/** The rules for a network's pods, and their owner. */
 import type { Attachment } from '../../../attachment/attachment'
 import type { Addr, Family } from '../../../ip/addr'
 import type { Cidr } from '../../../ip/cidr'
@@ -6,7 +6,7 @@ import type { RuleKind } from '../../backend'
 import type { NftElement, NftSet } from '../../nft/set'
 import type { HostPorts } from '../hostports/hostports'
 
-/** What all pods of a network share. */
+/** The rules that all pods of a network share. */
 export type PodNetwork = {
   readonly network: string
   readonly bridge: string
@@ -26,7 +26,7 @@ export type Pod = {
   readonly ports: Pick<HostPorts, 'mappings' | 'addresses'>
 }
 
-/** What is known of a pod that goes; without an address everything is looked through for it. */
+/** The known facts of a pod that is deleted; without an address everything is looked through for it. */
 export type GoingPod = {
   readonly id: Attachment
   readonly addresses: readonly Addr[]
@@ -54,7 +54,7 @@ export type Placed = {
 
 /** A pod that is being made. */
 export type NewPod = Pod & {
-  /** What it is known by when it must go again. */
+  /** The key by which it is found when it is deleted. */
   readonly going: () => Promise<GoingPod>
   /**
    * Called where elements are in the way, of a lost DEL or of another interface of the container. `replace` puts the pod's in

@@ -136,7 +136,7 @@ const collect = (nl: NetlinkSocket, exists: (hostName: string) => boolean): void
 const comparesWith = (entry: ReadRule, value: Uint8Array): boolean =>
   entry.expressions.some(expression => readCmpValue(expression)?.equals(value))
 
-/** What is missing of a check or is another, in words. */
+/** The missing or different part of a check, in words. */
 const missing = (nl: NetlinkSocket, { hostName, mac, ...id }: SpoofCheck): string[] => {
   const ref = spoofCheckRef(id)
   const chains = chainsOf(ref)

@@ -1,5 +1,5 @@
 /** The host's interfaces with what only a survey wants: their counters, where a veth's other end is, and their rates. */
-import { redirectList } from '../../plugins/bandwidth/redirects'
+import { redirectList } from '../../plugins/bandwidth/ifb'
 import { IFF_UP } from '../../src/netlink/link'
 import type { NetlinkSocket } from '../../src/netlink/socket'
 import { qdiscList, readTbf, TC_H_ROOT } from '../../src/netlink/tc'

@@ -1,9 +1,7 @@
 /** The node's networks as their plugins understand them: what a survey compares the node with. */
-
 import { readBandwidthConf } from '../../plugins/bandwidth/config'
 import { readBridgeConf } from '../../plugins/bridge/config'
 import { type HostLocalConf, readHostLocalConf } from '../../plugins/host-local/config'
-import { chooseBackend } from '../../plugins/kubenet/backend'
 import { type KubenetConf, readKubenetConf } from '../../plugins/kubenet/config'
 import { bridgeConf, callOf } from '../../plugins/kubenet/parts'
 import { readPortmapConf } from '../../plugins/portmap/config'
@@ -14,7 +12,7 @@ import type { Call } from '../../src/cni/plugin'
 import type { JsonObject } from '../../src/cni/schema'
 import { isFrom } from '../../src/host/system-error'
 import type { Family } from '../../src/ip/addr'
-import { type Backend, defaultBackend } from '../../src/netfilter/backend'
+import { type Backend, chooseBackend, defaultBackend } from '../../src/netfilter/backend'
 import { masquerades } from '../../src/netfilter/rules/pods/pods'
 import { readConfDir } from '../../src/runtime/conf-dir'
 import type { NetworkConfigList } from '../../src/runtime/conf-list'
@@ -86,7 +84,7 @@ type Draft = { -readonly [K in keyof Network]: Network[K] }
 
 const backendOf = (conf: KubenetConf): Backend => {
   try {
-    return chooseBackend(conf)
+    return chooseBackend(conf.backend)
   } catch (error) {
     // A process without the right to ask the kernel has no use for the answer.
     if (isFrom(error, 'netlink')) return 'nftables'

@@ -1,5 +1,4 @@
-/** The packet filter's rules, host ports and rates of an attachment: what "nft flush ruleset" and others remove. */
-
+/** The packet filter's rules, host ports and rates of an attachment: what "nft flush ruleset" and others take away. */
 import { readBandwidthConf } from '../../plugins/bandwidth/config'
 import {
   missingOfPod,
@@ -8,7 +7,6 @@ import {
   takeOutAttachment,
   writeAttachment,
 } from '../../plugins/kubenet/attachment'
-import { chooseBackend } from '../../plugins/kubenet/backend'
 import { type KubenetConf, readKubenetConf } from '../../plugins/kubenet/config'
 import { readBridge, settleDedup } from '../../plugins/kubenet/gateways'
 import { bridgeConf, callOf, parts } from '../../plugins/kubenet/parts'
@@ -19,6 +17,7 @@ import type { Call, Plugin } from '../../src/cni/plugin'
 import type { Result } from '../../src/cni/result'
 import { readSysctl } from '../../src/host/sysctl'
 import { undoOnFailure } from '../../src/host/undo'
+import { chooseBackend } from '../../src/netfilter/backend'
 import { dedupRules } from '../../src/netfilter/rules/dedup/nft'
 import { frameIsThere, rebuildFrame } from '../../src/netfilter/rules/pods/nft'
 import { elementsOf, formatPlaced } from '../../src/netfilter/rules/pods/nft-rules'
@@ -128,7 +127,7 @@ const compareElements = async (call: Call, conf: KubenetConf, result: Result): P
 /** All that kubenet made for an attachment; `veth` is the name of its host end. */
 export const kubenetComparisons = (call: Call, result: Result, veth: string): Comparison[] => {
   const conf = readKubenetConf(call)
-  const backend = chooseBackend(conf)
+  const backend = chooseBackend(conf.backend)
   const masquerade = backend === 'iptables'
   const ports = callOf(call, { type: 'portmap', backend })
   return [

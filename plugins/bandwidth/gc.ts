@@ -7,8 +7,8 @@ import { pause } from '../../src/host/interrupt'
 import { type Link, linkList } from '../../src/netlink/link'
 import { NETLINK_ROUTE, NetlinkSocket } from '../../src/netlink/socket'
 import { readBandwidthConf } from './config'
-import { redirectList } from './redirects'
-import { removeIfb } from './teardown'
+import { removeIfb } from './del'
+import { redirectList } from './ifb'
 
 /** Between making an ifb and leading packets to it, an ADD takes a few milliseconds. */
 const addMs = 250

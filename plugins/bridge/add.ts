@@ -10,17 +10,15 @@ import { EventSocket } from '../../src/netlink/event-socket'
 import { type Link, linkByName } from '../../src/netlink/link'
 import { RTNLGRP_LINK, waitUntilOperational } from '../../src/netlink/link-events'
 import { NETLINK_ROUTE, NetlinkSocket } from '../../src/netlink/socket'
-import { type EnsuredBridge, ensureBridge, ensureLinkLocal, settleBridge } from './bridge'
-import { ensureBridgeNetfilter } from './bridge-netfilter'
+import { type EnsuredBridge, ensureBridge, ensureLinkLocal, holdBridge, pruneBridge, settleBridge } from './bridge'
 import { type BridgeConf, readBridgeConf } from './config'
 import { ContainerEnd, operationalSeconds, setContainerSysctls, setIPv6 } from './container'
 import { applyGateways, completeGateways, type GatewayPlan, planGateways } from './gateways'
 import { ipamCall, runIpam } from './ipam-call'
-import { macForAddresses, macsOf } from './mac'
 import { setUpMasquerade } from './masquerade'
 import { refuseForeignGateways, refuseForIPv6, refuseUnusable } from './refusals'
-import { ensureForwarding } from './sysctls'
-import { attachVeth, finishVeth } from './veth'
+import { ensureBridgeNetfilter, ensureForwarding } from './sysctls'
+import { attachVeth, finishVeth, macForAddresses, macsOf } from './veth'
 import { ensureUplinkVlans, setPortVlans } from './vlan'
 import { ensureVlanInterface, vlanInterfaceName } from './vlan-gateway'
 
@@ -75,7 +73,6 @@ const join = async (adding: Adding): Promise<Joined> => {
     return { bridge, host }
   }
   if (!conf.prune) return joinNow()
-  const { holdBridge, pruneBridge } = await import('./prune.js')
   adding.undo.add('delete the bridge if it is of no use', () => pruneBridge(conf))
   // Nobody may take a bridge for unused between the two.
   return holdBridge(conf, joinNow)

@@ -1,7 +1,14 @@
+/**
+ * The bridge. It stays when its containers are gone, except with "prune": then it goes with the last one. Whoever adds a
+ * container has the bridge's lock in that case, from the moment the bridge is there until it has the container's port, so
+ * that no bridge is deleted under an ADD.
+ */
+import { mkdirSync } from 'node:fs'
 import { platform } from '#platform'
 import { ifbPrefix } from '../../src/attachment/interfaces'
 import { CniError, ErrorCode } from '../../src/cni/error'
 import { readBootID } from '../../src/host/boot'
+import { withLock } from '../../src/host/lock'
 import { trySysctl } from '../../src/host/sysctl'
 import { type Family, isLinkLocal } from '../../src/ip/addr'
 import { linkLocalOf, type Mac, macFromHash } from '../../src/ip/mac'
@@ -17,18 +24,20 @@ import {
   type LinkChange,
   linkByIndex,
   linkByName,
+  linkDel,
   linkList,
   linkSet,
 } from '../../src/netlink/link'
 import { type ListedRoute, routeList } from '../../src/netlink/route'
-import type { NetlinkSocket } from '../../src/netlink/socket'
+import { NETLINK_ROUTE, type NetlinkSocket, withNetlink } from '../../src/netlink/socket'
 import { closeNetns, openOwnNetns } from '../../src/netns/netns'
 import type { BridgeConf } from './config'
 import { defaultRouteMtu, minMtu, withinLimits } from './mtu'
+import { isGatewayPort } from './veth'
 import { warnIfUnfiltered, withVlans } from './vlan'
 
-/** The IFLA_GROUP of a bridge that goes with its last container: bridges made by others have another, and stay. */
-export const prunableGroup = 0x6b70
+/** The IFLA_GROUP of a bridge that goes with its last container: what others made has another, and stays. */
+const prunableGroup = 0x6b70
 
 /** A bridge that is ready for ports, and the MTU its new ports get. */
 export type EnsuredBridge = { readonly link: Link; readonly portMtu: number }
@@ -183,4 +192,29 @@ export const ensureLinkLocal = (nl: NetlinkSocket, { index, name, mac }: Link): 
   unlessRefused(['EACCES', 'EAFNOSUPPORT', 'EOPNOTSUPP', 'EINVAL'], () =>
     addrAdd(nl, { index, name }, { addr: linkLocalOf(mac), prefix: 64 }),
   )
+}
+
+const folder = '/run/kubenet-cni/bridges'
+
+/** Runs `work` while holding the lock of the network's bridge; throws code 11 if it is not had in time. */
+export const holdBridge = <T>({ bridge }: BridgeConf, work: () => T): Promise<T> => {
+  mkdirSync(folder, { recursive: true, mode: 0o700 })
+  return withLock(`${folder}/${bridge}`, work)
+}
+
+/** Deletes a bridge that has no ports but those that lead to the gateways of its VLANs, and these with it. */
+const deleteUnused = (nl: NetlinkSocket, name: string): void => {
+  const bridge = linkByName(nl, name)
+  if (bridge?.kind !== 'bridge' || bridge.group !== prunableGroup) return
+  const ports = linkList(nl, bridge.index)
+  if (!ports.every(port => isGatewayPort(port, bridge))) return
+  for (const port of ports) linkDel(nl, port)
+  linkDel(nl, bridge)
+}
+
+/** Deletes the network's bridge if it was made with "prune" and no container is on it any more. */
+export const pruneBridge = async (conf: BridgeConf): Promise<void> => {
+  // Where there is no such bridge no lock is needed, and no folder for it.
+  if (!withNetlink(NETLINK_ROUTE, nl => linkByName(nl, conf.bridge))) return
+  await holdBridge(conf, () => withNetlink(NETLINK_ROUTE, nl => deleteUnused(nl, conf.bridge)))
 }

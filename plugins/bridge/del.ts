@@ -228,7 +228,7 @@ const otherSteps = (call: Call, conf: BridgeConf, rules: RuleRemoval): Step[] =>
     },
     () => removeMacCheck(call, conf),
     async () => {
-      if (conf.prune) await (await import('./prune.js')).pruneBridge(conf)
+      if (conf.prune) await (await import('./bridge.js')).pruneBridge(conf)
     },
   ]
 }

@@ -58,7 +58,7 @@ export const gc = async (call: Call): Promise<void> => {
       hasStaleRules = false
     },
     async () => {
-      if (conf.prune) await (await import('./prune.js')).pruneBridge(conf)
+      if (conf.prune) await (await import('./bridge.js')).pruneBridge(conf)
     },
     // After the veths: a check stays as long as there is one for it.
     async () => (await import('../../src/netfilter/rules/spoof-check/nft.js')).spoofCheckRules.collect(),

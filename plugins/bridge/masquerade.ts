@@ -12,9 +12,8 @@ import {
   type MasqueradeRules,
   type Unmasqueraded,
 } from '../../src/netfilter/rules/masquerade/masquerade'
-import type { Expected } from './check-container'
+import type { Expected } from './check'
 import type { BridgeConf } from './config'
-import { probed } from './not-ready'
 
 /** The backend that the configuration names; undefined if it names none. Throws code 7 for one that does not exist. */
 export const namedBackend = ({ masquerade }: BridgeConf): Backend | undefined => {
@@ -94,10 +93,10 @@ const missingRules = async (conf: BridgeConf, masquerade: Masquerade): Promise<s
 /** Throws code 50 with the reason if the backend that ADD would use cannot be used. */
 export const probeMasquerade = async (conf: BridgeConf): Promise<void> => {
   if (!conf.masquerade) return
-  if (conf.masquerade.dropInvalid) await probed((await loadDropInvalid()).probe())
+  if (conf.masquerade.dropInvalid) await (await loadDropInvalid()).probe()
   const named = namedBackend(conf)
   if (!named && ((await isUsable('iptables')) || (await isUsable('nftables')))) return
-  await probed((await loadMasquerade[named ?? defaultBackend()]()).probe())
+  await (await loadMasquerade[named ?? defaultBackend()]()).probe()
 }
 
 /** Each backend's rules: those of an attachment may be of an earlier configuration. */

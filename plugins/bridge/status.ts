@@ -1,5 +1,5 @@
 import { delegate } from '../../src/cni/delegate'
-import { ErrorCode, saidBy } from '../../src/cni/error'
+import { CniError, ErrorCode, saidBy } from '../../src/cni/error'
 import type { Call } from '../../src/cni/plugin'
 import { requirePrivilege } from '../../src/cni/privilege'
 import { disableIPv6Key, obstacleTo, readSysctl } from '../../src/host/sysctl'
@@ -8,17 +8,34 @@ import { hasBridgeVlans } from '../../src/netlink/bridge-vlan'
 import { linkByName } from '../../src/netlink/link'
 import { NETLINK_ROUTE, type NetlinkSocket, withNetlink } from '../../src/netlink/socket'
 import { hasLinkKind } from '../../src/netlink/tc-probe'
-import { refuseSmallPorts } from './bridge'
-import { requireBridgeNetfilter } from './bridge-netfilter'
+import { holdBridge, refuseSmallPorts } from './bridge'
 import { type BridgeConf, readBridgeConf } from './config'
 import { ipamCall } from './ipam-call'
 import { probeMasquerade } from './masquerade'
 import { smallestIPv6Mtu } from './mtu'
-import { notReady, notReadyAs, probed } from './not-ready'
 import { refuseForIPv6, refuseUnusable } from './refusals'
-import { forwardingKey } from './sysctls'
+import { forwardingKey, requireBridgeNetfilter } from './sysctls'
 import { refuseStrangeUplinks } from './vlan'
 import { vlanInterfaceName } from './vlan-gateway'
+
+/** Containers can't be connected now: code 50. */
+const notReady = (message: string, details: string) =>
+  new CniError(ErrorCode.pluginNotAvailable, `bridge: ${message}`, { details })
+
+/** The same, for whatever keeps a step of ADD from being done. */
+const notReadyAs = (error: unknown): CniError => {
+  const { message, details } = CniError.from(error)
+  return notReady(message, details)
+}
+
+/** Waits for what a kind of rules says of this host. */
+const probed = async (probe: Promise<void>): Promise<void> => {
+  try {
+    await probe
+  } catch (error) {
+    throw notReadyAs(error)
+  }
+}
 
 /** The kinds of links an ADD makes, and those it finds in its place. */
 const checkLinks = (nl: NetlinkSocket, conf: BridgeConf): void => {
@@ -100,7 +117,6 @@ const checkMacs = async (conf: BridgeConf): Promise<void> => {
 /** With "prune" an ADD needs the lock of the bridge. */
 const checkPrune = async (conf: BridgeConf): Promise<void> => {
   if (!conf.prune) return
-  const { holdBridge } = await import('./prune.js')
   try {
     await holdBridge(conf, () => undefined)
   } catch (error) {
@@ -116,7 +132,7 @@ const callOfIpam = (call: Call, conf: BridgeConf): Call =>
 export const status = async (call: Call): Promise<void> => {
   const conf = readBridgeConf(call)
   refuseUnusable(conf)
-  await probeMasquerade(conf)
+  await probed(probeMasquerade(conf))
   await checkMacs(conf)
   checkNetlink(conf)
   requirePrivilege('bridge')

@@ -1,9 +1,16 @@
-import { readSysctl, writeSysctl } from '../../src/host/sysctl'
+/**
+ * The sysctls of the host that containers need: forwarding, and that iptables and nftables' IP tables see what one port of
+ * a bridge sends to another. Without the latter a service address that leads to a container on the same node does not
+ * work: the answer takes the short way, unchanged.
+ */
+import { CniError, ErrorCode } from '../../src/cni/error'
+import { ensureSysctl, readSysctl, writeSysctl } from '../../src/host/sysctl'
 import type { Family } from '../../src/ip/addr'
 import { linkByIndex } from '../../src/netlink/link'
 import { forwards } from '../../src/netlink/netconf'
 import { RTPROT_RA, routeList } from '../../src/netlink/route'
 import type { NetlinkSocket } from '../../src/netlink/socket'
+import type { BridgeConf } from './config'
 
 /** The sysctl that makes the host a router for a family. */
 export const forwardingKey = { 4: 'net/ipv4/ip_forward', 6: 'net/ipv6/conf/all/forwarding' } as const
@@ -33,4 +40,38 @@ const keepAdvertisedRoutes = (nl: NetlinkSocket): void => {
     const key = `net/ipv6/conf/${link?.name}/accept_ra`
     if (link && readSysctl(key) === '1') writeSysctl(key, '2')
   }
+}
+
+const bridgeNetfilterKeys = [
+  'net/bridge/bridge-nf-call-iptables',
+  'net/bridge/bridge-nf-call-ip6tables',
+] as const
+
+const dotted = (key: string): string => key.replaceAll('/', '.')
+
+/** What keeps bridged traffic from iptables, with the remedy; undefined if nothing does. */
+const obstacle = (): { message: string; details: string } | undefined => {
+  for (const key of bridgeNetfilterKeys) {
+    const value = readSysctl(key)
+    if (value === '1') continue
+    const state = value === undefined ? 'missing' : value
+    return {
+      message: `bridged traffic does not pass iptables: ${dotted(key)} is ${state}`,
+      details: `${value === undefined ? 'modprobe br_netfilter; ' : ''}sysctl -w ${dotted(key)}=1`,
+    }
+  }
+  return undefined
+}
+
+/** Throws `code` if "bridgeNetfilter" is "require" and the host does not have it so. */
+export const requireBridgeNetfilter = ({ bridgeNetfilter }: BridgeConf, code: number): void => {
+  const found = bridgeNetfilter === 'require' ? obstacle() : undefined
+  if (found) throw new CniError(code, found.message, { details: found.details })
+}
+
+/** Does what "bridgeNetfilter" wants before a container is connected; throws code 999 if it can't be had. */
+export const ensureBridgeNetfilter = (conf: BridgeConf): void => {
+  requireBridgeNetfilter(conf, ErrorCode.internal)
+  // A kernel without br_netfilter has no such keys, and "auto" is content with that.
+  if (conf.bridgeNetfilter === 'auto') for (const key of bridgeNetfilterKeys) ensureSysctl(key, '1')
 }

@@ -2,6 +2,7 @@
  * The veth pair of an attachment. Its host end is named after the attachment and carries it in its alias, so that
  * GC and people find out whose it is; until it does, it is in a group of its own that marks it as half made.
  */
+import { platform } from '#platform'
 import type { Attachment } from '../../src/attachment/attachment'
 import {
   defaultVethPrefix,
@@ -14,10 +15,13 @@ import { CniError, ErrorCode } from '../../src/cni/error'
 import { disableIPv6 } from '../../src/host/sysctl'
 import { isFrom, type SystemError } from '../../src/host/system-error'
 import type { Undo } from '../../src/host/undo'
-import { formatMac, type Mac } from '../../src/ip/mac'
+import { addrBytes } from '../../src/ip/addr'
+import type { Cidr } from '../../src/ip/cidr'
+import { formatMac, type Mac, macFromHash, parseMac } from '../../src/ip/mac'
 import { bridgePortSet, type Link, linkByName, linkDel, linkSet, vethAdd } from '../../src/netlink/link'
 import { NETLINK_ROUTE, NetlinkSocket, withNetlink } from '../../src/netlink/socket'
 import { insideNetns, type Netns } from '../../src/netns/netns'
+import type { BridgeConf } from './config'
 
 const attempts = 10
 
@@ -149,4 +153,28 @@ const hasInterface = ({ netns, id }: VethRequest): boolean => {
   } finally {
     inside.close()
   }
+}
+
+/** kubenet's prefix for the MAC of an IPv4 address. */
+const addressPrefix = Buffer.from('0a58', 'hex')
+
+/**
+ * A MAC that goes with the address, as kubenet's did: a container that gets a used address again has the MAC that
+ * its neighbours' caches still hold for it. Undefined without an address.
+ */
+export const macForAddresses = (addresses: readonly Cidr[]): Mac | undefined => {
+  const first = addresses[0]?.addr
+  if (!first) return undefined
+  if (first.family === 4) return formatMac(Buffer.concat([addressPrefix, addrBytes(first)]))
+  return macFromHash(platform.sha512Hex(addrBytes(first).toString('hex')))
+}
+
+/** The MACs the two ends of an attachment's veth are created with: the same for every ADD, unless one is asked for. */
+export const macsOf = (
+  { containerID, ifName }: { containerID: string; ifName: string },
+  conf: BridgeConf,
+): { host: Mac; container: Mac } => {
+  const hash = platform.sha512Hex(`${containerID}\n${ifName}`)
+  const requested = conf.mac && parseMac(conf.mac.text)
+  return { host: portMac(hash.slice(12)), container: requested ?? macFromHash(hash) }
 }

@@ -3,11 +3,9 @@ import { CniError, ErrorCode } from '../../src/cni/error'
 import { warn } from '../../src/host/log'
 import { type Addr, formatAddr } from '../../src/ip/addr'
 import type { Leases } from './leases'
-import type { Caller } from './liveness'
-import { candidates, contains, isAllocatable, type Range, type RangeSet, rangeOf } from './range'
-import { reclaim } from './reclaim'
+import { type Caller, reclaim } from './liveness'
+import { candidates, contains, isAllocatable, type Range, type RangeSet, rangeOf, type Span } from './range'
 import { exhausted, notAvailable, refuseDuplicate, refuseUnavailable } from './refusals'
-import type { Span } from './span'
 
 /** An address that was leased, with the range it is of; one that was preferred was not the next in turn. */
 export type Allocation = { readonly addr: Addr; readonly range: Range; readonly isPreferred?: boolean }

@@ -8,8 +8,7 @@ import { addr, cidr, commonEntries, extension, integer, parseBySchema, route } f
 import { atLeast } from '../../src/cni/version'
 import { type Addr, formatAddr, parseAddr } from '../../src/ip/addr'
 import { parseCidr } from '../../src/ip/cidr'
-import { type RangeSet, rangeSet, setsOverlap } from './range'
-import { parseSpan, type Span } from './span'
+import { parseSpan, type RangeSet, rangeSet, type Span, setsOverlap } from './range'
 
 const invalid = (message: string) => new CniError(ErrorCode.invalidNetworkConfig, message)
 

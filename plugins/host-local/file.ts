@@ -1,3 +1,4 @@
+/** Files of host-local: written durably, and folders that are marked as left in order. */
 import {
   closeSync,
   constants,
@@ -8,6 +9,7 @@ import {
   openSync,
   statSync,
   unlinkSync,
+  utimesSync,
   writeFileSync,
   writeSync,
 } from 'node:fs'
@@ -127,3 +129,26 @@ export const ensureFolder = (path: string, mode: number): void => {
   }
   syncFolder(parent)
 }
+
+/** 2000-01-01T00:00:00Z, in seconds since the epoch. */
+const earliest = 946_684_800
+
+/** The modification time of what is marked as clean in a boot, in seconds: some second of the years 2000 to 2008. */
+const cleanTime = (bootID: string): number => earliest + Number.parseInt(bootID.slice(0, 7), 16)
+
+/** Has the folder been left alone since `markClean`? */
+export const isClean = (folder: string, bootID: string): boolean => {
+  try {
+    return statSync(folder).mtimeMs === cleanTime(bootID) * 1000
+  } catch {
+    return false // it is not there, or out of reach
+  }
+}
+
+/**
+ * Marks a folder as left in order, by a modification time that no clock shows. Whoever changes it afterwards, the
+ * reference, an administrator or a command that is killed half-way, removes the mark without knowing it. The time depends
+ * on the boot, so that no mark outlives one or holds on another host that shares the folder.
+ */
+export const markClean = (folder: string, bootID: string): void =>
+  utimesSync(folder, cleanTime(bootID), cleanTime(bootID))

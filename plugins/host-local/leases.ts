@@ -1,12 +1,50 @@
+/** The leases of a network: what the files say, and changing them. */
 import { type LeaseOwner, leaseKeyOf } from '../../src/attachment/lease'
 import { warn } from '../../src/host/log'
+import { parseAddr } from '../../src/ip/addr'
 import type { Here } from '../../src/life/here'
 import type { Cooldown } from './cooldown'
-import { foreignAddresses, formatForeign, withoutForeign } from './foreign'
-import { type Holding, isLeaseName, type Reading, readHoldings } from './holding'
-import type { AttachmentRecord, RecordStore } from './record'
-import { isSealed, seal } from './seal'
+import { isClean, markClean } from './file'
+import {
+  type AttachmentRecord,
+  foreignAddresses,
+  formatForeign,
+  type RecordStore,
+  withoutForeign,
+} from './record'
 import type { LeaseStore } from './store'
+
+/** The addresses an attachment has on the network, and the key of its record. */
+export type Holding = {
+  readonly key: string
+  readonly owner: LeaseOwner
+  readonly addresses: readonly string[]
+}
+
+/** What the leases themselves say: who has what, by key, and which of them a crash left without an owner. */
+type Reading = { readonly holdings: Map<string, Holding>; readonly torn: Set<string> }
+
+const ipv4 = /^((25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(\.(?!$)|$)){4}$/
+
+/** Is it an address, and so the name of a lease? Quicker than parseAddr for what most of them are. */
+export const isLeaseName = (name: string): boolean =>
+  ipv4.test(name) || (name.includes(':') && parseAddr(name) !== undefined)
+
+/** Opens the leases of these addresses, every one. */
+export const readHoldings = (store: LeaseStore, addresses: readonly string[]): Reading => {
+  const holdings = new Map<string, Holding>()
+  const torn = new Set<string>()
+  for (const address of addresses) {
+    const owner = store.read(address, why => warn(`host-local: ${why}: ${address} is given to nobody`))
+    if (owner === 'torn') torn.add(address)
+    else if (owner) {
+      const key = leaseKeyOf(owner)
+      const others = holdings.get(key)?.addresses ?? []
+      holdings.set(key, { key, owner, addresses: [...others, address] })
+    }
+  }
+  return { holdings, torn }
+}
 
 /** Where a network's leases are, and what is known about them. */
 export type Rooms = {
@@ -23,8 +61,8 @@ const isOfLeases = (name: string): boolean => isLeaseName(name) || name.startsWi
 const mostProbes = 16
 
 /**
- * A network's leases, while its lock is held. As long as both folders are sealed, every lease has its record, and
- * nothing needs to be read but what is asked for. Otherwise another program was here, and the leases are opened.
+ * A network's leases, while its lock is held. As long as both folders are marked as clean, every lease has its record, and
+ * nothing needs to be read but what is asked for. Otherwise somebody else was here, and the leases are opened.
  */
 export class Leases {
   readonly store: LeaseStore
@@ -45,7 +83,7 @@ export class Leases {
     this.cooldown = cooldown
     this.here = here
     const { bootID } = here
-    if (isSealed(store.folder, bootID) && isSealed(records.folder, bootID)) return
+    if (isClean(store.folder, bootID) && isClean(records.folder, bootID)) return
     this.#read()
     this.#changed = true
   }
@@ -87,7 +125,7 @@ export class Leases {
     if (!recorded && addresses.length === 0) return undefined
     const isTrue = addresses.length > 0 && addresses.every(address => this.#isOf(address, key))
     if (isTrue) return { key, owner, addresses }
-    // Somebody wrote into the record itself, which breaks no seal.
+    // Somebody wrote into the record itself, which removes no mark.
     return this.#readAnew().get(key)
   }
 
@@ -171,18 +209,18 @@ export class Leases {
   }
 
   /**
-   * Writes the records and seals both folders, after work that did not fail. Records are advice, so that this never
-   * fails either: where they cannot be kept the seal stays broken, and the next command opens the leases.
+   * Writes the records and marks both folders as clean, after work that did not fail. Records are advice, so that this never
+   * fails either: where they can't be kept the mark is missing, and the next command opens the leases.
    */
-  seal(): void {
+  finish(): void {
     if (!this.#changed) return
     try {
       this.records.ensure()
       for (const key of this.#gone) this.#forget(key)
       for (const record of this.#unwritten) this.records.write(record)
       if (this.#reading) this.#correctRecords(this.#reading)
-      seal(this.store.folder, this.here.bootID)
-      seal(this.records.folder, this.here.bootID)
+      markClean(this.store.folder, this.here.bootID)
+      markClean(this.records.folder, this.here.bootID)
     } catch {
       // See above.
     }

@@ -1,10 +1,10 @@
 /** Which leases are of containers that ended without a DEL: after a power cut, or where the runtime lost track of them. */
 import { hasHostPorts } from '../../src/attachment/host-ports'
 import type { LeaseOwner } from '../../src/attachment/lease'
+import { warn } from '../../src/host/log'
 import { once } from '../../src/life/here'
 import { type Claimant, judgeLife, type Subject } from '../../src/life/judge'
-import type { Holding } from './holding'
-import type { Leases } from './leases'
+import type { Holding, Leases } from './leases'
 import type { AttachmentRecord } from './record'
 
 /** Younger ones are not judged: its runtime may be just putting the namespace in place. */
@@ -47,4 +47,41 @@ export const endedHoldings = (leases: Leases, holdings: readonly Holding[], call
     const ifName = record.containerID === caller.containerID ? undefined : subject.ifName
     return judgeLife({ ...subject, ifName }, here, { graceMs, claimants }).state === 'dead'
   })
+}
+
+/** Leases that nobody needs: torn ones, and those of containers that ended without a DEL. */
+type Abandoned = { readonly torn: readonly string[]; readonly ended: readonly Holding[] }
+
+/** What of the addresses that `isWanted` picks is leased to nobody alive. Opens every lease. */
+export const findAbandoned = (
+  leases: Leases,
+  caller: Caller,
+  isWanted: (address: string) => boolean,
+): Abandoned => ({
+  torn: leases.torn().filter(isWanted),
+  ended: endedHoldings(
+    leases,
+    leases.all().filter(({ addresses }) => addresses.some(isWanted)),
+    caller,
+  ),
+})
+
+const namedInWarning = 3
+
+const warnOf = (ended: readonly Holding[]): void => {
+  const named = ended.slice(0, namedInWarning).map(holding => holding.owner.containerID)
+  const more = ended.length > named.length ? ` and ${ended.length - named.length} more` : ''
+  warn(
+    `host-local: gave back the addresses of containers that ended without a DEL: ${named.join(', ')}${more}`,
+  )
+}
+
+/** Gives abandoned leases back. Says whether there were any. */
+export const reclaim = (leases: Leases, caller: Caller, isWanted: (address: string) => boolean): boolean => {
+  // The lock is held: nobody is just writing a lease that looks torn.
+  const { torn, ended } = findAbandoned(leases, caller, isWanted)
+  for (const address of torn) leases.releaseAddress(address)
+  for (const holding of ended) leases.release(holding)
+  if (ended.length > 0) warnOf(ended)
+  return torn.length + ended.length > 0
 }

@@ -3,8 +3,7 @@ import type { Call } from '../../src/cni/plugin'
 import { thisHost } from '../../src/life/here'
 import type { HostLocalConf } from './config'
 import { Cooldown } from './cooldown'
-import type { Holding } from './holding'
-import { Leases, type Rooms } from './leases'
+import { type Holding, Leases, type Rooms } from './leases'
 import { RecordStore } from './record'
 import { LeaseStore } from './store'
 
@@ -24,12 +23,12 @@ export const roomsOf = ({
 export const readLeases = <T>(rooms: Rooms, work: (leases: Leases) => T | Promise<T>): Promise<T> =>
   rooms.store.locked(() => work(new Leases(rooms)))
 
-/** Works on a network's leases under its lock. A failure leaves the seal broken. */
+/** Works on a network's leases under its lock. What fails leaves the folders unmarked. */
 export const changeLeases = <T>(rooms: Rooms, work: (leases: Leases) => T | Promise<T>): Promise<T> =>
   readLeases(rooms, async leases => {
     leases.tidy()
     const answer = await work(leases)
-    leases.seal()
+    leases.finish()
     return answer
   })
 

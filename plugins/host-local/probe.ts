@@ -11,7 +11,7 @@ import { IF_OPER_UP, linkByName } from '../../src/netlink/link'
 import { neighDel, neighUse, RTNLGRP_NEIGH, waitForNeighs } from '../../src/netlink/neigh'
 import { NETLINK_ROUTE, withNetlink } from '../../src/netlink/socket'
 import type { Allocation } from './allocator'
-import type { Span } from './span'
+import type { Span } from './range'
 
 /** How long an answer is waited for. One on the same host comes at once, one from the wire within some milliseconds. */
 const answerSeconds = 0.3

@@ -7,13 +7,31 @@
  * Records are why no command opens every lease, and how leases of dead containers are told from others. They are
  * advice: whoever acts on one reads the lease it speaks of first, and without them everything works, only slower.
  */
-
 import { readdirSync, statSync } from 'node:fs'
 import * as v from 'valibot'
 import { leaseKeyOf } from '../../src/attachment/lease'
 import { errnoOf } from '../../src/host/errno'
 import { readAdvice, readPlainFile } from '../../src/host/plain-file'
 import { ensureFolder, removeFile, rewriteFile } from './file'
+
+/** The line of an attachment in the text of the file "foreign", whose leases the reference made. */
+const lineOf = (text: string, key: string): string | undefined => {
+  // No address looks like a key, so that a search finds nothing but the beginning of a line.
+  const start = text.indexOf(key)
+  return start < 0 ? undefined : text.slice(start, text.indexOf('\n', start) + 1)
+}
+
+/** The text of the file "foreign". */
+export const formatForeign = (
+  attachments: readonly { readonly key: string; readonly addresses: readonly string[] }[],
+): string => attachments.map(({ key, addresses }) => `${key} ${addresses.join(' ')}\n`).join('')
+
+/** The addresses of an attachment; none if the text does not have it. */
+export const foreignAddresses = (text: string, key: string): string[] =>
+  (lineOf(text, key) ?? '').trimEnd().split(' ').slice(1)
+
+/** The text without an attachment. */
+export const withoutForeign = (text: string, key: string): string => text.replace(lineOf(text, key) ?? '', '')
 
 const recordSchema = v.object({
   containerID: v.string(),
@@ -96,7 +114,7 @@ export class RecordStore {
     removeFile(this.#path(key))
   }
 
-  /** The owners of leases of the reference, as the text that foreign.ts reads; throws if it cannot be read. */
+  /** What is known of leases the reference made; throws if it can't be read. */
   readForeign(): string {
     return readPlainFile(this.#path(foreignName), { maxBytes: maxForeignBytes }) ?? ''
   }

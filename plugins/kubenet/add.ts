@@ -2,13 +2,13 @@ import type { Call } from '../../src/cni/plugin'
 import type { Result } from '../../src/cni/result'
 import { endStep } from '../../src/host/steps'
 import type { Undo } from '../../src/host/undo'
+import { chooseBackend } from '../../src/netfilter/backend'
 import { bridgePortSet, linkByName } from '../../src/netlink/link'
 import { NETLINK_ROUTE, withNetlink } from '../../src/netlink/socket'
 import { readBandwidthConf } from '../bandwidth/config'
 import { forgetFlows } from '../portmap/add'
 import { ensureLocalnetRouting } from '../portmap/localnet'
 import { portsOfCall, writeAttachment } from './attachment'
-import { chooseBackend } from './backend'
 import { type KubenetConf, readKubenetConf } from './config'
 import { retireGateways, settleDedup } from './gateways'
 import { bridgeConf, callOf, parts } from './parts'
@@ -37,7 +37,7 @@ const hairpinPort = (conf: KubenetConf, { interfaces: [, port] }: Result): void 
 
 export const add = async (call: Call, undo: Undo): Promise<Result> => {
   const conf = readKubenetConf(call)
-  const backend = chooseBackend(conf)
+  const backend = chooseBackend(conf.backend)
   const masquerade = backend === 'iptables'
   // Contradictions are refused before anything is made.
   portsOfCall(call)

@@ -1,12 +1,12 @@
 import { CniError, ErrorCode } from '../../src/cni/error'
 import type { Call } from '../../src/cni/plugin'
 import { parseResult } from '../../src/cni/result'
+import { chooseBackend } from '../../src/netfilter/backend'
 import { dedupRules } from '../../src/netfilter/rules/dedup/nft'
 import { frameIsThere } from '../../src/netfilter/rules/pods/nft'
 import { formatPlaced } from '../../src/netfilter/rules/pods/nft-rules'
 import { NETLINK_NETFILTER, NETLINK_ROUTE, withNetlink } from '../../src/netlink/socket'
 import { missingOfPod, podOf } from './attachment'
-import { chooseBackend } from './backend'
 import { type KubenetConf, readKubenetConf } from './config'
 import { readBridge } from './gateways'
 import { bridgeConf, callOf, parts } from './parts'
@@ -46,7 +46,7 @@ export const check = async (call: Call): Promise<void> => {
   if (call.conf.prevResult === undefined) {
     throw new CniError(ErrorCode.invalidNetworkConfig, 'Required prevResult missing')
   }
-  const backend = chooseBackend(conf)
+  const backend = chooseBackend(conf.backend)
   await parts.loopback.check(callOf(call, { type: 'loopback' }))
   await parts.bridge.check(callOf(call, bridgeConf(conf, { masquerade: backend === 'iptables' })))
   checkDedup(conf)

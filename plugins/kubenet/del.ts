@@ -1,11 +1,18 @@
+import { isAliasOf, parseAlias } from '../../src/attachment/interfaces'
 import { runAll } from '../../src/cni/error'
 import type { Call } from '../../src/cni/plugin'
 import { parseResult } from '../../src/cni/result'
+import { endStep } from '../../src/host/steps'
+import { isFrom } from '../../src/host/system-error'
 import { type Addr, parseAddr } from '../../src/ip/addr'
 import { cidrContains } from '../../src/ip/cidr'
+import { chooseBackend } from '../../src/netfilter/backend'
 import type { PortMapping } from '../../src/netfilter/rules/hostports/hostports'
 import { podRules } from '../../src/netfilter/rules/pods/nft'
 import { masquerades } from '../../src/netfilter/rules/pods/pods'
+import { type Link, linkDelTogether } from '../../src/netlink/link'
+import { NETLINK_ROUTE, NetlinkSocket } from '../../src/netlink/socket'
+import { findShaping, removeShaping, type Shaping } from '../bandwidth/del'
 import { delWithoutVeth } from '../bridge/del'
 import { readHostLocalConf } from '../host-local/config'
 import { holdingOf, ownerOf as leaseOwnerOf, readLeases, roomsOf } from '../host-local/network'
@@ -13,12 +20,57 @@ import { ownerOf, releasePorts, udpPortsOf } from '../portmap/claims'
 import { forgetFlowsToPod } from '../portmap/conntrack'
 import type { PortOwner } from '../portmap/records'
 import { ownerOfCall, portsOfCall } from './attachment'
-import { chooseBackend } from './backend'
 import { type KubenetConf, readKubenetConf } from './config'
 import { retireGateways } from './gateways'
-import { deleteShapedLinks } from './links'
 import { bridgeConf, callOf, parts } from './parts'
 import { passPortsOn, stopWaiting } from './shared-ports'
+
+type Links = readonly [Link, ...Link[]]
+
+/** Does the veth say that it is another attachment's? Two of one container may have changed their names. */
+const isAnothers = ({ alias }: Link, call: Call): boolean =>
+  parseAlias(alias) !== undefined && !isAliasOf(alias, { ...call.env, network: call.conf.name })
+
+/**
+ * A shaped attachment's veth and ifbs, if they can go together. By deleting them together their groups are lost, so that
+ * an ifb without an alias is not among those: if this process were killed, nothing would tell the next DEL whose it is.
+ */
+const linksOf = ({ veth, ifbs }: Shaping, call: Call): Links | undefined =>
+  veth && !isAnothers(veth, call) && ifbs.length > 0 && ifbs.every(({ alias }) => alias)
+    ? [veth, ...ifbs]
+    : undefined
+
+/** Says whether they are gone. */
+const deleteTogether = (nl: NetlinkSocket, links: Links): boolean => {
+  try {
+    linkDelTogether(nl, links)
+    endStep('links')
+    return true
+  } catch (error) {
+    if (isFrom(error, 'netlink')) return false
+    throw error
+  }
+}
+
+/**
+ * Removes an attachment's limits, and its veth pair in the same message as the ifb: the kernel lets whoever deletes a
+ * link wait, some 10 to 30 ms, and for several at once only once. Says whether the pair is gone; where there is no ifb,
+ * or the kernel does not want to, it is left to the plugin that made it.
+ */
+const deleteShapedLinks = async (call: Call, { withVeth }: { withVeth: boolean }): Promise<boolean> => {
+  const own = callOf(call, { type: 'bandwidth' })
+  const nl = NetlinkSocket.open(NETLINK_ROUTE)
+  try {
+    const shaping = findShaping(nl, own)
+    const links = withVeth ? linksOf(shaping, call) : undefined
+    if (links && deleteTogether(nl, links)) return true
+    // What went by itself meanwhile is why they could not go together.
+    await removeShaping(nl, links ? findShaping(nl, own) : shaping)
+    return false
+  } finally {
+    nl.close()
+  }
+}
 
 /** An address, with its prefix length where that is known. */
 type PodAddress = { readonly addr: Addr; readonly prefix?: number }
@@ -105,7 +157,7 @@ const isOfRanges = ({ podCIDRs }: KubenetConf, { addr, prefix }: PodAddress): bo
 export const del = async (call: Call): Promise<void> => {
   const conf = readKubenetConf(call)
   const ports = ownerOf(ownerOfCall(call, conf))
-  const usesIptables = chooseBackend(conf) === 'iptables'
+  const usesIptables = chooseBackend(conf.backend) === 'iptables'
   let addresses: PodAddress[] = []
   let isVethGone = false
   let erased: number | undefined

@@ -1,9 +1,9 @@
 import { CniError, ErrorCode } from '../../src/cni/error'
 import type { Call } from '../../src/cni/plugin'
 import { warn } from '../../src/host/log'
+import { chooseBackend } from '../../src/netfilter/backend'
 import { dedupRules, noDedup } from '../../src/netfilter/rules/dedup/nft'
 import { podRules } from '../../src/netfilter/rules/pods/nft'
-import { chooseBackend } from './backend'
 import { type KubenetConf, readKubenetConf } from './config'
 import { bridgeConf, callOf, parts } from './parts'
 
@@ -37,7 +37,7 @@ const checkBandwidth = async (call: Call): Promise<void> => {
 /** Can pods be connected now? Throws code 50 with the first reason why not. */
 export const status = async (call: Call): Promise<void> => {
   const conf = readKubenetConf(call)
-  const backend = chooseBackend(conf)
+  const backend = chooseBackend(conf.backend)
   if (backend === 'nftables') {
     try {
       await podRules.probe()

@@ -11,11 +11,10 @@ import { linkByName } from '../../src/netlink/link'
 import { NETLINK_ROUTE, NetlinkSocket } from '../../src/netlink/socket'
 import { insideNetns } from '../../src/netns/netns'
 import { type Claimed, claimPorts, noteRules, releasePorts } from './claims'
-import type { PortmapConf } from './config'
+import { type PortmapConf, readConf } from './config'
 import { forgetFlowsToOthers } from './conntrack'
 import { bury } from './del'
 import { ensureLocalnetRouting } from './localnet'
-import { readConf } from './read-conf'
 import { hostPortRules, whoseOf } from './rules'
 
 /** Has another interface of the container this address? Not if nothing tells. */

@@ -25,9 +25,9 @@ import { thisHost } from '../../src/life/here'
 import { ownPidNamespace } from '../../src/life/holders'
 import { type InstalledRules, mappingsOf } from '../../src/netfilter/rules/hostports/hostports'
 import { ownNetnsNumber } from '../../src/netns/netns'
-import { dropClaim, rivalsOf, takeClaim } from './claim-files'
 import type { PortmapConf } from './config'
 import {
+  dropClaim,
   eraseOwner,
   eraseUnfinished,
   hasEnded,
@@ -35,6 +35,8 @@ import {
   type PortOwner,
   readOwner,
   readRival,
+  rivalsOf,
+  takeClaim,
   unfinishedOwners,
   unfinishedPath,
   writeOwner,

@@ -6,7 +6,29 @@ import { addr, commonEntries, extension, parseBySchema } from '../../src/cni/sch
 import type { Cidr } from '../../src/ip/cidr'
 import { type Backend, backends, defaultBackend } from '../../src/netfilter/backend'
 import { type HostPorts, type PortMapping, protocols } from '../../src/netfilter/rules/hostports/hostports'
-import { backendOfConditions, checkConditions } from './conditions'
+
+/** The backend that conditions, the user's own matches, are written for; iptables' begin with "-" or "!", nft's never do. */
+const backendOfConditions = (list: readonly string[] | undefined): Backend | undefined => {
+  const first = list?.[0]
+  if (!first) return undefined
+  return /^[-!]/.test(first) ? 'iptables' : 'nftables'
+}
+
+/**
+ * Conditions go as single words into the input of iptables-restore, as they are into nft's: what would end the line,
+ * or take the rest of the rule away there, is refused.
+ */
+const checkConditions = (
+  key: string,
+  list: readonly string[] | undefined,
+  backend: Backend,
+): readonly string[] => {
+  const forbidden = backend === 'iptables' ? /\p{Cc}/u : /[\p{Cc};#\\]/u
+  const bad = list?.find(word => forbidden.test(word))
+  if (bad === undefined) return list ?? []
+  const what = backend === 'iptables' ? 'a control character' : 'a control character or one of ; # \\'
+  throw new CniError(ErrorCode.invalidNetworkConfig, `"${key}": ${quote(bad)} has ${what}`)
+}
 
 /** Kubernetes marks with bits 14 and 15, Calico with 20 to 31. */
 const defaultMarkBit = 13
@@ -205,5 +227,15 @@ export const readPortmapConf = (call: Call): PortmapConf => {
     mappings: (conf.runtimeConfig?.portMappings ?? []).map(readMapping),
     prevResult: result,
     addresses: result ? containerAddresses(result, call.env.ifName) : [],
+  }
+}
+
+/** Reads the configuration for all verbs but CHECK, which say so in front of what is wrong with it. */
+export const readConf = (call: Call): PortmapConf => {
+  try {
+    return readPortmapConf(call)
+  } catch (error) {
+    if (!(error instanceof CniError)) throw error
+    throw new CniError(error.code, `failed to parse config: ${error.message}`, { details: error.details })
   }
 }

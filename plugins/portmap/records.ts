@@ -1,16 +1,34 @@
 /**
- * What a container with host ports has, one file an attachment. Kept in memory-backed files, since the rules do not
- * survive a reboot either:
+ * What a container with host ports has, one file an attachment, and the ports that are taken, as empty files that no two
+ * owners share. In memory, since the rules do not survive a reboot either:
  *
- *   /run/kubenet-cni/hostports/owners/<24 hex digits>    a JSON object
+ *   /run/kubenet-cni/hostports/owners/<owner's key, 24 hex digits>    a JSON object
+ *   /run/kubenet-cni/hostports/claims/tcp-8080/any4@<owner's key>
+ *   /run/kubenet-cni/hostports/claims/udp-53/192.0.2.1@<owner's key>
  *
  * It is advice: rules the reference made are not in it, and without it everything is looked through.
  */
-
-import { mkdirSync, readdirSync, renameSync, unlinkSync, writeFileSync } from 'node:fs'
+import {
+  closeSync,
+  constants,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  renameSync,
+  rmdirSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import * as v from 'valibot'
 import { keyOf } from '../../src/attachment/attachment'
-import { hostportsFolder, ownerPath } from '../../src/attachment/host-ports'
+import {
+  familyOf,
+  formatClaim,
+  hostportsFolder,
+  isEveryAddress,
+  ownerPath,
+  parseClaim,
+} from '../../src/attachment/host-ports'
 import { CniError, ErrorCode } from '../../src/cni/error'
 import { errnoOf } from '../../src/host/errno'
 import { readAdvice, readPlainFile } from '../../src/host/plain-file'
@@ -75,7 +93,7 @@ export const unfinishedPath = (folder: string, key: string): string =>
   `${ownerPath(folder, key)}${unfinished}`
 
 /** Runs `work`; that something is not there, or is no file or no empty folder of ours, is no failure. */
-export const ignoringAbsence = (work: () => void): void => {
+const ignoringAbsence = (work: () => void): void => {
   try {
     work()
   } catch (error) {
@@ -190,4 +208,41 @@ export const hasEnded = (owner: PortOwner, here: Here, caller?: Claimant, folder
     ...claimantsOf(listOwners(folder).map(subjectOf)),
   ])
   return judgeLife(subjectOf(owner), here, { claimants }).state === 'dead'
+}
+
+/** The folder of all claims of a port. A claim without its holder is "tcp-8080/any4": src/attachment/host-ports.ts. */
+const folderOf = (folder: string, claim: string): string => `${folder}/claims/${claim.split('/')[0]}`
+
+const fileOf = (folder: string, claim: string, key: string): string => `${folder}/claims/${claim}@${key}`
+
+/**
+ * The claims of others on the same port that overlap with `claim`: for the same address, or one of them for all of
+ * the family.
+ */
+export const rivalsOf = (folder: string, claim: string, key: string): { claim: string; holder: string }[] => {
+  const { protocol, hostPort, where } = parseClaim(claim)
+  return namesIn(folderOf(folder, claim)).flatMap(name => {
+    const [other = '', holder = ''] = name.split('@')
+    const overlaps = other === where || isEveryAddress(other) || isEveryAddress(where)
+    if (holder === key || familyOf(other) !== familyOf(where) || !overlaps) return []
+    return [{ claim: formatClaim(protocol, hostPort, other), holder }]
+  })
+}
+
+/** Notes that an owner has the port. */
+export const takeClaim = (folder: string, claim: string, key: string): void => {
+  mkdirSync(folderOf(folder, claim), { recursive: true, mode: 0o700 })
+  const flags = constants.O_CREAT | constants.O_WRONLY | constants.O_NOFOLLOW
+  closeSync(openSync(fileOf(folder, claim, key), flags, 0o600))
+}
+
+/** Notes that an owner has it no more. Returns whether another one may have the port. */
+export const dropClaim = (folder: string, claim: string, key: string): boolean => {
+  let isShared = true
+  ignoringAbsence(() => unlinkSync(fileOf(folder, claim, key)))
+  ignoringAbsence(() => {
+    rmdirSync(folderOf(folder, claim))
+    isShared = false
+  })
+  return isShared
 }

@@ -3,9 +3,8 @@ import type { Call } from '../../src/cni/plugin'
 import { exec, findProgram } from '../../src/host/exec'
 import { warn } from '../../src/host/log'
 import { hasLegacyNat, hasNftNatRules } from '../../src/netfilter/iptables-probe'
-import type { PortmapConf } from './config'
+import { type PortmapConf, readConf } from './config'
 import { obstacleToLocalnet } from './localnet'
-import { readConf } from './read-conf'
 import { hostPortRules } from './rules'
 
 /** Do both variants of iptables have rules of IPv4 in their table nat? */

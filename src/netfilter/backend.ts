@@ -1,5 +1,6 @@
 import type { Undo } from '../host/undo'
 import { hasIptables } from './iptables'
+import { hasNftables } from './nft/socket'
 
 /** The two ways to program the kernel's packet filter that a configuration may name. */
 export const backends = ['iptables', 'nftables'] as const
@@ -8,6 +9,12 @@ export type Backend = (typeof backends)[number]
 
 /** The backend to use when the configuration names none: iptables where its programs are, as in the reference. */
 export const defaultBackend = (): Backend => (hasIptables(4) ? 'iptables' : 'nftables')
+
+/** The backend named, or with "auto" nftables if the kernel has it: for networks that the reference knows nothing of. */
+export const chooseBackend = (named: Backend | 'auto'): Backend => {
+  if (named !== 'auto') return named
+  return hasNftables() || !hasIptables(4) ? 'nftables' : 'iptables'
+}
 
 /**
  * The functions of either backend for one kind of rules. The five words are those for all that is made on a host.

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { wait, within } from '../../agent/wait'
+import { Backoff, wait, within } from '../../agent/wait'
 
 const never = new Promise<string>(() => {})
 
@@ -25,4 +25,21 @@ t.test('within() fails when the time is over, or somebody stops', async t => {
   const working = within({ ms: 3_600_000, signal: stop.signal, what: 'answer' }, never)
   stop.abort()
   await t.rejects(working, { message: 'stopped' })
+})
+
+t.test('Backoff doubles up to its longest, and begins anew after a success', async t => {
+  const backoff = new Backoff({ firstMs: 500, longestMs: 4000 }, () => 1)
+  const waits = Array.from({ length: 5 }, () => backoff.next())
+  t.same(waits, [500, 1000, 2000, 4000, 4000])
+  backoff.reset()
+  t.equal(backoff.next(), 500)
+})
+
+t.test('Backoff spreads over the upper half, so that nodes are not in step', async t => {
+  t.equal(new Backoff({ firstMs: 500, longestMs: 4000 }, () => 0).next(), 250)
+  const waits = new Set(
+    Array.from({ length: 50 }, () => new Backoff({ firstMs: 500, longestMs: 4000 }).next()),
+  )
+  t.ok(waits.size > 40)
+  t.ok([...waits].every(ms => ms >= 250 && ms < 500))
 })

@@ -96,7 +96,7 @@ const testForeignList = async (t: Test, host: PrivateHost, hostLocal: HostLocal)
   await host.sh(`printf 'c9\\r\\neth0' > ${leaseFolder}/10.1.2.9`)
   await hostLocal('ADD', conf)
   t.match(await host.sh(`cat ${ours}/foreign`), `${keyOf('c9')} 10.1.2.9\n`)
-  // As the folder does not change, its seal stays whole.
+  // As the folder does not change, it stays marked as clean.
   await host.sh(`truncate -s 1G ${ours}/foreign`)
   const again = await hostLocal('ADD', conf, { containerID: 'c9' })
   t.match(again.json, { code: 7, msg: /10\.1\.2\.9 has been allocated to c9/ }, 'nobody has two addresses')

@@ -1,6 +1,5 @@
 import t from 'tap'
-import { macForAddresses, macsOf } from '../../../plugins/bridge/mac'
-import { portMac } from '../../../plugins/bridge/veth'
+import { macForAddresses, macsOf, portMac } from '../../../plugins/bridge/veth'
 import { parseCidr } from '../../../src/ip/cidr'
 import { confOf } from './fixtures/call'
 

@@ -1,6 +1,6 @@
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import t from 'tap'
-import { add, check, del, gc, status } from '../../../plugins/host-local/commands'
+import { add, check, del, gc, status } from '../../../plugins/host-local/main'
 import { resultToJson } from '../../../src/cni/result'
 import { Undo } from '../../../src/host/undo'
 import { type CallOptions, callOf } from './fixtures/call'

@@ -1,7 +1,6 @@
 import t from 'tap'
 import { readHostLocalConf } from '../../../plugins/host-local/config'
-import { formatRangeSet } from '../../../plugins/host-local/range'
-import { formatSpan } from '../../../plugins/host-local/span'
+import { formatRangeSet, formatSpan } from '../../../plugins/host-local/range'
 import { formatAddr } from '../../../src/ip/addr'
 import { callOf } from './fixtures/call'
 

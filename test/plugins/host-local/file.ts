@@ -10,9 +10,19 @@ import {
   readFileSync,
   statSync,
   symlinkSync,
+  unlinkSync,
+  utimesSync,
+  writeFileSync,
 } from 'node:fs'
 import t from 'tap'
-import { ensureFolder, removeFile, rewriteFile, writeNewFile } from '../../../plugins/host-local/file'
+import {
+  ensureFolder,
+  isClean,
+  markClean,
+  removeFile,
+  rewriteFile,
+  writeNewFile,
+} from '../../../plugins/host-local/file'
 
 t.test('writeNewFile() makes a file for root alone, and never replaces one', async t => {
   const folder = t.testdir()
@@ -86,4 +96,44 @@ t.test('ensureFolder() makes a folder with all above it, and accepts a link to o
   t.ok(existsSync(`${folder}/with/slash/net`))
   t.throws(() => ensureFolder(`${folder}/file/below`, 0o700), { code: 'ENOTDIR' })
   t.throws(() => ensureFolder(`${folder}/file`, 0o700), { code: 'EEXIST' })
+})
+
+const bootID = '12345678-1111-2222-3333-444444444444'
+const laterBoot = '12345688-1111-2222-3333-444444444444'
+
+t.test('a mark holds until an entry of the folder is made, replaced or removed', async t => {
+  const folder = t.testdir({ lease: 'c1' })
+  t.notOk(isClean(folder, bootID), 'a folder that nobody marked')
+  for (const change of [
+    () => writeFileSync(`${folder}/new`, ''),
+    () => unlinkSync(`${folder}/new`),
+    () => mkdirSync(`${folder}/below`),
+    () => symlinkSync('lease', `${folder}/link`),
+  ]) {
+    markClean(folder, bootID)
+    t.ok(isClean(folder, bootID))
+    change()
+    t.notOk(isClean(folder, bootID), change.toString())
+  }
+})
+
+t.test('a mark is a second between 2000 and 2009 that depends on the boot', async t => {
+  const folder = t.testdir()
+  markClean(folder, bootID)
+  // 0x1234567 seconds after 2000-01-01.
+  t.equal(statSync(folder).mtime.toISOString(), '2000-08-08T22:25:43.000Z')
+  t.notOk(isClean(folder, laterBoot))
+  markClean(folder, laterBoot)
+  t.ok(isClean(folder, laterBoot))
+  markClean(folder, 'ffffffff')
+  t.equal(statSync(folder).mtime.getUTCFullYear(), 2008)
+})
+
+t.test('a folder is not clean if it is not there, or if its time is off by a millisecond', async t => {
+  const folder = t.testdir({ file: '' })
+  t.notOk(isClean(`${folder}/none`, bootID))
+  t.notOk(isClean(`${folder}/file/none`, bootID))
+  markClean(folder, bootID)
+  utimesSync(folder, 0, statSync(folder).mtimeMs / 1000 + 0.001)
+  t.notOk(isClean(folder, bootID))
 })

@@ -8,8 +8,8 @@ import {
   writeFileSync,
 } from 'node:fs'
 import t from 'tap'
-import { Leases, type Rooms } from '../../../plugins/host-local/leases'
-import { isSealed } from '../../../plugins/host-local/seal'
+import { isClean } from '../../../plugins/host-local/file'
+import { isLeaseName, Leases, type Rooms, readHoldings } from '../../../plugins/host-local/leases'
 import { LeaseStore } from '../../../plugins/host-local/store'
 import { type LeaseOwner, leaseKeyOf } from '../../../src/attachment/lease'
 import { must } from './fixtures/must'
@@ -30,7 +30,7 @@ const lease = (rooms: Rooms, who: LeaseOwner, ...addresses: string[]): void =>
   })
 
 const isInOrder = ({ store, records, here }: Rooms): boolean =>
-  isSealed(store.folder, here.bootID) && isSealed(records.folder, here.bootID)
+  isClean(store.folder, here.bootID) && isClean(records.folder, here.bootID)
 
 const addressesOf = (rooms: Rooms, who: LeaseOwner): readonly string[] =>
   new Leases(rooms).of(who)?.addresses ?? []
@@ -46,7 +46,7 @@ const watched = (rooms: ReturnType<typeof makeRooms>, allowed: readonly string[]
   return { ...rooms, store }
 }
 
-t.test('a command leaves leases, a record for each attachment, and both folders sealed', async t => {
+t.test('a command leaves leases, a record for each attachment, and both folders marked as clean', async t => {
   const rooms = makeRooms(t.testdir())
   lease(rooms, c1, '10.1.2.3', 'fd00::3')
   lease(rooms, c2, '10.1.2.4')
@@ -56,7 +56,7 @@ t.test('a command leaves leases, a record for each attachment, and both folders 
   t.ok(isInOrder(rooms))
 })
 
-t.test('while the seals hold, only the leases asked for are opened', async t => {
+t.test('while the folders are clean, only the leases asked for are opened', async t => {
   const rooms = makeRooms(t.testdir())
   lease(rooms, c1, '10.1.2.3')
   lease(rooms, c2, '10.1.2.4')
@@ -181,7 +181,7 @@ t.test('a record that lies does no harm', async t => {
   }
 })
 
-t.test('a seal of another boot, or of another host, is none', async t => {
+t.test('a mark of another boot, or of another host, is none', async t => {
   const rooms = makeRooms(t.testdir())
   lease(rooms, c1, '10.1.2.3')
   rooms.here.bootID = 'ffffffff-1111-2222-3333-444444444444'
@@ -196,7 +196,7 @@ t.test('a seal of another boot, or of another host, is none', async t => {
   )
 })
 
-t.test('a command that fails half-way leaves the seal broken, and the next one repairs', async t => {
+t.test('a command that fails half-way leaves no mark, and the next one repairs', async t => {
   const rooms = makeRooms(t.testdir())
   lease(rooms, c1, '10.1.2.3')
   const failing = () =>
@@ -267,4 +267,57 @@ t.test('CHECK and STATUS, which only look, write nothing', async t => {
   writeLease(rooms, '10.1.2.3', 'c1\r\neth0')
   t.same(addressesOf(rooms, c1), ['10.1.2.3'])
   t.notOk(existsSync(rooms.records.folder))
+})
+
+t.test('isLeaseName() knows addresses from whatever else has dots and colons', async t => {
+  for (const name of ['0.0.0.0', '10.1.2.3', '255.255.255.255', '10.0.200.19', 'fd00::3', '::']) {
+    t.ok(isLeaseName(name), name)
+  }
+  for (const name of [
+    'lock',
+    'last_reserved_ip.0',
+    '.new',
+    '',
+    '10.1.2',
+    '10.1.2.3.',
+    '10.1.2.3.4',
+    '10.1.2.256',
+    '010.1.2.3',
+    '10.1.2.3~',
+    '1.2.3.4:80',
+    'fd00:::3',
+    'c1:eth0',
+  ]) {
+    t.notOk(isLeaseName(name), name)
+  }
+})
+
+t.test('readHoldings() puts the addresses of an attachment together, and torn leases aside', async t => {
+  const rooms = makeRooms(t.testdir())
+  for (const [address, content] of [
+    ['10.1.2.3', 'c1\r\neth0'],
+    ['fd00::3', 'c1\r\neth0'],
+    ['10.1.2.4', 'c1\r\neth1'],
+    ['10.1.2.5', 'c1'],
+    ['10.1.2.6', ''],
+  ] as const) {
+    writeLease(rooms, address, content)
+  }
+  const names = ['10.1.2.3', 'fd00::3', '10.1.2.4', '10.1.2.5', '10.1.2.6', '10.1.2.7']
+  const { holdings, torn } = readHoldings(rooms.store, names)
+  const owner = { containerID: 'c1', ifName: 'eth0' }
+  t.same(holdings.get(leaseKeyOf(owner)), {
+    key: leaseKeyOf(owner),
+    owner,
+    addresses: ['10.1.2.3', 'fd00::3'],
+  })
+  t.same(
+    [...holdings.values()].map(holding => [holding.owner.ifName, holding.addresses.length]),
+    [
+      ['eth0', 2],
+      ['eth1', 1],
+      [undefined, 1],
+    ],
+  )
+  t.same([...torn], ['10.1.2.6'])
 })

@@ -1,7 +1,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import t from 'tap'
+import { readConf } from '../../../plugins/portmap/config'
 import { del } from '../../../plugins/portmap/del'
-import { readConf } from '../../../plugins/portmap/read-conf'
 import { parseAddr } from '../../../src/ip/addr'
 import { parseCidr } from '../../../src/ip/cidr'
 import { mappingsOf } from '../../../src/netfilter/rules/hostports/hostports'

@@ -1,8 +1,7 @@
 import t from 'tap'
 import { Leases } from '../../../plugins/host-local/leases'
-import { rangeSet } from '../../../plugins/host-local/range'
-import { parseSpan } from '../../../plugins/host-local/span'
-import { formatUsage, leasedIn, refuseFull } from '../../../plugins/host-local/usage'
+import { parseSpan, rangeSet } from '../../../plugins/host-local/range'
+import { formatUsage, leasedIn, refuseFull } from '../../../plugins/host-local/refusals'
 import { cidr } from './fixtures/addr'
 import { makeRooms, writeLease } from './fixtures/rooms'
 

@@ -66,7 +66,7 @@ export class NodeStore {
     const isStale = !this.#isNews(node)
     if (!isStale) {
       this.#nodes.delete(node.name)
-      this.#bury(node)
+      this.#addTombstone(node)
     }
     return { before, isStale }
   }
@@ -75,7 +75,7 @@ export class NodeStore {
     return isNewer(resourceVersion, this.#nodes.get(name)?.resourceVersion ?? this.#tombstones.get(name))
   }
 
-  #bury({ name, resourceVersion }: ClusterNode): void {
+  #addTombstone({ name, resourceVersion }: ClusterNode): void {
     this.#tombstones.delete(name)
     this.#tombstones.set(name, resourceVersion)
     const [oldest] = this.#tombstones.keys()

@@ -6,7 +6,7 @@ import { parseResult } from '../src/cni/result'
 import { currentVersion } from '../src/cni/version'
 import { type Addr, formatAddr, parseAddr } from '../src/ip/addr'
 import { type Cidr, cidrContains } from '../src/ip/cidr'
-import { type Here, thisHost } from '../src/life/here'
+import { type HostView, thisHost } from '../src/life/here'
 import { judgeLife } from '../src/life/judge'
 import { podInPairs } from '../src/runtime/attachment'
 import type { CacheEntry } from '../src/runtime/cache-entry'
@@ -27,7 +27,7 @@ export type Held = {
  * Has the lease's container certainly ended? From inside of the agent's own container that is only seen of those of
  * earlier boots, so that every other lease counts as one of a living container.
  */
-const hasEnded = ({ record, network }: Lease, here: Here): boolean =>
+const hasEnded = ({ record, network }: Lease, here: HostView): boolean =>
   record !== undefined && judgeLife(subjectOf(record, network), here).state === 'dead'
 
 const cachedAddresses = ({ result }: CacheEntry): Addr[] => {

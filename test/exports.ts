@@ -103,7 +103,10 @@ t.test('there is something to look at', async t => {
   const add = product.find(({ file }) => file === 'plugins/bridge/add.ts')
   t.same(add?.exported, ['add'])
   t.ok(add?.named.get('src/netlink/link.ts')?.size, 'imports by name are seen')
-  t.ok(add?.whole.has('src/netfilter/rules/spoof-check/nft.ts'), 'imports of a module when it is needed are seen')
+  t.ok(
+    add?.whole.has('src/netfilter/rules/spoof-check/nft.ts'),
+    'imports of a module when it is needed are seen',
+  )
   t.notOk(add && isUsed(add, 'noSuchName'))
 })
 

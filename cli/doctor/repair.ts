@@ -8,7 +8,7 @@ import type { RulesetElement } from '../../node/survey/ruleset'
 import { isUsed } from '../../plugins/bandwidth/ifb'
 import { findAbandoned } from '../../plugins/host-local/liveness'
 import { changeLeases, roomsOf } from '../../plugins/host-local/network'
-import { releasePorts } from '../../plugins/portmap/claims'
+import { takeDownClaims } from '../../plugins/portmap/claims'
 import { dropClaim, hasEnded, readRival } from '../../plugins/portmap/records'
 import { hostportsFolder } from '../../src/attachment/host-ports'
 import { containerWithPod } from '../../src/attachment/pod'
@@ -64,7 +64,7 @@ const releaseLease = (
 }
 
 const releaseOwner = async ({ owner }: RepairOf<'release-ports'>): Promise<void> => {
-  await releasePorts(owner, { isDue: found => hasEnded(found, thisHost()) })
+  await takeDownClaims(owner, { isDue: found => hasEnded(found, thisHost()) })
 }
 
 const dropStrayClaim = ({ claim, holder }: RepairOf<'drop-claim'>): Promise<void> =>

@@ -4,7 +4,7 @@ import type { CliIo } from '../../node/command/io'
 import { flag, list, toggle } from '../../node/command/option'
 import { placeOptions, placesOf } from '../../node/command/places'
 import { changeLeases, roomsOf } from '../../plugins/host-local/network'
-import { sweepOwners } from '../../plugins/portmap/claims'
+import { collectClaims } from '../../plugins/portmap/claims'
 import type { InterfaceID } from '../../src/attachment/attachment'
 import { runAll } from '../../src/cni/error'
 import { atLeast } from '../../src/cni/version'
@@ -34,7 +34,7 @@ const sweepLeases = async (dataDir: string, network: string): Promise<void> => {
 const sweep = (network: NetworkConfigList, valid: readonly InterfaceID[], cacheDir: string): Promise<void> =>
   runAll([
     ...dataDirs(network).map(dataDir => () => sweepLeases(dataDir, network.name)),
-    () => sweepOwners(),
+    () => collectClaims(),
     () => sweepCache(cacheDir, network.name, valid),
   ])
 

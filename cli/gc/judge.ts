@@ -1,6 +1,6 @@
 /** Which of a network's attachments are of containers that live. */
-import { type InterfaceID, shortName } from '../../src/attachment/attachment'
-import type { Here } from '../../src/life/here'
+import type { InterfaceID } from '../../src/attachment/attachment'
+import type { HostView } from '../../src/life/here'
 import { type Claimant, judgeLife, type Subject, type Verdict } from '../../src/life/judge'
 import type { Found } from './found'
 
@@ -20,7 +20,7 @@ export type Judged = KnownAttachment & { readonly valid: boolean; readonly why: 
 
 /** The evidence for judging attachments. */
 export type Evidence = {
-  readonly here: Here
+  readonly here: HostView
   /** Is it a network namespace, and not a file that was left in its place? */
   isNetns(dev: number): boolean
   /** Is there an interface of that name on the host? */

@@ -4,10 +4,10 @@ import { listOwners, namesIn, type PortOwner } from '../../plugins/portmap/recor
 import { hostportsFolder } from '../../src/attachment/host-ports'
 import { usualDataDir } from '../../src/attachment/lease'
 import { CniError } from '../../src/cni/error'
-import { type Here, thisHost } from '../../src/life/here'
+import { type HostView, thisHost } from '../../src/life/here'
 import { unlistedTable } from '../../src/netfilter/iptables'
 import { ifNftables } from '../../src/netfilter/nft/socket'
-import { frameIsThere } from '../../src/netfilter/rules/pods/nft'
+import { hasAllBaseRules } from '../../src/netfilter/rules/pods/nft'
 import { addrList, type LinkAddr } from '../../src/netlink/addr'
 import { type KernelRoute, routeList } from '../../src/netlink/route'
 import { NETLINK_ROUTE, type NetlinkSocket, withNetlink } from '../../src/netlink/socket'
@@ -37,7 +37,7 @@ type HostRoute = ReturnType<typeof routeList>[number] & Pick<KernelRoute, 'dst'>
 /** A node as it was read. Undefined parts are not known; nothing may be concluded from its absence. */
 export type Readings = {
   readonly host: Host
-  readonly here: Here
+  readonly here: HostView
   readonly networks: readonly Network[]
   /** As the folder has them: without those that only leases or cached results tell of. */
   readonly lists: readonly NetworkConfigList[]
@@ -154,7 +154,7 @@ const readLinks = (attempt: Attempt, nl: NetlinkSocket, namespaces: Namespaces, 
 const readFrames = (networks: readonly Network[]): Set<string> => {
   const confs = networks.map(({ kubenet }) => kubenet).filter(conf => conf !== undefined)
   if (confs.length === 0) return new Set()
-  const whole = ifNftables(nl => confs.filter(conf => frameIsThere(nl, conf)))
+  const whole = ifNftables(nl => confs.filter(conf => hasAllBaseRules(nl, conf)))
   return new Set((whole ?? []).map(({ network }) => network))
 }
 

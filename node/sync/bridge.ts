@@ -1,11 +1,11 @@
 /** The bridge, its addresses, and an attachment's port: what "ip link" and others remove. */
 
-import { ensureBridge } from '../../plugins/bridge/bridge'
+import { setUpBridge } from '../../plugins/bridge/bridge'
 import { type BridgeConf, readBridgeConf } from '../../plugins/bridge/config'
-import { applyGateways, planGateways } from '../../plugins/bridge/gateways'
+import { planGateways, setUpGatewayAddresses } from '../../plugins/bridge/gateways'
 import { missingMasquerade, setUpMasquerade } from '../../plugins/bridge/masquerade'
-import { ensureForwarding, forwardingKey } from '../../plugins/bridge/sysctls'
-import { setPortVlans } from '../../plugins/bridge/vlan'
+import { forwardingKey, setUpForwarding } from '../../plugins/bridge/sysctls'
+import { setUpPortVlans } from '../../plugins/bridge/vlan'
 import { vlanInterfaceName } from '../../plugins/bridge/vlan-gateway'
 import type { Call } from '../../src/cni/plugin'
 import type { Result } from '../../src/cni/result'
@@ -26,7 +26,7 @@ const compareBridge = (conf: BridgeConf): Change[] =>
       ...(link && conf.promiscuous && !(link.flags & IFF_PROMISC) ? ['make it promiscuous'] : []),
     ]
     if (lacks.length === 0) return []
-    const apply = () => withNetlink(NETLINK_ROUTE, again => void ensureBridge(again, conf))
+    const apply = () => withNetlink(NETLINK_ROUTE, again => void setUpBridge(again, conf))
     return [{ what: 'bridge', text: `bridge "${conf.bridge}": ${lacks.join(', ')}`, apply }]
   })
 
@@ -35,7 +35,7 @@ const restorePort = (nl: NetlinkSocket, port: Link, conf: BridgeConf): void => {
   if (!bridge) return
   linkSet(nl, port, { master: bridge.index, up: true })
   bridgePortSet(nl, port, { hairpin: conf.hairpin, isolated: conf.portIsolation })
-  setPortVlans(nl, port, conf)
+  setUpPortVlans(nl, port, conf)
 }
 
 const comparePort = (veth: string, conf: BridgeConf): Change[] =>
@@ -69,7 +69,7 @@ const compareGateways = (conf: BridgeConf, result: Result, veth: string): Change
     undoOnFailure(async undo =>
       withNetlink(NETLINK_ROUTE, nl => {
         const link = linkByName(nl, name)
-        if (link) applyGateways(nl, link, plan(nl), undo)
+        if (link) setUpGatewayAddresses(nl, link, plan(nl), undo)
       }),
     )
   const text = `"${name}": add ${missing.map(formatCidr).join(', ')}`
@@ -84,7 +84,7 @@ const compareForwarding = (conf: BridgeConf, result: Result): Change[] => {
     .map(family => ({
       what: 'forwarding',
       text: `${forwardingKey[family].replaceAll('/', '.')}: set it to 1`,
-      apply: () => withNetlink(NETLINK_ROUTE, nl => ensureForwarding(nl, family)),
+      apply: () => withNetlink(NETLINK_ROUTE, nl => setUpForwarding(nl, family)),
     }))
 }
 

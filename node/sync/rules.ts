@@ -1,25 +1,19 @@
 /** The packet filter's rules, host ports and rates of an attachment: what "nft flush ruleset" and others take away. */
 import { readBandwidthConf } from '../../plugins/bandwidth/config'
-import {
-  missingOfPod,
-  podOf,
-  portsOfCall,
-  takeOutAttachment,
-  writeAttachment,
-} from '../../plugins/kubenet/attachment'
+import { missingPod, podOf, portsOfCall, setUpPod, takeDownPod } from '../../plugins/kubenet/attachment'
 import { type KubenetConf, readKubenetConf } from '../../plugins/kubenet/config'
-import { readBridge, settleDedup } from '../../plugins/kubenet/gateways'
+import { readBridge, setUpDedup } from '../../plugins/kubenet/gateways'
 import { bridgeConf, callOf, parts } from '../../plugins/kubenet/parts'
-import { forgetFlows } from '../../plugins/portmap/add'
+import { takeDownFlows } from '../../plugins/portmap/add'
 import { readPortmapConf } from '../../plugins/portmap/config'
-import { ensureLocalnetRouting } from '../../plugins/portmap/localnet'
+import { setUpLocalnetRouting } from '../../plugins/portmap/localnet'
 import type { Call, Plugin } from '../../src/cni/plugin'
 import type { Result } from '../../src/cni/result'
 import { readSysctl } from '../../src/host/sysctl'
 import { undoOnFailure } from '../../src/host/undo'
 import { chooseBackend } from '../../src/netfilter/backend'
 import { dedupRules } from '../../src/netfilter/rules/dedup/nft'
-import { frameIsThere, rebuildFrame } from '../../src/netfilter/rules/pods/nft'
+import { hasAllBaseRules, setUpBaseRules } from '../../src/netfilter/rules/pods/nft'
 import { elementsOf, formatPlaced } from '../../src/netfilter/rules/pods/nft-rules'
 import { linkByIndex } from '../../src/netlink/link'
 import { routeGet } from '../../src/netlink/route'
@@ -91,13 +85,13 @@ const compareLocalnet = (call: Call): Change[] => {
     return index === undefined ? undefined : linkByIndex(nl, index)?.name
   })
   if (name === undefined || readSysctl(`net/ipv4/conf/${name}/route_localnet`) !== '0') return []
-  const apply = () => repair(false, undo => ensureLocalnetRouting(pod, undo))
+  const apply = () => repair(false, undo => setUpLocalnetRouting(pod, undo))
   return [{ what: 'forwarding', text: `net.ipv4.conf.${name}.route_localnet: set it to 1`, apply }]
 }
 
 const compareFrame = (conf: KubenetConf): Change[] => {
-  if (withNetlink(NETLINK_NETFILTER, nl => frameIsThere(nl, conf))) return []
-  const apply = () => withNetlink(NETLINK_NETFILTER, nl => rebuildFrame(nl, conf))
+  if (withNetlink(NETLINK_NETFILTER, nl => hasAllBaseRules(nl, conf))) return []
+  const apply = () => withNetlink(NETLINK_NETFILTER, nl => setUpBaseRules(nl, conf))
   return [{ what: 'rules', text: `table "inet kubenet": rebuild the rules of "${conf.network}"`, apply }]
 }
 
@@ -108,20 +102,20 @@ const compareDedup = (conf: KubenetConf): Change[] => {
   const wanted = { network: conf.network, mac: state.bridge.mac, gateways: state.gateways }
   if (!dedupRules.missing(wanted)) return []
   const text = `table "bridge kubenet": rebuild the rules of "${conf.network}"`
-  return [{ what: 'rules', text, apply: () => settleDedup(conf) }]
+  return [{ what: 'rules', text, apply: () => setUpDedup(conf) }]
 }
 
 const compareElements = async (call: Call, conf: KubenetConf, result: Result): Promise<Change[]> => {
   const pod = podOf(call, conf, result)
-  const missing = await missingOfPod(pod)
+  const missing = await missingPod(pod)
   if (missing.length === 0) return []
   const isPartial = missing.length < elementsOf(pod).length
   const apply = async () => {
-    await repair(isPartial, undo => writeAttachment(call, conf, result, undo))
-    forgetFlows(portsOfCall(call, result))
+    await repair(isPartial, undo => setUpPod(call, conf, result, undo))
+    takeDownFlows(portsOfCall(call, result))
   }
   const text = `table "inet kubenet": add ${missing.map(formatPlaced).join(', ')}`
-  return [{ what: 'rules', text, apply, takeBack: () => takeOutAttachment(call, conf, result) }]
+  return [{ what: 'rules', text, apply, takeBack: () => takeDownPod(call, conf, result) }]
 }
 
 /** All that kubenet made for an attachment; `veth` is the name of its host end. */

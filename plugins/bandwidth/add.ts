@@ -5,7 +5,7 @@ import type { Undo } from '../../src/host/undo'
 import { NETLINK_ROUTE, withNetlink } from '../../src/netlink/socket'
 import { readBandwidthConf, requirePrevResult } from './config'
 import { requireHostVeth } from './host-veth'
-import { shapeEgress, shapeIngress } from './shaper'
+import { setUpEgress, setUpIngress } from './shaper'
 
 export const add = async (call: Call, undo: Undo): Promise<Result> => {
   const { network, ingress, egress } = readBandwidthConf(call)
@@ -16,10 +16,10 @@ export const add = async (call: Call, undo: Undo): Promise<Result> => {
   return withNetlink(NETLINK_ROUTE, nl => {
     const veth = requireHostVeth(nl, call, prevResult)
     endStep('veth')
-    if (ingress) shapeIngress(nl, veth, ingress, undo)
+    if (ingress) setUpIngress(nl, veth, ingress, undo)
     endStep('ingress')
     if (!egress) return prevResult
-    const ifb = shapeEgress(nl, veth, { limit: egress, id: { network, containerID, ifName } }, undo)
+    const ifb = setUpEgress(nl, veth, { limit: egress, id: { network, containerID, ifName } }, undo)
     endStep('egress')
     return { ...prevResult, interfaces: [...prevResult.interfaces, { name: ifb.name, mac: ifb.mac }] }
   })

@@ -11,7 +11,7 @@ import { ingressFilters } from '../../src/netlink/tc'
 import { readBandwidthConf } from './config'
 import { findHostVethOf } from './host-veth'
 import { isMarkedAs, isUnmarked, type Redirect, redirectList } from './ifb'
-import { removeRedirect, removeShaper } from './shaper'
+import { takeDownRedirect, takeDownShaper } from './shaper'
 
 /** What is known of the host's end of an attachment's veth pair. */
 type HostEnd = {
@@ -52,12 +52,12 @@ const ifbsOf = (nl: NetlinkSocket, id: Attachment, end: HostEnd): Link[] => {
 }
 
 /** Removes an ifb after what leads to it: packets redirected to an interface that is gone are lost. */
-export const removeIfb = (nl: NetlinkSocket, ifb: Link, redirects: readonly Redirect[]): void => {
+export const takeDownIfb = (nl: NetlinkSocket, ifb: Link, redirects: readonly Redirect[]): void => {
   for (const { from } of redirects.filter(({ to }) => to === ifb.index)) {
     const veth = linkByIndex(nl, from)
     if (!veth) continue
-    removeRedirect(nl, veth, [ifb])
-    removeShaper(nl, veth)
+    takeDownRedirect(nl, veth, [ifb])
+    takeDownShaper(nl, veth)
   }
   linkDel(nl, ifb)
 }
@@ -100,21 +100,21 @@ const hostNames = ({ conf: { prevResult }, version }: Call): string[] => {
  * Removes the attachment's ifb and what leads to it. The qdiscs of the veth pair would go with it, but it may outlive
  * this call: in a chain, the plugin that made it comes after this one, and a redirect to nowhere loses packets.
  */
-export const removeShaping = (nl: NetlinkSocket, { veth, ifbs }: Shaping): Promise<void> =>
+export const takeDownShaping = (nl: NetlinkSocket, { veth, ifbs }: Shaping): Promise<void> =>
   runAll([
     () => {
-      if (veth) removeRedirect(nl, veth, ifbs)
+      if (veth) takeDownRedirect(nl, veth, ifbs)
     },
     () => {
-      if (veth) removeShaper(nl, veth)
+      if (veth) takeDownShaper(nl, veth)
     },
-    ...ifbs.map(ifb => () => removeIfb(nl, ifb, veth ? [] : redirectList(nl))),
+    ...ifbs.map(ifb => () => takeDownIfb(nl, ifb, veth ? [] : redirectList(nl))),
   ])
 
 export const del = async (call: Call): Promise<void> => {
   const nl = NetlinkSocket.open(NETLINK_ROUTE)
   try {
-    await removeShaping(nl, findShaping(nl, call))
+    await takeDownShaping(nl, findShaping(nl, call))
   } finally {
     nl.close()
   }

@@ -7,7 +7,7 @@ import { pause } from '../../src/host/interrupt'
 import { type Link, linkList } from '../../src/netlink/link'
 import { NETLINK_ROUTE, NetlinkSocket } from '../../src/netlink/socket'
 import { readBandwidthConf } from './config'
-import { removeIfb } from './del'
+import { takeDownIfb } from './del'
 import { redirectList } from './ifb'
 
 /** Between making an ifb and leading packets to it, an ADD takes a few milliseconds. */
@@ -54,10 +54,10 @@ const collect = async (nl: NetlinkSocket, network: string, valid: readonly Attac
   const stale = staleIfbs(nl, network, valid)
   const redirects = stale.length > 0 ? redirectList(nl) : []
   await runAll([
-    ...stale.map(ifb => () => removeIfb(nl, ifb, redirects)),
+    ...stale.map(ifb => () => takeDownIfb(nl, ifb, redirects)),
     async () => {
       const useless = await lastingOrphans(nl, valid)
-      await runAll(useless.map(ifb => () => removeIfb(nl, ifb, [])))
+      await runAll(useless.map(ifb => () => takeDownIfb(nl, ifb, [])))
     },
   ])
 }

@@ -76,7 +76,7 @@ const create = (nl: NetlinkSocket, id: Attachment, mtu: number): string => {
 }
 
 /** Makes the attachment's ifb with this MTU, down and marked as half made. */
-export const createIfb = (nl: NetlinkSocket, id: Attachment, mtu: number, undo: Undo): Link => {
+export const setUpIfb = (nl: NetlinkSocket, id: Attachment, mtu: number, undo: Undo): Link => {
   const name = create(nl, id, mtu)
   undo.add(`delete "${name}"`, () =>
     withNetlink(NETLINK_ROUTE, again => {

@@ -39,7 +39,7 @@ import {
   tcHandle,
 } from '../../src/netlink/tc'
 import type { RateLimit } from './config'
-import { createIfb } from './ifb'
+import { setUpIfb } from './ifb'
 import { needing } from './kernel'
 import { frameBytes, tbfOptionsOf, tokenBucket } from './token-bucket'
 
@@ -54,7 +54,7 @@ export const shaperOf = (nl: NetlinkSocket, link: Link): TcObject | undefined =>
 }
 
 /** Removes the shaper of what an interface sends, if it has one. */
-export const removeShaper = (nl: NetlinkSocket, link: Link): void => {
+export const takeDownShaper = (nl: NetlinkSocket, link: Link): void => {
   const shaper = shaperOf(nl, link)
   if (shaper) qdiscDel(nl, link, { handle: shaper.handle, parent: TC_H_ROOT })
 }
@@ -64,7 +64,7 @@ export const removeShaper = (nl: NetlinkSocket, link: Link): void => {
  * gone. Rules of other programs for these packets stay: the ingress qdisc goes only if nothing else is in it, a clsact
  * never, as this plugin makes none.
  */
-export const removeRedirect = (nl: NetlinkSocket, link: Link, targets: readonly Link[]): void => {
+export const takeDownRedirect = (nl: NetlinkSocket, link: Link, targets: readonly Link[]): void => {
   const qdisc = qdiscAt(nl, link, TC_H_INGRESS)
   if (!qdisc) return
   const { redirects, others } = ingressFilters(nl, link)
@@ -109,26 +109,26 @@ const addShaper = (nl: NetlinkSocket, link: Link, limit: RateLimit): void => {
   const bucket = tokenBucket(limit, link.mtu)
   replacing(
     () => needing(['sch_tbf'], () => tbfAdd(nl, link, tbfOptionsOf(bucket))),
-    () => removeShaper(nl, link),
+    () => takeDownShaper(nl, link),
   )
   // The limit is the reference's; a queue of that length would hold packets for minutes.
   if (bucket.effective) tbfQueueAdd(nl, link, bucket.effective.limitBytes)
 }
 
 /** Limits what comes into the container: what the host sends by its end of the veth pair. */
-export const shapeIngress = (nl: NetlinkSocket, veth: Link, limit: RateLimit, undo: Undo): void => {
-  undo.add(`remove the shaper of "${veth.name}"`, later(veth, removeShaper))
+export const setUpIngress = (nl: NetlinkSocket, veth: Link, limit: RateLimit, undo: Undo): void => {
+  undo.add(`remove the shaper of "${veth.name}"`, later(veth, takeDownShaper))
   addShaper(nl, veth, limit)
 }
 
 /** Limits what goes out of the container, and answers the ifb it goes through. */
-export const shapeEgress = (
+export const setUpEgress = (
   nl: NetlinkSocket,
   veth: Link,
   { limit, id }: { limit: RateLimit; id: Attachment },
   undo: Undo,
 ): Link => {
-  const ifb = needing(['ifb'], () => createIfb(nl, id, veth.mtu, undo))
+  const ifb = needing(['ifb'], () => setUpIfb(nl, id, veth.mtu, undo))
   addShaper(nl, ifb, limit)
   linkSet(nl, ifb, { up: true, alias: formatAlias(id), group: 0 })
   redirectTo(nl, veth, ifb, undo)
@@ -146,7 +146,7 @@ const makeRoom = (nl: NetlinkSocket, veth: Link, ifb: Link): IngressPlace => {
       return true
     })
   if (addQdisc()) return redirectPlaces.alone
-  removeRedirect(nl, veth, [ifb])
+  takeDownRedirect(nl, veth, [ifb])
   if (addQdisc()) return redirectPlaces.alone
   const { redirects, others } = ingressFilters(nl, veth)
   if (redirects.length > 0) throw takenElsewhere(veth)
@@ -165,7 +165,7 @@ const redirectTo = (nl: NetlinkSocket, veth: Link, ifb: Link, undo: Undo): void 
   const place = makeRoom(nl, veth, ifb)
   undo.add(
     `remove the redirect of "${veth.name}"`,
-    later(veth, (again, link) => removeRedirect(again, link, [ifb])),
+    later(veth, (again, link) => takeDownRedirect(again, link, [ifb])),
   )
   needing(['cls_u32', 'act_mirred'], () => redirectAdd(nl, veth, ifb, place))
 }

@@ -10,17 +10,24 @@ import { EventSocket } from '../../src/netlink/event-socket'
 import { type Link, linkByName } from '../../src/netlink/link'
 import { RTNLGRP_LINK, waitUntilOperational } from '../../src/netlink/link-events'
 import { NETLINK_ROUTE, NetlinkSocket } from '../../src/netlink/socket'
-import { type EnsuredBridge, ensureBridge, ensureLinkLocal, holdBridge, pruneBridge, settleBridge } from './bridge'
+import {
+  keepBridgeMac,
+  type ReadyBridge,
+  setUpBridge,
+  setUpLinkLocal,
+  takeDownUnusedBridge,
+  withBridgeLock,
+} from './bridge'
 import { type BridgeConf, readBridgeConf } from './config'
 import { ContainerEnd, operationalSeconds, setContainerSysctls, setIPv6 } from './container'
-import { applyGateways, completeGateways, type GatewayPlan, planGateways } from './gateways'
+import { completeGateways, type GatewayPlan, planGateways, setUpGatewayAddresses } from './gateways'
 import { ipamCall, runIpam } from './ipam-call'
 import { setUpMasquerade } from './masquerade'
 import { refuseForeignGateways, refuseForIPv6, refuseUnusable } from './refusals'
-import { ensureBridgeNetfilter, ensureForwarding } from './sysctls'
-import { attachVeth, finishVeth, macForAddresses, macsOf } from './veth'
-import { ensureUplinkVlans, setPortVlans } from './vlan'
-import { ensureVlanInterface, vlanInterfaceName } from './vlan-gateway'
+import { setUpBridgeNetfilter, setUpForwarding } from './sysctls'
+import { macForAddresses, macsOf, markVethReady, setUpVeth } from './veth'
+import { setUpPortVlans, setUpUplinkVlans } from './vlan'
+import { setUpVlanInterface, vlanInterfaceName } from './vlan-gateway'
 
 /** The container's place among the result's interfaces: bridge, host veth, container. */
 const containerIndex = 2
@@ -39,7 +46,7 @@ const idOf = ({ call, conf: { network } }: Adding): Attachment => {
   return { network, containerID, ifName }
 }
 
-const attach = (adding: Adding, bridge: EnsuredBridge): Link => {
+const attach = (adding: Adding, bridge: ReadyBridge): Link => {
   const { call, conf, nl, undo } = adding
   const macs = macsOf(call.env, conf)
   const request = {
@@ -53,33 +60,33 @@ const attach = (adding: Adding, bridge: EnsuredBridge): Link => {
     hairpin: conf.hairpin,
     isolated: conf.portIsolation,
   }
-  const host = attachVeth(nl, request, undo)
-  setPortVlans(nl, host, conf)
-  ensureUplinkVlans(nl, bridge.link, conf)
+  const host = setUpVeth(nl, request, undo)
+  setUpPortVlans(nl, host, conf)
+  setUpUplinkVlans(nl, bridge.link, conf)
   return host
 }
 
 /** The bridge and the host's end of the veth that is its port. */
-type Joined = { readonly bridge: EnsuredBridge; readonly host: Link }
+type Joined = { readonly bridge: ReadyBridge; readonly host: Link }
 
 /** Makes the bridge, if need be, and the veth pair. */
 const join = async (adding: Adding): Promise<Joined> => {
   const { conf, nl } = adding
   const joinNow = () => {
-    const bridge = ensureBridge(nl, conf)
+    const bridge = setUpBridge(nl, conf)
     endStep('bridge')
     const host = attach(adding, bridge)
     endStep('veth')
     return { bridge, host }
   }
   if (!conf.prune) return joinNow()
-  adding.undo.add('delete the bridge if it is of no use', () => pruneBridge(conf))
+  adding.undo.add('delete the bridge if it is of no use', () => takeDownUnusedBridge(conf))
   // Nobody may take a bridge for unused between the two.
-  return holdBridge(conf, joinNow)
+  return withBridgeLock(conf, joinNow)
 }
 
 /** The interface that is to have the gateways; in a VLAN it may be yet to be made. */
-const gatewayLink = ({ nl, conf }: Adding, bridge: EnsuredBridge): Link | undefined =>
+const gatewayLink = ({ nl, conf }: Adding, bridge: ReadyBridge): Link | undefined =>
   conf.vlan === 0 ? bridge.link : linkByName(nl, vlanInterfaceName(conf))
 
 const askIpam = async (adding: Adding, { bridge, host }: Joined): Promise<Result> => {
@@ -161,11 +168,11 @@ const planFor = (adding: Adding, { bridge, host }: Joined, gateways: readonly Ci
   )
 
 /** Gives the bridge, or its interface in the VLAN, the gateways. Answers the latter, if there is one. */
-const setUpGateways = (adding: Adding, bridge: EnsuredBridge, plan: GatewayPlan): Link | undefined => {
+const setUpGateways = (adding: Adding, bridge: ReadyBridge, plan: GatewayPlan): Link | undefined => {
   const { nl, conf, undo } = adding
   const mtu = bridge.portMtu
-  const vlan = conf.vlan === 0 ? undefined : ensureVlanInterface(nl, { bridge: bridge.link, mtu }, conf)
-  applyGateways(nl, vlan ?? bridge.link, plan, undo)
+  const vlan = conf.vlan === 0 ? undefined : setUpVlanInterface(nl, { bridge: bridge.link, mtu }, conf)
+  setUpGatewayAddresses(nl, vlan ?? bridge.link, plan, undo)
   return vlan
 }
 
@@ -202,11 +209,11 @@ const connect = async (adding: Adding): Promise<Result> => {
     endStep('port')
     // Last, because it stays when an ADD fails: other containers may have come to rely on it.
     const vlan = gateways.length > 0 ? setUpGateways(adding, bridge, plan) : undefined
-    for (const family of new Set(gateways.map(({ addr }) => addr.family))) ensureForwarding(nl, family)
+    for (const family of new Set(gateways.map(({ addr }) => addr.family))) setUpForwarding(nl, family)
     const pin = plan.missing.length > 0 && !vlan
-    const outside = settleBridge(nl, bridge.link, { port: host, pin })
-    if (!conf.containerInterfaceUp) ensureLinkLocal(nl, outside)
-    finishVeth(nl, host)
+    const outside = keepBridgeMac(nl, bridge.link, { port: host, pin })
+    if (!conf.containerInterfaceUp) setUpLinkLocal(nl, outside)
+    markVethReady(nl, host)
     endStep('gateway')
     return {
       interfaces: [
@@ -228,7 +235,7 @@ export const add = async (call: Call, undo: Undo): Promise<Result> => {
   const conf = readBridgeConf(call)
   refuseUnusable(conf)
   requireNetns(call)
-  ensureBridgeNetfilter(conf)
+  setUpBridgeNetfilter(conf)
   endStep('config')
   const nl = NetlinkSocket.open(NETLINK_ROUTE)
   const events = EventSocket.open(NETLINK_ROUTE, [RTNLGRP_LINK])

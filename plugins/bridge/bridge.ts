@@ -40,7 +40,7 @@ import { warnIfUnfiltered, withVlans } from './vlan'
 const prunableGroup = 0x6b70
 
 /** A bridge that is ready for ports, and the MTU its new ports get. */
-export type EnsuredBridge = { readonly link: Link; readonly portMtu: number }
+export type ReadyBridge = { readonly link: Link; readonly portMtu: number }
 
 const requireBridge = (link: Link): Link => {
   if (link.kind === 'bridge') return link
@@ -92,8 +92,8 @@ const smallPort = (bridge: Link, port: Link, wanted: number): CniError =>
 const findSmallPort = (nl: NetlinkSocket, bridge: Link, wanted: number): Link | undefined =>
   bridge.mtu >= wanted ? undefined : linkList(nl, bridge.index).find(port => port.mtu < wanted)
 
-/** Throws code 7 if the bridge cannot have the configured MTU. Changes nothing. */
-export const refuseSmallPorts = (nl: NetlinkSocket, bridge: Link, { mtu }: BridgeConf): void => {
+/** Throws code 7 if the bridge can't have the configured MTU. Changes nothing. */
+export const probeBridgeMtu = (nl: NetlinkSocket, bridge: Link, { mtu }: BridgeConf): void => {
   const port = mtu === undefined ? undefined : findSmallPort(nl, bridge, mtu)
   if (port && mtu !== undefined) throw smallPort(bridge, port, mtu)
 }
@@ -149,7 +149,7 @@ const takeOver = (nl: NetlinkSocket, bridge: Link, conf: BridgeConf): void => {
  * Makes the bridge as the configuration wants it, or takes the one that is there. A failed ADD leaves it: another
  * container may have come to use it by then.
  */
-export const ensureBridge = (nl: NetlinkSocket, conf: BridgeConf): EnsuredBridge => {
+export const setUpBridge = (nl: NetlinkSocket, conf: BridgeConf): ReadyBridge => {
   const { mtu, bridge: found } = survey(nl, conf)
   if (found) {
     requireBridge(found)
@@ -169,7 +169,7 @@ export const ensureBridge = (nl: NetlinkSocket, conf: BridgeConf): EnsuredBridge
  * the lowest of its ports', and the neighbours would lose their gateway whenever ports come and go. `pin` says that
  * it got an address, from when on its MAC counts in any case.
  */
-export const settleBridge = (
+export const keepBridgeMac = (
   nl: NetlinkSocket,
   before: Link,
   options: { port: Link; pin: boolean },
@@ -186,7 +186,7 @@ export const settleBridge = (
  * Gives a bridge its IPv6 link-local address where the kernel does not: with a MAC of its own a bridge has no carrier
  * until a port has, and the port of a container whose interface stays down has none.
  */
-export const ensureLinkLocal = (nl: NetlinkSocket, { index, name, mac }: Link): void => {
+export const setUpLinkLocal = (nl: NetlinkSocket, { index, name, mac }: Link): void => {
   if (addrList(nl, { index, family: 6 }).some(({ cidr }) => isLinkLocal(cidr.addr))) return
   // Where IPv6 is switched off there is nothing to have.
   unlessRefused(['EACCES', 'EAFNOSUPPORT', 'EOPNOTSUPP', 'EINVAL'], () =>
@@ -197,7 +197,7 @@ export const ensureLinkLocal = (nl: NetlinkSocket, { index, name, mac }: Link): 
 const folder = '/run/kubenet-cni/bridges'
 
 /** Runs `work` while holding the lock of the network's bridge; throws code 11 if it is not had in time. */
-export const holdBridge = <T>({ bridge }: BridgeConf, work: () => T): Promise<T> => {
+export const withBridgeLock = <T>({ bridge }: BridgeConf, work: () => T): Promise<T> => {
   mkdirSync(folder, { recursive: true, mode: 0o700 })
   return withLock(`${folder}/${bridge}`, work)
 }
@@ -213,8 +213,8 @@ const deleteUnused = (nl: NetlinkSocket, name: string): void => {
 }
 
 /** Deletes the network's bridge if it was made with "prune" and no container is on it any more. */
-export const pruneBridge = async (conf: BridgeConf): Promise<void> => {
+export const takeDownUnusedBridge = async (conf: BridgeConf): Promise<void> => {
   // Where there is no such bridge no lock is needed, and no folder for it.
   if (!withNetlink(NETLINK_ROUTE, nl => linkByName(nl, conf.bridge))) return
-  await holdBridge(conf, () => withNetlink(NETLINK_ROUTE, nl => deleteUnused(nl, conf.bridge)))
+  await withBridgeLock(conf, () => withNetlink(NETLINK_ROUTE, nl => deleteUnused(nl, conf.bridge)))
 }

@@ -15,7 +15,7 @@ import { hostEndOf } from '../../src/netns/host-veth'
 import { insideNetns, type Netns } from '../../src/netns/netns'
 import { type BridgeConf, readBridgeConf } from './config'
 import { missingMasquerade } from './masquerade'
-import { missingVlans } from './vlan'
+import { missingPortVlans } from './vlan'
 import { vlanInterfaceName } from './vlan-gateway'
 
 /** What CHECK throws: the network is not as it was made. */
@@ -148,7 +148,7 @@ const checkPort = (nl: NetlinkSocket, conf: BridgeConf, bridge: Link, host: Link
   }
   if (conf.hairpin && !host.hairpin) throw broken(`bridge port ${host.name} is not in hairpin mode`)
   if (conf.portIsolation && !host.isolated) throw broken(`bridge port ${host.name} is not isolated`)
-  const missing = missingVlans(conf.vlanFiltering ? bridgeVlanList(nl, host) : [], conf)
+  const missing = missingPortVlans(conf.vlanFiltering ? bridgeVlanList(nl, host) : [], conf)
   if (missing.length > 0) throw broken(`bridge port ${host.name} is not in VLAN ${missing.join(', ')}`)
   return host
 }

@@ -37,7 +37,7 @@ const notThere: Deletion = { addresses: [], obstacle: undefined }
  * Deletes the container's interface from inside and answers the addresses it had, which `meanwhile` is told before the
  * kernel begins. An interface of that name which is no veth is nothing this plugin ever made, and stays.
  */
-const deleteInside = (
+const takeDownLink = (
   nl: NetlinkSocket,
   ifName: string,
   meanwhile: (addresses: readonly Cidr[]) => void,
@@ -52,7 +52,7 @@ const deleteInside = (
   return { addresses, obstacle: undefined }
 }
 
-const deleteInContainer = (
+const takeDownInContainer = (
   { env, netns, outOfReach }: Call,
   meanwhile: (addresses: readonly Cidr[]) => void,
 ): Deletion => {
@@ -66,14 +66,14 @@ const deleteInContainer = (
     return { addresses: [], obstacle: error.code === 'EINVAL' ? undefined : CniError.from(error) }
   }
   try {
-    return deleteInside(nl, env.ifName, meanwhile)
+    return takeDownLink(nl, env.ifName, meanwhile)
   } finally {
     nl.close()
   }
 }
 
 /** Deletes the host's end, where the namespace is out of reach or the container's end was renamed. Says if it was there. */
-const deleteOnHost = (id: Attachment, { vethPrefix }: BridgeConf): boolean =>
+const takeDownOnHost = (id: Attachment, { vethPrefix }: BridgeConf): boolean =>
   withNetlink(NETLINK_ROUTE, nl => {
     const link = findHostVeth(nl, id, vethPrefix)
     if (link) linkDel(nl, link)
@@ -178,11 +178,11 @@ class RuleRemoval {
   }
 }
 
-const removeGuards = async (call: Call, conf: BridgeConf): Promise<void> => {
+const takeDownDropInvalid = async (call: Call, conf: BridgeConf): Promise<void> => {
   if (conf.masquerade?.dropInvalid) await (await loadDropInvalid()).takeDown(idOf(call, conf))
 }
 
-const removeMacCheck = async (call: Call, conf: BridgeConf): Promise<void> => {
+const takeDownSpoofCheck = async (call: Call, conf: BridgeConf): Promise<void> => {
   if (!conf.macSpoofCheck) return
   const { spoofCheckRules } = await import('../../src/netfilter/rules/spoof-check/nft.js')
   await spoofCheckRules.takeDown(call.env)
@@ -198,11 +198,11 @@ const vethSteps = (call: Call, conf: BridgeConf, rules: RuleRemoval): { first: S
   return {
     first: [
       () => {
-        deletion = deleteInContainer(call, found => rules.begin(found))
+        deletion = takeDownInContainer(call, found => rules.begin(found))
         endStep('link')
       },
       () => {
-        if (deletion.addresses.length === 0) wasOnHost = deleteOnHost(id, conf)
+        if (deletion.addresses.length === 0) wasOnHost = takeDownOnHost(id, conf)
       },
     ],
     last: () => {
@@ -217,7 +217,7 @@ const otherSteps = (call: Call, conf: BridgeConf, rules: RuleRemoval): Step[] =>
   let hasRules = true
   return [
     async () => {
-      await runAll([() => rules.end(), () => removeGuards(call, conf)])
+      await runAll([() => rules.end(), () => takeDownDropInvalid(call, conf)])
       hasRules = false
       endStep('masquerade')
     },
@@ -226,9 +226,9 @@ const otherSteps = (call: Call, conf: BridgeConf, rules: RuleRemoval): Step[] =>
       if (conf.ipamType && !hasRules) await delegate(call, conf.ipamType, 'DEL')
       endStep('ipam')
     },
-    () => removeMacCheck(call, conf),
+    () => takeDownSpoofCheck(call, conf),
     async () => {
-      if (conf.prune) await (await import('./bridge.js')).pruneBridge(conf)
+      if (conf.prune) await (await import('./bridge.js')).takeDownUnusedBridge(conf)
     },
   ]
 }

@@ -142,7 +142,7 @@ const addGateway = (nl: NetlinkSocket, link: Link, cidr: Cidr): void => {
 }
 
 /** Carries a plan out. Only a replaced address comes back with `undo`: a new one may be in use by then. */
-export const applyGateways = (nl: NetlinkSocket, link: Link, plan: GatewayPlan, undo: Undo): void => {
+export const setUpGatewayAddresses = (nl: NetlinkSocket, link: Link, plan: GatewayPlan, undo: Undo): void => {
   for (const cidr of plan.replaced) {
     undo.add(`restore ${formatCidr(cidr)} on "${link.name}"`, () =>
       withNetlink(NETLINK_ROUTE, again => addrAdd(again, link, cidr)),

@@ -26,7 +26,7 @@ const isStale = (
   return isOn(id, network) && !isValid(id)
 }
 
-const deleteStaleVeths = async (conf: BridgeConf, valid: readonly Attachment[]): Promise<void> => {
+const collectVeths = async (conf: BridgeConf, valid: readonly Attachment[]): Promise<void> => {
   const nl = NetlinkSocket.open(NETLINK_ROUTE)
   try {
     // Not only the bridge's ports: one that was taken out of it must go too.
@@ -52,13 +52,13 @@ export const gc = async (call: Call): Promise<void> => {
   const valid = validAttachments(call.conf)
   let hasStaleRules = true
   await runAll([
-    () => deleteStaleVeths(conf, valid),
+    () => collectVeths(conf, valid),
     async () => {
       await collectRules(call, conf, valid)
       hasStaleRules = false
     },
     async () => {
-      if (conf.prune) await (await import('./bridge.js')).pruneBridge(conf)
+      if (conf.prune) await (await import('./bridge.js')).takeDownUnusedBridge(conf)
     },
     // After the veths: a check stays as long as there is one for it.
     async () => (await import('../../src/netfilter/rules/spoof-check/nft.js')).spoofCheckRules.collect(),

@@ -10,7 +10,7 @@ import { addrList } from '../../src/netlink/addr'
 import type { Link } from '../../src/netlink/link'
 import { NETLINK_ROUTE, type NetlinkSocket, withNetlink } from '../../src/netlink/socket'
 import type { BridgeConf } from './config'
-import { deleteVeth, findHostVeth } from './veth'
+import { findHostVeth, takeDownVeth } from './veth'
 
 /** The name of a key as the user wrote it: case does not count. */
 const keyIn = (object: JsonObject, name: string): string =>
@@ -82,7 +82,7 @@ export const runIpam = async (
   // In this order, as in DEL: an address that is free again must not be on an interface any more.
   const giveBack = () =>
     runAll([
-      () => deleteVeth(veth),
+      () => takeDownVeth(veth),
       async () => {
         if (isAttachedElsewhere(beginning)) return
         // A plugin that refused to add may refuse to delete, for the reason that is already thrown.

@@ -8,14 +8,14 @@ import { hasBridgeVlans } from '../../src/netlink/bridge-vlan'
 import { linkByName } from '../../src/netlink/link'
 import { NETLINK_ROUTE, type NetlinkSocket, withNetlink } from '../../src/netlink/socket'
 import { hasLinkKind } from '../../src/netlink/tc-probe'
-import { holdBridge, refuseSmallPorts } from './bridge'
+import { probeBridgeMtu, withBridgeLock } from './bridge'
 import { type BridgeConf, readBridgeConf } from './config'
 import { ipamCall } from './ipam-call'
 import { probeMasquerade } from './masquerade'
 import { smallestIPv6Mtu } from './mtu'
 import { refuseForIPv6, refuseUnusable } from './refusals'
-import { forwardingKey, requireBridgeNetfilter } from './sysctls'
-import { refuseStrangeUplinks } from './vlan'
+import { forwardingKey, probeBridgeNetfilter } from './sysctls'
+import { probeUplinks } from './vlan'
 import { vlanInterfaceName } from './vlan-gateway'
 
 /** Containers can't be connected now: code 50. */
@@ -56,8 +56,8 @@ const checkLinks = (nl: NetlinkSocket, conf: BridgeConf): void => {
       `it is a ${link.kind || 'host device'}`,
     )
   asNotReady(() => {
-    refuseSmallPorts(nl, link, conf)
-    refuseStrangeUplinks(nl, link, conf)
+    probeBridgeMtu(nl, link, conf)
+    probeUplinks(nl, link, conf)
   })
 }
 
@@ -118,7 +118,7 @@ const checkMacs = async (conf: BridgeConf): Promise<void> => {
 const checkPrune = async (conf: BridgeConf): Promise<void> => {
   if (!conf.prune) return
   try {
-    await holdBridge(conf, () => undefined)
+    await withBridgeLock(conf, () => undefined)
   } catch (error) {
     throw notReady(`"prune": the lock of "${conf.bridge}" cannot be taken`, saidBy(error))
   }
@@ -139,6 +139,6 @@ export const status = async (call: Call): Promise<void> => {
   checkForwarding(conf)
   checkIPv6(conf)
   await checkPrune(conf)
-  requireBridgeNetfilter(conf, ErrorCode.pluginNotAvailable)
+  probeBridgeNetfilter(conf, ErrorCode.pluginNotAvailable)
   if (conf.ipamType) await delegate(callOfIpam(call, conf), conf.ipamType, 'STATUS')
 }

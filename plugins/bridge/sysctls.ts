@@ -16,7 +16,7 @@ import type { BridgeConf } from './config'
 export const forwardingKey = { 4: 'net/ipv4/ip_forward', 6: 'net/ipv6/conf/all/forwarding' } as const
 
 /** Turns forwarding on for a family, if it is off. */
-export const ensureForwarding = (nl: NetlinkSocket, family: Family): void => {
+export const setUpForwarding = (nl: NetlinkSocket, family: Family): void => {
   if (forwards(nl, family)) return
   const key = forwardingKey[family]
   const value = readSysctl(key)
@@ -64,14 +64,14 @@ const obstacle = (): { message: string; details: string } | undefined => {
 }
 
 /** Throws `code` if "bridgeNetfilter" is "require" and the host does not have it so. */
-export const requireBridgeNetfilter = ({ bridgeNetfilter }: BridgeConf, code: number): void => {
+export const probeBridgeNetfilter = ({ bridgeNetfilter }: BridgeConf, code: number): void => {
   const found = bridgeNetfilter === 'require' ? obstacle() : undefined
   if (found) throw new CniError(code, found.message, { details: found.details })
 }
 
 /** Does what "bridgeNetfilter" wants before a container is connected; throws code 999 if it can't be had. */
-export const ensureBridgeNetfilter = (conf: BridgeConf): void => {
-  requireBridgeNetfilter(conf, ErrorCode.internal)
+export const setUpBridgeNetfilter = (conf: BridgeConf): void => {
+  probeBridgeNetfilter(conf, ErrorCode.internal)
   // A kernel without br_netfilter has no such keys, and "auto" is content with that.
   if (conf.bridgeNetfilter === 'auto') for (const key of bridgeNetfilterKeys) ensureSysctl(key, '1')
 }

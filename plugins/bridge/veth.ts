@@ -87,10 +87,10 @@ const nameTaken = (request: VethRequest, hostName: string, cause: SystemError): 
  * Creates the pair, the container's end in its namespace under its final name, and makes the host's end a port of
  * the bridge. Answers the host's end.
  */
-export const attachVeth = (nl: NetlinkSocket, request: VethRequest, undo: Undo): Link => {
+export const setUpVeth = (nl: NetlinkSocket, request: VethRequest, undo: Undo): Link => {
   const { id, bridge, hairpin, isolated } = request
   const name = createPair(nl, request)
-  undo.add(`delete "${name}"`, () => deleteVeth(name))
+  undo.add(`delete "${name}"`, () => takeDownVeth(name))
   const host = linkByName(nl, name)
   if (!host) throw new CniError(ErrorCode.internal, `interface "${name}" vanished while it was being set up`)
   disableIPv6(name)
@@ -108,14 +108,14 @@ export const attachVeth = (nl: NetlinkSocket, request: VethRequest, undo: Undo):
 }
 
 /** Deletes a veth pair by the name of its host's end; one that is gone already is no failure. */
-export const deleteVeth = (name: string): void =>
+export const takeDownVeth = (name: string): void =>
   withNetlink(NETLINK_ROUTE, nl => {
     const link = linkByName(nl, name)
     if (link) linkDel(nl, link)
   })
 
 /** Calls an attachment's veth finished: from here on neither a retry nor GC takes it for a leftover. */
-export const finishVeth = (nl: NetlinkSocket, host: Link): void => linkSet(nl, host, { group: 0 })
+export const markVethReady = (nl: NetlinkSocket, host: Link): void => linkSet(nl, host, { group: 0 })
 
 /** Creates the veth pair under a name that is free, and answers the name of the host's end. */
 const createPair = (nl: NetlinkSocket, request: VethRequest): string => {

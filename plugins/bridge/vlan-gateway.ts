@@ -14,7 +14,7 @@ import type { NetlinkSocket } from '../../src/netlink/socket'
 import { hostMac } from './bridge'
 import type { BridgeConf } from './config'
 import { gatewayAlias, halfMadeGroup, portMac } from './veth'
-import { setPortVlans } from './vlan'
+import { setUpPortVlans } from './vlan'
 
 /** The name of a VLAN's interface; the kernel has room for 15 bytes. */
 export const vlanInterfaceName = (conf: BridgeConf): string => `${conf.bridge}.${conf.vlan}`
@@ -36,15 +36,15 @@ const finish = (nl: NetlinkSocket, bridge: Link, gateway: Link, conf: BridgeConf
   const port = linkByIndex(nl, gateway.peer)
   if (!port) throw new CniError(ErrorCode.internal, `"${gateway.name}" lost its port while it was being made`)
   linkSet(nl, port, { master: bridge.index, up: true, alias: gatewayAlias(gateway.name) })
-  setPortVlans(nl, port, { vlan: conf.vlan, trunk: [], preserveDefaultVlan: conf.preserveDefaultVlan })
-  // The host's IPv6 routes through it are ours to make, and no other program has its addresses.
+  setUpPortVlans(nl, port, { vlan: conf.vlan, trunk: [], preserveDefaultVlan: conf.preserveDefaultVlan })
+  // The host's IPv6 routes through it are ours to make, and nobody else has its addresses.
   trySysctl(`net/ipv6/conf/${gateway.name}/accept_ra`, '0')
   trySysctl(`net/ipv6/conf/${gateway.name}/accept_dad`, '0')
   linkSet(nl, gateway, { group: 0 })
 }
 
 /** Makes the interface for the gateways of a VLAN, or takes the one that is there. */
-export const ensureVlanInterface = (
+export const setUpVlanInterface = (
   nl: NetlinkSocket,
   { bridge, mtu }: { bridge: Link; mtu: number },
   conf: BridgeConf,

@@ -48,7 +48,7 @@ export const withVlans = <T>(work: () => T): T => {
 }
 
 /** Puts a new port into its VLANs, and out of all others unless the default one is to be kept. */
-export const setPortVlans = (nl: NetlinkSocket, port: Link, vlans: PortVlans): void => {
+export const setUpPortVlans = (nl: NetlinkSocket, port: Link, vlans: PortVlans): void => {
   const wanted = wantedVlans(vlans)
   if (wanted.length === 0) return
   if (!vlans.preserveDefaultVlan) bridgeVlanDel(nl, port, [everyVlan])
@@ -68,7 +68,7 @@ const numbersOf = ({ first, last }: VlanSpan): number[] =>
   Array.from({ length: last - first + 1 }, (_, i) => first + i)
 
 /** The VLANs a port should be in and is not, or not in that way, as `bridge vlan` would show them. */
-export const missingVlans = (found: readonly PortVlan[], vlans: PortVlans): string[] => {
+export const missingPortVlans = (found: readonly PortVlan[], vlans: PortVlans): string[] => {
   const missing: string[] = []
   for (const span of wantedVlans(vlans)) {
     const { pvid = false, untagged = false } = span
@@ -96,7 +96,7 @@ const uplinkVlans = ({ vlan, trunk }: BridgeConf): readonly number[] =>
   vlan === 0 ? trunk : [vlan, ...trunk]
 
 /** Throws code 7 if ADD would find an uplink that is no port of the bridge. Changes nothing. */
-export const refuseStrangeUplinks = (nl: NetlinkSocket, bridge: Link, conf: BridgeConf): void => {
+export const probeUplinks = (nl: NetlinkSocket, bridge: Link, conf: BridgeConf): void => {
   if (uplinkVlans(conf).length > 0) for (const name of conf.uplinks) uplinkOf(nl, bridge, name)
 }
 
@@ -104,7 +104,7 @@ export const refuseStrangeUplinks = (nl: NetlinkSocket, bridge: Link, conf: Brid
  * Has the bridge's ports to the outside carry the container's VLANs with their tags. VLANs that such a port is already
  * in stay unchanged; none is taken out again, other containers may be in the same VLANs.
  */
-export const ensureUplinkVlans = (nl: NetlinkSocket, bridge: Link, conf: BridgeConf): void => {
+export const setUpUplinkVlans = (nl: NetlinkSocket, bridge: Link, conf: BridgeConf): void => {
   const wanted = uplinkVlans(conf)
   if (wanted.length === 0) return
   for (const name of conf.uplinks) {

@@ -3,7 +3,7 @@ import { CniError, ErrorCode } from '../../src/cni/error'
 import { warn } from '../../src/host/log'
 import { type Addr, formatAddr } from '../../src/ip/addr'
 import type { Leases } from './leases'
-import { type Caller, reclaim } from './liveness'
+import { type Caller, collectAbandoned } from './liveness'
 import { candidates, contains, isAllocatable, type Range, type RangeSet, rangeOf, type Span } from './range'
 import { exhausted, notAvailable, refuseDuplicate, refuseUnavailable } from './refusals'
 
@@ -78,7 +78,7 @@ const take = (leases: Leases, request: AllocationRequest, slot: Slot): Allocatio
   }
   const next = takePreferred(leases, request, slot) ?? takeNext(leases, request, slot)
   if (next) return next
-  const reclaimed = reclaim(leases, request.caller, address => contains(set, address))
+  const reclaimed = collectAbandoned(leases, request.caller, address => contains(set, address))
   const afterwards = reclaimed ? takeNext(leases, request, slot) : undefined
   if (!afterwards) throw exhausted(leases, request, slot)
   return afterwards

@@ -2,7 +2,7 @@
 import { type LeaseOwner, leaseKeyOf } from '../../src/attachment/lease'
 import { warn } from '../../src/host/log'
 import { parseAddr } from '../../src/ip/addr'
-import type { Here } from '../../src/life/here'
+import type { HostView } from '../../src/life/here'
 import type { Cooldown } from './cooldown'
 import { isClean, markClean } from './file'
 import {
@@ -51,7 +51,7 @@ export type Rooms = {
   readonly store: LeaseStore
   readonly records: RecordStore
   readonly cooldown: Cooldown
-  readonly here: Here
+  readonly here: HostView
 }
 
 /** Is it the name of a lease, or of what every lease leaves behind? */
@@ -68,7 +68,7 @@ export class Leases {
   readonly store: LeaseStore
   readonly records: RecordStore
   readonly cooldown: Cooldown
-  readonly here: Here
+  readonly here: HostView
   #names: Set<string> | undefined
   #probes = 0
   #reading: Reading | undefined
@@ -154,9 +154,9 @@ export class Leases {
   }
 
   /** Throws what would keep an ADD from writing its leases; nothing is left of the trial. */
-  tryWriting(rangeSets: number): void {
+  probeWriting(rangeSets: number): void {
     this.#changed = true
-    this.store.tryWriting(rangeSets)
+    this.store.probeWriting(rangeSets)
   }
 
   /** Leases an address; false if the name is taken. It is durable after `store.sync`. */

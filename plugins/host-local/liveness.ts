@@ -77,7 +77,11 @@ const warnOf = (ended: readonly Holding[]): void => {
 }
 
 /** Gives abandoned leases back. Says whether there were any. */
-export const reclaim = (leases: Leases, caller: Caller, isWanted: (address: string) => boolean): boolean => {
+export const collectAbandoned = (
+  leases: Leases,
+  caller: Caller,
+  isWanted: (address: string) => boolean,
+): boolean => {
   // The lock is held: nobody is just writing a lease that looks torn.
   const { torn, ended } = findAbandoned(leases, caller, isWanted)
   for (const address of torn) leases.releaseAddress(address)

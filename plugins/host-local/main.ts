@@ -149,13 +149,13 @@ export const status = async (call: Call): Promise<void> => {
     throw unusable(`"resolvConf": ${conf.resolvConf}`, error)
   }
   try {
-    if (conf.probe !== undefined) (await import('./probe.js')).tryAsking(conf.probe)
+    if (conf.probe !== undefined) (await import('./probe.js')).probeAsking(conf.probe)
   } catch (error) {
     throw unusable(`"probe": ${conf.probe}`, error)
   }
   try {
     await changeLeases(roomsOf(conf), leases => {
-      leases.tryWriting(conf.rangeSets.length)
+      leases.probeWriting(conf.rangeSets.length)
       for (const set of conf.rangeSets) refuseFull(leases, set, conf.withheld)
     })
   } catch (error) {

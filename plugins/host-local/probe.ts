@@ -37,8 +37,8 @@ const whoHas = (ifName: string, addrs: readonly Addr[]): { addr: Addr; mac: Mac 
     }
   })
 
-/** Throws what would keep an ADD from asking on an interface. Asks for no address, and changes nothing. */
-export const tryAsking = (ifName: string): void => {
+/** Throws what would keep an ADD from asking on an interface. Asks for nobody, and changes nothing. */
+export const probeAsking = (ifName: string): void => {
   whoHas(ifName, [])
 }
 

@@ -3,7 +3,7 @@ import { CniError, ErrorCode } from '../../src/cni/error'
 import { addrEquals, formatAddr, parseAddr } from '../../src/ip/addr'
 import type { AllocationRequest, Slot } from './allocator'
 import type { Leases } from './leases'
-import { endedHoldings, findAbandoned, holdsPorts, reclaim } from './liveness'
+import { collectAbandoned, endedHoldings, findAbandoned, holdsPorts } from './liveness'
 import {
   capacityOf,
   contains,
@@ -93,7 +93,7 @@ export const refuseUnavailable = (
     })
   }
   if (!leases.isTaken(address)) return
-  reclaim(leases, caller, other => other === address)
+  collectAbandoned(leases, caller, other => other === address)
   if (leases.isTaken(address)) throw notAvailable(leases, slot, address)
 }
 

@@ -156,7 +156,7 @@ export class LeaseStore {
   }
 
   /** Throws what would keep a lease of so many range sets from being written: a full disk, a folder in the way. */
-  tryWriting(rangeSets: number): void {
+  probeWriting(rangeSets: number): void {
     for (let index = 0; index < rangeSets; index++) refuseFolder(this.#lastReservedPath(index))
     writeNewFile(this.#newFile, 'STATUS')
     removeFile(this.#newFile)

@@ -6,20 +6,20 @@ import { chooseBackend } from '../../src/netfilter/backend'
 import { bridgePortSet, linkByName } from '../../src/netlink/link'
 import { NETLINK_ROUTE, withNetlink } from '../../src/netlink/socket'
 import { readBandwidthConf } from '../bandwidth/config'
-import { forgetFlows } from '../portmap/add'
-import { ensureLocalnetRouting } from '../portmap/localnet'
-import { portsOfCall, writeAttachment } from './attachment'
+import { takeDownFlows } from '../portmap/add'
+import { setUpLocalnetRouting } from '../portmap/localnet'
+import { portsOfCall, setUpPod } from './attachment'
 import { type KubenetConf, readKubenetConf } from './config'
-import { retireGateways, settleDedup } from './gateways'
+import { collectGateways, setUpDedup } from './gateways'
 import { bridgeConf, callOf, parts } from './parts'
 
 /** Host ports over nftables: the ruleset, then the flows and the sysctl that portmap would see to. */
 const setUpRuleset = async (call: Call, conf: KubenetConf, result: Result, undo: Undo): Promise<void> => {
-  await writeAttachment(call, conf, result, undo)
+  await setUpPod(call, conf, result, undo)
   const ports = portsOfCall(call, result)
   if (ports.mappings.length === 0) return
-  forgetFlows(ports)
-  for (const { addr } of ports.addresses) if (addr.family === 4) ensureLocalnetRouting(addr, undo)
+  takeDownFlows(ports)
+  for (const { addr } of ports.addresses) if (addr.family === 4) setUpLocalnetRouting(addr, undo)
 }
 
 /**
@@ -48,10 +48,10 @@ export const add = async (call: Call, undo: Undo): Promise<Result> => {
   endStep('loopback')
   const connected = await parts.bridge.add(callOf(call, bridgeConf(conf, { masquerade })), undo)
   hairpinPort(conf, connected)
-  await retireGateways(call, conf)
+  await collectGateways(call, conf)
   if (masquerade) await parts.portmap.add(callOf(call, { type: 'portmap', backend }, connected), undo)
   else await setUpRuleset(call, conf, connected, undo)
-  settleDedup(conf)
+  setUpDedup(conf)
   endStep('ruleset')
   return parts.bandwidth.add(callOf(call, { type: 'bandwidth' }, connected), undo)
 }

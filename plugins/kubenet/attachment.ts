@@ -8,9 +8,9 @@ import type { Undo } from '../../src/host/undo'
 import { commentOfElement, podRules } from '../../src/netfilter/rules/pods/nft'
 import type { GoingPod, NewPod, Placed, Pod } from '../../src/netfilter/rules/pods/pods'
 import { NETLINK_NETFILTER, withNetlink } from '../../src/netlink/socket'
-import { claimPorts, ownerOf, releasePorts, whilePortsLocked } from '../portmap/claims'
+import { ownerOf, setUpClaims, takeDownClaims, whilePortsLocked } from '../portmap/claims'
 import { type PortmapConf, readPortmapConf } from '../portmap/config'
-import { bury as buryPortmap, forgetFlowsOf } from '../portmap/del'
+import { takeDownFlowsOf, takeDownDead as takeDownPortmap } from '../portmap/del'
 import type { PortOwner } from '../portmap/records'
 import type { KubenetConf } from './config'
 import { callOf } from './parts'
@@ -52,45 +52,40 @@ const goingOf = async ({ id, ports: { mappings, addresses } }: Pod): Promise<Goi
 }
 
 /** Takes an attachment that is gone out of the ruleset, and gives its host ports back. */
-export const takeOutAttachment = async (call: Call, conf: KubenetConf, result: Result): Promise<void> => {
+export const takeDownPod = async (call: Call, conf: KubenetConf, result: Result): Promise<void> => {
   const pod = podOf(call, conf, result)
   const going = await goingOf(pod)
   await runAll([
     async () => {
       await podRules.takeDown(going)
     },
-    () => releasePorts(pod.id, { passOn: passPortsOn }),
+    () => takeDownClaims(pod.id, { passOn: passPortsOn }),
   ])
 }
 
 /** Removes what is left of a dead owner of a port, whichever plugin opened it. */
-const bury = (owner: PortOwner): Promise<void> =>
+const takeDownDead = (owner: PortOwner): Promise<void> =>
   runAll([
     async () => {
       await podRules.takeDown({ id: owner, addresses: [], claims: owner.claims })
     },
     // Only portmap notes what rules it made.
-    () => (owner.rules ? buryPortmap(owner) : forgetFlowsOf(owner)),
+    () => (owner.rules ? takeDownPortmap(owner) : takeDownFlowsOf(owner)),
   ])
 
-/** Puts an attachment into the ruleset: one batch for its addresses, its ports, and the frame if that is missing. */
-export const writeAttachment = async (
-  call: Call,
-  conf: KubenetConf,
-  result: Result,
-  undo: Undo,
-): Promise<void> => {
+/** Puts an attachment into the ruleset: one batch for its addresses, its ports, and the shared rules if those are missing. */
+export const setUpPod = async (call: Call, conf: KubenetConf, result: Result, undo: Undo): Promise<void> => {
   const ports = portsOfCall(call, result)
   const pod = podOf(call, conf, result, ports)
   let hadPorts = false
   // Those of an ADD before are the pod's, which may run.
-  undo.add('free the host ports', () =>
-    hadPorts ? undefined : releasePorts(pod.id, { passOn: passPortsOn }),
+  undo.add('give the host ports back', () =>
+    hadPorts ? undefined : takeDownClaims(pod.id, { passOn: passPortsOn }),
   )
   if (ports.mappings.length > 0) {
     const { checkListeners } = await import('../portmap/listeners.js')
-    checkListeners(ports, call)
-    const { earlier } = await claimPorts(call, ports, { bury })
+    checkListeners(ports)
+    const { earlier } = await setUpClaims(call, ports, { takeDownDead })
     hadPorts = earlier !== undefined
   }
   const settle: NewPod['settle'] = async replace => {
@@ -104,7 +99,7 @@ export const writeAttachment = async (
 }
 
 /** The elements of a pod that are not in the ruleset as they should be; for a port that another one has it may wait. */
-export const missingOfPod = async (pod: Pod): Promise<Placed[]> => {
+export const missingPod = async (pod: Pod): Promise<Placed[]> => {
   const missing = await podRules.missing(pod)
   if (missing.length === 0) return missing
   const waiting = new Set(ownerOf(pod.id)?.waiting?.map(({ claim }) => claim))

@@ -3,10 +3,10 @@ import type { Call } from '../../src/cni/plugin'
 import { parseResult } from '../../src/cni/result'
 import { chooseBackend } from '../../src/netfilter/backend'
 import { dedupRules } from '../../src/netfilter/rules/dedup/nft'
-import { frameIsThere } from '../../src/netfilter/rules/pods/nft'
+import { hasAllBaseRules } from '../../src/netfilter/rules/pods/nft'
 import { formatPlaced } from '../../src/netfilter/rules/pods/nft-rules'
 import { NETLINK_NETFILTER, NETLINK_ROUTE, withNetlink } from '../../src/netlink/socket'
-import { missingOfPod, podOf } from './attachment'
+import { missingPod, podOf } from './attachment'
 import { type KubenetConf, readKubenetConf } from './config'
 import { readBridge } from './gateways'
 import { bridgeConf, callOf, parts } from './parts'
@@ -29,13 +29,13 @@ const checkDedup = (conf: KubenetConf): void => {
 
 const checkRuleset = async (call: Call, conf: KubenetConf): Promise<void> => {
   const result = parseResult(call.conf.prevResult, call.version, 'prevResult')
-  if (!withNetlink(NETLINK_NETFILTER, nl => frameIsThere(nl, conf))) {
+  if (!withNetlink(NETLINK_NETFILTER, nl => hasAllBaseRules(nl, conf))) {
     throw broken(
       `the rules of network "${conf.network}" are not in table "inet kubenet"`,
       'something flushed them',
     )
   }
-  const missing = await missingOfPod(podOf(call, conf, result))
+  const missing = await missingPod(podOf(call, conf, result))
   if (missing.length > 0) {
     throw broken('rules of the container are missing', missing.map(formatPlaced).join(', '))
   }

@@ -12,16 +12,16 @@ import { podRules } from '../../src/netfilter/rules/pods/nft'
 import { masquerades } from '../../src/netfilter/rules/pods/pods'
 import { type Link, linkDelTogether } from '../../src/netlink/link'
 import { NETLINK_ROUTE, NetlinkSocket } from '../../src/netlink/socket'
-import { findShaping, removeShaping, type Shaping } from '../bandwidth/del'
+import { findShaping, type Shaping, takeDownShaping } from '../bandwidth/del'
 import { delWithoutVeth } from '../bridge/del'
 import { readHostLocalConf } from '../host-local/config'
 import { holdingOf, ownerOf as leaseOwnerOf, readLeases, roomsOf } from '../host-local/network'
-import { ownerOf, releasePorts, udpPortsOf } from '../portmap/claims'
-import { forgetFlowsToPod } from '../portmap/conntrack'
+import { ownerOf, takeDownClaims, udpPortsOf } from '../portmap/claims'
+import { takeDownFlowsToPod } from '../portmap/conntrack'
 import type { PortOwner } from '../portmap/records'
 import { ownerOfCall, portsOfCall } from './attachment'
 import { type KubenetConf, readKubenetConf } from './config'
-import { retireGateways } from './gateways'
+import { collectGateways } from './gateways'
 import { bridgeConf, callOf, parts } from './parts'
 import { passPortsOn, stopWaiting } from './shared-ports'
 
@@ -57,7 +57,7 @@ const deleteTogether = (nl: NetlinkSocket, links: Links): boolean => {
  * link wait, some 10 to 30 ms, and for several at once only once. Says whether the pair is gone; where there is no ifb,
  * or the kernel does not want to, it is left to the plugin that made it.
  */
-const deleteShapedLinks = async (call: Call, { withVeth }: { withVeth: boolean }): Promise<boolean> => {
+const takeDownShapedLinks = async (call: Call, { withVeth }: { withVeth: boolean }): Promise<boolean> => {
   const own = callOf(call, { type: 'bandwidth' })
   const nl = NetlinkSocket.open(NETLINK_ROUTE)
   try {
@@ -65,7 +65,7 @@ const deleteShapedLinks = async (call: Call, { withVeth }: { withVeth: boolean }
     const links = withVeth ? linksOf(shaping, call) : undefined
     if (links && deleteTogether(nl, links)) return true
     // What went by itself meanwhile is why they could not go together.
-    await removeShaping(nl, links ? findShaping(nl, own) : shaping)
+    await takeDownShaping(nl, links ? findShaping(nl, own) : shaping)
     return false
   } finally {
     nl.close()
@@ -114,12 +114,13 @@ const mappingsOf = (call: Call): readonly PortMapping[] => {
 type Found = { readonly addresses: readonly Addr[]; readonly ports: PortOwner | undefined }
 
 /** Has the kernel forget the UDP flows that led to the pod. */
-const forgetFlows = (call: Call, { addresses, ports }: Found): void => {
+const takeDownFlows = (call: Call, { addresses, ports }: Found): void => {
   const udp = mappingsOf(call)
     .filter(({ protocol }) => protocol === 'udp')
     .map(({ hostPort }) => hostPort)
   const pods = addresses.length > 0 ? addresses : parsed(ports?.addresses)
-  for (const addr of pods) forgetFlowsToPod(addr.family, addr, [...udp, ...(ports ? udpPortsOf(ports) : [])])
+  for (const addr of pods)
+    takeDownFlowsToPod(addr.family, addr, [...udp, ...(ports ? udpPortsOf(ports) : [])])
 }
 
 const delBridge = (
@@ -175,7 +176,7 @@ export const del = async (call: Call): Promise<void> => {
       // The kernel's waits for both run at the same time.
       const erasing = eraseElements(call, conf, found())
       // With iptables bridge asks the container's interface which rules there are.
-      const deleting = deleteShapedLinks(call, { withVeth: !usesIptables })
+      const deleting = takeDownShapedLinks(call, { withVeth: !usesIptables })
       await runAll([
         async () => {
           erased = await erasing
@@ -191,12 +192,12 @@ export const del = async (call: Call): Promise<void> => {
     },
     // An address to which a rule leads stays leased for the next DEL: it must not be another pod's.
     () => delBridge(call, conf, { masquerade: mayBeInIptables(), isVethGone, keepsLeases: hasPortRules }),
-    () => forgetFlows(call, found()),
+    () => takeDownFlows(call, found()),
     async () => {
-      if (!hasPortRules) await releasePorts(ownerOfCall(call, conf), { passOn: passPortsOn })
+      if (!hasPortRules) await takeDownClaims(ownerOfCall(call, conf), { passOn: passPortsOn })
     },
     async () => {
-      if (addresses.some(address => !isOfRanges(conf, address))) await retireGateways(call, conf)
+      if (addresses.some(address => !isOfRanges(conf, address))) await collectGateways(call, conf)
     },
   ])
 }

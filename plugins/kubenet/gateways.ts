@@ -30,7 +30,7 @@ export const readBridge = (nl: NetlinkSocket, { bridge: name }: KubenetConf): Br
 }
 
 /** Keeps a promiscuous bridge from sending twice, whatever filters the rest: ebtables is not everywhere. */
-export const settleDedup = (conf: KubenetConf): void => {
+export const setUpDedup = (conf: KubenetConf): void => {
   if (conf.hairpinMode !== 'promiscuous-bridge') return
   const state = withNetlink(NETLINK_ROUTE, nl => readBridge(nl, conf))
   if (!state) return
@@ -71,7 +71,7 @@ const podAddresses = (nl: NetlinkSocket, bridge: Link): Cidr[] =>
  * node's by now, which could not be reached. Under the lock of the leases, so that no pod gets such an address
  * meanwhile.
  */
-export const retireGateways = async (call: Call, conf: KubenetConf): Promise<void> => {
+export const collectGateways = async (call: Call, conf: KubenetConf): Promise<void> => {
   const old = withNetlink(NETLINK_ROUTE, nl =>
     (readBridge(nl, conf)?.gateways ?? []).filter(gateway => isOfOldRange(gateway, conf)),
   )
@@ -89,5 +89,5 @@ export const retireGateways = async (call: Call, conf: KubenetConf): Promise<voi
       }
     })
   })
-  settleDedup(conf)
+  setUpDedup(conf)
 }

@@ -6,7 +6,7 @@ import { podRules } from '../../src/netfilter/rules/pods/nft'
 import { whilePortsLocked } from '../portmap/claims'
 import { listOwners } from '../portmap/records'
 import { readKubenetConf } from './config'
-import { retireGateways } from './gateways'
+import { collectGateways } from './gateways'
 import { bridgeConf, callOf, parts } from './parts'
 import { passPortsOn, stopWaiting } from './shared-ports'
 
@@ -40,6 +40,6 @@ export const gc = async (call: Call): Promise<void> => {
       // An address to which a rule leads stays leased: it must not be another pod's.
       return parts.bridge.gc(callOf(call, hasPortRules ? { ...bridge, ipam: {} } : bridge))
     },
-    () => retireGateways(call, conf),
+    () => collectGateways(call, conf),
   ])
 }

@@ -10,11 +10,11 @@ import { addrList } from '../../src/netlink/addr'
 import { linkByName } from '../../src/netlink/link'
 import { NETLINK_ROUTE, NetlinkSocket } from '../../src/netlink/socket'
 import { insideNetns } from '../../src/netns/netns'
-import { type Claimed, claimPorts, noteRules, releasePorts } from './claims'
+import { type Claimed, noteRules, setUpClaims, takeDownClaims } from './claims'
 import { type PortmapConf, readConf } from './config'
-import { forgetFlowsToOthers } from './conntrack'
-import { bury } from './del'
-import { ensureLocalnetRouting } from './localnet'
+import { takeDownFlowsToOthers } from './conntrack'
+import { takeDownDead } from './del'
+import { setUpLocalnetRouting } from './localnet'
 import { hostPortRules, whoseOf } from './rules'
 
 /** Has another interface of the container this address? Not if nothing tells. */
@@ -49,12 +49,12 @@ const openPorts = async (call: Call, conf: PortmapConf, claimed: Claimed, undo: 
 }
 
 /** Forgets UDP flows to the host ports that went elsewhere. After the rules, so that they come back by them. */
-export const forgetFlows = (conf: PortmapConf): void => {
+export const takeDownFlows = (conf: PortmapConf): void => {
   const udp = conf.mappings.filter(({ protocol }) => protocol === 'udp')
   const isMapped = (at: Addr, port: number): boolean =>
     udp.some(({ hostPort, hostIP }) => hostPort === port && (!hostIP || addrEquals(hostIP, at)))
   const ports = udp.map(({ hostPort }) => hostPort)
-  for (const { addr } of conf.addresses) forgetFlowsToOthers(addr, ports, isMapped)
+  for (const { addr } of conf.addresses) takeDownFlowsToOthers(addr, ports, isMapped)
 }
 
 export const add = async (call: Call, undo: Undo): Promise<Result> => {
@@ -64,15 +64,18 @@ export const add = async (call: Call, undo: Undo): Promise<Result> => {
   if (mappings.length === 0 || addresses.length === 0) return result
 
   const { checkListeners } = await import('./listeners.js')
-  checkListeners(conf, call)
-  const claimed = await claimPorts(call, conf, { rules: hostPortRules[conf.backend].plan(conf), bury })
+  checkListeners(conf)
+  const claimed = await setUpClaims(call, conf, {
+    rules: hostPortRules[conf.backend].plan(conf),
+    takeDownDead,
+  })
   // Those of an ADD before are the container's, which may run.
-  if (!claimed.earlier) undo.add('free the host ports', () => releasePorts(conf))
+  if (!claimed.earlier) undo.add('give the host ports back', () => takeDownClaims(conf))
   endStep('claims')
   await openPorts(call, conf, claimed, undo)
   endStep('rules')
-  forgetFlows(conf)
-  for (const { addr } of addresses) if (conf.snat && addr.family === 4) ensureLocalnetRouting(addr, undo)
+  takeDownFlows(conf)
+  for (const { addr } of addresses) if (conf.snat && addr.family === 4) setUpLocalnetRouting(addr, undo)
   endStep('flows')
   return result
 }

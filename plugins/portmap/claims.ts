@@ -164,19 +164,19 @@ export type Claimed = {
 type ClaimOptions = {
   /** The record of the rules. */
   readonly rules?: InstalledRules
-  /** Removes the rest of an owner that is gone, before another container gets its ports. */
-  readonly bury?: (owner: PortOwner) => Promise<void>
+  /** Removes what is left of an owner that is gone, before anybody has its ports. */
+  readonly takeDownDead?: (owner: PortOwner) => Promise<void>
   readonly folder?: string
 }
 
 /**
  * Claims the ports for this container, from dead owners too. Throws code 7 naming a living one that has one, and
- * what `bury` throws; nothing is claimed then.
+ * what `takeDownDead` throws; nothing is claimed then.
  */
-export const claimPorts = async (
+export const setUpClaims = async (
   call: Call,
   conf: PortmapConf,
-  { rules, bury, folder = hostportsFolder }: ClaimOptions = {},
+  { rules, takeDownDead, folder = hostportsFolder }: ClaimOptions = {},
 ): Promise<Claimed> => {
   const key = keyOf(conf)
   const wanted = claimsOf(conf)
@@ -186,7 +186,7 @@ export const claimPorts = async (
     return await locked(folder, async () => {
       const dead = deadRivals(folder, record, conf, wanted)
       for (const owner of dead) {
-        await bury?.(owner).catch(error => {
+        await takeDownDead?.(owner).catch(error => {
           burial = error
           throw error
         })
@@ -241,7 +241,7 @@ const isThere = (path: string): boolean => {
 }
 
 /** Removes the beginnings of records that calls have left which were killed while they wrote them. */
-export const sweepOwners = async (folder: string = hostportsFolder): Promise<void> => {
+export const collectClaims = async (folder: string = hostportsFolder): Promise<void> => {
   if (unfinishedOwners(folder).length === 0) return
   // A writer of a record holds the lock.
   await locked(folder, () => {
@@ -259,7 +259,7 @@ type ReleaseOptions = {
 }
 
 /** Gives back all ports of an attachment; none claimed is no failure. */
-export const releasePorts = async (
+export const takeDownClaims = async (
   id: Attachment,
   { folder = hostportsFolder, isDue = () => true, passOn }: ReleaseOptions = {},
 ): Promise<void> => {

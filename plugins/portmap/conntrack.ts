@@ -40,7 +40,7 @@ const localAddresses = (family: Family): ((addr: Addr | undefined) => boolean) =
  * After ADD: forgets flows that came to a host port on an address of this host and went anywhere but to the pod.
  * `isMapped` tells where each port is open, if that is not on all addresses.
  */
-export const forgetFlowsToOthers = (
+export const takeDownFlowsToOthers = (
   pod: Addr,
   ports: readonly number[],
   isMapped: (at: Addr, port: number) => boolean = () => true,
@@ -53,7 +53,7 @@ export const forgetFlowsToOthers = (
 }
 
 /** After DEL: forgets flows that came to a host port and went to the pod; without its address, to any pod. */
-export const forgetFlowsToPod = (family: Family, pod: Addr | undefined, ports: readonly number[]): void => {
+export const takeDownFlowsToPod = (family: Family, pod: Addr | undefined, ports: readonly number[]): void => {
   if (ports.length === 0) return
   const isLocal = localAddresses(family)
   forget(family, ports, ({ original, reply }) =>

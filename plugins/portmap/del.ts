@@ -2,9 +2,9 @@ import { runAll } from '../../src/cni/error'
 import type { Call } from '../../src/cni/plugin'
 import { type Addr, parseAddr } from '../../src/ip/addr'
 import type { Going } from '../../src/netfilter/rules/hostports/hostports'
-import { ownerOf, releasePorts, udpPortsOf } from './claims'
+import { ownerOf, takeDownClaims, udpPortsOf } from './claims'
 import { readConf } from './config'
-import { forgetFlowsToPod } from './conntrack'
+import { takeDownFlowsToPod } from './conntrack'
 import type { PortOwner } from './records'
 import { goingOf, whoseOf, withEveryBackend } from './rules'
 
@@ -15,19 +15,20 @@ const removeRules = (going: Going): Promise<void> => withEveryBackend(rules => r
 const addressesOf = (owner: PortOwner | undefined): Addr[] =>
   (owner?.addresses ?? []).flatMap(text => parseAddr(text) ?? [])
 
-const forgetFlows = (addresses: readonly Addr[], udpPorts: readonly number[]): void => {
+const takeDownFlows = (addresses: readonly Addr[], udpPorts: readonly number[]): void => {
   for (const family of [4, 6] as const) {
     const pod = addresses.find(addr => addr.family === family)
-    forgetFlowsToPod(family, pod, udpPorts)
+    takeDownFlowsToPod(family, pod, udpPorts)
   }
 }
 
 /** After the rules, so that what is forgotten does not come back by them. */
-export const forgetFlowsOf = (owner: PortOwner): void => forgetFlows(addressesOf(owner), udpPortsOf(owner))
+export const takeDownFlowsOf = (owner: PortOwner): void =>
+  takeDownFlows(addressesOf(owner), udpPortsOf(owner))
 
-/** Removes what is left of an attachment that is gone, except for its claims. */
-export const bury = (owner: PortOwner): Promise<void> =>
-  runAll([() => removeRules(goingOf(owner)), () => forgetFlowsOf(owner)])
+/** Removes what is left of an attachment that is gone, but for its claims. */
+export const takeDownDead = (owner: PortOwner): Promise<void> =>
+  runAll([() => removeRules(goingOf(owner)), () => takeDownFlowsOf(owner)])
 
 export const del = async (call: Call): Promise<void> => {
   const conf = readConf(call)
@@ -41,13 +42,13 @@ export const del = async (call: Call): Promise<void> => {
       hasRules = false
     },
     () =>
-      forgetFlows(known.length > 0 ? known : addressesOf(owner), [
+      takeDownFlows(known.length > 0 ? known : addressesOf(owner), [
         ...udpPorts,
         ...(owner ? udpPortsOf(owner) : []),
       ]),
     // The next owner of a port would get none of its connections while old rules lead elsewhere.
     async () => {
-      if (!hasRules) await releasePorts(conf)
+      if (!hasRules) await takeDownClaims(conf)
     },
   ])
 }

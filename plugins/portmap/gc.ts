@@ -2,9 +2,9 @@ import { isAmong } from '../../src/attachment/attachment'
 import { validAttachments } from '../../src/cni/conf'
 import { runAll } from '../../src/cni/error'
 import type { Call } from '../../src/cni/plugin'
-import { releasePorts, sweepOwners } from './claims'
+import { collectClaims, takeDownClaims } from './claims'
 import { readConf } from './config'
-import { forgetFlowsOf } from './del'
+import { takeDownFlowsOf } from './del'
 import { listOwners } from './records'
 import { goingOf, withEveryBackend } from './rules'
 
@@ -23,11 +23,11 @@ export const gc = async (call: Call): Promise<void> => {
       await withEveryBackend(rules => rules.collect({ network, kept: valid, gone: gone.map(goingOf) }))
       hasStaleRules = false
     },
-    ...gone.map(owner => () => forgetFlowsOf(owner)),
-    // The next owner of a port would get none of its connections while old rules lead elsewhere.
+    ...gone.map(owner => () => takeDownFlowsOf(owner)),
+    // Whoever got a port next, while rules lead it elsewhere, would get none of its connections.
     async () => {
-      if (!hasStaleRules) await runAll(gone.map(owner => () => releasePorts(owner)))
+      if (!hasStaleRules) await runAll(gone.map(owner => () => takeDownClaims(owner)))
     },
-    () => sweepOwners(),
+    () => collectClaims(),
   ])
 }

@@ -27,7 +27,7 @@ export const obstacleToLocalnet = (): string | undefined => {
  * Lets connections from 127.0.0.0/8 cross to the container: route_localnet on the interface the host reaches it by.
  * Without, the kernel drops them as martians. Documentation/networking/ip-sysctl.rst.
  */
-export const ensureLocalnetRouting = (pod: Addr, undo: Undo): void => {
+export const setUpLocalnetRouting = (pod: Addr, undo: Undo): void => {
   const link = withNetlink(NETLINK_ROUTE, nl => {
     const index = routeGet(nl, pod)
     return index === undefined ? undefined : localnetOf(nl, index)

@@ -32,7 +32,7 @@ import {
 import { CniError, ErrorCode } from '../../src/cni/error'
 import { errnoOf } from '../../src/host/errno'
 import { readAdvice, readPlainFile } from '../../src/host/plain-file'
-import { type Here, once } from '../../src/life/here'
+import { type HostView, once } from '../../src/life/here'
 import { type Claimant, claimantsOf, isSameNetns, judgeLife, type Subject } from '../../src/life/judge'
 import type { InstalledRules } from '../../src/netfilter/rules/hostports/hostports'
 import { ownNetnsNumber } from '../../src/netns/netns'
@@ -202,7 +202,7 @@ export const subjectOf = ({
 })
 
 /** Has the owner's container certainly ended? `caller` is the container a call is for. */
-export const hasEnded = (owner: PortOwner, here: Here, caller?: Claimant, folder?: string): boolean => {
+export const hasEnded = (owner: PortOwner, here: HostView, caller?: Claimant, folder?: string): boolean => {
   const claimants = once(() => [
     ...(caller ? [caller] : []),
     ...claimantsOf(listOwners(folder).map(subjectOf)),

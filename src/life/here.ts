@@ -15,8 +15,8 @@ import { findHolders, type Holders, ownPidNamespace } from './holders'
 export type NetnsNumber = { readonly dev: number; readonly ino: number }
 
 /** This host as it can be seen from this process. */
-export type Here = {
-  /** The kernel's random/boot_id; empty where that cannot be read. */
+export type HostView = {
+  /** The kernel's random/boot_id; empty where that can't be read. */
   readonly bootID: string
   /** Is that the kernel's own, and not one that a container has been given? */
   isKernelsBootID(): boolean
@@ -78,7 +78,7 @@ const startOfBootIfTold = (): number => {
 }
 
 /** The host the process runs on. */
-export const thisHost = (): Here => {
+export const thisHost = (): HostView => {
   const veths = once(connectedVeths)
   const everywhere = once(() => findHolders())
   const own = once(() => findHolders(ownPidNamespace()))

@@ -3,7 +3,7 @@
  * that have ended: leases, host ports, rules, interfaces. Alive is whom any evidence shows alive. A container counts as
  * dead only by proof, from a process that would see a living one. Of all others nothing is known, and nothing is taken.
  */
-import type { Here, NetnsNumber } from './here'
+import type { HostView, NetnsNumber } from './here'
 import type { Holder } from './holders'
 
 /** "unknown": it may be alive, and be out of sight. */
@@ -66,7 +66,7 @@ export const isSameNetns = (
  * Was it made in an earlier boot? Containers may be given a boot_id of their own: a record from another PID namespace
  * that is younger than this boot was made by such a one.
  */
-const isOfEarlierBoot = ({ made, since, pidNamespace }: Subject, here: Here): boolean =>
+const isOfEarlierBoot = ({ made, since, pidNamespace }: Subject, here: HostView): boolean =>
   made !== undefined &&
   here.bootID !== '' &&
   made.bootID !== here.bootID &&
@@ -74,7 +74,7 @@ const isOfEarlierBoot = ({ made, since, pidNamespace }: Subject, here: Here): bo
   (pidNamespace === here.pidNamespace() || (since !== undefined && since < here.bootTime()))
 
 /** Has another container got a namespace with that number, after this one? Then the number proves nothing. */
-const isAnothers = ({ containerID, netns, since }: Subject, here: Here, claimants: readonly Claimant[]) =>
+const isAnothers = ({ containerID, netns, since }: Subject, here: HostView, claimants: readonly Claimant[]) =>
   claimants.some(
     other =>
       other.containerID !== containerID &&
@@ -87,7 +87,12 @@ const isAnothers = ({ containerID, netns, since }: Subject, here: Here, claimant
 const describeHolder = ({ pid, paths }: Holder): string =>
   paths[0] === undefined ? `process ${pid} is in it` : `it is mounted at ${paths[0]}`
 
-const judgeNetns = (subject: Subject, netns: RecordedNetns, here: Here, options: JudgeOptions): Verdict => {
+const judgeNetns = (
+  subject: Subject,
+  netns: RecordedNetns,
+  here: HostView,
+  options: JudgeOptions,
+): Verdict => {
   const { path } = netns
   const there = here.netnsAt(path)
   if (isSameNetns(there, netns)) return alive(`${path} is there`)
@@ -108,7 +113,7 @@ const judgeNetns = (subject: Subject, netns: RecordedNetns, here: Here, options:
 }
 
 /** Judges an attachment by all that is known of it. */
-export const judgeLife = (subject: Subject, here: Here, options: JudgeOptions = {}): Verdict => {
+export const judgeLife = (subject: Subject, here: HostView, options: JudgeOptions = {}): Verdict => {
   const { network, containerID, ifName, netns, made } = subject
   // Several hosts may share a folder; each can speak of its own containers only.
   if (made && made.host !== here.host()) return unknown(`it was made on host "${made.host}"`)

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { missingVlans, wantedVlans } from '../../../plugins/bridge/vlan'
+import { missingPortVlans, wantedVlans } from '../../../plugins/bridge/vlan'
 
 const conf = (vlan: number, ...trunk: number[]) => ({ vlan, trunk, preserveDefaultVlan: false })
 const native = (vid: number) => ({ first: vid, last: vid, pvid: true, untagged: true })
@@ -23,10 +23,10 @@ t.test('missingVlans() says what a port lacks, and minds no more than that', asy
     { vid: 100, pvid: true, untagged: true },
     { vid: 200, pvid: false, untagged: false },
   ]
-  t.same(missingVlans(found, conf(100, 200)), [])
-  t.same(missingVlans(found, conf(100)), [])
-  t.same(missingVlans(found, conf(0)), [])
-  t.same(missingVlans(found, conf(100, 200, 201)), ['201'])
-  t.same(missingVlans(found, conf(1)), ['1 pvid untagged'], 'it is in, but not as the native one')
-  t.same(missingVlans([], conf(100, 7)), ['100 pvid untagged', '7'])
+  t.same(missingPortVlans(found, conf(100, 200)), [])
+  t.same(missingPortVlans(found, conf(100)), [])
+  t.same(missingPortVlans(found, conf(0)), [])
+  t.same(missingPortVlans(found, conf(100, 200, 201)), ['201'])
+  t.same(missingPortVlans(found, conf(1)), ['1 pvid untagged'], 'it is in, but not as the native one')
+  t.same(missingPortVlans([], conf(100, 7)), ['100 pvid untagged', '7'])
 })

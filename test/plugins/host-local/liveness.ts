@@ -1,7 +1,12 @@
 import { unlinkSync } from 'node:fs'
 import t, { type Test } from 'tap'
 import { Leases } from '../../../plugins/host-local/leases'
-import { type Caller, endedHoldings, findAbandoned, reclaim } from '../../../plugins/host-local/liveness'
+import {
+  type Caller,
+  collectAbandoned,
+  endedHoldings,
+  findAbandoned,
+} from '../../../plugins/host-local/liveness'
 import type { LeaseOwner } from '../../../src/attachment/lease'
 import { change, makeRooms, writeLease } from './fixtures/rooms'
 
@@ -138,14 +143,14 @@ t.test('only what is wanted and abandoned is given back, but all that its contai
   const all = () => true
   t.match(findAbandoned(new Leases(rooms), caller, all), { torn: ['10.1.2.4'], ended: { length: 2 } })
   t.equal(
-    change(rooms, leases => reclaim(leases, caller, address => address === '10.1.2.9')),
+    change(rooms, leases => collectAbandoned(leases, caller, address => address === '10.1.2.9')),
     false,
   )
   t.equal(
-    change(rooms, leases => reclaim(leases, caller, address => address === '10.1.2.2')),
+    change(rooms, leases => collectAbandoned(leases, caller, address => address === '10.1.2.2')),
     true,
   )
   t.same([...rooms.store.names()].sort(), ['10.1.2.3', '10.1.2.4', '10.1.2.5'])
-  change(rooms, leases => reclaim(leases, caller, all))
+  change(rooms, leases => collectAbandoned(leases, caller, all))
   t.same([...rooms.store.names()], ['10.1.2.5'], 'of what the reference made nothing is known')
 })

@@ -9,7 +9,7 @@ import {
   writeFileSync,
 } from 'node:fs'
 import t from 'tap'
-import { ownerOf, releasePorts } from '../../../plugins/portmap/claims'
+import { ownerOf, takeDownClaims } from '../../../plugins/portmap/claims'
 import { hasEnded, listOwners, type PortOwner } from '../../../plugins/portmap/records'
 import { keyOf } from '../../../src/attachment/attachment'
 
@@ -23,11 +23,11 @@ t.test('a dead owner’s ports go to the next, after what is left of it is burie
   await claim(folder, { containerID: 'c1', ports: [port(80), port(81)], netns })
   unlinkSync(netns.path)
   const buried: string[] = []
-  const bury = async (owner: PortOwner) => {
+  const takeDownDead = async (owner: PortOwner) => {
     t.ok(ownerOf(id('c1'), folder), 'still on record while it is buried')
     buried.push(owner.containerID)
   }
-  const { dead } = await claim(folder, { containerID: 'c2', ports: [port(80)] }, { bury })
+  const { dead } = await claim(folder, { containerID: 'c2', ports: [port(80)] }, { takeDownDead })
   t.same([buried, dead.map(({ containerID }) => containerID)], [['c1'], ['c1']])
   t.equal(ownerOf(id('c1'), folder), undefined)
   const key = keyOf(id('c2'))
@@ -42,7 +42,7 @@ t.test('one that cannot be buried keeps its ports', async t => {
   const before = filesIn(folder)
   const failure = Object.assign(new Error('no'), { code: 'EROFS', syscall: 'open' })
   await t.rejects(
-    claim(folder, { containerID: 'c2', ports: [port(80)] }, { bury: () => Promise.reject(failure) }),
+    claim(folder, { containerID: 'c2', ports: [port(80)] }, { takeDownDead: () => Promise.reject(failure) }),
     {
       message: 'no',
     },
@@ -82,7 +82,7 @@ t.test('a port stays taken where the record of who has it cannot be read', async
     details: `"${path}" has 1073741824 bytes, and more than 4194304 are not read`,
   })
   await claim(folder, { containerID: 'c3', ports: [port(81)] })
-  await releasePorts(id('c1'), { folder })
+  await takeDownClaims(id('c1'), { folder })
   t.equal(existsSync(path), false, 'DEL removes it all the same')
 })
 
@@ -109,8 +109,8 @@ t.test('claims of a torn or missing record are nobody’s', async t => {
     await claim(folder, { containerID: 'c1', ports: [port(80)] })
     writeFileSync(`${folder}/owners/${keyOf(id('c1'))}`, content)
     await t.resolves(claim(folder, { containerID: 'c2', ports: [port(80)] }), content)
-    await releasePorts(id('c1'), { folder })
-    await releasePorts(id('c2'), { folder })
+    await takeDownClaims(id('c1'), { folder })
+    await takeDownClaims(id('c2'), { folder })
     t.same(filesIn(folder), ['lock'])
   }
   const folder = t.testdir()
@@ -125,7 +125,7 @@ t.test('a record that is another’s under this name counts as none', async t =>
   await claim(folder, { containerID: 'c2', ports: [port(81)] })
   const stolen = readFileSync(`${folder}/owners/${keyOf(id('c1'))}`)
   writeFileSync(`${folder}/owners/${keyOf(id('c2'))}`, stolen)
-  await releasePorts(id('c2'), { folder })
+  await takeDownClaims(id('c2'), { folder })
   await t.rejects(claim(folder, { containerID: 'c3', ports: [port(80)] }), { code: 7 })
 })
 
@@ -140,9 +140,9 @@ t.test('nothing is read or written through a symbolic link', async t => {
   t.equal(ownerOf(id('c1'), store), undefined)
   const { recorded } = await claim(store, { containerID: 'c1', ports: [port(80)] })
   t.equal(recorded, true, 'in place of the links')
-  await releasePorts(id('c1'), { folder: store })
+  await takeDownClaims(id('c1'), { folder: store })
   symlinkSync(`${folder}/victim`, `${store}/owners/${key}`)
-  await releasePorts(id('c1'), { folder: store })
+  await takeDownClaims(id('c1'), { folder: store })
   t.notOk(existsSync(`${store}/owners/${key}`), 'a link is removed, not followed')
   mkdirSync(`${store}/claims/tcp-80`, { recursive: true })
   symlinkSync(`${folder}/victim`, `${store}/claims/tcp-80/any4@${key}`)

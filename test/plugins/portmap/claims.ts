@@ -1,6 +1,6 @@
 import { readdirSync, statSync } from 'node:fs'
 import t from 'tap'
-import { noteRules, ownerOf, releasePorts, udpPortsOf } from '../../../plugins/portmap/claims'
+import { noteRules, ownerOf, takeDownClaims, udpPortsOf } from '../../../plugins/portmap/claims'
 import { listOwners } from '../../../plugins/portmap/records'
 import { keyOf } from '../../../src/attachment/attachment'
 
@@ -24,10 +24,10 @@ t.test('a record and a file per port and family are kept, and given back without
   t.match(ownerOf(id('c1'), folder), { claims: ['tcp-8080/any4', 'udp-53/192.0.2.1', 'tcp-8080/any6'] })
   t.same(listOwners(folder).map(udpPortsOf), [[53]])
   t.equal(statSync(`${folder}/owners/${key}`).mode & 0o777, 0o600)
-  await releasePorts(id('c1'), { folder })
+  await takeDownClaims(id('c1'), { folder })
   t.same(filesIn(folder), ['lock'])
   t.same(readdirSync(`${folder}/claims`), [], 'no empty folders')
-  await releasePorts(id('c1'), { folder })
+  await takeDownClaims(id('c1'), { folder })
 })
 
 t.test('which ports overlap', async t => {
@@ -105,11 +105,11 @@ t.test('another network of the same container may have the same port, and keeps 
   const folder = t.testdir()
   await claim(folder, { containerID: 'c1', ports: [port(80)] })
   await claim(folder, { containerID: 'c1', network: 'second', ports: [port(80)] })
-  await releasePorts(id('c1'), { folder })
+  await takeDownClaims(id('c1'), { folder })
   await t.rejects(claim(folder, { containerID: 'c2', ports: [port(80)] }), {
     message: 'host port 80/tcp is taken by container c1',
   })
-  await releasePorts(id('c1', 'second'), { folder })
+  await takeDownClaims(id('c1', 'second'), { folder })
   await t.resolves(claim(folder, { containerID: 'c2', ports: [port(80)] }))
 })
 
@@ -144,7 +144,7 @@ t.test('where nothing can be written the ports are opened all the same', async t
   })
   t.same([recorded, dead, earlier], [false, [], undefined])
   t.equal(ownerOf(id('c1'), `${folder}/file/x`), undefined)
-  await t.resolves(releasePorts(id('c1'), { folder: `${folder}/file/x` }))
+  await t.resolves(takeDownClaims(id('c1'), { folder: `${folder}/file/x` }))
 })
 
 t.test('the rules are added to the record, if there is one', async t => {

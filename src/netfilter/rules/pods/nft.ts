@@ -57,12 +57,12 @@ const setsOf = (network: string): NftSet[] =>
     hostipsMap(family),
   ])
 
-/** Is all of the network's frame there? One look at its last chain tells: it was made in one batch. */
-const hasFrame = (nl: NetlinkSocket, conf: PodNetwork): boolean =>
+/** Are the rules there that all pods of the network share? One look at its last chain tells: it was made in one batch. */
+const hasBaseRules = (nl: NetlinkSocket, conf: PodNetwork): boolean =>
   ruleList(nl, table, 'to_outside').some(({ comment }) => comment === rulesComment(conf))
 
-/** Adds the table, its chains and sets, and the network's rules; what is there of an older frame is replaced. */
-const addFrame = (nl: NetlinkSocket, tx: NftTransaction, conf: PodNetwork): void => {
+/** Adds the table, its chains and sets, and the network's rules; what is there of older ones is replaced. */
+const addBaseRules = (nl: NetlinkSocket, tx: NftTransaction, conf: PodNetwork): void => {
   tx.addTable(table, { comment: tableComment })
   for (const set of setsOf(conf.network)) tx.addSet(table, set)
   for (const chain of networkChains) tx.addChain(table, chain)
@@ -83,23 +83,23 @@ const addFrame = (nl: NetlinkSocket, tx: NftTransaction, conf: PodNetwork): void
   for (const { chain, rule } of networkRules(rulesComment(conf), conf)) tx.addRule(table, chain, rule)
 }
 
-/** Makes the network's frame if it is not there. */
-const ensureFrame = (nl: NetlinkSocket, tx: NftTransaction, conf: PodNetwork): void => {
-  if (!hasFrame(nl, conf)) addFrame(nl, tx, conf)
+/** Makes the rules that the network's pods share if they are not there. */
+const ensureBaseRules = (nl: NetlinkSocket, tx: NftTransaction, conf: PodNetwork): void => {
+  if (!hasBaseRules(nl, conf)) addBaseRules(nl, tx, conf)
 }
 
-/** Rebuilds the network's frame, whatever is there of it. */
-export const rebuildFrame = (nl: NetlinkSocket, conf: PodNetwork): void =>
-  nftUpdate(nl, `rebuild the rules of network "${conf.network}"`, tx => addFrame(nl, tx, conf))
+/** Makes the rules that the network's pods share anew, whatever is there of them. */
+export const setUpBaseRules = (nl: NetlinkSocket, conf: PodNetwork): void =>
+  nftUpdate(nl, `rebuild the rules of network "${conf.network}"`, tx => addBaseRules(nl, tx, conf))
 
 /**
- * Puts elements into the ruleset, in one batch with the frame if that is missing. False, with nothing done, if one is there
+ * Puts elements into the ruleset, in one batch with the shared rules if those are missing. False, with nothing done, if one is there
  * already: of a lost DEL, or of another interface of the container. That is rare, so nothing is read before.
  */
 const createElements = (nl: NetlinkSocket, conf: PodNetwork, placed: readonly Placed[]): boolean => {
   try {
     nftUpdate(nl, `add a pod to network "${conf.network}"`, tx => {
-      ensureFrame(nl, tx, conf)
+      ensureBaseRules(nl, tx, conf)
       for (const { set, element } of placed) tx.createElement(table, set, element)
     })
     return true
@@ -117,7 +117,7 @@ const replaceElements = (
   kept: ReadonlySet<string>,
 ): Placed[] =>
   nftUpdate(nl, `add a pod to network "${conf.network}"`, tx => {
-    ensureFrame(nl, tx, conf)
+    ensureBaseRules(nl, tx, conf)
     return placed.filter(({ set, element }) => {
       const found = elementGet(nl, table, set, element.key)
       if (found && kept.has(found.comment ?? '')) return true
@@ -180,8 +180,8 @@ const data = (element: NftElement | undefined): string[] =>
     typeof value === 'object' ? Object.values(value).join() : String(value),
   )
 
-/** Is the network's frame there, all of it, as CHECK asks? */
-export const frameIsThere = (nl: NetlinkSocket, conf: PodNetwork): boolean => {
+/** Are all the rules there that the network's pods share, as CHECK asks? */
+export const hasAllBaseRules = (nl: NetlinkSocket, conf: PodNetwork): boolean => {
   const found = ruleList(nl, table)
   const inChain = (name: string) => found.filter(({ chain }) => chain === name)
   const own = networkRules(rulesComment(conf), conf)

@@ -1,7 +1,7 @@
 /** The evidence for judging attachments, as the node is at this moment. */
 import { statSync } from 'node:fs'
 import { findNamespaces, readInsides } from '../../node/survey/namespaces'
-import { once, thisHost } from '../../src/life/here'
+import { once, thisHost } from '../../src/life/host-view'
 import { claimantsOf } from '../../src/life/judge'
 import { linkList } from '../../src/netlink/link'
 import { NETLINK_ROUTE, withNetlink } from '../../src/netlink/socket'

@@ -4,7 +4,7 @@ import { listOwners, namesIn, type PortOwner } from '../../plugins/portmap/recor
 import { hostportsFolder } from '../../src/attachment/host-ports'
 import { usualDataDir } from '../../src/attachment/lease'
 import { CniError } from '../../src/cni/error'
-import { type HostView, thisHost } from '../../src/life/here'
+import { type HostView, thisHost } from '../../src/life/host-view'
 import { unlistedTable } from '../../src/netfilter/iptables'
 import { ifNftables } from '../../src/netfilter/nft/socket'
 import { hasAllBaseRules } from '../../src/netfilter/rules/pods/nft'

@@ -6,7 +6,7 @@
 import { findHostVeth } from '../../plugins/bandwidth/host-veth'
 import { CniError } from '../../src/cni/error'
 import { pause, throwIfInterrupted } from '../../src/host/interrupt'
-import { thisHost } from '../../src/life/here'
+import { thisHost } from '../../src/life/host-view'
 import { type Link, linkByIndex } from '../../src/netlink/link'
 import { NETLINK_ROUTE, type NetlinkSocket, withNetlink } from '../../src/netlink/socket'
 import { closeNetns } from '../../src/netns/netns'

@@ -2,7 +2,7 @@
 import { type LeaseOwner, leaseKeyOf } from '../../src/attachment/lease'
 import { warn } from '../../src/host/log'
 import { parseAddr } from '../../src/ip/addr'
-import type { HostView } from '../../src/life/here'
+import type { HostView } from '../../src/life/host-view'
 import type { Cooldown } from './cooldown'
 import { isClean, markClean } from './file'
 import {

@@ -2,7 +2,7 @@
 import { hasHostPorts } from '../../src/attachment/host-ports'
 import type { LeaseOwner } from '../../src/attachment/lease'
 import { warn } from '../../src/host/log'
-import { once } from '../../src/life/here'
+import { once } from '../../src/life/host-view'
 import { type Claimant, judgeLife, type Subject } from '../../src/life/judge'
 import type { Holding, Leases } from './leases'
 import type { AttachmentRecord } from './record'

@@ -1,6 +1,6 @@
 import type { LeaseOwner } from '../../src/attachment/lease'
 import type { Call } from '../../src/cni/plugin'
-import { thisHost } from '../../src/life/here'
+import { thisHost } from '../../src/life/host-view'
 import type { HostLocalConf } from './config'
 import { Cooldown } from './cooldown'
 import { type Holding, Leases, type Rooms } from './leases'

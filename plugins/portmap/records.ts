@@ -32,7 +32,7 @@ import {
 import { CniError, ErrorCode } from '../../src/cni/error'
 import { errnoOf } from '../../src/host/errno'
 import { readAdvice, readPlainFile } from '../../src/host/plain-file'
-import { type HostView, once } from '../../src/life/here'
+import { type HostView, once } from '../../src/life/host-view'
 import { type Claimant, claimantsOf, isSameNetns, judgeLife, type Subject } from '../../src/life/judge'
 import type { InstalledRules } from '../../src/netfilter/rules/hostports/hostports'
 import { ownNetnsNumber } from '../../src/netns/netns'

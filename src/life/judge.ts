@@ -3,8 +3,9 @@
  * that have ended: leases, host ports, rules, interfaces. Alive is whom any evidence shows alive. A container counts as
  * dead only by proof, from a process that would see a living one. Of all others nothing is known, and nothing is taken.
  */
-import type { HostView, NetnsNumber } from './here'
+
 import type { Holder } from './holders'
+import type { HostView, NetnsNumber } from './host-view'
 
 /** "unknown": it may be alive, and be out of sight. */
 type LifeState = 'alive' | 'dead' | 'unknown'

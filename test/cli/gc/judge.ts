@@ -2,7 +2,7 @@ import t from 'tap'
 import type { Found } from '../../../cli/gc/found'
 import { type Evidence, groupByAttachment, judge } from '../../../cli/gc/judge'
 import type { RecordedNetns } from '../../../src/life/judge'
-import { fakeHere } from '../../fixtures/fake-here'
+import { fakeHere } from '../../fixtures/fake-host-view'
 
 const nsfs = 4
 

@@ -14,7 +14,7 @@ import { hasEnded, listOwners, type PortOwner } from '../../../plugins/portmap/r
 import { keyOf } from '../../../src/attachment/attachment'
 
 import { ownNetnsNumber } from '../../../src/netns/netns'
-import { fakeHere } from '../../fixtures/fake-here'
+import { fakeHere } from '../../fixtures/fake-host-view'
 import { claim, filesIn, id, namespace, port } from './fixtures/claims'
 
 t.test('a dead owner’s ports go to the next, after what is left of it is buried', async t => {

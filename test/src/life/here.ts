@@ -1,7 +1,7 @@
 import { readFileSync, statSync } from 'node:fs'
 import { hostname } from 'node:os'
 import t from 'tap'
-import { once, thisHost } from '../../../src/life/here'
+import { once, thisHost } from '../../../src/life/host-view'
 
 t.test('thisHost() tells the host, its boot and the network namespaces that live on it', async t => {
   const here = thisHost()

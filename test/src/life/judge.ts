@@ -1,6 +1,6 @@
 import t from 'tap'
 import { judgeLife, type Subject } from '../../../src/life/judge'
-import { fakeHere } from '../../fixtures/fake-here'
+import { fakeHere } from '../../fixtures/fake-host-view'
 
 const netns = { path: '/run/netns/a', dev: 4, ino: 10 }
 const subject = (more: Partial<Subject> = {}): Subject => ({

@@ -1,5 +1,5 @@
 /** Which of a network's attachments are of containers that live. */
-import type { InterfaceID } from '../../src/attachment/attachment'
+import { type InterfaceID, shortName } from '../../src/attachment/attachment'
 import type { HostView } from '../../src/life/host-view'
 import { type Claimant, judgeLife, type Subject, type Verdict } from '../../src/life/judge'
 import type { Found } from './found'

@@ -1,4 +1,4 @@
-/** The packet filter's rules, host ports and rates of an attachment: what "nft flush ruleset" and others take away. */
+/** The packet filter's rules, host ports and rates of an attachment: what "nft flush ruleset" and others remove. */
 import { readBandwidthConf } from '../../plugins/bandwidth/config'
 import { missingPod, podOf, portsOfCall, setUpPod, takeDownPod } from '../../plugins/kubenet/attachment'
 import { type KubenetConf, readKubenetConf } from '../../plugins/kubenet/config'

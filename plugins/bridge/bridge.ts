@@ -92,7 +92,7 @@ const smallPort = (bridge: Link, port: Link, wanted: number): CniError =>
 const findSmallPort = (nl: NetlinkSocket, bridge: Link, wanted: number): Link | undefined =>
   bridge.mtu >= wanted ? undefined : linkList(nl, bridge.index).find(port => port.mtu < wanted)
 
-/** Throws code 7 if the bridge can't have the configured MTU. Changes nothing. */
+/** Throws code 7 if the bridge cannot have the configured MTU. Changes nothing. */
 export const probeBridgeMtu = (nl: NetlinkSocket, bridge: Link, { mtu }: BridgeConf): void => {
   const port = mtu === undefined ? undefined : findSmallPort(nl, bridge, mtu)
   if (port && mtu !== undefined) throw smallPort(bridge, port, mtu)

@@ -18,7 +18,7 @@ import { forwardingKey, probeBridgeNetfilter } from './sysctls'
 import { probeUplinks } from './vlan'
 import { vlanInterfaceName } from './vlan-gateway'
 
-/** Containers can't be connected now: code 50. */
+/** Containers cannot be connected now: code 50. */
 const notReady = (message: string, details: string) =>
   new CniError(ErrorCode.pluginNotAvailable, `bridge: ${message}`, { details })
 

@@ -69,7 +69,7 @@ export const probeBridgeNetfilter = ({ bridgeNetfilter }: BridgeConf, code: numb
   if (found) throw new CniError(code, found.message, { details: found.details })
 }
 
-/** Does what "bridgeNetfilter" wants before a container is connected; throws code 999 if it can't be had. */
+/** Does what "bridgeNetfilter" wants before a container is connected; throws code 999 if it cannot be had. */
 export const setUpBridgeNetfilter = (conf: BridgeConf): void => {
   probeBridgeNetfilter(conf, ErrorCode.internal)
   // A kernel without br_netfilter has no such keys, and "auto" is content with that.

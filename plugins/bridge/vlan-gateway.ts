@@ -37,7 +37,7 @@ const finish = (nl: NetlinkSocket, bridge: Link, gateway: Link, conf: BridgeConf
   if (!port) throw new CniError(ErrorCode.internal, `"${gateway.name}" lost its port while it was being made`)
   linkSet(nl, port, { master: bridge.index, up: true, alias: gatewayAlias(gateway.name) })
   setUpPortVlans(nl, port, { vlan: conf.vlan, trunk: [], preserveDefaultVlan: conf.preserveDefaultVlan })
-  // The host's IPv6 routes through it are ours to make, and nobody else has its addresses.
+  // The host's IPv6 routes through it are ours to make, and no other program has its addresses.
   trySysctl(`net/ipv6/conf/${gateway.name}/accept_ra`, '0')
   trySysctl(`net/ipv6/conf/${gateway.name}/accept_dad`, '0')
   linkSet(nl, gateway, { group: 0 })

@@ -35,7 +35,7 @@ export const readHoldings = (store: LeaseStore, addresses: readonly string[]): R
   const holdings = new Map<string, Holding>()
   const torn = new Set<string>()
   for (const address of addresses) {
-    const owner = store.read(address, why => warn(`host-local: ${why}: ${address} is given to nobody`))
+    const owner = store.read(address, why => warn(`host-local: ${why}: ${address} is not given out`))
     if (owner === 'torn') torn.add(address)
     else if (owner) {
       const key = leaseKeyOf(owner)
@@ -62,7 +62,7 @@ const mostProbes = 16
 
 /**
  * A network's leases, while its lock is held. As long as both folders are marked as clean, every lease has its record, and
- * nothing needs to be read but what is asked for. Otherwise somebody else was here, and the leases are opened.
+ * nothing needs to be read but what is asked for. Otherwise another program was here, and the leases are opened.
  */
 export class Leases {
   readonly store: LeaseStore
@@ -210,7 +210,7 @@ export class Leases {
 
   /**
    * Writes the records and marks both folders as clean, after work that did not fail. Records are advice, so that this never
-   * fails either: where they can't be kept the mark is missing, and the next command opens the leases.
+   * fails either: where they cannot be kept the mark is missing, and the next command opens the leases.
    */
   finish(): void {
     if (!this.#changed) return

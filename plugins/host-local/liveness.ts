@@ -71,9 +71,7 @@ const namedInWarning = 3
 const warnOf = (ended: readonly Holding[]): void => {
   const named = ended.slice(0, namedInWarning).map(holding => holding.owner.containerID)
   const more = ended.length > named.length ? ` and ${ended.length - named.length} more` : ''
-  warn(
-    `host-local: gave back the addresses of containers that ended without a DEL: ${named.join(', ')}${more}`,
-  )
+  warn(`host-local: freed the addresses of containers that ended without a DEL: ${named.join(', ')}${more}`)
 }
 
 /** Gives abandoned leases back. Says whether there were any. */

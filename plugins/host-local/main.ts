@@ -1,4 +1,5 @@
 import type { LeaseOwner } from '../../src/attachment/lease'
+import { containerWithPod, podInArgs } from '../../src/attachment/pod'
 import { validAttachments } from '../../src/cni/conf'
 import { CniError, ErrorCode, runAll } from '../../src/cni/error'
 import type { Call, Plugin } from '../../src/cni/plugin'
@@ -43,8 +44,9 @@ export const add = async (call: Call, undo: Undo): Promise<Result> => {
         caller: { containerID, netns },
       })
       const addresses = allocated.map(({ addr }) => formatAddr(addr))
-      undo.add(`give back ${addresses.join(', ')}`, () => giveBack(rooms, owner, addresses))
-      leases.note(owner, [...(leases.of(owner)?.addresses ?? []), ...addresses], netns)
+      undo.add(`free ${addresses.join(', ')}`, () => giveBack(rooms, owner, addresses))
+      const pod = podInArgs(call.env.args)
+      leases.note({ ...owner, pod }, [...(leases.of(owner)?.addresses ?? []), ...addresses], netns)
       sticky?.note(addresses)
       return allocated
     })
@@ -62,6 +64,9 @@ export const add = async (call: Call, undo: Undo): Promise<Result> => {
   return { interfaces: [], ips, routes: [...conf.routes], dns }
 }
 
+const whose = ({ env }: Call, { containerID }: LeaseOwner): string =>
+  containerWithPod({ containerID, pod: podInArgs(env.args) })
+
 /** Throws if an address of prevResult is of the network's ranges but not the container's. */
 const checkPrevResult = (call: Call, { rangeSets }: HostLocalConf, { owner, addresses }: Holding): void => {
   if (call.conf.prevResult === undefined) return
@@ -71,7 +76,7 @@ const checkPrevResult = (call: Call, { rangeSets }: HostLocalConf, { owner, addr
     if (addresses.includes(text) || !rangeSets.some(set => rangeOf(set, address.addr))) continue
     throw new CniError(
       ErrorCode.internal,
-      `host-local: ${text} of prevResult is not leased to container ${owner.containerID}, ${call.env.ifName}`,
+      `host-local: ${text} of prevResult is not leased to container ${whose(call, owner)}, ${call.env.ifName}`,
       { details: `leased to it: ${addresses.join(', ')}` },
     )
   }
@@ -87,7 +92,7 @@ export const check = async (call: Call): Promise<void> => {
     // Not code 3, by which a runtime would forget the container, its veth and rules.
     throw new CniError(
       ErrorCode.internal,
-      `host-local: Failed to find address added by container ${owner.containerID}`,
+      `host-local: Failed to find address added by container ${whose(call, owner)}`,
     )
   }
   checkPrevResult(call, conf, holding)
@@ -126,7 +131,7 @@ export const gc = async (call: Call): Promise<void> => {
     return runAll([
       ...leases.torn().map(address => () => leases.releaseAddress(address)),
       () => (stale.some(leadsTo) ? removePorts(call) : undefined),
-      // If that failed there are rules yet, and nobody else may have these addresses.
+      // If that failed there are rules yet, and no other program may have these addresses.
       ...stale.map(holding => () => (leadsTo(holding) ? undefined : leases.release(holding))),
       () => rooms.cooldown.forgetEnded(rooms.here.now()),
     ])
@@ -135,7 +140,7 @@ export const gc = async (call: Call): Promise<void> => {
 
 const unusable = (what: string, error: unknown): CniError => {
   const { message, details } = CniError.from(error)
-  return new CniError(ErrorCode.pluginNotAvailable, `host-local: ${what} can't be used`, {
+  return new CniError(ErrorCode.pluginNotAvailable, `host-local: ${what} cannot be used`, {
     details: [message, details].filter(Boolean).join('; '),
   })
 }

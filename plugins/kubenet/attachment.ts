@@ -79,12 +79,12 @@ export const setUpPod = async (call: Call, conf: KubenetConf, result: Result, un
   const pod = podOf(call, conf, result, ports)
   let hadPorts = false
   // Those of an ADD before are the pod's, which may run.
-  undo.add('give the host ports back', () =>
+  undo.add('free the host ports', () =>
     hadPorts ? undefined : takeDownClaims(pod.id, { passOn: passPortsOn }),
   )
   if (ports.mappings.length > 0) {
     const { checkListeners } = await import('../portmap/listeners.js')
-    checkListeners(ports)
+    checkListeners(ports, call)
     const { earlier } = await setUpClaims(call, ports, { takeDownDead })
     hadPorts = earlier !== undefined
   }

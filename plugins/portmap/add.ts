@@ -64,13 +64,13 @@ export const add = async (call: Call, undo: Undo): Promise<Result> => {
   if (mappings.length === 0 || addresses.length === 0) return result
 
   const { checkListeners } = await import('./listeners.js')
-  checkListeners(conf)
+  checkListeners(conf, call)
   const claimed = await setUpClaims(call, conf, {
     rules: hostPortRules[conf.backend].plan(conf),
     takeDownDead,
   })
   // Those of an ADD before are the container's, which may run.
-  if (!claimed.earlier) undo.add('give the host ports back', () => takeDownClaims(conf))
+  if (!claimed.earlier) undo.add('free the host ports', () => takeDownClaims(conf))
   endStep('claims')
   await openPorts(call, conf, claimed, undo)
   endStep('rules')

@@ -26,7 +26,7 @@ const takeDownFlows = (addresses: readonly Addr[], udpPorts: readonly number[]):
 export const takeDownFlowsOf = (owner: PortOwner): void =>
   takeDownFlows(addressesOf(owner), udpPortsOf(owner))
 
-/** Removes what is left of an attachment that is gone, but for its claims. */
+/** Removes what is left of an attachment that is gone, except for its claims. */
 export const takeDownDead = (owner: PortOwner): Promise<void> =>
   runAll([() => removeRules(goingOf(owner)), () => takeDownFlowsOf(owner)])
 

@@ -63,7 +63,7 @@ class Whose implements WhoseRules {
   }
 
   /**
-   * Does a rule of the container that leads to this address go with the subject? Where nothing tells whose it is, it
+   * Does a rule of the container that leads to this address go with the subject? Where its owner is unknown, it
    * stays if the subject is known to have another address of that family; else it goes, as with the reference.
    */
   isDoomed(address: string): boolean {

@@ -16,7 +16,7 @@ export type NetnsNumber = { readonly dev: number; readonly ino: number }
 
 /** This host as it can be seen from this process. */
 export type HostView = {
-  /** The kernel's random/boot_id; empty where that can't be read. */
+  /** The kernel's random/boot_id; empty where that cannot be read. */
   readonly bootID: string
   /** Is that the kernel's own, and not one that a container has been given? */
   isKernelsBootID(): boolean

@@ -27,7 +27,7 @@ t.test('within() fails when the time is over, or somebody stops', async t => {
   await t.rejects(working, { message: 'stopped' })
 })
 
-t.test('Backoff doubles up to its longest, and begins anew after a success', async t => {
+t.test('Backoff doubles up to its longest, and begins again after a success', async t => {
   const backoff = new Backoff({ firstMs: 500, longestMs: 4000 }, () => 1)
   const waits = Array.from({ length: 5 }, () => backoff.next())
   t.same(waits, [500, 1000, 2000, 4000, 4000])

@@ -13,7 +13,7 @@ import { findHostVethOf } from './host-veth'
 import { isMarkedAs, isUnmarked, type Redirect, redirectList } from './ifb'
 import { takeDownRedirect, takeDownShaper } from './shaper'
 
-/** What is known of the host's end of an attachment's veth pair. */
+/** The host's end of an attachment's veth pair, as far as it is known. */
 type HostEnd = {
   /** Undefined where the container's interface is gone or out of reach. */
   readonly veth: Link | undefined

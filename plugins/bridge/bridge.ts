@@ -1,7 +1,7 @@
 /**
- * The bridge. It stays when its containers are gone, except with "prune": then it goes with the last one. Whoever adds a
- * container has the bridge's lock in that case, from the moment the bridge is there until it has the container's port, so
- * that no bridge is deleted under an ADD.
+ * The bridge. It stays when its containers are gone, except with "prune": then it goes with the last one. In that case an
+ * ADD holds the bridge's lock from the creation of the bridge until the container's port is in it, so that no bridge is
+ * deleted under an ADD.
  */
 import { mkdirSync } from 'node:fs'
 import { platform } from '#platform'
@@ -36,7 +36,7 @@ import { defaultRouteMtu, minMtu, withinLimits } from './mtu'
 import { isGatewayPort } from './veth'
 import { warnIfUnfiltered, withVlans } from './vlan'
 
-/** The IFLA_GROUP of a bridge that goes with its last container: what others made has another, and stays. */
+/** The IFLA_GROUP of a bridge that goes with its last container: bridges made by others have another, and stay. */
 const prunableGroup = 0x6b70
 
 /** A bridge that is ready for ports, and the MTU its new ports get. */

@@ -18,10 +18,10 @@ import { missingMasquerade } from './masquerade'
 import { missingPortVlans } from './vlan'
 import { vlanInterfaceName } from './vlan-gateway'
 
-/** What CHECK throws: the network is not as it was made. */
+/** The failure that CHECK throws: the network is not as it was made. */
 const broken = (message: string, details = '') => new CniError(ErrorCode.internal, message, { details })
 
-/** What of a prevResult is this plugin's; later plugins of the chain may have added to it. */
+/** This plugin's part of a prevResult; later plugins of the chain may have added to it. */
 export type Expected = {
   readonly bridge: Interface
   readonly container: Interface

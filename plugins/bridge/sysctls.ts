@@ -49,7 +49,7 @@ const bridgeNetfilterKeys = [
 
 const dotted = (key: string): string => key.replaceAll('/', '.')
 
-/** What keeps bridged traffic from iptables, with the remedy; undefined if nothing does. */
+/** The obstacle between bridged traffic and iptables, with the remedy; undefined if nothing does. */
 const obstacle = (): { message: string; details: string } | undefined => {
   for (const key of bridgeNetfilterKeys) {
     const value = readSysctl(key)

@@ -21,7 +21,7 @@ export type Holding = {
   readonly addresses: readonly string[]
 }
 
-/** What the leases themselves say: who has what, by key, and which of them a crash left without an owner. */
+/** The contents of the leases themselves: who has what, by key, and which of them a crash left without an owner. */
 type Reading = { readonly holdings: Map<string, Holding>; readonly torn: Set<string> }
 
 const ipv4 = /^((25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(\.(?!$)|$)){4}$/

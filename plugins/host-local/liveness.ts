@@ -49,10 +49,10 @@ export const endedHoldings = (leases: Leases, holdings: readonly Holding[], call
   })
 }
 
-/** Leases that nobody needs: torn ones, and those of containers that ended without a DEL. */
+/** Leases without a live container: torn ones, and those of containers that ended without a DEL. */
 type Abandoned = { readonly torn: readonly string[]; readonly ended: readonly Holding[] }
 
-/** What of the addresses that `isWanted` picks is leased to nobody alive. Opens every lease. */
+/** Of the addresses that `isWanted` selects, those whose lease has no live container. Opens every lease. */
 export const findAbandoned = (
   leases: Leases,
   caller: Caller,
@@ -80,7 +80,7 @@ export const collectAbandoned = (
   caller: Caller,
   isWanted: (address: string) => boolean,
 ): boolean => {
-  // The lock is held: nobody is just writing a lease that looks torn.
+  // The lock is held: no process is writing a lease that looks torn.
   const { torn, ended } = findAbandoned(leases, caller, isWanted)
   for (const address of torn) leases.releaseAddress(address)
   for (const holding of ended) leases.release(holding)

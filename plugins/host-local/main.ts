@@ -16,7 +16,7 @@ import { rangeOf, type Span } from './range'
 import { refuseFull } from './refusals'
 import { readResolvConf } from './resolv-conf'
 
-/** What is remembered of the pod, if it is to get its address again. */
+/** The stored addresses of the pod, if it is to get them again. */
 const stickyPodOf = async (call: Call, conf: HostLocalConf) => {
   if (conf.stickyPod === undefined) return undefined
   const { StickyPod } = await import('./sticky.js')

@@ -23,7 +23,7 @@ export const roomsOf = ({
 export const readLeases = <T>(rooms: Rooms, work: (leases: Leases) => T | Promise<T>): Promise<T> =>
   rooms.store.locked(() => work(new Leases(rooms)))
 
-/** Works on a network's leases under its lock. What fails leaves the folders unmarked. */
+/** Works on a network's leases under its lock. A failure leaves the folders unmarked. */
 export const changeLeases = <T>(rooms: Rooms, work: (leases: Leases) => T | Promise<T>): Promise<T> =>
   readLeases(rooms, async leases => {
     leases.tidy()

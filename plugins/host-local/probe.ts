@@ -37,7 +37,7 @@ const whoHas = (ifName: string, addrs: readonly Addr[]): { addr: Addr; mac: Mac 
     }
   })
 
-/** Throws what would keep an ADD from asking on an interface. Asks for nobody, and changes nothing. */
+/** Throws what would keep an ADD from asking on an interface. Asks for no address, and changes nothing. */
 export const probeAsking = (ifName: string): void => {
   whoHas(ifName, [])
 }

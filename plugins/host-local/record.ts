@@ -114,7 +114,7 @@ export class RecordStore {
     removeFile(this.#path(key))
   }
 
-  /** What is known of leases the reference made; throws if it cannot be read. */
+  /** The owners of leases of the reference, as text; throws if it cannot be read. */
   readForeign(): string {
     return readPlainFile(this.#path(foreignName), { maxBytes: maxForeignBytes }) ?? ''
   }

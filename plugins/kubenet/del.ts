@@ -64,7 +64,7 @@ const takeDownShapedLinks = async (call: Call, { withVeth }: { withVeth: boolean
     const shaping = findShaping(nl, own)
     const links = withVeth ? linksOf(shaping, call) : undefined
     if (links && deleteTogether(nl, links)) return true
-    // What went by itself meanwhile is why they could not go together.
+    // Some disappeared meanwhile, so they could not be deleted together.
     await takeDownShaping(nl, links ? findShaping(nl, own) : shaping)
     return false
   } finally {

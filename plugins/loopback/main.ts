@@ -65,8 +65,8 @@ const check = async (call: Call): Promise<void> => {
 }
 
 /**
- * Sets the interface down. That it stays up in a namespace which is out of reach harms nobody, and a runtime does not call
- * the plugins that come after one that fails.
+ * Sets the interface down. It may stay up in a namespace that is out of reach, and a runtime does not call the plugins
+ * that come after one that fails.
  */
 const del = async ({ netns, outOfReach }: Call): Promise<void> => {
   if (outOfReach) warn(`loopback: ${outOfReach.message}: ${outOfReach.details}`)

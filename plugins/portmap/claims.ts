@@ -164,7 +164,7 @@ export type Claimed = {
 type ClaimOptions = {
   /** The record of the rules. */
   readonly rules?: InstalledRules
-  /** Removes what is left of an owner that is gone, before anybody has its ports. */
+  /** Removes the rest of an owner that is gone, before another container gets its ports. */
   readonly takeDownDead?: (owner: PortOwner) => Promise<void>
   readonly folder?: string
 }

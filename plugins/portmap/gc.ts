@@ -24,7 +24,7 @@ export const gc = async (call: Call): Promise<void> => {
       hasStaleRules = false
     },
     ...gone.map(owner => () => takeDownFlowsOf(owner)),
-    // Whoever got a port next, while rules lead it elsewhere, would get none of its connections.
+    // The next owner of a port would get none of its connections while old rules lead elsewhere.
     async () => {
       if (!hasStaleRules) await runAll(gone.map(owner => () => takeDownClaims(owner)))
     },

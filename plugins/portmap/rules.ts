@@ -1,6 +1,7 @@
 /**
- * The rules of host ports, with either backend, and whose they are that name a container, but not which of its interfaces:
- * the reference's, and in nftables ours, which the reference must be able to remove. The address they lead to tells.
+ * The rules of host ports, with either backend, and the owner of those that name a container, but not which of its
+ * interfaces: the reference's, and in nftables ours, which the reference must be able to remove. The address they lead to
+ * tells.
  */
 import { type Attachment, keyOf } from '../../src/attachment/attachment'
 import { isLeaseOf, leasesOf } from '../../src/attachment/lease'

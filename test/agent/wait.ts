@@ -17,7 +17,7 @@ t.test('within() answers what the work does, and fails as it does', async t => {
   await t.rejects(within(limits, Promise.reject(new Error('of its own'))), { message: 'of its own' })
 })
 
-t.test('within() fails when the time is over, or somebody stops', async t => {
+t.test('within() fails when the time is over, or at a stop', async t => {
   const stop = new AbortController()
   await t.rejects(within({ ms: 1, signal: stop.signal, what: 'answer' }, never), {
     message: 'no answer for 0.001 s',

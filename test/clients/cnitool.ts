@@ -62,32 +62,35 @@ for (const { flavour, name, conflist } of cases) {
       t.equal(await host.sh(tracesOfPods), '')
     })
 
-    await t.test('what one runtime adds the other checks and deletes, by the same cached result', async t => {
-      const kubenet = `${binDir(flavour)}/kubenet`
-      // Debian's cnitool is of libcni 1.1: later ones note the namespace, and leave an empty dns out.
-      const cached = () =>
-        host.sh(
-          'cd /var/lib/cni/results; for i in *; do echo "$i"; jq -S "del(.netns, .result.dns)" "$i"; done',
-        )
-      // What each attachment has of its own.
-      const alike = (text: string) =>
-        text.replaceAll(/veth[0-9a-f]{8}|([0-9a-f]{2}:){5}[0-9a-f]{2}|10\.244\.1\.\d+/g, '-')
-      const seen: string[] = []
-      for (const [adds, deletes] of [
-        [cnitool, kubenet],
-        [kubenet, cnitool],
-      ] as const) {
-        const added = await callBy(adds, 'add', 'one')
-        t.equal(added.code, 0, added.output)
-        seen.push(alike(await cached()))
-        t.equal((await callBy(deletes, 'check', 'one')).code, 0)
-        const deleted = await callBy(deletes, 'del', 'one')
-        t.equal(deleted.code, 0, deleted.output)
-        t.equal(await host.sh(tracesOfPods), '')
-      }
-      t.equal(seen[0], seen[1], 'the cached results are alike')
-      t.match(seen[0], /^pods-cnitool-[0-9a-f]{20}-eth0\n/)
-      t.match(seen[0], '"hostPort": 8080')
-    })
+    await t.test(
+      'one runtime checks and deletes what the other added, by the same cached result',
+      async t => {
+        const kubenet = `${binDir(flavour)}/kubenet`
+        // Debian's cnitool is of libcni 1.1: later ones note the namespace, and leave an empty dns out.
+        const cached = () =>
+          host.sh(
+            'cd /var/lib/cni/results; for i in *; do echo "$i"; jq -S "del(.netns, .result.dns)" "$i"; done',
+          )
+        // What each attachment has of its own.
+        const alike = (text: string) =>
+          text.replaceAll(/veth[0-9a-f]{8}|([0-9a-f]{2}:){5}[0-9a-f]{2}|10\.244\.1\.\d+/g, '-')
+        const seen: string[] = []
+        for (const [adds, deletes] of [
+          [cnitool, kubenet],
+          [kubenet, cnitool],
+        ] as const) {
+          const added = await callBy(adds, 'add', 'one')
+          t.equal(added.code, 0, added.output)
+          seen.push(alike(await cached()))
+          t.equal((await callBy(deletes, 'check', 'one')).code, 0)
+          const deleted = await callBy(deletes, 'del', 'one')
+          t.equal(deleted.code, 0, deleted.output)
+          t.equal(await host.sh(tracesOfPods), '')
+        }
+        t.equal(seen[0], seen[1], 'the cached results are alike')
+        t.match(seen[0], /^pods-cnitool-[0-9a-f]{20}-eth0\n/)
+        t.match(seen[0], '"hostPort": 8080')
+      },
+    )
   })
 }

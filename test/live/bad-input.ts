@@ -113,7 +113,7 @@ const cases: Case[] = [
     error: () => ({ code: 6, msg: 'cniVersion is not a string: 1' }),
   },
   {
-    what: 'a version nobody knows',
+    what: 'an unknown version',
     conf: { ...goodConf, cniVersion: '9.9.9' },
     error: () => ({
       code: 1,
@@ -157,7 +157,7 @@ const cases: Case[] = [
     error: invalid('bridge: "isGateway": expected boolean but received "yes"'),
   },
   {
-    what: 'a VLAN that can not be',
+    what: 'an invalid VLAN',
     plugins: ['bridge'],
     conf: { ...goodConf, vlan: 4095 },
     error: invalid('invalid VLAN ID 4095 (must be between 0 and 4094)'),

@@ -86,7 +86,7 @@ const near = (t: Test, found: number, wanted: number | undefined, slack: number,
     `${about}: ${found}, of ${wanted} ± ${slack}`,
   )
 
-t.test('what a plugin is stays small', { skip: reason }, async t => {
+t.test('plugins stay small', { skip: reason }, async t => {
   const program = readFileSync(join(root, 'dist/standalone/bridge'))
   const heapSize =
     program.length - Number(program.readBigUInt64LE(program.indexOf(heapMark) + heapMark.length))

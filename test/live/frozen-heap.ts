@@ -74,7 +74,7 @@ t.test('a heap is taken once', async t => {
   t.match(JSON.parse(stdout), { code: 4, msg: /^required env variables/ })
 })
 
-t.test('what asks the system while it is evaluated is not frozen', async t => {
+t.test('a module with system calls is not frozen', async t => {
   const asking = join(t.testdir(), 'program')
   const source = join(root, 'test/src/platform/fixtures/asks-at-once.ts')
   execFileSync(process.execPath, ['scripts/compilers/compile-one.mjs', source, asking], { cwd: root })

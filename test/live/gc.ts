@@ -108,7 +108,7 @@ t.test('GC after the Go plugins: bridge, host-local, portmap, bandwidth', { skip
 
 t.test('GC of kubenet', t => testChain(t, kubenetChain, ours))
 
-t.test('GC and STATUS go to an IPAM plugin of another program, whose failure is told', async t => {
+t.test('GC and STATUS call an IPAM plugin of another program, and report its failure', async t => {
   const host = await PrivateHost.create(t)
   await host.sh(`
     mkdir /run/bin; ln -s ${ours}/bridge /run/bin/bridge

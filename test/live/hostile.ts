@@ -28,7 +28,7 @@ const megabyte = 1024 * 1024
 
 const inputs: readonly Case[] = [
   {
-    title: '10 MiB of a key that nobody knows',
+    title: '10 MiB of an unknown key',
     plugin: 'loopback',
     conf: loopback(`,"x":"${'x'.repeat(10 * megabyte)}"`),
     code: 0,
@@ -105,9 +105,9 @@ const environments: readonly Case[] = [
     options: { netns: '/proc/self/ns/mnt' },
     code: 8,
   },
-  { title: 'a pipe for a namespace, which nobody writes to', options: { netns: '/run/pipe' }, code: 8 },
+  { title: 'a pipe without a writer for a namespace', options: { netns: '/run/pipe' }, code: 8 },
   { title: 'an address with a command', options: { args: 'IP=10.1.2.3$(reboot)' }, code: 4 },
-  { title: 'arguments that nobody asked for', options: { args: 'PATH=/tmp' }, code: 4 },
+  { title: 'unknown arguments', options: { args: 'PATH=/tmp' }, code: 4 },
 ]
 
 const isLarge = ({ conf }: Case): boolean => typeof conf === 'string' && conf.length > 500_000
@@ -207,7 +207,7 @@ const callThere = async (
 }
 
 for (const flavour of flavours) {
-  t.test(`[${flavour}] what somebody prepared`, async t => {
+  t.test(`[${flavour}] files prepared by another user`, async t => {
     const host = await PrivateHost.create(t)
     const folder = binDir(flavour)
     await host.netns('c1')
@@ -241,7 +241,7 @@ for (const flavour of flavours) {
 
 const skip = flavours.includes('standalone') ? false : 'the standalone programs are not asked for'
 
-t.test('[standalone] libraries that somebody wants loaded', { skip }, async t => {
+t.test('[standalone] libraries named by variables', { skip }, async t => {
   const host = await PrivateHost.create(t)
   await host.netns('c1')
   await host.sh(`mkdir /run/elsewhere; ${preloaded}`)

@@ -172,7 +172,7 @@ const causes: readonly Cause[] = [
     failing: undefined,
   },
   {
-    what: 'the leases can not be written',
+    what: 'the leases cannot be written',
     script: () => 'mount -o remount,ro /var/lib/cni',
     failing: leasing,
   },

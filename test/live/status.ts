@@ -51,7 +51,7 @@ const fullDisk = {
 
 const cases: Case[] = [
   {
-    what: 'forwarding of IPv6 that can not be turned on',
+    what: 'IPv6 forwarding that cannot be turned on',
     broken: `sysctl -qw net.ipv4.ip_forward=1; ${readOnlySys.broken}`,
     mended: `${readOnlySys.mended}; sysctl -qw net.ipv4.ip_forward=0`,
     plugin: 'bridge',
@@ -59,7 +59,7 @@ const cases: Case[] = [
     details: /^EROFS/,
   },
   {
-    what: 'a bridge whose lock can not be made',
+    what: 'a bridge without a lock',
     broken: 'cd /run/kubenet-cni/bridges; rm br0; mkdir br0',
     mended: 'rmdir /run/kubenet-cni/bridges/br0',
     plugin: 'bridge',

@@ -99,7 +99,7 @@ t.test('the Debian package', async t => {
     t.equal(new Set(inodes).size, 1, 'one file under all names')
   })
 
-  await t.test('what it installs runs, and is what was built', async t => {
+  await t.test('the installed programs run, and are those that were built', async t => {
     t.match(run(join(node, 'usr/sbin/kubenet'), ['version']), `kubenet ${version} `)
     const man = gunzipSync(readFileSync(join(node, 'usr/share/man/man8/kubenet.8.gz'))).toString()
     t.equal(man, readFileSync(join(root, 'dist/man/kubenet.8'), 'utf8'))

@@ -37,7 +37,7 @@ t.test('CNI_ARGS and CAP_ARGS are read, and empty ones are none', async t => {
   t.same([empty.args, empty.capabilityArgs], [undefined, undefined])
 })
 
-t.test('what cannot be read is a usage error that names the variable', async t => {
+t.test('an unreadable variable is a usage error that names it', async t => {
   const cases: [Record<string, string>, string][] = [
     [{ CNI_ARGS: 'A' }, 'CNI_ARGS: invalid CNI_ARGS pair "A"'],
     [{ CAP_ARGS: '{' }, 'CAP_ARGS: not a JSON object: {'],

@@ -17,19 +17,19 @@ const busy = async (tell: Tell): Promise<string> => {
   return 'done'
 }
 
-t.test('what has taken a second says what it is at, once', async t => {
+t.test('work of over a second reports its step, once', async t => {
   const { io, printed } = fakeIo({ isErrorTerminal: true })
   t.equal(await withProgress(io, 'working', busy), 'done')
   t.match(printed, { stdout: '', stderr: /^then \(\d+ s\)\n$/ })
 })
 
-t.test('what waits need not tell anything', async t => {
+t.test('waiting work reports nothing', async t => {
   const { io, printed } = fakeIo({ isErrorTerminal: true })
   await withProgress(io, 'waiting', () => setTimeout(1800))
   t.match(printed.stderr, /^waiting \(\d+ s\)\n/)
 })
 
-t.test('what is quick, and whoever is no terminal, is left in peace', async t => {
+t.test('quick work, and output that is no terminal, get no report', async t => {
   const quick = fakeIo({ isErrorTerminal: true })
   await withProgress(quick.io, 'quick', async tell => tell('over'))
   const piped = fakeIo({ isTerminal: true })

@@ -105,7 +105,7 @@ t.test('without a path the host’s end of its veth and its addresses tell', asy
   t.same(verdict(of('c1', 'element', { isLast: true })), [[false, 'nothing else is left of it']])
 })
 
-t.test('what was written before this boot is left of nobody who lives, if that is all there is', async t => {
+t.test('objects from before this boot belong to no live container, if there are no others', async t => {
   const netns = '/run/netns/gone'
   const before = { writtenAt: 1000 }
   const judgedAt = (change: (here: ReturnType<typeof fakeHere>) => void, ...found: Found[]) => {
@@ -150,7 +150,7 @@ t.test('an attachment that is named is valid whatever it looks like', async t =>
   t.match(judge(known, [{ containerID: 'c1', ifName: 'eth1' }], evidence()), [{ valid: false }])
 })
 
-t.test('what names a container alone goes with its attachments, the valid one first', async t => {
+t.test('an object that names only a container belongs to its attachments, the valid one first', async t => {
   const found = [
     of('c1', 'x', recorded('/run/netns/gone', 99)),
     of('c1', 'y', { ifName: 'net1', netns: '/run/netns/b' }),

@@ -63,7 +63,7 @@ t.test('a node is a flowchart of uplinks, bridges, pods and what was left behind
   ])
 })
 
-t.test('whatever the kernel lets a thing be called is read as it is called', async t => {
+t.test('every name that the kernel allows is shown unchanged', async t => {
   for (const name of [
     ...[
       'end',

@@ -8,7 +8,7 @@ const script = (t: Test, text: string) => {
   return `${folder}/plugin`
 }
 
-t.test('the words of a plugin that nobody calls tell whose it is', async t => {
+t.test('the output of a plugin without a command shows its origin', async t => {
   const path = script(t, '#!/bin/sh\n')
   const about = 'protocol versions supported: 0.1.0\n'
   const cases: [string, string, string, string][] = [
@@ -66,15 +66,18 @@ t.test('a plugin is asked with VERSION and then called without a command', async
   t.match(await probeScript(t, text), { kind: 'other', version: 'v9', cniVersions: ['1.0.0'], failure: '' })
 })
 
-t.test('what does not answer is no plugin, and what hangs is killed with all it started', async t => {
-  t.match(await probeScript(t, '#!/bin/sh\necho hello\n'), { kind: 'none', failure: '"hello\\n"' })
-  t.match(await probeScript(t, '#!/bin/sh\nexit 3\n'), { kind: 'none', failure: /exit status 3/ })
-  const started = Date.now()
-  const hung = await probeScript(t, '#!/bin/sh\nsleep 600 & echo $! > "$0.pid"\nwait\n', 2000)
-  t.match(hung, { kind: 'none', failure: /has not ended after 2 s/ })
-  t.ok(Date.now() - started < 30_000)
-  const pid = Number(readFileSync(`${hung.path}.pid`, 'utf8'))
-  // The signal is sent; the kernel ends the process a moment later.
-  for (let tries = 0; isRunning(pid) && tries < 100; tries++) await setTimeout(50)
-  t.notOk(isRunning(pid))
-})
+t.test(
+  'a program without an answer is no plugin, and one that hangs is killed with all its children',
+  async t => {
+    t.match(await probeScript(t, '#!/bin/sh\necho hello\n'), { kind: 'none', failure: '"hello\\n"' })
+    t.match(await probeScript(t, '#!/bin/sh\nexit 3\n'), { kind: 'none', failure: /exit status 3/ })
+    const started = Date.now()
+    const hung = await probeScript(t, '#!/bin/sh\nsleep 600 & echo $! > "$0.pid"\nwait\n', 2000)
+    t.match(hung, { kind: 'none', failure: /has not ended after 2 s/ })
+    t.ok(Date.now() - started < 30_000)
+    const pid = Number(readFileSync(`${hung.path}.pid`, 'utf8'))
+    // The signal is sent; the kernel ends the process a moment later.
+    for (let tries = 0; isRunning(pid) && tries < 100; tries++) await setTimeout(50)
+    t.notOk(isRunning(pid))
+  },
+)

@@ -82,7 +82,7 @@ for (const flavour of flavours) {
       await eventually('the end of the watch', () => it.api.watchers === 0)
     })
 
-    await t.test('what it cannot start with is one line', async t => {
+    await t.test('a failure to start is one line', async t => {
       const rows: [string[], number, RegExp][] = [
         [['--node-name', 'n1'], 1, /^kubenet-agent: no cluster: name a kubeconfig with --kubeconfig or /],
         [['--node-name', 'N_1', '--kubeconfig', '/x'], 1, /^kubenet-agent: "N_1" is no name of a node; /],
@@ -154,7 +154,7 @@ for (const flavour of flavours) {
       },
     )
 
-    await t.test('what others do to the file is undone', async t => {
+    await t.test('changes of other programs to the file are undone', async t => {
       const it = await LoneAgent.start(t, {
         flavour,
         node: { ...node, podCIDRs: [a] },

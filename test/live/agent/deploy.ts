@@ -121,7 +121,7 @@ t.test('the template for containerd means what the agent would write', async t =
   }
 })
 
-t.test('what the Dockerfile puts into the image is enough for the program to run', async t => {
+t.test('the files in the image are enough for the program to run', async t => {
   const dockerfile = readFileSync(deployPath('Dockerfile'), 'utf8').replaceAll('\\\n', ' ')
   const steps = dockerfile.split('\n').filter(line => /^[A-Z]/.test(line))
   const words = (name: string) =>

@@ -37,7 +37,7 @@ for (const flavour of flavours.slice(0, 1)) {
     })
     const file = host.path('/run/net.d/10-kubenet.conflist')
 
-    await t.test('a folder that cannot be written is told, and written once it can be', async t => {
+    await t.test('an unwritable folder is reported, and written once it is writable', async t => {
       const { level, reason } = await it.agent.said('the network of this node', { state: 'failed' })
       t.equal(level, 'error')
       t.match(reason, /^EROFS: read-only file system, access '\/run\/net\.d'/)
@@ -48,7 +48,7 @@ for (const flavour of flavours.slice(0, 1)) {
       t.equal((await it.ask('/readyz')).status, 200)
     })
 
-    await t.test('who reads the file while it changes sees the old one or the new one', async t => {
+    await t.test('a reader of the file sees the old one or the new one', async t => {
       const last = '10.244.60.0/24'
       const seen = new Set<string>()
       const written = eventually('the last range', async () => {

@@ -144,7 +144,7 @@ for (const flavour of flavours.slice(0, 1)) {
       t.ok(it.api.requests.includes('list'), 'and then whatever there is')
     })
 
-    await t.test('a refusal is told in the words of the server, and waited out', async t => {
+    await t.test('a refusal is reported in the words of the server, and waited out', async t => {
       const api = new KubernetesApi()
       api.mood = 'forbidden'
       const it = await LoneAgent.start(t, { flavour, node, api })

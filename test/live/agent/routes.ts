@@ -100,33 +100,36 @@ for (const flavour of flavours) {
 
     // What differs between the kinds of program has been seen by here, and is seen again at the end.
     if (flavour === flavours[0]) {
-      await t.test('what others have is left to them, whatever its metric, until they are gone', async t => {
-        nodes.set([n1])
-        await node.has()
-        await host.sh(`
+      await t.test(
+        'routes of other programs stay, whatever their metric, until these remove them',
+        async t => {
+          nodes.set([n1])
+          await node.has()
+          await host.sh(`
         ip route add 10.244.2.0/24 via 192.0.2.200 proto static
         ip -6 route add fd00:244:2::/64 via 2001:db8::200 proto bird metric 32
         ip route add 10.244.3.0/24 via 192.0.2.200 proto 99 metric 4000
         ip route add 10.244.88.0/24 via 192.0.2.88 proto 107 table 100`)
-        const foreign = await node.foreign()
-        await node.lookedAgain()
-        nodes.set([n1, n2, n3])
-        await eventually('all three', async () => (await it.metric('routes{state="occupied"}')) === 3)
-        await node.lookedAgain()
-        t.same(await node.routes(), [])
-        t.equal(await node.foreign(), foreign)
-        t.equal(
-          await host.sh('ip route show table 100'),
-          '10.244.88.0/24 via 192.0.2.88 dev eth0 proto 107 \n',
-        )
-        t.equal(it.agent.log.filter(({ state }) => state === 'occupied').length, 3, 'said once of each')
-        await host.sh('ip route del 10.244.2.0/24 proto static; ip route del 10.244.3.0/24 proto 99')
-        await node.has('10.244.2.0/24 via 192.0.2.2', ...toN3)
-        await host.sh('ip -6 route del fd00:244:2::/64 proto bird; ip route flush table 100')
-        await node.has(...toN2, ...toN3)
-      })
+          const foreign = await node.foreign()
+          await node.lookedAgain()
+          nodes.set([n1, n2, n3])
+          await eventually('all three', async () => (await it.metric('routes{state="occupied"}')) === 3)
+          await node.lookedAgain()
+          t.same(await node.routes(), [])
+          t.equal(await node.foreign(), foreign)
+          t.equal(
+            await host.sh('ip route show table 100'),
+            '10.244.88.0/24 via 192.0.2.88 dev eth0 proto 107 \n',
+          )
+          t.equal(it.agent.log.filter(({ state }) => state === 'occupied').length, 3, 'said once of each')
+          await host.sh('ip route del 10.244.2.0/24 proto static; ip route del 10.244.3.0/24 proto 99')
+          await node.has('10.244.2.0/24 via 192.0.2.2', ...toN3)
+          await host.sh('ip -6 route del fd00:244:2::/64 proto bird; ip route flush table 100')
+          await node.has(...toN2, ...toN3)
+        },
+      )
 
-      await t.test('what was removed or changed is repaired, what no node has goes', async t => {
+      await t.test('removed and changed routes are repaired, routes to no node are removed', async t => {
         nodes.set([n1, n2])
         await host.sh(`ip route flush proto 107; ip -6 route flush proto 107; ${strays}`)
         await node.has(...toN2)

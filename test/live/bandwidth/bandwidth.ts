@@ -22,7 +22,7 @@ const unsetBursts = [4_294_967_295, 2_147_483_647]
 for (const flavour of anyFlavour) {
   const ours = binDir(flavour)
 
-  t.test(`[${flavour}] what the kernel is given`, hasPeer, async t => {
+  t.test(`[${flavour}] the objects in the kernel`, hasPeer, async t => {
     const host = await PrivateHost.create(t)
     const pod = await ShapedPod.create(host, 'c1')
     const shape = async (folder: string, conf: Json) => {

@@ -30,7 +30,7 @@ const refused: [limits: Limits, msg: string | RegExp][] = [
 for (const flavour of anyFlavour) {
   const ours = binDir(flavour)
 
-  t.test(`[${flavour}] what bandwidth refuses`, async t => {
+  t.test(`[${flavour}] configurations that bandwidth refuses`, async t => {
     const host = await PrivateHost.create(t)
     const pod = await ShapedPod.create(host, 'c1')
     const before = await trafficControl(host)
@@ -47,7 +47,7 @@ for (const flavour of anyFlavour) {
       })
     }
 
-    await t.test('whatever runtimeConfig says', async t => {
+    await t.test('with any runtimeConfig', async t => {
       const both = pod.conf({ ingressRate: 8000 }, { runtimeConfig: { bandwidth: limited } })
       const { json } = await pod.call(ours, 'ADD', both)
       t.match(json, { code: 7, msg: 'if rate is set, burst must also be set' })

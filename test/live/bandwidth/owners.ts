@@ -182,11 +182,13 @@ for (const flavour of flavours) {
       t.match((await gc(gcConf('net', [], { cniVersion: '1.0.0' }))).json, { code: 1 })
     })
 
-    await t.test('an ifb without an owner goes if nothing leads to it and nobody may want it', async t => {
-      const { json } = await alive.call(ours, 'ADD', alive.conf(limited))
-      const reference = json.interfaces[2].name
-      await alive.call(ours, 'DEL', alive.conf(limited))
-      await host.sh(`
+    await t.test(
+      'an ifb without an owner is removed if nothing leads to it and no attachment may need it',
+      async t => {
+        const { json } = await alive.call(ours, 'ADD', alive.conf(limited))
+        const reference = json.interfaces[2].name
+        await alive.call(ours, 'DEL', alive.conf(limited))
+        await host.sh(`
         ip link add ${reference} type ifb
         ip link add bwp0123456789ab type ifb; ip link add bwp0123456789ac type ifb; ip link add ifb7 type ifb
         ip link set bwp0123456789ac group 1234567
@@ -194,15 +196,16 @@ for (const flavour of flavours) {
         tc filter add dev ${stale.veth} parent ffff: protocol all prio 1 u32 match u32 0 0 \
           action mirred egress redirect dev bwp0123456789ad
       `)
-      t.equal((await gc(gcConf('net', [['alive', 'eth0']]))).code, 0)
-      t.same(await ifbs(host), [reference, 'ifb7', 'bwp0123456789ad'])
-      await host.sh(`tc qdisc del dev ${stale.veth} ingress`)
-      t.equal((await gc(gcConf('net', []))).code, 0)
-      t.same(await ifbs(host), ['ifb7'])
-      await host.run('ip', 'link', 'del', 'ifb7')
-    })
+        t.equal((await gc(gcConf('net', [['alive', 'eth0']]))).code, 0)
+        t.same(await ifbs(host), [reference, 'ifb7', 'bwp0123456789ad'])
+        await host.sh(`tc qdisc del dev ${stale.veth} ingress`)
+        t.equal((await gc(gcConf('net', []))).code, 0)
+        t.same(await ifbs(host), ['ifb7'])
+        await host.run('ip', 'link', 'del', 'ifb7')
+      },
+    )
 
-    await t.test('what the Go plugin made of a container that is gone', hasPeer, async t => {
+    await t.test('objects of the Go plugin for a container that is gone', hasPeer, async t => {
       await alive.call(peerDir, 'ADD', alive.conf(limited))
       await gone.call(peerDir, 'ADD', gone.conf(limited))
       await host.sh(`ip link del ${gone.veth}`)

@@ -166,7 +166,7 @@ for (const flavour of flavours) {
     t.same(addressesOf(await a.link()), ['10.1.2.2/24'])
   })
 
-  t.test(`[${flavour}] what a killed ADD left does not keep the next one from working`, async t => {
+  t.test(`[${flavour}] leftovers of a killed ADD do not stop the next one`, async t => {
     const { host, pod } = await hostWithPods(t, flavour)
     const [a, conf] = [await pod('c1'), layer2Conf()]
     const veth = hostVethOf(await a.add(conf))

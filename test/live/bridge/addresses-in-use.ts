@@ -49,7 +49,7 @@ t.test(`[${flavour}] running containers keep their addresses when the leases are
   t.same(await leasesOn(host), [])
 })
 
-t.test(`[${flavour}] with probe what somebody answers for is skipped`, async t => {
+t.test(`[${flavour}] with probe, addresses in use are skipped`, async t => {
   if (!flavour) return
   const host = await PrivateHost.create(t)
   const ranges = [[{ subnet: '10.1.2.0/24' }], [{ subnet: 'fd00:2::/64' }]]

@@ -21,7 +21,7 @@ chmod +x /run/ipam/pool`)
 const error = (code: number, msg: string) => `echo '{"code": ${code}, "msg": "${msg}"}'; exit 1`
 
 for (const flavour of anyFlavour) {
-  t.test(`[${flavour}] what an IPAM plugin left that failed is given back`, async t => {
+  t.test(`[${flavour}] leftovers of a failed IPAM plugin are removed`, async t => {
     const { host, pod } = await hostWithPods(t, flavour)
     const a = await pod('c1')
     const conf = layer2Conf({ ipam: { type: 'pool', color: 'blue' } })

@@ -29,7 +29,7 @@ const downgraded = ({ interfaces, ...result }: Json): Json => ({
 })
 
 for (const flavour of anyFlavour) {
-  t.test(`[${flavour}] what "tuning" changes is no fault`, none, async t => {
+  t.test(`[${flavour}] changes of "tuning" are no fault`, none, async t => {
     const { host, pod } = await hostWithPods(t, flavour)
     const { netns } = await pod('c1')
     for (const conf of confs) {

@@ -66,7 +66,7 @@ for (const flavour of anyFlavour) {
       { what: 'nothing', text: 'true', says: 'the result of plugin "foreign" is not JSON', code: 6 },
       { what: 'no addresses', text: result('"ips": []'), says: 'IPAM plugin returned missing IP config' },
       {
-        what: 'a version nobody knows',
+        what: 'an unknown version',
         text: 'echo \'{"cniVersion":"7.0.0"}\'',
         says: /unknown CNI version "7.0.0"/,
       },

@@ -136,7 +136,7 @@ for (const flavour of flavours) {
     t.same([code, json], [0, { cniVersion: '1.1.0', supportedVersions: versions }])
   })
 
-  t.test(`[${flavour}] a version nobody knows is refused with code 1`, async t => {
+  t.test(`[${flavour}] an unknown version is refused with code 1`, async t => {
     const host = await PrivateHost.create(t)
     const pod = await Pod.create(host, { flavour }, 'c1')
     t.match(await pod.call('ADD', bridgeConf('v4', { cniVersion: '2.0.0' })), { code: 1, json: { code: 1 } })

@@ -250,6 +250,6 @@ t.test('VLANs', umlMissing ? { skip: umlMissing } : {}, async t => {
   )
   t.test('a port is in the VLANs that the configuration names', async t => seeTables(t, shown))
   t.test('VLANs keep containers of one bridge apart', async t => seeApart(t, shown))
-  t.test('what is there already, and what cannot be', async t => seeExisting(t, shown))
-  t.test('what the reference ADDed is CHECKed and DELed', async t => seeReference(t, shown))
+  t.test('existing objects, and invalid configurations', async t => seeExisting(t, shown))
+  t.test('CHECK and DEL of the reference’s ADD', async t => seeReference(t, shown))
 })

@@ -67,7 +67,7 @@ for (const flavour of flavours) {
       })
     }
 
-    await t.test('mended, the node is healthy again', async t => {
+    await t.test('after the repair the node is healthy again', async t => {
       await host.sh(mendLast)
       t.same(faulty((await doctor()).lines), [])
     })
@@ -115,7 +115,7 @@ for (const flavour of flavours) {
     })
 
     if (!isFirst) return
-    await t.test('whoever is not root is told what could not be looked at, and --fix is refused', async t => {
+    await t.test('without root, unreadable objects are named, and --fix is refused', async t => {
       const seen = await kubenet(['doctor', '--json'], {}, asNobody)
       t.equal(seen.code, 4)
       t.ok(jsonOf(seen).lines.some(({ status }: Line) => status === 'unknown'))

@@ -178,7 +178,7 @@ for (const flavour of anyFlavour) {
       t.equal(await host.sh(`ls ${path} 2> /dev/null || true`), '')
     })
 
-    await t.test('what an ADD was writing when it was killed goes with the next DEL', async t => {
+    await t.test('the next DEL removes the unfinished file of a killed ADD', async t => {
       const torn = '/var/lib/cni/results/.new-7-abc'
       await host.sh(`echo '{' > ${torn}`)
       t.equal((await kubenet(['del', 'pods', '/run/netns/never'])).code, 0)

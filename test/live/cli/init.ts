@@ -56,7 +56,7 @@ for (const flavour of flavours) {
       t.equal(await read('net/ipv6/conf/up1/accept_ra'), '1', 'one without such routes is left alone')
     })
 
-    await t.test('what cannot be set is one line, and what was set before it is set back', async t => {
+    await t.test('a sysctl that cannot be set is one line, and those before it are restored', async t => {
       await reset()
       await host.sh(
         `echo 0 > /run/zero; mount --bind -o ro /run/zero /proc/sys/${keys.forward4} && mount -o remount,bind,ro /proc/sys/${keys.forward4}`,
@@ -71,7 +71,7 @@ for (const flavour of flavours) {
       await host.sh(`umount /proc/sys/${keys.forward4}`)
     })
 
-    await t.test('nobody may not, and is told so', async t => {
+    await t.test('the user nobody gets an error', async t => {
       await reset()
       const asNobody = ['setpriv', '--reuid', '65534', '--regid', '65534', '--clear-groups']
       const line = [...asNobody, 'env', '-u', 'NODE_OPTIONS', kubenet, 'init']

@@ -219,7 +219,7 @@ for (const flavour of anyFlavour) {
       )
     })
 
-    await t.test('what cannot be is one line', async t => {
+    await t.test('an invalid value is one line', async t => {
       const cases: [string[], number, RegExp][] = [
         [['inspect', '--svg', '--mermaid'], 2, /--mermaid and --svg exclude each other/],
         [['inspect', 'x.svg'], 2, /a file is for --svg or --mermaid/],

@@ -67,7 +67,7 @@ for (const flavour of flavours) {
       t.same(await files('/run/old'), [...names, 'kubenet-cli'].sort(), "another's file stays")
     })
 
-    await t.test('what it installed is called like any other plugin', async t => {
+    await t.test('the installed program is called like any other plugin', async t => {
       const netns = await host.netns(`pod-${flavour}`)
       const conf = {
         cniVersion: '1.0.0',
@@ -221,14 +221,14 @@ for (const flavour of flavours) {
         says: /copy .* into the folder of the plugins: write: no space left on device/,
       },
       {
-        what: 'a folder of networks that can not be written to',
+        what: 'an unwritable folder of networks',
         setup: 'mkdir -p /run/d/bin /run/d/net.d; mount -t tmpfs -o ro tmpfs /run/d/net.d',
         args: ['--pod-cidr', '10.0.0.0/24', '--conf-dir', '/run/d/net.d'],
         code: 1,
         says: /write to "\/run\/d\/net.d": read-only file system/,
       },
       {
-        what: 'a name that can not be replaced',
+        what: 'a name that cannot be replaced',
         setup:
           'mkdir -p /run/d/bin; echo old | tee /run/d/bin/bridge > /run/d/bin/portmap; mount --bind /bin/true /run/d/bin/portmap',
         args: [],
@@ -250,7 +250,7 @@ for (const flavour of flavours) {
       })
     }
 
-    await t.test('what a killed installation left goes with the next one, when it is old', async t => {
+    await t.test('the next installation removes old leftovers of a killed one', async t => {
       await host.sh('mkdir /run/e; touch /run/e/.kubenet-new-1-x')
       await install('--bin-dir', '/run/e')
       t.ok((await files('/run/e')).includes('.kubenet-new-1-x'), 'it may still be at work')

@@ -39,7 +39,7 @@ for (const flavour of flavours) {
       },
     )
 
-    await t.test('whatever else is in the folder does no harm', async t => {
+    await t.test('other files in the folder do no harm', async t => {
       await host.sh(`
         mkdir -p /run/bin /run/bin/folder; cd /run/bin; echo text > readme
         printf '#!/bin/sh\nsleep 600\n' > hangs; printf '#!/bin/sh\necho hello\n' > greets; printf 'junk' > junk
@@ -56,7 +56,7 @@ for (const flavour of flavours) {
       t.same(Object.keys(byName(stdout)).sort(), ['greets', 'hangs', 'junk', 'other'])
     })
 
-    await t.test('a plugin that a network needs and nobody has is missing, exit code 3', async t => {
+    await t.test('a needed plugin that no folder has is missing, exit code 3', async t => {
       await host.sh(`
         mkdir -p /run/net.d
         printf '{"cniVersion":"1.0.0","name":"pods","plugins":[{"type":"other","ipam":{"type":"absent-ipam"}},{"type":"junk"}]}' \
@@ -68,7 +68,7 @@ for (const flavour of flavours) {
       t.match(stderr, /plugin "junk" is missing/, 'what is no plugin does not count')
     })
 
-    await t.test('half of ours is told of', async t => {
+    await t.test('an incomplete set of our plugins is reported', async t => {
       await host.sh(`mkdir /run/half; ln -s ${binDir(flavour)}/bridge ${binDir(flavour)}/loopback /run/half`)
       const { stderr } = await run('/run/half')
       t.match(

@@ -194,7 +194,7 @@ for (const flavour of flavours) {
       })
     })
 
-    await t.test('what half a set left undone the whole set does', async t => {
+    await t.test('the whole set finishes the work of half a set', async t => {
       const added = await host.exec([program, 'add', 'chain', blue], { env })
       t.equal(added.code, 0, added.stderr)
       const was = await state()

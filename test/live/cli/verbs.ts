@@ -132,7 +132,7 @@ for (const flavour of flavours) {
     // Refusals are the same code in both.
     if (!anyFlavour.includes(flavour)) return
 
-    await t.test('what cannot be done is one line, and nothing is done', async t => {
+    await t.test('a refusal is one line, and nothing is done', async t => {
       const before = await host.snapshot()
       const cases: [string[], number, RegExp][] = [
         [
@@ -182,7 +182,7 @@ for (const flavour of flavours) {
       t.equal(await host.snapshot(), before)
     })
 
-    await t.test('whoever may not change networks is told so', async t => {
+    await t.test('without the right to change networks, the error says so', async t => {
       const denied = await kubenet(['add', 'pods', blue], {}, asNobody)
       t.same([denied.code, denied.stdout], [4, ''])
       t.match(denied.stderr, /^kubenet: add: read .*: permission denied; run it as root\n$/)
@@ -209,7 +209,7 @@ for (const flavour of flavours) {
       t.equal(await domain('--cni-bin-dir', '/run/nowhere,/run/two'), '/run/two')
     })
 
-    await t.test('a plugin that takes long is told of after a second', async t => {
+    await t.test('a slow plugin is reported after a second', async t => {
       await host.sh(`
         printf '#!/bin/sh\nsleep 1.6; echo {\\"cniVersion\\":\\"1.0.0\\"}' > /run/one/slow; chmod +x /run/one/slow
         printf '{"cniVersion":"1.0.0","name":"slow","plugins":[{"type":"slow"}]}' > ${confDir}/40-slow.conflist`)

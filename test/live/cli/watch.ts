@@ -106,7 +106,7 @@ for (const flavour of anyFlavour) {
         until [ "$(sysctl -n net.ipv4.ip_forward)" = 1 ]; do sleep 0.05; done`)
     })
 
-    await t.test('what a DEL takes stays away', async t => {
+    await t.test('objects removed by a DEL stay away', async t => {
       await kubenet(['del', 'pods', '/run/netns/b'])
       await kubenet(['del', 'chain', '/run/netns/c'])
       await kubenet(['add', 'chain', '/run/netns/d'], portOf(9091))

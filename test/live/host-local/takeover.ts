@@ -132,7 +132,9 @@ for (const flavour of flavours) {
     await clear()
     await t.test('ours leases, theirs goes on', t => testHandOver(t, host, ours, theirs))
     await clear()
-    await t.test('what theirs does with leases of ours is seen', t => testStolenRecord(t, host, ours, theirs))
+    await t.test('changes of the reference to our leases are seen', t =>
+      testStolenRecord(t, host, ours, theirs),
+    )
     await clear()
     await t.test('GC frees what theirs leased', async t => {
       for (const containerID of ['a', 'b']) await theirs('ADD', dual, { containerID })

@@ -98,7 +98,7 @@ for (const flavour of flavours) {
       t.same(await addressesOf('db-0', 'c6'), ['10.1.8.4/24', 'fd08::4/64'], 'and then it is gone')
     })
 
-    await t.test('staticRanges are for those who ask, exclude is for nobody', async t => {
+    await t.test('staticRanges are given out on request, excluded addresses never', async t => {
       const one = confOf('static', {
         ranges: [[{ subnet: '10.1.9.0/29' }]],
         staticRanges: ['10.1.9.4-10.1.9.5'],

@@ -18,7 +18,7 @@ for (const flavour of flavours) {
     const args = 'IgnoreUnknown=1;K8S_POD_NAMESPACE=shop;K8S_POD_NAME=web-0'
     const web = await node.add('web', withPorts(tcp8080), { args })
 
-    await t.test('a second pod is told whose it is, and nothing changes', async t => {
+    await t.test('a second pod gets an error with its owner, and nothing changes', async t => {
       const before = await host.snapshot()
       for (const [mapping, port] of [
         [tcp8080, '8080/tcp'],

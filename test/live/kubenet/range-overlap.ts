@@ -16,7 +16,7 @@ for (const flavour of anyFlavour) {
       t.same(await node.gateways(), ['10.244.1.1', '10.244.0.1'])
     })
 
-    await t.test('nor anybody’s who asks for it', async t => {
+    await t.test('nor is it given out on request', async t => {
       const { json } = await node.call('ADD', 'new', wide, {
         ...{ ifName: 'eth1', args: 'IgnoreUnknown=1;IP=10.244.1.1' },
       })

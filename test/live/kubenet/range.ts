@@ -52,7 +52,7 @@ for (const flavour of flavours) {
         t.same((await node.call('CHECK', 'web', conf)).stdout, '')
       })
 
-      await t.test('DEL of one, which is told nothing, leaves the other its gateway', async t => {
+      await t.test('DEL of one, without prevResult, leaves the other its gateway', async t => {
         await node.del('web', after({ backend }), { netns: '' })
         t.same(await node.leases(), ['10.244.1.3', '10.244.9.2', 'fd00:244:1::3', 'fd00:244:9::2'])
         t.notMatch(await host.sh('nft -s list ruleset'), /10\.244\.1\.2[^0-9]|dport 8080|tcp \. 8080/)
@@ -69,7 +69,7 @@ for (const flavour of flavours) {
     })
   }
 
-  t.test(`[${flavour}] GC takes pods of the old range that nobody deleted, and their gateway`, async t => {
+  t.test(`[${flavour}] GC removes pods of the old range without a DEL, and their gateway`, async t => {
     const node = await Node.create(t, flavour)
     await node.add('lost', before(port(8080)))
     await node.host.run('ip', 'netns', 'del', 'lost')

@@ -101,7 +101,7 @@ for (const flavour of anyFlavour) {
     }
   }
 
-  t.test(`[${flavour}] what sync has written for a pod of kubenet that is deleted meanwhile`, async t => {
+  t.test(`[${flavour}] objects that sync wrote for a pod of kubenet that is deleted meanwhile`, async t => {
     const node = await Node.create(t, flavour)
     const { host } = node
     const capabilities = { portMappings: true, bandwidth: true }

@@ -55,7 +55,7 @@ for (const flavour of anyFlavour) {
     t.same(sorted(await host.snapshot()), sorted(whole), 'the next one repairs all')
   })
 
-  t.test(`[${flavour}] what was there of a half stays`, async t => {
+  t.test(`[${flavour}] the existing part of a half stays`, async t => {
     const node = await Node.create(t, flavour)
     const { host } = node
     await host.sh(guards)

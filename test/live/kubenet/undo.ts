@@ -139,7 +139,7 @@ for (const flavour of flavours) {
 
   // In the Node.js flavour the same code runs.
   if (flavour === 'node') continue
-  t.test(`[${flavour}] what ADD made with one backend, DEL with the other removes`, async t => {
+  t.test(`[${flavour}] DEL with one backend removes what ADD made with the other`, async t => {
     const node = await Node.create(t, flavour)
     const { host } = node
     const conf = (backend: string, more: Json = {}) =>

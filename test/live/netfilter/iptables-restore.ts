@@ -68,7 +68,7 @@ for (const flavour of flavours) {
     })
   })
 
-  t.test(`[${flavour}] what the program reads from is a pipe`, hasStrace, async t => {
+  t.test(`[${flavour}] the program's input is a pipe`, hasStrace, async t => {
     const { host, pod } = await hostWithPods(t, flavour)
     const a = await pod('c1')
     const env = await pathWith(host, noting)

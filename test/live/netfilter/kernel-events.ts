@@ -5,7 +5,7 @@ import t from 'tap'
 import { bundled } from '../../fixtures/bundled'
 import { PrivateHost } from '../../fixtures/private-host'
 
-t.test('what the kernel announces ends a wait', async t => {
+t.test('a notification of the kernel ends a wait', async t => {
   const host = await PrivateHost.create(t)
   const program = join(t.testdir(), 'kernel-events.js')
   writeFileSync(program, await bundled('fixtures/kernel-events.ts'))

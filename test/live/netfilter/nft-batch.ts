@@ -112,7 +112,7 @@ t.test('every kind of thing is deleted again', { skip }, async t => {
   t.equal(await list(), '')
 })
 
-t.test('a batch with a generation is refused once anybody changed anything', { skip }, async t => {
+t.test('a batch with a generation is refused after any change', { skip }, async t => {
   const { host, nl } = await netfilterHost(t)
   const generation = read.nftGeneration(nl)
   await host.run('nft', 'add', 'table', 'ip', 'foreign')

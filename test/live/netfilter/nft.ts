@@ -92,7 +92,7 @@ t.test('sets and maps of every type list like those of nft', { skip }, async t =
   }
 })
 
-t.test('what nft wrote is read back', { skip }, async t => {
+t.test('rules of nft are read back', { skip }, async t => {
   const { host, nl } = await netfilterHost(t)
   await host.exec(['nft', '-f', '-'], { stdin: readFileSync(join(goldenDir, 'kubenet.nft'), 'utf8') })
   const kubenet = { family: 'inet', name: 'kubenet' } as const
@@ -129,7 +129,7 @@ t.test('what nft wrote is read back', { skip }, async t => {
   t.equal(read.elementGet(nl, kubenet, { ...ports4, interval: false }, ['tcp', 8081]), undefined)
 })
 
-t.test('what is not there is empty or undefined', { skip }, async t => {
+t.test('missing objects are empty or undefined', { skip }, async t => {
   const { nl } = await netfilterHost(t)
   const absent = () => {
     t.equal(read.chainGet(nl, table, 'c'), undefined)

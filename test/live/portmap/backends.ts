@@ -126,7 +126,7 @@ t.test('CHECK sees a rule that is for another port, in both families and variant
   }
 })
 
-t.test('what the reference makes in nftables passes CHECK, and DEL and ADD take its place', async t => {
+t.test('the reference’s nftables rules pass CHECK, and DEL and ADD replace them', async t => {
   const host = await PortHost.create(t, { flavour })
   const pod = host.paperPod('c0ffee')
   const golden = readFileSync(join(__dirname, '../../fixtures/golden/nft/hostport.nft'), 'utf8')

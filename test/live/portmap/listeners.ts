@@ -48,7 +48,7 @@ for (const flavour of anyFlavour) {
       t.equal(await host.state(), before)
     })
 
-    await t.test('is given without a word with "ignore", or where nobody listens', async t => {
+    await t.test('is given without a warning with "ignore", or without a listener', async t => {
       for (const [mapping, hostListeners] of [
         ['8080:80/tcp', 'ignore'],
         ['8080:80/udp', 'refuse'],

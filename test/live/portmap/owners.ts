@@ -16,7 +16,7 @@ for (const flavour of flavours) {
       await first.must('DEL', web)
       const empty = await host.state()
 
-      await t.test('a second one is told whose it is, and nothing changes', async t => {
+      await t.test('a second one gets an error with its owner, and nothing changes', async t => {
         await first.must('ADD', web, { args: 'IgnoreUnknown=1;K8S_POD_NAMESPACE=shop;K8S_POD_NAME=web-0' })
         const before = await host.state()
         for (const [mapping, port] of [

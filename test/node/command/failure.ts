@@ -8,7 +8,7 @@ const systemError = (code: string, syscall: string, paths: { path?: string; dest
 
 const line = (error: unknown) => formatFailure(failureOf(error))
 
-t.test('a failed system call is told in one form, whichever runtime it comes from', async t => {
+t.test('a failed system call has one form, on every runtime', async t => {
   const cases: [unknown, string, number][] = [
     [systemError('ENOSPC', 'write'), 'write: no space left on device', 1],
     [
@@ -39,7 +39,7 @@ t.test('the words of node itself do not come through', async t => {
   t.equal(line(thrown), 'open "/there/is/none": no such file or directory')
 })
 
-t.test('what is said around a failed system call comes first', async t => {
+t.test('the context of a failed system call comes first', async t => {
   const error = new Error('copy the program', { cause: systemError('ENOSPC', 'write') })
   t.equal(line(error), 'copy the program: write: no space left on device')
 })

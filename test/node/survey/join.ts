@@ -248,7 +248,7 @@ t.test('an ifb is of the attachment its alias names, or whose veth leads to it',
   )
 })
 
-t.test('what has no room for a long name is of the attachment whose names it shortens', async t => {
+t.test('an object with a shortened name belongs to the attachment with that name', async t => {
   const id = { network: 'n'.repeat(90), containerID: 'c'.repeat(150), ifName: 'eth0' }
   const { drafts } = join(
     node({

@@ -6,7 +6,7 @@ const refuse = (code: string, extendedAck: string) => () => {
   throw netlinkError('create ifb "bwp1"', code, extendedAck)
 }
 
-t.test('a kernel that does not know a kind is told of by the module that is missing', async t => {
+t.test('an unknown kind is reported by the missing module', async t => {
   t.throws(() => needing(['ifb'], refuse('EOPNOTSUPP', 'Unknown device type')), {
     code: 50,
     message: 'bandwidth: the kernel has no ifb',

@@ -14,7 +14,7 @@ t.test('torn leases are given out when there is nothing else, or when asked for'
   t.throws(() => add('d'), { code: 11 })
 })
 
-t.test('what has an address’s name and is no lease keeps it', async t => {
+t.test('a file that is no lease keeps its address', async t => {
   const { add, rooms } = network(t.testdir(), ['10.1.2.0/30'])
   symlinkSync('/etc/hostname', `${rooms.store.folder}/10.1.2.2`)
   t.throws(() => add('a'), {

@@ -54,7 +54,7 @@ t.test('whole or nothing: where one set is full no other is touched', async t =>
   t.same(rooms.store.lastReserved(0), last, 'the round robin of the other set has not moved')
 })
 
-t.test('what cannot be written is undone', async t => {
+t.test('a failed write is undone', async t => {
   const { add, leased, rooms } = network(t.testdir(), ['10.1.2.0/24', 'fd00::/64'])
   const { store } = rooms
   const failures: [string, () => void][] = [
@@ -145,7 +145,7 @@ t.test('addresses of staticRanges are given to who asks for them, and to no othe
   t.throws(() => add('d', { staticRanges }), { code: 11, details: /^2 of 2 in use; / })
 })
 
-t.test('excluded addresses are given to nobody, also when they are asked for', async t => {
+t.test('excluded addresses are never given out, also on request', async t => {
   const { add, leased } = network(t.testdir(), ['10.1.2.0/29'])
   const exclude = ['10.1.2.3-10.1.2.5']
   t.throws(() => add('a', { exclude, ips: ['10.1.2.4'] }), {

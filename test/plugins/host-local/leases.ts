@@ -111,7 +111,7 @@ t.test('leases the reference made are opened once, and known from then on', asyn
   t.ok(isInOrder(rooms))
 })
 
-t.test('what the reference did since is seen, whatever the records say', async t => {
+t.test('later changes of the reference are seen, whatever the records say', async t => {
   const rooms = makeRooms(t.testdir())
   lease(rooms, c1, '10.1.2.3')
   // The reference frees the address, and gives it to another container.
@@ -224,7 +224,7 @@ t.test('where no records can be kept everything works', async t => {
   t.same([...rooms.store.names()], ['10.1.2.4'])
 })
 
-t.test('files that are no leases are nobody’s, and stay', async t => {
+t.test('files that are no leases have no owner, and stay', async t => {
   const rooms = makeRooms(t.testdir())
   const names = ['10.1.2', '10.1.2.300', '010.1.2.3', 'last_reserved_ip.0', 'lock', 'note', 'abc', 'fd00:::3']
   for (const name of names) writeLease(rooms, name, 'c1\r\neth0')

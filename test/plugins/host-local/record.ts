@@ -61,7 +61,7 @@ t.test('a record that is torn, foreign or a link is there, but is not believed',
   t.equal(records.read(key), undefined)
 })
 
-t.test('what is known of foreign leases comes back, and its file goes when it is nothing', async t => {
+t.test('the list of foreign leases is read back, and its file is removed when empty', async t => {
   const records = new RecordStore(t.testdir(), 'net')
   records.ensure()
   t.equal(records.readForeign(), '')

@@ -86,7 +86,7 @@ t.test('a port stays taken where the record of who has it cannot be read', async
   t.equal(existsSync(path), false, 'DEL removes it all the same')
 })
 
-t.test('claims of another host that shares the folder are in nobody’s way', async t => {
+t.test('claims of another host that shares the folder block no port', async t => {
   const folder = t.testdir()
   const netns = namespace(folder, 'ns1')
   await claim(folder, { containerID: 'c1', ports: [port(80)], netns })
@@ -102,7 +102,7 @@ t.test('claims of another host that shares the folder are in nobody’s way', as
   )
 })
 
-t.test('claims of a torn or missing record are nobody’s', async t => {
+t.test('claims with a torn or missing record have no owner', async t => {
   const contents = ['', '{"network":"net","contai', '[]', '{"network":"net"}', 'null']
   for (const content of contents) {
     const folder = t.testdir()

@@ -38,7 +38,7 @@ t.test('keys are found in any case, as containerd writes them', async t => {
   t.equal(read({ masqall: true }).masqAll, true)
 })
 
-t.test('what is null or empty is absent', async t => {
+t.test('null and empty values are absent', async t => {
   for (const keys of [
     { runtimeConfig: null },
     { runtimeConfig: { portMappings: null } },

@@ -53,7 +53,7 @@ t.test('one on "::" serves IPv4 too, unless it is for IPv6 alone', async t => {
   t.same(inTheWay([on('::', { v6Only: true })], { hostIP: '2001:db8::1' }), ['::'])
 })
 
-t.test('with conditions nobody can tell whose connections are meant', async t => {
+t.test('with conditions the meant connections are unknown', async t => {
   const conditions = { conditionsV4: ['-s', '192.0.2.0/24'] }
   t.same(inTheWay([on('0.0.0.0')], {}, conditions), [])
   t.same(inTheWay([on('2001:db8::1')], {}, conditions), ['2001:db8::1'], 'those of IPv4 are for IPv4')

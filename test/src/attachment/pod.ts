@@ -19,7 +19,7 @@ t.test('a pod is named by its namespace and its name, as far as the runtime gave
   t.equal(podInPairs(undefined), undefined)
 })
 
-t.test('a container is told of with its pod, where that is known', async t => {
+t.test('a container is named with its pod, if that is known', async t => {
   t.equal(containerWithPod({ containerID: '4f2a', pod: 'shop/web-0' }), '4f2a (pod shop/web-0)')
   t.equal(containerWithPod({ containerID: '4f2a' }), '4f2a')
 })

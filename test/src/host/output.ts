@@ -1,7 +1,7 @@
 import t from 'tap'
 import { printable, printableLines } from '../../../src/host/output'
 
-t.test('what controls a terminal is spelled out, as JSON does', async t => {
+t.test('control characters are escaped, as in JSON', async t => {
   const names: [string, string][] = [
     ['veth1a2b', 'veth1a2b'],
     ['a\u001b[31mb\u0007', 'a\\u001b[31mb\\u0007'],

@@ -41,7 +41,7 @@ t.test('readPlainFile() reads files, and names what else has their place', async
   t.throws(() => readPlainFile('/dev/null'), { message: '"/dev/null" is a device, not a regular file' })
 })
 
-t.test('readPlainFile() follows links only where it is told to', async t => {
+t.test('readPlainFile() follows links only on request', async t => {
   const folder = t.testdir({ file: 'text' })
   symlinkSync('file', `${folder}/link`)
   symlinkSync('none', `${folder}/dangling`)

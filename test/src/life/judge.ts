@@ -29,7 +29,7 @@ t.test('alive is whom any evidence shows alive', async t => {
   t.same(judgeLife(subject(), here), { state: 'alive', why: '/run/netns/a is there' })
 })
 
-t.test('who cannot see says unknown', async t => {
+t.test('a process that cannot see returns unknown', async t => {
   const here = fakeHere()
   here.blind = 'process 9 cannot be read from here'
   t.equal(judgeLife(subject(), here).state, 'dead', 'made in this PID namespace')
@@ -82,7 +82,7 @@ t.test('a number the kernel has given away again proves nothing', async t => {
   t.equal(judgeLife(subject(), here, { claimants: claimants(undefined) }).state, 'alive', 'nobody knows when')
 })
 
-t.test('what is young is left alone where that is asked for', async t => {
+t.test('young containers are left alone on request', async t => {
   const here = fakeHere()
   const age = (ms: number) => judgeLife(subject({ since: here.time - ms }), here, { graceMs: 60_000 }).state
   t.same([age(0), age(59_000), age(61_000)], ['unknown', 'unknown', 'dead'])

@@ -31,7 +31,7 @@ t.test('an answer is a count, a descriptor, or a negative errno', async t => {
   closeSync(fd)
 })
 
-t.test('what is neither number nor bytes is no argument', async t => {
+t.test('only numbers and bytes are arguments', async t => {
   for (const argument of ['3', null, undefined, {}])
     t.throws(() => call('flock', argument, 0), { message: 'a system call takes numbers and bytes' })
 })

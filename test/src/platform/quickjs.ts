@@ -112,7 +112,7 @@ t.test('QuickJS has all of Buffer that plugins and command line use', async t =>
 })
 
 const ends: readonly { what: string; shell?: string; status: number; output: RegExp }[] = [
-  { what: 'a rejection that nobody takes up', status: 1, output: /^Error: first\n$/ },
+  { what: 'a rejection without a handler', status: 1, output: /^Error: first\n$/ },
   { what: 'a rejection that is taken up later', status: 0, output: /^$/ },
   { what: 'something else than an error', status: 1, output: /^a text\n$/ },
   { what: 'recursion', status: 1, output: /^InternalError: stack overflow\n$/ },

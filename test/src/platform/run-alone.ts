@@ -14,7 +14,7 @@ const openFiles = () => readdirSync('/proc/self/fd').length
 
 const mebibyte = 'straße\0🚀\n'.repeat(80_000)
 
-t.test('what a program leaves behind is what node:child_process would say of it', async t => {
+t.test('the result of a program is the one of node:child_process', async t => {
   const scripts = new Map([
     ['its exit code', 'exit 7'],
     ['the signal that ended it', 'kill -KILL $$'],
@@ -74,7 +74,7 @@ t.test('a program begins at once, and two do not wait for each other', async t =
   t.same(await second, { exitCode: 0, stdout: mebibyte, stderr: '' })
 })
 
-t.test('what cannot be started is an error with the code of the errno', async t => {
+t.test('a program that cannot be started is an error with the code of the errno', async t => {
   const before = openFiles()
   const file = join(t.testdir({ file: '' }), 'file')
   const long = 'x'.repeat(200_000)

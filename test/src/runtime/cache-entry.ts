@@ -7,7 +7,7 @@ const golden = (name: string) => readFileSync(join(__dirname, 'fixtures/golden',
 
 const minimal = '{"kind":"cniCacheV1","containerId":"c1","config":"e30=","ifName":"eth0","networkName":"net"}'
 
-t.test('what libcni 1.3.0 wrote comes back byte for byte', async t => {
+t.test('an entry of libcni 1.3.0 is written back byte for byte', async t => {
   for (const name of ['rich-c-1-eth0', 'old-c-2-eth0', 'single-c-3-eth0']) {
     const text = golden(`results/${name}`)
     const entry = parseCacheEntry(text)

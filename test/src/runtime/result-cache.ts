@@ -150,7 +150,7 @@ t.test('sweepCache() removes old files that a crash has torn, and no other', asy
   ])
 })
 
-t.test('what an ADD that was killed was writing goes at once, what one is writing stays', async t => {
+t.test('a file of a killed ADD is removed at once, a file of a running ADD stays', async t => {
   const cacheDir = cacheWith(t, {
     'net-c1-eth0': text,
     '.new-17-abc': text.slice(0, 20),

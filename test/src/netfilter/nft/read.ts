@@ -17,7 +17,7 @@ const kernel = (answer: { type: number; hex: string } | string) => {
   return { asked, request: reply, dump: reply }
 }
 
-t.test('what is not there is empty or undefined', async t => {
+t.test('missing objects are empty or undefined', async t => {
   t.same(r.tableList(kernel('ENOENT')), [])
   t.same(r.chainList(kernel('ENOENT'), table), [])
   t.equal(r.chainGet(kernel('ENOENT'), table, 'c'), undefined)

@@ -49,7 +49,7 @@ t.test('an IP address is compared behind its version, where the table has both',
   ])
 })
 
-t.test('what a rule is sure of it does not ask again', async t => {
+t.test('a rule does not check twice', async t => {
   const statements = [
     m.eq(x.ipSaddr, addr('10.0.0.2')),
     m.neq(x.ipDaddr, addr('10.0.0.3')),

@@ -138,7 +138,7 @@ t.test('commit() names the first change that was refused', async t => {
   }
 })
 
-t.test('nftUpdate() builds again with the new generation until nobody was faster', async t => {
+t.test('nftUpdate() builds again with the new generation until no other change came first', async t => {
   const nl = kernel([answer(first, 85)], [answer(first, 85)], [answer(first + 1, 0)])
   let built = 0
   const result = nftUpdate(nl, 'add the pod', tx => {

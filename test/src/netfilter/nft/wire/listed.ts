@@ -54,7 +54,7 @@ const answers = {
   ),
 }
 
-t.test('what the kernel lists is read', async t => {
+t.test('the lists of the kernel are read', async t => {
   t.same(readTable(answers.table), { family: 'inet', name: 't', comment: 'tc' })
   t.same(readChain(answers.chain), {
     table: 't',

@@ -107,7 +107,7 @@ t.test('STATUS throws what all of them say, with the code of the first', async t
   )
 })
 
-t.test('STATUS asks nobody before 1.1.0', async t => {
+t.test('STATUS calls no plugin before 1.1.0', async t => {
   const { calls, options } = runtime(t, { 'STATUS a': failure(50, 'no') })
   await statusNetworkList(network(['a'], { cniVersion: '1.0.0' }), options)
   t.same(calls(), [])

@@ -130,7 +130,7 @@ t.test('confVersions() are what both keys allow and the runtime knows, oldest fi
     t.same(confVersions(conf, 'a.conflist'), versions, JSON.stringify(conf))
 })
 
-t.test('confVersions() refuses what is no version and what nobody knows', async t => {
+t.test('confVersions() refuses invalid and unknown versions', async t => {
   const cases: [conf: { cniVersion?: unknown; cniVersions?: unknown }, failure: string][] = [
     [{ cniVersion: 1 }, '7 a.conflist: cniVersion is not a string: 1'],
     [{ cniVersion: 'one' }, '7 a.conflist: not a CNI version: "one"'],

@@ -9,6 +9,7 @@ import { conflistOf, formatConflist } from '../node/conflist/conflist'
 import { confDirNotes, conflistName, stageConflist } from '../node/conflist/conflist-file'
 import { checkMtu, hasRoomForPods, type NetworkValues } from '../node/conflist/kubelet-flags'
 import { commitAll, removeLeftovers, syncFolder } from '../node/conflist/staged-file'
+import { type Held, strandedBy } from '../node/conflist/stranded'
 import { containerWithPod } from '../src/attachment/pod'
 import { maxConfBytes } from '../src/cni/conf'
 import { isJsonObject, type JsonObject } from '../src/cni/schema'
@@ -18,7 +19,6 @@ import { removeFile } from '../src/runtime/durable-file'
 import { type ClusterNode, formatRanges } from './cluster-node'
 import { type Log, messageOf } from './log'
 import type { AgentMetrics, networkStates } from './metrics'
-import { type Held, strandedBy } from './stranded'
 
 type NetworkState = (typeof networkStates)[number]
 

@@ -9,8 +9,7 @@ import { conflistOf, formatConflist } from '../node/conflist/conflist'
 import { confDirNotes, conflistName, stageConflist } from '../node/conflist/conflist-file'
 import { checkMtu, hasRoomForPods, type NetworkValues } from '../node/conflist/kubelet-flags'
 import { commitAll, removeLeftovers, syncFolder } from '../node/conflist/staged-file'
-import { type Held, strandedBy } from '../node/conflist/stranded'
-import { containerWithPod } from '../src/attachment/pod'
+import { describeHeld, type Held, strandedBy } from '../node/conflist/stranded'
 import { maxConfBytes } from '../src/cni/conf'
 import { isJsonObject, type JsonObject } from '../src/cni/schema'
 import { readPlainFile } from '../src/host/plain-file'
@@ -33,9 +32,6 @@ export type NodeNetworkOptions = {
   readonly log: Log
   readonly metrics: AgentMetrics
 }
-
-/** How many containers a refusal names. */
-const mostNamed = 5
 
 const listOf = (value: unknown): readonly unknown[] => (Array.isArray(value) ? value : [])
 
@@ -68,9 +64,6 @@ const keepsAll = (before: readonly Cidr[], after: readonly Cidr[]): boolean =>
       range => cidrEquals(old, range) || (range.prefix < old.prefix && cidrContains(range, old.addr)),
     ),
   )
-
-const describeHeld = (stranded: readonly Held[]): string[] =>
-  stranded.slice(0, mostNamed).map(held => `${held.address} of ${containerWithPod(held)}`)
 
 export class NodeNetwork {
   readonly path: string
@@ -151,7 +144,7 @@ export class NodeNetwork {
   }
 
   #refuse(before: string, after: string, stranded: readonly Held[]): void {
-    const some = describeHeld(stranded).join(', ')
+    const some = describeHeld(stranded)
     this.#enter(
       'refused',
       `the ranges change from ${before} to ${after}, which leaves ${stranded.length} addresses of running pods ` +

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { type Answer, type CliCall, command } from '../node/command/command'
 import { CliError, ExitCode, failureOf, formatFailure, usageError } from '../node/command/failure'
@@ -8,7 +9,10 @@ import { conflistOf, formatConflist, referenceNotes } from '../node/conflist/con
 import { confDirNotes, conflistName, stageConflist } from '../node/conflist/conflist-file'
 import { checkNetworkValues, networkOptions } from '../node/conflist/kubelet-flags'
 import { commitAll } from '../node/conflist/staged-file'
+import { describeHeld, strandedBy } from '../node/conflist/stranded'
 import { applySysctls, bridgeIptables, dottedKey, planSysctls } from '../node/sysctls'
+import { usualDataDir } from '../src/attachment/lease'
+import { formatCidr } from '../src/ip/cidr'
 import { type NetworkConfigList, parseConfList } from '../src/runtime/conf-list'
 import { validateNetworkList } from '../src/runtime/probe'
 import { ensureModule } from './frame/bridge-module'
@@ -39,9 +43,23 @@ const options = {
   ...placeOptions,
   write: flag('write the network into its folder, or set the sysctl'),
   create: denial('do not create a missing folder'),
+  force: flag('write a range that does not contain the addresses of running containers'),
 }
 
 type Call = CliCall<typeof options>
+
+/** Throws if the file that is there gave addresses to running containers that the new ranges do not contain. */
+const keepAddresses = ({ options: { name, podCidr, force } }: Call, { confDir, cacheDir }: Places): void => {
+  if (force || !existsSync(`${confDir}/${conflistName}`)) return
+  const stranded = strandedBy(podCidr, { network: name, dataDir: usualDataDir, cacheDir })
+  if (stranded.length === 0) return
+  throw new CliError(
+    ExitCode.failed,
+    `${confDir}/${conflistName} is unchanged: ${podCidr.map(formatCidr).join(',')} leaves out addresses of ` +
+      `running containers, ${stranded.length} in all: ${describeHeld(stranded)}`,
+    'delete these containers first, or use --force',
+  )
+}
 
 const writeConflist = (call: Call, confDir: string, conflistText: string): Answer => {
   const { path, staged } = stageConflist({ confDir, text: conflistText, create: call.options.create })
@@ -68,6 +86,7 @@ const configKubenet = (call: Call): Answer => {
   const about = { networkPlugin: values.networkPlugin, config: conflist }
   const notes = referenceNotes(values)
   if (!values.write) return { json: { ...about, written: false }, text: () => conflistText, notes }
+  keepAddresses(call, places)
   const { json, text } = writeConflist(call, places.confDir, conflistText)
   const file = `${places.confDir}/${conflistName}`
   notes.push(...confDirNotes(places.confDir, conflist.name), ...missingNotes(conflistText, { places, file }))

@@ -1,6 +1,7 @@
 /** Which containers a change of the node's pod ranges would leave behind. */
 
 import { subjectOf } from '../../plugins/host-local/liveness'
+import { containerWithPod } from '../../src/attachment/pod'
 import { parseResult } from '../../src/cni/result'
 import { currentVersion } from '../../src/cni/version'
 import { type Addr, formatAddr, parseAddr } from '../../src/ip/addr'
@@ -73,3 +74,13 @@ export const strandedBy = (ranges: readonly Cidr[], attachments: Attachments): H
   // In an order of their own, not the folder's: who tells of them must not seem to have news.
   return [...found.values()].toSorted((a, b) => (a.address < b.address ? -1 : 1))
 }
+
+/** How many containers a refusal names. */
+const mostNamed = 5
+
+/** The first of them in words: `10.244.1.5 of c1 (default/web)`. */
+export const describeHeld = (stranded: readonly Held[]): string =>
+  stranded
+    .slice(0, mostNamed)
+    .map(held => `${held.address} of ${containerWithPod(held)}`)
+    .join(', ')

@@ -139,3 +139,8 @@ t.test('no command imports the insides of another one', async t => {
     t.same(others, [], path)
   }
 })
+
+t.test('one module writes and reads netlink messages with the netlink package', async t => {
+  const users = files.filter(path => readFileSync(join(root, path), 'utf8').includes("from 'netlink"))
+  t.same(users, ['src/netlink/wire/message.ts'])
+})

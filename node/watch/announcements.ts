@@ -14,8 +14,8 @@ import { EventSocket } from '../../src/netlink/event-socket'
 import { IFF_UP, type Link, linkByIndex } from '../../src/netlink/link'
 import { RTNLGRP_IPV4_NETCONF, RTNLGRP_IPV6_NETCONF, saysForwardingIsOff } from '../../src/netlink/netconf'
 import { NETLINK_NETFILTER, NETLINK_ROUTE, type NetlinkSocket, type Reply } from '../../src/netlink/socket'
-import { readText } from '../../src/netlink/wire/attributes'
 import { RTM_DELLINK, RTM_NEWLINK, RTNLGRP_LINK } from '../../src/netlink/wire/link'
+import { readText } from '../../src/netlink/wire/message'
 
 /**
  * "lost": what only somebody else takes, and many pods at once; to be brought back without delay. "touched": it may as

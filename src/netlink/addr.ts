@@ -5,7 +5,7 @@ import { netlinkError, unlessRefused } from './error'
 import type { EventSocket } from './event-socket'
 import type { Link } from './link'
 import { type NetlinkSocket, NLM_F_CREATE, NLM_F_EXCL } from './socket'
-import { messageBody, putU32, readAttributes, readIndexAt, readNumber } from './wire/attributes'
+import { messageBody, putU32, readAttributes, readIndexAt, readNumber } from './wire/message'
 
 /** <linux/rtnetlink.h> */
 const RTM_NEWADDR = 20

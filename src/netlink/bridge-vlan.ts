@@ -3,6 +3,7 @@
 import { release } from 'node:os'
 import { isFrom } from '../host/system-error'
 import type { NetlinkSocket } from './socket'
+import * as w from './wire/link'
 import {
   type Attribute,
   messageBody,
@@ -10,8 +11,7 @@ import {
   putU32,
   readAttributeList,
   readAttributes,
-} from './wire/attributes'
-import * as w from './wire/link'
+} from './wire/message'
 
 /** <linux/socket.h> */
 const AF_BRIDGE = 7

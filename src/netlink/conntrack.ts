@@ -2,7 +2,7 @@
 import { type Addr, addressFamily, addrFromBytes, type Family } from '../ip/addr'
 import { unlessRefused } from './error'
 import type { NetlinkSocket } from './socket'
-import { type Attribute, messageBody, putU8, putU16be, readAttributes } from './wire/attributes'
+import { type Attribute, messageBody, putU8, putU16be, readAttributes } from './wire/message'
 
 // <linux/netfilter/nfnetlink_conntrack.h>; a message's type has the subsystem in its high byte.
 const NFNL_SUBSYS_CTNETLINK = 1 << 8

@@ -1,6 +1,6 @@
-import { getString, parseAttributes } from 'netlink/dist/structs'
 import { errnoText } from '../host/errno'
 import { isFrom, SystemError } from '../host/system-error'
+import { readAttributes, readText } from './wire/message'
 
 /** The remedy for an errno that means the same wherever it comes from. */
 const remedies: Record<string, string> = {
@@ -47,13 +47,9 @@ export const extendedAck = (message: { flags: number; data: Buffer }): string =>
   if (!(message.flags & NLM_F_ACK_TLVS) || message.data.length < SIZEOF_NLMSGERR) return ''
   const { data, flags } = message
   const skipped = flags & NLM_F_CAPPED ? 0 : data.readUInt32LE(4) - SIZEOF_NLMSGHDR
-  let text = ''
   try {
-    parseAttributes(data.subarray(SIZEOF_NLMSGERR + skipped), attribute => {
-      if (attribute.type === NLMSGERR_ATTR_MSG) text = getString(attribute.data)
-    })
+    return readText(readAttributes(data, SIZEOF_NLMSGERR + skipped).get(NLMSGERR_ATTR_MSG))
   } catch {
-    // An attribute that cannot be read only costs the sentence; the errno is what counts.
+    return '' // an attribute that can't be read only costs the sentence; the errno is what counts
   }
-  return text
 }

@@ -1,9 +1,8 @@
 import { type Mac, macBytes } from '../ip/mac'
 import { unlessRefused } from './error'
 import { type NetlinkSocket, NLM_F_CREATE, NLM_F_EXCL } from './socket'
-import { type Attribute, messageBody, putString, putU8, putU32 } from './wire/attributes'
 import * as w from './wire/link'
-import type { EntryFilter } from './wire/message'
+import { type Attribute, type EntryFilter, messageBody, putString, putU8, putU32 } from './wire/message'
 
 export { IF_OPER_UP, IFF_LOOPBACK, IFF_POINTOPOINT, IFF_PROMISC, IFF_UP, type Link } from './wire/link'
 

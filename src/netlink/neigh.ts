@@ -4,7 +4,7 @@ import { formatMac, type Mac } from '../ip/mac'
 import { unlessRefused } from './error'
 import type { EventSocket } from './event-socket'
 import { type NetlinkSocket, NLM_F_CREATE } from './socket'
-import { messageBody, readAttributes } from './wire/attributes'
+import { messageBody, readAttributes } from './wire/message'
 
 /** <linux/rtnetlink.h> */
 const RTM_NEWNEIGH = 28

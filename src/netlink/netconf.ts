@@ -1,7 +1,7 @@
 import type { Family } from '../ip/addr'
 import { unlessRefused } from './error'
-import type { NetlinkSocket, Reply } from './socket'
-import { messageBody, putU32, readAttributes, readNumber } from './wire/attributes'
+import type { NetlinkSocket } from './socket'
+import { messageBody, putU32, type Reply, readAttributes, readNumber } from './wire/message'
 
 /** <linux/rtnetlink.h>, <linux/netconf.h> */
 const RTM_NEWNETCONF = 80

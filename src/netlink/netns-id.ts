@@ -1,7 +1,7 @@
 /** The numbers by which one network namespace knows others. */
 import { unlessRefused } from './error'
 import type { NetlinkSocket } from './socket'
-import { messageBody, putU32, readAttributes } from './wire/attributes'
+import { messageBody, putU32, readAttributes } from './wire/message'
 
 /** <linux/rtnetlink.h> and <linux/net_namespace.h> */
 const RTM_NEWNSID = 88

@@ -19,7 +19,7 @@ import {
   readIndex,
   readIndexAt,
   readNumber,
-} from './wire/attributes'
+} from './wire/message'
 
 /** <linux/rtnetlink.h> */
 const RTM_NEWROUTE = 24

@@ -2,7 +2,7 @@
 import { type Addr, addressFamily, addrFromBytes, type Family } from '../ip/addr'
 import { unlessRefused } from './error'
 import type { NetlinkSocket } from './socket'
-import { readAttributes } from './wire/attributes'
+import { readAttributes } from './wire/message'
 
 /** <linux/netlink.h> */
 export const NETLINK_SOCK_DIAG = 4

@@ -1,17 +1,23 @@
 /**
  * Requests to the kernel over a netlink socket, synchronous from end to end: the kernel does the work inside send(2)
  * and its answer is there when recv(2) asks, so there is nothing to wait for, and code between entering and leaving
- * a network namespace may use it. Messages are encoded by the netlink package.
+ * a network namespace may use it.
  */
 import { closeSync } from 'node:fs'
-import { countLength, formatMessage, getPadding } from 'netlink/dist/structs'
 import { platform } from '#platform'
 import { errnoName } from '../host/errno'
 import { timed } from '../host/steps'
 import { extendedAck, netlinkError } from './error'
 import * as o from './raw-socket'
 import { MSG_DONTWAIT, messagesOf, readDatagram, sockaddrNl } from './raw-socket'
-import { type EntryFilter, NLM_F_DUMP_INTR, NLM_F_MULTI, type Reply } from './wire/message'
+import {
+  type EntryFilter,
+  joinMessages,
+  messageBytes,
+  NLM_F_DUMP_INTR,
+  NLM_F_MULTI,
+  type Reply,
+} from './wire/message'
 
 export type { Reply } from './wire/message'
 
@@ -130,19 +136,18 @@ export class NetlinkSocket {
 
   #exchange(op: string, requests: readonly Request[]): { first: number; replies: Reply[] } {
     const first = this.#seq
-    const datagram: Uint8Array[] = []
+    const messages: Uint8Array[][] = []
     const awaited = new Set<number>()
     for (const { type, flags = 0, body } of requests) {
       const seq = this.#nextSeq()
       if (flags & NLM_F_ACK) awaited.add(seq)
-      const message = formatMessage({ type, flags: flags | NLM_F_REQUEST, seq, port: 0, data: [...body] })
-      datagram.push(...message, getPadding(countLength(message)))
+      messages.push(messageBytes({ type, flags: flags | NLM_F_REQUEST, seq }, body))
     }
     // Each request may be refused, and all answers come before the first can be read.
     if (requests.length > answersThatFit) {
       this.#widen(o.SO_RCVBUFFORCE, o.SO_RCVBUF, requests.length * answerBytes)
     }
-    this.#sendBytes(op, Buffer.concat(datagram))
+    this.#sendBytes(op, joinMessages(messages))
     const replies: Reply[] = []
     while (awaited.size > 0) {
       for (const message of this.#receiveAnswer(op)) {
@@ -169,8 +174,7 @@ export class NetlinkSocket {
 
   #send(op: string, { type, flags = 0, body }: Request, always: number): number {
     const seq = this.#nextSeq()
-    const data = formatMessage({ type, flags: flags | always, seq, port: 0, data: [...body] })
-    this.#sendBytes(op, Buffer.concat(data))
+    this.#sendBytes(op, Buffer.concat(messageBytes({ type, flags: flags | always, seq }, body)))
     return seq
   }
 

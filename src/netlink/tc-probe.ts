@@ -6,8 +6,8 @@
 import { isFrom } from '../host/system-error'
 import { netlinkError } from './error'
 import { type NetlinkSocket, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, type Request } from './socket'
-import { messageBody, putU32 } from './wire/attributes'
 import { IFLA_INFO_KIND, IFLA_LINKINFO, ifInfoMsg, RTM_NEWLINK } from './wire/link'
+import { messageBody, putU32 } from './wire/message'
 import {
   RTM_NEWACTION,
   RTM_NEWQDISC,

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { unlessRefused } from './error'
 import { type NetlinkSocket, NLM_F_CREATE, NLM_F_EXCL } from './socket'
-import type { Attribute } from './wire/attributes'
+import type { Attribute } from './wire/message'
 import * as w from './wire/tc'
 import { fifoOptions, type TbfOptions, tbfOptions } from './wire/tc-tbf'
 import { readRedirect, redirectOptions } from './wire/tc-u32'

@@ -1,9 +1,9 @@
 /** Comparing a rule as the kernel lists it with one to be added. */
 
-import { type Attributes, readAttributes, readText } from '../../netlink/wire/attributes'
+import { type Attributes, type NftAttribute, readAttributes, readText } from '../../netlink/wire/message'
 import { type NftRule, ruleExpressions } from './rule'
 import type { Expression, ReadExpression } from './wire/expression'
-import type { NftAttribute, NftFamily } from './wire/message'
+import type { NftFamily } from './wire/message'
 import type { ReadRule } from './wire/rule'
 
 const hasValue = (found: Buffer | undefined, value: NftAttribute[1]): boolean => {

@@ -1,5 +1,5 @@
-/** The conditions of a rule. Each ends the rule for packets that do not meet it. */
-import { putU32 } from '../../netlink/wire/attributes'
+/** The conditions of a rule. Each ends the rule for packets that don't meet it. */
+import { putU32 } from '../../netlink/wire/message'
 import type { RuleContext } from './rule'
 import { type Selector, selectorBytes } from './selector'
 import type { NftSet } from './set'

@@ -1,5 +1,5 @@
 import type { Family } from '../../ip/addr'
-import { putU8, putU16be } from '../../netlink/wire/attributes'
+import { putU8, putU16be } from '../../netlink/wire/message'
 import type { Statement } from './match'
 import { type L4Protocol, l4Protocols } from './value'
 import { type Expression, NFT_REG_1 } from './wire/expression'

@@ -1,7 +1,7 @@
 /** The action of a rule on a packet that met its conditions. */
 
 import { type Addr, addrBytes, type Family } from '../../ip/addr'
-import { putU16be, putU32 } from '../../netlink/wire/attributes'
+import { putU16be, putU32 } from '../../netlink/wire/message'
 import { type Key, loadKey, type Statement } from './match'
 import type { NftSet } from './set'
 import { typeOf } from './value'

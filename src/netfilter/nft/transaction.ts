@@ -2,6 +2,7 @@
  * Changes of nftables that the kernel applies together or not at all, in the order they were added here. Nothing is
  * sent before commit().
  */
+
 import { errnoName } from '../../host/errno'
 import { isFrom } from '../../host/system-error'
 import { extendedAck, netlinkError } from '../../netlink/error'
@@ -13,6 +14,7 @@ import {
   type Reply,
   type Request,
 } from '../../netlink/socket'
+import type { NftAttribute } from '../../netlink/wire/message'
 import { modulesOfChain, modulesOfRule, remedyFor } from './kernel-modules'
 import { chainGet, nftGeneration } from './read'
 import { type NftRule, ruleExpressions } from './rule'
@@ -29,7 +31,6 @@ import {
   NFT_MSG_NEWSET,
   NFT_MSG_NEWSETELEM,
   NFT_MSG_NEWTABLE,
-  type NftAttribute,
   nftRequest,
 } from './wire/message'
 import { ruleAttributes, ruleHandle, ruleKey } from './wire/rule'

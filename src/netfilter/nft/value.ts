@@ -5,7 +5,7 @@
 import { type Addr, addrBytes, addrFromBytes, formatAddr } from '../../ip/addr'
 import { type Cidr, formatCidr } from '../../ip/cidr'
 import { formatMac, macBytes, parseMac } from '../../ip/mac'
-import { putU8, putU16be, putU32, readText } from '../../netlink/wire/attributes'
+import { putU8, putU16be, putU32, readText } from '../../netlink/wire/message'
 import { registerBytes } from './wire/expression'
 
 /** Transport protocols by their names in nft (<linux/in.h>). */

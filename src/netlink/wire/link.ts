@@ -1,6 +1,13 @@
 import { formatMac } from '../../ip/mac'
-import { type Attributes, readAttributes, readIndex, readIndexAt, readNumber, readText } from './attributes'
-import type { EntryFilter } from './message'
+import {
+  type Attributes,
+  type EntryFilter,
+  readAttributes,
+  readIndex,
+  readIndexAt,
+  readNumber,
+  readText,
+} from './message'
 
 /** <linux/rtnetlink.h> */
 export const RTM_NEWLINK = 16

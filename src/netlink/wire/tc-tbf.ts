@@ -1,4 +1,4 @@
-import { type Attribute, putU32, putU64, readAttributes, readNumber } from './attributes'
+import { type Attribute, putU32, putU64, readAttributes, readNumber } from './message'
 
 /** <linux/pkt_sched.h> */
 const TCA_TBF_PARMS = 1

@@ -1,11 +1,4 @@
-import {
-  type Attribute,
-  putU32,
-  readAttributeList,
-  readAttributes,
-  readIndexAt,
-  readText,
-} from './attributes'
+import { type Attribute, putU32, readAttributeList, readAttributes, readIndexAt, readText } from './message'
 
 /** <linux/pkt_cls.h> */
 const TCA_U32_CLASSID = 1

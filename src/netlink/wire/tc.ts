@@ -1,4 +1,4 @@
-import { type Attribute, messageBody, readAttributes, readIndexAt, readNumber, readText } from './attributes'
+import { type Attribute, messageBody, readAttributes, readIndexAt, readNumber, readText } from './message'
 
 /** <linux/rtnetlink.h> */
 export const RTM_NEWQDISC = 36

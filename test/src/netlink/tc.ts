@@ -1,6 +1,6 @@
 import t from 'tap'
 import { parsePsched } from '../../../src/netlink/tc'
-import { putU32 } from '../../../src/netlink/wire/attributes'
+import { putU32 } from '../../../src/netlink/wire/message'
 import {
   readTc,
   TC_H_INGRESS,

@@ -1,14 +1,15 @@
 import t from 'tap'
 import { extendedAck } from '../../../src/netlink/error'
+import { exceptNoArp, ifInfoMsg, readLink } from '../../../src/netlink/wire/link'
 import {
+  holding,
   messageBody,
   putU32,
   readAttributes,
+  readMessages,
   readNumber,
   readText,
-} from '../../../src/netlink/wire/attributes'
-import { exceptNoArp, ifInfoMsg, readLink } from '../../../src/netlink/wire/link'
-import { holding, readMessages } from '../../../src/netlink/wire/message'
+} from '../../../src/netlink/wire/message'
 
 const hex = (...parts: string[]) => Buffer.from(parts.join('').replaceAll(' ', ''), 'hex')
 

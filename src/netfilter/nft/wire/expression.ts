@@ -1,10 +1,10 @@
 import {
   type Attributes,
+  type NftAttribute,
   readAttributeList,
   readAttributes,
   readText,
-} from '../../../netlink/wire/attributes'
-import type { NftAttribute } from './message'
+} from '../../../netlink/wire/message'
 
 /** <linux/netfilter/nf_tables.h>, enum nft_list_attributes, nft_expr_attributes, nft_data_attributes */
 export const NFTA_LIST_ELEM = 1

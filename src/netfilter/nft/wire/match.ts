@@ -1,5 +1,5 @@
 /** The expressions by which a rule looks at a packet and at what the kernel knows of it. */
-import { readU32be } from '../../../netlink/wire/attributes'
+import { readU32be } from '../../../netlink/wire/message'
 import { type Expression, putData, type ReadExpression, readData } from './expression'
 
 /** <linux/netfilter/nf_tables.h>, enum nft_payload_bases and nft_payload_attributes */

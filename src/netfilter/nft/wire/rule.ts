@@ -1,7 +1,7 @@
+import type { NftAttribute } from '../../../netlink/wire/message'
 import { type Expression, putExpressions, type ReadExpression, readExpressions, readName } from './expression'
 import {
   NFTNL_UDATA_COMMENT,
-  type NftAttribute,
   putComment,
   putUserdata,
   readComment,

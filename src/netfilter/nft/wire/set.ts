@@ -1,10 +1,15 @@
-import { putU32, readAttributeList, readAttributes, readU32be } from '../../../netlink/wire/attributes'
+import {
+  type NftAttribute,
+  putU32,
+  readAttributeList,
+  readAttributes,
+  readU32be,
+} from '../../../netlink/wire/message'
 import { NFTA_LIST_ELEM, putData, readData, readName } from './expression'
 import {
   NFTNL_UDATA_SET_COMMENT,
   NFTNL_UDATA_SET_DATABYTEORDER,
   NFTNL_UDATA_SET_KEYBYTEORDER,
-  type NftAttribute,
   putComment,
   putUserdata,
   readComment,

@@ -1,5 +1,5 @@
 /** The expressions by which a rule does something: verdicts, values that it loads, address translation. */
-import { readAttributes, readText } from '../../../netlink/wire/attributes'
+import { readAttributes, readText } from '../../../netlink/wire/message'
 import {
   type Expression,
   NFT_REG_VERDICT,

@@ -1,9 +1,8 @@
 /** Tables of nftables, and the chains in them. */
-import { readAttributes, readText, readU32be } from '../../../netlink/wire/attributes'
+import { type NftAttribute, readAttributes, readText, readU32be } from '../../../netlink/wire/message'
 import { readName } from './expression'
 import {
   NFTNL_UDATA_COMMENT,
-  type NftAttribute,
   type NftFamily,
   nftFamilyOf,
   putComment,

@@ -6,7 +6,8 @@ import { rule, ruleExpressions } from '../../../../src/netfilter/nft/rule'
 import * as x from '../../../../src/netfilter/nft/selector'
 import type { NftSet } from '../../../../src/netfilter/nft/set'
 import * as s from '../../../../src/netfilter/nft/statement'
-import type { NftAttribute, NftFamily } from '../../../../src/netfilter/nft/wire/message'
+import type { NftFamily } from '../../../../src/netfilter/nft/wire/message'
+import type { NftAttribute } from '../../../../src/netlink/wire/message'
 
 const addr = (text: string) => {
   const parsed = parseAddr(text)

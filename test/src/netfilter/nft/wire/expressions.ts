@@ -1,5 +1,6 @@
 // Where no other source is named, the bytes are those that nft 1.0.6 sends for the rule in the comment (strace -e
 // trace=sendmsg -e write=all nft -f …), less the NFTA_LOOKUP_SET_ID that it adds to a set's name.
+
 import t from 'tap'
 import {
   type Expression,
@@ -28,7 +29,6 @@ import {
   NFTA_FIB_F_DADDR,
   payloadLoad,
 } from '../../../../../src/netfilter/nft/wire/match'
-import { nftBody } from '../../../../../src/netfilter/nft/wire/message'
 import {
   immediate,
   immediateVerdict,
@@ -42,6 +42,7 @@ import {
   NFT_RETURN,
   nat,
 } from '../../../../../src/netfilter/nft/wire/statement'
+import { nftBody } from '../../../../../src/netlink/wire/message'
 
 const hex = (...fields: string[]) => fields.join('').replaceAll(' ', '')
 

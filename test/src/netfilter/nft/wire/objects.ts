@@ -1,10 +1,11 @@
 // Where no other source is named, the bytes are those that nft 1.0.6 sends for the command in the comment (strace -e
 // trace=sendmsg -e write=all nft -f …).
+
 import t from 'tap'
-import { type NftAttribute, nftBody } from '../../../../../src/netfilter/nft/wire/message'
 import { ruleAttributes, ruleHandle, ruleKey } from '../../../../../src/netfilter/nft/wire/rule'
 import { setAttributes, setElemListAttributes } from '../../../../../src/netfilter/nft/wire/set'
 import { chainAttributes, tableAttributes } from '../../../../../src/netfilter/nft/wire/table'
+import { type NftAttribute, nftBody } from '../../../../../src/netlink/wire/message'
 
 const bytes = (...fields: string[]) => Buffer.from(fields.join('').replaceAll(' ', ''), 'hex')
 

@@ -7,7 +7,7 @@ import { readCmpValue } from '../../src/netfilter/nft/wire/match'
 import type { NftFamily } from '../../src/netfilter/nft/wire/message'
 import type { ReadRule } from '../../src/netfilter/nft/wire/rule'
 import type { NetlinkSocket } from '../../src/netlink/socket'
-import { readText } from '../../src/netlink/wire/attributes'
+import { readText } from '../../src/netlink/wire/message'
 
 /** One such chain: what its table's rules compare packets with, as far as that can be told. */
 export type DroppingChain = {

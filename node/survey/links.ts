@@ -3,8 +3,8 @@ import { redirectList } from '../../plugins/bandwidth/ifb'
 import { IFF_UP } from '../../src/netlink/link'
 import type { NetlinkSocket } from '../../src/netlink/socket'
 import { qdiscList, readTbf, TC_H_ROOT } from '../../src/netlink/tc'
-import { messageBody, readAttributes } from '../../src/netlink/wire/attributes'
 import { IFLA_LINK_NETNSID, ifInfoMsg, type Link, RTM_GETLINK, readLink } from '../../src/netlink/wire/link'
+import { messageBody, readAttributes } from '../../src/netlink/wire/message'
 
 /** <linux/if_link.h> */
 const IFLA_STATS64 = 23

@@ -11,7 +11,7 @@ import type { NftElement } from '../../src/netfilter/nft/set'
 import { readCmpValue } from '../../src/netfilter/nft/wire/match'
 import { table } from '../../src/netfilter/rules/pods/nft-rules'
 import type { NetlinkSocket } from '../../src/netlink/socket'
-import { readText } from '../../src/netlink/wire/attributes'
+import { readText } from '../../src/netlink/wire/message'
 import { type PortRule, readPortRules } from './port-rules'
 
 /** One element of kubenet's ruleset, with its owner in its comment. */

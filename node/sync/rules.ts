@@ -3,7 +3,7 @@ import { readBandwidthConf } from '../../plugins/bandwidth/config'
 import { missingPod, podOf, portsOfCall, setUpPod, takeDownPod } from '../../plugins/kubenet/attachment'
 import { type KubenetConf, readKubenetConf } from '../../plugins/kubenet/config'
 import { readBridge, setUpDedup } from '../../plugins/kubenet/gateways'
-import { bridgeConf, callOf, parts } from '../../plugins/kubenet/parts'
+import { bridgeConf, callOf, inNewestVersion, parts } from '../../plugins/kubenet/parts'
 import { takeDownFlows } from '../../plugins/portmap/add'
 import { readPortmapConf } from '../../plugins/portmap/config'
 import { setUpLocalnetRouting } from '../../plugins/portmap/localnet'
@@ -106,20 +106,21 @@ const compareDedup = (conf: KubenetConf): Change[] => {
 }
 
 const compareElements = async (call: Call, conf: KubenetConf, result: Result): Promise<Change[]> => {
-  const pod = podOf(call, conf, result)
+  const pod = podOf(call, conf, result, portsOfCall(call))
   const missing = await missingPod(pod)
   if (missing.length === 0) return []
   const isPartial = missing.length < elementsOf(pod).length
   const apply = async () => {
-    await repair(isPartial, undo => setUpPod(call, conf, result, undo))
-    takeDownFlows(portsOfCall(call, result))
+    await repair(isPartial, undo => setUpPod(call, pod, undo))
+    takeDownFlows(pod.ports)
   }
   const text = `table "inet kubenet": add ${missing.map(formatPlaced).join(', ')}`
-  return [{ what: 'rules', text, apply, takeBack: () => takeDownPod(call, conf, result) }]
+  return [{ what: 'rules', text, apply, takeBack: () => takeDownPod(pod) }]
 }
 
 /** All that kubenet made for an attachment; `veth` is the name of its host end. */
-export const kubenetComparisons = (call: Call, result: Result, veth: string): Comparison[] => {
+export const kubenetComparisons = (given: Call, result: Result, veth: string): Comparison[] => {
+  const call = inNewestVersion(given)
   const conf = readKubenetConf(call)
   const backend = chooseBackend(conf.backend)
   const masquerade = backend === 'iptables'

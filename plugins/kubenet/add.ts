@@ -8,15 +8,15 @@ import { NETLINK_ROUTE, withNetlink } from '../../src/netlink/socket'
 import { readBandwidthConf } from '../bandwidth/config'
 import { takeDownFlows } from '../portmap/add'
 import { setUpLocalnetRouting } from '../portmap/localnet'
-import { portsOfCall, setUpPod } from './attachment'
+import { type KubenetPod, podOf, portsOfCall, setUpPod } from './attachment'
 import { type KubenetConf, readKubenetConf } from './config'
 import { collectGateways, setUpDedup } from './gateways'
-import { bridgeConf, callOf, parts } from './parts'
+import { bridgeConf, callOf, inNewestVersion, parts } from './parts'
 
 /** Host ports over nftables: the ruleset, then the flows and the sysctl that portmap would see to. */
-const setUpRuleset = async (call: Call, conf: KubenetConf, result: Result, undo: Undo): Promise<void> => {
-  await setUpPod(call, conf, result, undo)
-  const ports = portsOfCall(call, result)
+const setUpRuleset = async (call: Call, pod: KubenetPod, undo: Undo): Promise<void> => {
+  await setUpPod(call, pod, undo)
+  const { ports } = pod
   if (ports.mappings.length === 0) return
   takeDownFlows(ports)
   for (const { addr } of ports.addresses) if (addr.family === 4) setUpLocalnetRouting(addr, undo)
@@ -35,12 +35,13 @@ const hairpinPort = (conf: KubenetConf, { interfaces: [, port] }: Result): void 
   })
 }
 
-export const add = async (call: Call, undo: Undo): Promise<Result> => {
+export const add = async (given: Call, undo: Undo): Promise<Result> => {
+  const call = inNewestVersion(given)
   const conf = readKubenetConf(call)
   const backend = chooseBackend(conf.backend)
   const masquerade = backend === 'iptables'
   // Contradictions are refused before anything is made.
-  portsOfCall(call)
+  const ports = portsOfCall(call)
   readBandwidthConf(callOf(call, { type: 'bandwidth' }))
   endStep('backend')
   // The loopback interface of the container: a runtime that calls loopback itself finds it up.
@@ -50,7 +51,7 @@ export const add = async (call: Call, undo: Undo): Promise<Result> => {
   hairpinPort(conf, connected)
   await collectGateways(call, conf)
   if (masquerade) await parts.portmap.add(callOf(call, { type: 'portmap', backend }, connected), undo)
-  else await setUpRuleset(call, conf, connected, undo)
+  else await setUpRuleset(call, podOf(call, conf, connected, ports), undo)
   setUpDedup(conf)
   endStep('ruleset')
   return parts.bandwidth.add(callOf(call, { type: 'bandwidth' }, connected), undo)

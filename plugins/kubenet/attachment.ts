@@ -9,7 +9,7 @@ import { commentOfElement, podRules } from '../../src/netfilter/rules/pods/nft'
 import type { GoingPod, NewPod, Placed, Pod } from '../../src/netfilter/rules/pods/pods'
 import { NETLINK_NETFILTER, withNetlink } from '../../src/netlink/socket'
 import { ownerOf, setUpClaims, takeDownClaims, whilePortsLocked } from '../portmap/claims'
-import { type PortmapConf, readPortmapConf } from '../portmap/config'
+import { type PortmapConf, readPortmapConf, withResult } from '../portmap/config'
 import { takeDownFlowsOf, takeDownDead as takeDownPortmap } from '../portmap/del'
 import type { PortOwner } from '../portmap/records'
 import type { KubenetConf } from './config'
@@ -24,20 +24,18 @@ export const ownerOfCall = (call: Call, conf: KubenetConf): Attachment => ({
 })
 
 /** The port mappings of a call, as portmap reads them. */
-export const portsOfCall = (call: Call, result?: Result): PortmapConf =>
-  readPortmapConf(callOf(call, { type: 'portmap', backend: 'nftables' }, result))
+export const portsOfCall = (call: Call): PortmapConf =>
+  readPortmapConf(callOf(call, { type: 'portmap', backend: 'nftables' }))
 
-/** The parts of an attachment for the rule set. */
-export const podOf = (
-  call: Call,
-  conf: KubenetConf,
-  result: Result,
-  ports: PortmapConf = portsOfCall(call, result),
-): Pod => ({
+/** A pod, with all of its ports' configuration. */
+export type KubenetPod = Pod & { readonly ports: PortmapConf }
+
+/** What of an attachment belongs into the ruleset: `result` has its addresses, to which the ports of the call lead. */
+export const podOf = (call: Call, conf: KubenetConf, result: Result, ports: PortmapConf): KubenetPod => ({
   net: conf,
   id: ownerOfCall(call, conf),
   addresses: result.ips.map(({ address }) => address.addr),
-  ports,
+  ports: withResult(ports, result),
 })
 
 /**
@@ -52,8 +50,7 @@ const goingOf = async ({ id, ports: { mappings, addresses } }: Pod): Promise<Goi
 }
 
 /** Takes an attachment that is gone out of the ruleset, and gives its host ports back. */
-export const takeDownPod = async (call: Call, conf: KubenetConf, result: Result): Promise<void> => {
-  const pod = podOf(call, conf, result)
+export const takeDownPod = async (pod: Pod): Promise<void> => {
   const going = await goingOf(pod)
   await runAll([
     async () => {
@@ -74,9 +71,8 @@ const takeDownDead = (owner: PortOwner): Promise<void> =>
   ])
 
 /** Puts an attachment into the ruleset: one batch for its addresses, its ports, and the shared rules if those are missing. */
-export const setUpPod = async (call: Call, conf: KubenetConf, result: Result, undo: Undo): Promise<void> => {
-  const ports = portsOfCall(call, result)
-  const pod = podOf(call, conf, result, ports)
+export const setUpPod = async (call: Call, pod: KubenetPod, undo: Undo): Promise<void> => {
+  const { ports } = pod
   let hadPorts = false
   // Those of an ADD before are the pod's, which may run.
   undo.add('free the host ports', () =>

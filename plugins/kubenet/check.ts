@@ -6,10 +6,10 @@ import { dedupRules } from '../../src/netfilter/rules/dedup/nft'
 import { hasAllBaseRules } from '../../src/netfilter/rules/pods/nft'
 import { formatPlaced } from '../../src/netfilter/rules/pods/nft-rules'
 import { NETLINK_NETFILTER, NETLINK_ROUTE, withNetlink } from '../../src/netlink/socket'
-import { missingPod, podOf } from './attachment'
+import { missingPod, podOf, portsOfCall } from './attachment'
 import { type KubenetConf, readKubenetConf } from './config'
 import { readBridge } from './gateways'
-import { bridgeConf, callOf, parts } from './parts'
+import { bridgeConf, callOf, inNewestVersion, parts } from './parts'
 
 const broken = (message: string, details: string) =>
   new CniError(ErrorCode.internal, message, { details: `${details}; rebuild with: kubenet sync` })
@@ -35,13 +35,14 @@ const checkRuleset = async (call: Call, conf: KubenetConf): Promise<void> => {
       'something flushed them',
     )
   }
-  const missing = await missingPod(podOf(call, conf, result))
+  const missing = await missingPod(podOf(call, conf, result, portsOfCall(call)))
   if (missing.length > 0) {
     throw broken('rules of the container are missing', missing.map(formatPlaced).join(', '))
   }
 }
 
-export const check = async (call: Call): Promise<void> => {
+export const check = async (given: Call): Promise<void> => {
+  const call = inNewestVersion(given)
   const conf = readKubenetConf(call)
   if (call.conf.prevResult === undefined) {
     throw new CniError(ErrorCode.invalidNetworkConfig, 'Required prevResult missing')

@@ -22,7 +22,7 @@ import type { PortOwner } from '../portmap/records'
 import { ownerOfCall, portsOfCall } from './attachment'
 import { type KubenetConf, readKubenetConf } from './config'
 import { collectGateways } from './gateways'
-import { bridgeConf, callOf, parts } from './parts'
+import { bridgeConf, callOf, inNewestVersion, parts } from './parts'
 import { passPortsOn, stopWaiting } from './shared-ports'
 
 type Links = readonly [Link, ...Link[]]
@@ -111,13 +111,15 @@ const mappingsOf = (call: Call): readonly PortMapping[] => {
 }
 
 /** The known facts of the attachment before anything of it is deleted. */
-type Found = { readonly addresses: readonly Addr[]; readonly ports: PortOwner | undefined }
+type Found = {
+  readonly addresses: readonly Addr[]
+  readonly mappings: readonly PortMapping[]
+  readonly ports: PortOwner | undefined
+}
 
 /** Has the kernel forget the UDP flows that led to the pod. */
-const takeDownFlows = (call: Call, { addresses, ports }: Found): void => {
-  const udp = mappingsOf(call)
-    .filter(({ protocol }) => protocol === 'udp')
-    .map(({ hostPort }) => hostPort)
+const takeDownFlows = ({ addresses, mappings, ports }: Found): void => {
+  const udp = mappings.filter(({ protocol }) => protocol === 'udp').map(({ hostPort }) => hostPort)
   const pods = addresses.length > 0 ? addresses : parsed(ports?.addresses)
   for (const addr of pods)
     takeDownFlowsToPod(addr.family, addr, [...udp, ...(ports ? udpPortsOf(ports) : [])])
@@ -141,9 +143,13 @@ const isExpected = (conf: KubenetConf, { addresses, ports }: Found): boolean =>
   ports !== undefined || addresses.some(({ family }) => masquerades(conf, family))
 
 /** Erases the attachment's elements. Answers how many there were. */
-const eraseElements = (call: Call, conf: KubenetConf, { addresses, ports }: Found): Promise<number> => {
+const eraseElements = (
+  call: Call,
+  conf: KubenetConf,
+  { addresses, mappings, ports }: Found,
+): Promise<number> => {
   // Where the ports could not be recorded, nothing but looking through everything finds them.
-  const tellsAll = ports !== undefined || mappingsOf(call).length === 0
+  const tellsAll = ports !== undefined || mappings.length === 0
   return podRules.takeDown({
     id: ownerOfCall(call, conf),
     addresses: tellsAll ? addresses : [],
@@ -155,8 +161,10 @@ const eraseElements = (call: Call, conf: KubenetConf, { addresses, ports }: Foun
 const isOfRanges = ({ podCIDRs }: KubenetConf, { addr, prefix }: PodAddress): boolean =>
   podCIDRs.some(range => cidrContains(range, addr) && (prefix === undefined || prefix === range.prefix))
 
-export const del = async (call: Call): Promise<void> => {
+export const del = async (given: Call): Promise<void> => {
+  const call = inNewestVersion(given)
   const conf = readKubenetConf(call)
+  const mappings = mappingsOf(call)
   const ports = ownerOf(ownerOfCall(call, conf))
   const usesIptables = chooseBackend(conf.backend) === 'iptables'
   let addresses: PodAddress[] = []
@@ -165,7 +173,7 @@ export const del = async (call: Call): Promise<void> => {
   // An earlier configuration may have had it in iptables. To ask costs more than all the rest, so only then.
   const mayBeInIptables = () => usesIptables || (erased === 0 && isExpected(conf, found()))
   let hasPortRules = true
-  const found = (): Found => ({ addresses: addresses.map(({ addr }) => addr), ports })
+  const found = (): Found => ({ addresses: addresses.map(({ addr }) => addr), mappings, ports })
   await runAll([
     // Before bridge, whose IPAM plugin gives the leases back.
     async () => {
@@ -192,7 +200,7 @@ export const del = async (call: Call): Promise<void> => {
     },
     // An address to which a rule leads stays leased for the next DEL: it must not be another pod's.
     () => delBridge(call, conf, { masquerade: mayBeInIptables(), isVethGone, keepsLeases: hasPortRules }),
-    () => takeDownFlows(call, found()),
+    () => takeDownFlows(found()),
     async () => {
       if (!hasPortRules) await takeDownClaims(ownerOfCall(call, conf), { passOn: passPortsOn })
     },

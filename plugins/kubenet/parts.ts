@@ -42,13 +42,20 @@ const translated = ({ conf: { prevResult }, version }: Call): unknown => {
   }
 }
 
+/** The call in the version that all parts talk, the newest: each verb has the runtime's result translated once. */
+export const inNewestVersion = (call: Call): Call => ({
+  ...call,
+  conf: { ...call.conf, cniVersion: currentVersion, prevResult: translated(call) },
+  version: currentVersion,
+})
+
 /**
- * The call as one part sees it: kubenet's own, with the part's configuration. Parts talk in the newest version
+ * The call as one part sees it: kubenet's own (`inNewestVersion`), with the part's configuration. Parts talk in the newest version
  * whatever the runtime's is, so that kubenet speaks those too that have no word for an interface.
  */
 export const callOf = (call: Call, own: JsonObject, prevResult?: Result): Call => {
   const { name } = call.conf
-  const passed = prevResult ? resultToJson(prevResult, currentVersion) : translated(call)
+  const passed = prevResult ? resultToJson(prevResult, currentVersion) : call.conf.prevResult
   const raw = {
     cniVersion: currentVersion,
     name,

@@ -230,6 +230,13 @@ export const readPortmapConf = (call: Call): PortmapConf => {
   }
 }
 
+/** The same with another result: the addresses that the ports lead to are that one's. */
+export const withResult = (conf: PortmapConf, result: Result): PortmapConf => ({
+  ...conf,
+  prevResult: result,
+  addresses: containerAddresses(result, conf.ifName),
+})
+
 /** Reads the configuration for all verbs but CHECK, which say so in front of what is wrong with it. */
 export const readConf = (call: Call): PortmapConf => {
   try {

@@ -6,6 +6,7 @@ import { type Finding, isAbout } from '../../node/survey/finding'
 import type { Survey } from '../../node/survey/survey'
 import { containerJson, findingJson, readSurvey, unreadNotes } from '../frame/survey'
 import { type Found, lookUp } from './lookup'
+import { readServices } from './services'
 import { storyOf, whoText } from './story'
 
 const partWidth = 12
@@ -44,7 +45,8 @@ export const why = command({
   summary: 'show the owner of an address, host port or name, and all that belongs to it',
   about: [
     'Prints everything that belongs to an address, host port, pod, container, veth or ifb: lease, ' +
-      'namespace, interface, bridge, masquerading, host ports, rates, and faults.',
+      'namespace, interface, bridge, masquerading, host ports, rates, and faults. Names the Service of a ' +
+      'ClusterIP or NodePort of Kubernetes, and where kube-proxy leads it.',
     'Digits alone are a host port. Exits with 1 if it found a fault, and with 3 if it found nothing.',
   ],
   args: {
@@ -60,7 +62,7 @@ export const why = command({
   ],
   run: async ({ args: { what }, options, io }): Promise<Answer> => {
     const survey = await readSurvey(placesOf(options, io), io)
-    const found = lookUp(what, survey)
+    const found = lookUp(what, survey, await readServices(survey))
     if (!found.isKnown) throw nothingFound(what, found)
     const findings = findingsOn(found, survey)
     return {

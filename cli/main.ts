@@ -17,6 +17,7 @@ import type { BuiltIns } from '../src/cni/plugin'
 import { answerCall } from '../src/cni/skel'
 import { watchForInterrupts } from '../src/host/interrupt'
 import { commands } from './commands'
+import { refuseAgentContainer } from './frame/agent-container'
 import { version } from './version'
 
 /**
@@ -34,7 +35,10 @@ const introduce = async (io: CliIo, introduction: Introduction): Promise<ExitCod
 const run = async (argv: readonly string[], io: CliIo, introduction: Introduction): Promise<ExitCode> => {
   if (argv.length === 0) return introduce(io, introduction)
   const parsed = parseCommandLine(commands, argv)
-  if (parsed.kind === 'run') return runCommand(parsed.command, parsed.given, io)
+  if (parsed.kind === 'run') {
+    refuseAgentContainer(parsed.command.name)
+    return runCommand(parsed.command, parsed.given, io)
+  }
   if (parsed.kind === 'version') return runCommand(version, { args: [], options: new Map() }, io)
   const style = styleOf(io)
   io.stdout(parsed.command ? formatCommandHelp(parsed.command, style) : formatHelp(commands, style))

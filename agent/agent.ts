@@ -7,6 +7,7 @@ import { addressOf, type ListenAddress, listen, type Questions, type Verdict } f
 import { createLog, type Log, type LogLevel } from './log'
 import { addSources, createMetrics } from './metrics'
 import { NodeNetwork, type NodeNetworkOptions } from './node-network'
+import { NodeReporter } from './node-reporter'
 import { Reflector } from './reflector'
 import { RouteKeeper } from './routes/route-keeper'
 import { type RouteProblem, RouteTable } from './routes/route-table'
@@ -28,6 +29,27 @@ type AgentOptions = Omit<NodeNetworkOptions, 'log' | 'metrics'> & {
 /** How many problems one look tells of. */
 const mostProblems = 20
 
+/** Tells of ranges without a route: of each once, and then again only to who wants to know everything. */
+class ToldProblems {
+  readonly #log: Log
+  #told: ReadonlySet<string> = new Set()
+
+  constructor(log: Log) {
+    this.#log = log
+  }
+
+  tell(problems: readonly RouteProblem[]): void {
+    const now = new Set<string>()
+    for (const { node, dst, reason } of problems.slice(0, mostProblems)) {
+      const fields = { node, dst: formatCidr(dst), reason }
+      const key = Object.values(fields).join('\n')
+      now.add(key)
+      this.#log[this.#told.has(key) ? 'debug' : 'warn']('no route', fields)
+    }
+    this.#told = now
+  }
+}
+
 type Parts = ReturnType<typeof assemble>
 
 const assemble = (options: AgentOptions) => {
@@ -35,6 +57,12 @@ const assemble = (options: AgentOptions) => {
   const metrics = createMetrics()
   const network = new NodeNetwork({ ...options, metrics })
   const table = new RouteTable(nodeName, options.clusterCIDRs)
+  const told = new ToldProblems(log)
+  const reporter = new NodeReporter(options)
+  const look = (node: ClusterNode | undefined) => {
+    network.apply(node)
+    reporter.note(network, node)
+  }
   const isOwn = (node: ClusterNode | undefined) => node?.name === nodeName
   const reflector: Reflector = new Reflector({
     credentials: options.credentials,
@@ -44,21 +72,22 @@ const assemble = (options: AgentOptions) => {
     metrics,
     listener: {
       onList: () => {
-        network.apply(reflector.store.get(nodeName))
+        look(reflector.store.get(nodeName))
         if (!nodeRoutes) return
         table.replace(reflector.store.all())
         keeper.reconcile()
+        told.tell(table.problems())
       },
       onChange: (before, after) => {
         if (before && after && isSameNetwork(before, after)) return
-        if (isOwn(before ?? after)) network.apply(after)
+        if (isOwn(before ?? after)) look(after)
         if (nodeRoutes) keeper.touch(table.change(before, after))
       },
     },
   })
   const mayRemove = () => reflector.store.get(nodeName) !== undefined
   const keeper = new RouteKeeper({ table, mayRemove, log, metrics })
-  return { metrics, network, table, reflector, keeper }
+  return { metrics, network, table, reflector, keeper, reporter, look, told }
 }
 
 const readiness = ({ network, keeper }: Parts, { nodeRoutes }: AgentOptions): Verdict => {
@@ -87,31 +116,16 @@ const questionsOf = (parts: Parts, options: AgentOptions): Questions => {
   }
 }
 
-/** Tells of ranges without a route: of each once, and then again only to who wants to know everything. */
-const tellProblems = (problems: readonly RouteProblem[], told: Set<string>, log: Log): void => {
-  const now = new Set<string>()
-  for (const { node, dst, reason } of problems.slice(0, mostProblems)) {
-    const fields = { node, dst: formatCidr(dst), reason }
-    const key = Object.values(fields).join('\n')
-    now.add(key)
-    if (told.has(key)) log.debug('no route', fields)
-    else log.warn('no route', fields)
-  }
-  told.clear()
-  for (const key of now) told.add(key)
-}
-
 /** Looks at file and routes again and again: others may change them, and a refusal's reason may have gone. */
 const keepInLine = async (parts: Parts, options: AgentOptions, signal: AbortSignal): Promise<void> => {
-  const { network, reflector, keeper, table } = parts
-  const told = new Set<string>()
+  const { look, reflector, keeper, table, told } = parts
   while (!signal.aborted) {
     await wait(options.resyncSeconds * 1000 * (0.9 + Math.random() / 5), signal)
     if (signal.aborted || !reflector.hasListed) continue
-    network.apply(reflector.store.get(options.nodeName))
+    look(reflector.store.get(options.nodeName))
     if (!options.nodeRoutes) continue
     keeper.reconcile()
-    tellProblems(table.problems(), told, options.log)
+    told.tell(table.problems())
   }
 }
 
@@ -124,7 +138,7 @@ const runUntil = async (signal: AbortSignal, options: AgentOptions): Promise<voi
   log.info('started', { node: nodeName, cluster, nodeRoutes, listen: server && addressOf(server) })
   try {
     await Promise.all([parts.reflector.run(signal), keepInLine(parts, options, signal)])
-    await parts.keeper.settled()
+    await Promise.all([parts.keeper.settled(), parts.reporter.stop()])
     if (removeOnExit) {
       if (nodeRoutes) parts.keeper.removeAll()
       parts.network.remove()

@@ -17,6 +17,14 @@ export type ClusterNode = {
   readonly rangeProblem: string | undefined
   /** Its first InternalIP of each family. */
   readonly addresses: readonly Addr[]
+  /** "containerd://2.0.1", as kubelet reports it; undefined if it has not. */
+  readonly runtimeVersion: string | undefined
+  /** How many pods kubelet may run; undefined if it has not said so. */
+  readonly maxPods: number | undefined
+  /** Its condition NetworkUnavailable; undefined if it has none. */
+  readonly networkUnavailable:
+    | { readonly status: string; readonly reason: string; readonly message: string }
+    | undefined
 }
 
 const textOf = (value: unknown): string => (typeof value === 'string' ? value : '')
@@ -70,6 +78,14 @@ const readAddresses = (status: JsonObject): Addr[] => {
   return [...found.values()]
 }
 
+const readNetworkUnavailable = (status: JsonObject): ClusterNode['networkUnavailable'] => {
+  const found = listAt(status, 'conditions').find(
+    entry => isJsonObject(entry) && entry.type === 'NetworkUnavailable',
+  )
+  if (!isJsonObject(found)) return undefined
+  return { status: textOf(found.status), reason: textOf(found.reason), message: textOf(found.message) }
+}
+
 /** Reads a Node object; undefined if it has no name or no version, so that nothing can be done with it. */
 export const readNode = (value: unknown): ClusterNode | undefined => {
   if (!isJsonObject(value)) return undefined
@@ -84,6 +100,10 @@ export const readNode = (value: unknown): ClusterNode | undefined => {
     created: textOf(metadata.creationTimestamp),
     ...readRanges(objectAt(value, 'spec')),
     addresses: readAddresses(objectAt(value, 'status')),
+    runtimeVersion:
+      textOf(objectAt(objectAt(value, 'status'), 'nodeInfo').containerRuntimeVersion) || undefined,
+    maxPods: Number(textOf(objectAt(objectAt(value, 'status'), 'capacity').pods)) || undefined,
+    networkUnavailable: readNetworkUnavailable(objectAt(value, 'status')),
   }
 }
 
@@ -98,6 +118,7 @@ export const isSameNetwork = (a: ClusterNode, b: ClusterNode): boolean =>
   sameRanges(a.podCIDRs, b.podCIDRs) &&
   a.rangeProblem === b.rangeProblem &&
   a.created === b.created &&
+  a.runtimeVersion === b.runtimeVersion &&
   sameLists(a.addresses, b.addresses, addrEquals)
 
 /** The ranges as people write them: "10.244.1.0/24,fd00:1::/64". */

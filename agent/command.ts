@@ -8,7 +8,7 @@ import { runAgent } from './agent'
 import { type ListenAddress, parseListenAddress } from './http'
 import { logLevels } from './log'
 
-const { podCidr: _saidByTheNode, ...networkValues } = networkOptions
+const { podCidr: _saidByTheNode, logLevel: _thatOfTheAgent, cniVersion, ...networkValues } = networkOptions
 const { cniBinDir: _notNeeded, ...places } = placeOptions
 const folder = { completes: 'folder' } as const
 
@@ -44,13 +44,21 @@ const options = {
   ),
   resyncSeconds: withDefault(seconds('how often file and routes are compared'), '60'),
   idleSeconds: withDefault(seconds('silence after which a connection counts as dead'), '180'),
-  logLevel: withDefault(choice('level', 'lowest level that is logged', logLevels), 'info'),
+  logLevel: withDefault(
+    choice('level', 'lowest level that is logged, with --log-file also by the plugins', logLevels),
+    'info',
+  ),
   dataDir: withDefault(
     text('folder', 'folder of the leases, which show running pods', folder),
     '/var/lib/cni/networks',
   ),
   ...places,
   ...networkValues,
+  cniVersion: value(
+    cniVersion.placeholder ?? 'version',
+    'version of the CNI specification (default: 1.1.0 with containerd 2.0, CRI-O 1.31 and newer, else 1.0.0)',
+    given => cniVersion.read([given], '--cni-version'),
+  ),
 }
 
 export const agent = command({

@@ -7,17 +7,19 @@
 import { dirname } from 'node:path'
 import { conflistOf, formatConflist } from '../node/conflist/conflist'
 import { confDirNotes, conflistName, stageConflist } from '../node/conflist/conflist-file'
-import { checkMtu, hasRoomForPods, type NetworkValues } from '../node/conflist/kubelet-flags'
+import { addressesFor, checkMtu, hasRoomForPods, type NetworkValues } from '../node/conflist/kubelet-flags'
 import { commitAll, removeLeftovers, syncFolder } from '../node/conflist/staged-file'
 import { describeHeld, type Held, strandedBy } from '../node/conflist/stranded'
 import { maxConfBytes } from '../src/cni/conf'
 import { isJsonObject, type JsonObject } from '../src/cni/schema'
+import type { SpecVersion } from '../src/cni/version'
 import { readPlainFile } from '../src/host/plain-file'
 import { type Cidr, cidrContains, cidrEquals, formatCidr, parseCidr } from '../src/ip/cidr'
 import { removeFile } from '../src/runtime/durable-file'
 import { type ClusterNode, formatRanges } from './cluster-node'
 import { type Log, messageOf } from './log'
 import type { AgentMetrics, networkStates } from './metrics'
+import { cniVersionFor } from './runtime-version'
 
 type NetworkState = (typeof networkStates)[number]
 
@@ -26,7 +28,10 @@ export type NodeNetworkOptions = {
   readonly dataDir: string
   readonly cacheDir: string
   /** All that the Node object does not say. */
-  readonly values: Omit<NetworkValues, 'podCidr'>
+  readonly values: Omit<NetworkValues, 'podCidr' | 'cniVersion'> & {
+    /** Undefined: the newest that the node's runtime knows. */
+    readonly cniVersion: SpecVersion | undefined
+  }
   /** May a change leave pods behind? */
   readonly allowCidrChange: boolean
   readonly log: Log
@@ -65,6 +70,17 @@ const keepsAll = (before: readonly Cidr[], after: readonly Cidr[]): boolean =>
     ),
   )
 
+/** What a node may run more pods than its ranges have addresses for. Pods of the host's network need none. */
+const roomNotes = ({ podCIDRs, maxPods }: ClusterNode): string[] =>
+  podCIDRs.flatMap(range => {
+    const addresses = addressesFor(range)
+    if (maxPods === undefined || addresses >= BigInt(maxPods)) return []
+    return [
+      `pod range ${formatCidr(range)} has ${addresses} addresses, and kubelet may run ${maxPods} pods: set kubelet's ` +
+        `maxPods to ${addresses}, or give nodes larger ranges (kube-controller-manager's --node-cidr-mask-size)`,
+    ]
+  })
+
 export class NodeNetwork {
   readonly path: string
   readonly #options: NodeNetworkOptions
@@ -92,10 +108,11 @@ export class NodeNetwork {
       if (!node) this.#enter('waiting', 'the cluster has no such node')
       else if (node.rangeProblem) this.#enter('invalid', node.rangeProblem)
       else if (node.podCIDRs.length === 0) this.#enter('waiting', 'the node has no pod range yet')
-      else this.#applyIfUsable(node.podCIDRs)
+      else this.#applyIfUsable(node)
     } catch (error) {
       this.#enter('failed', messageOf(error))
     }
+    this.#noteOthers(node)
   }
 
   /** Removes the file, for good. */
@@ -105,14 +122,15 @@ export class NodeNetwork {
     this.#options.log.info('network configuration removed', { file: this.path })
   }
 
-  #applyIfUsable(ranges: readonly Cidr[]): void {
+  #applyIfUsable(node: ClusterNode): void {
+    const ranges = node.podCIDRs
     checkMtu(this.#options.values.networkPluginMtu, ranges)
     const small = ranges.find(range => !hasRoomForPods(range))
     if (small) this.#enter('invalid', `pod range ${formatCidr(small)} has no room for pods`)
-    else this.#applyRanges(ranges)
+    else this.#applyRanges(node)
   }
 
-  #applyRanges(ranges: readonly Cidr[]): void {
+  #applyRanges({ podCIDRs: ranges, runtimeVersion }: ClusterNode): void {
     const { values, confDir, metrics, log } = this.#options
     const found = readPlainFile(this.path, { maxBytes: maxConfBytes })
     const before = rangesIn(found)
@@ -121,7 +139,8 @@ export class NodeNetwork {
       this.#refuse(formatRanges(before ?? []), formatRanges(ranges), stranded)
       return
     }
-    const text = formatConflist(conflistOf({ ...values, podCidr: ranges }))
+    const cniVersion = values.cniVersion ?? cniVersionFor(runtimeVersion)
+    const text = formatConflist(conflistOf({ ...values, cniVersion, podCidr: ranges }))
     const { staged } = stageConflist({ confDir, text, create: true })
     if (staged !== 'unchanged') {
       commitAll([staged], [dirname(this.path)])
@@ -130,11 +149,12 @@ export class NodeNetwork {
       log.info('network configuration written', {
         file: this.path,
         podCIDRs: ranges.map(formatCidr),
+        cniVersion,
+        runtime: runtimeVersion,
         ...(before && { before: before.map(formatCidr) }),
         ...(stranded.length > 0 && { leftBehind: stranded.length }),
       })
     }
-    this.#noteOthers()
     this.#enter('ready', `pods get addresses of ${formatRanges(ranges)}`)
   }
 
@@ -152,10 +172,11 @@ export class NodeNetwork {
     )
   }
 
-  /** Says, once, what else in the folder is in the way. */
-  #noteOthers(): void {
-    const notes = confDirNotes(this.#options.confDir, this.#options.values.name)
-    for (const note of notes) if (!this.#noted.includes(note)) this.#options.log.warn(note)
+  /** Says, once, what else in the folder is in the way, and which range is too small. */
+  #noteOthers(node: ClusterNode | undefined): void {
+    const { confDir, values, log } = this.#options
+    const notes = [...confDirNotes(confDir, values.name), ...(node ? roomNotes(node) : [])]
+    for (const note of notes) if (!this.#noted.includes(note)) log.warn(note)
     this.#noted = notes
   }
 

@@ -2,7 +2,7 @@ import { isJsonObject } from '../../src/cni/schema'
 import { isFrom, SystemError } from '../../src/host/system-error'
 
 /** HTTP, and the codes of a Status object. */
-export const HttpStatus = { ok: 200, badRequest: 400, gone: 410, gatewayTimeout: 504 } as const
+export const HttpStatus = { ok: 200, created: 201, badRequest: 400, gone: 410, gatewayTimeout: 504 } as const
 
 /**
  * The outcome of a request to the API server:

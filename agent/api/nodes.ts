@@ -4,7 +4,7 @@ import { type Access, type CredentialSource, readAccess } from './credentials'
 import { HttpStatus, refusalOf, streamError } from './error'
 import { LineReader } from './line-reader'
 import { ListReader } from './list-reader'
-import { get, type Patience } from './request'
+import { ask, type Patience } from './request'
 
 /** All nodes, or one by its name. */
 type NodeSelection = { readonly credentials: CredentialSource; readonly name: string | undefined }
@@ -57,7 +57,7 @@ const accessFor = ({ credentials, patience: { answerMs }, signal }: ListCall | W
 /** Lists nodes. Nothing has been taken over if it rejects: `onItem` may have had a part of them. */
 export const listNodes = async (call: ListCall): Promise<string> => {
   const reader = new ListReader(call.onItem)
-  await get({
+  await ask({
     access: await accessFor(call),
     path: pathOf(call.name, versionQuery(call.atLeast)),
     patience: call.patience,
@@ -82,7 +82,7 @@ export const watchNodes = async (call: WatchCall): Promise<void> => {
     if (event.type === 'ERROR') throw refusalOf('watch nodes', HttpStatus.ok, event.object)
     call.onEvent(event)
   })
-  await get({
+  await ask({
     access: await accessFor(call),
     path: pathOf(call.name, {
       watch: '1',

@@ -1,5 +1,5 @@
 /**
- * GET requests whose answers are read as they come. @kubernetes/client-node brings the credentials, but neither list nor
+ * Requests whose answers are read as they come. @kubernetes/client-node brings the credentials, but neither list nor
  * watch (1.4.0): its Watch cannot be ended before the server has answered, has no limit on silence, drops lines that it
  * cannot parse as if nothing had been said, and hides why a request was refused; its lists are whole objects in memory.
  */
@@ -24,12 +24,14 @@ export type Patience = {
   readonly totalMs: number | undefined
 }
 
-type GetRequest = {
+type ApiRequest = {
   readonly access: Access
   /** Path and query. */
   readonly path: string
   readonly patience: Patience
   readonly signal: AbortSignal
+  /** What is sent; undefined for GET. */
+  readonly send?: { readonly method: string; readonly contentType: string; readonly text: string }
   /** Gets every part of the body of an answer with status 200; may throw, which ends the request. */
   onData(chunk: Buffer): void
   /** Is called when the server has answered with status 200. */
@@ -65,27 +67,28 @@ const countdown = (onEnd: (error: Error) => void) => {
   }
 }
 
-const optionsOf = ({ access: { server, options }, path }: GetRequest): RequestOptions => ({
+const optionsOf = ({ access: { server, options }, path, send }: ApiRequest): RequestOptions => ({
   ...options,
   protocol: server.protocol,
   host: server.hostname.replace(/^\[(.*)\]$/, '$1'),
   port: server.port || (server.protocol === 'http:' ? 80 : 443),
   path: `${server.pathname.replace(/\/$/, '')}${path}`,
-  method: 'GET',
+  method: send?.method ?? 'GET',
   headers: {
     ...options.headers,
     accept: 'application/json',
+    ...(send && { 'content-type': send.contentType, 'content-length': Buffer.byteLength(send.text) }),
     'accept-encoding': 'gzip',
     'user-agent': `kubenet-agent/${version}`,
   },
 })
 
 /**
- * Makes one GET request and hands over the body as it comes. Resolves when the server has ended it in order. Rejects
- * with `refusalOf` when it answers anything but 200, with `apiError` "idle" when it is too slow, and with what the
+ * Makes one request, GET unless something is sent, and hands over the body as it comes. Resolves when the server has ended it in order. Rejects
+ * with `refusalOf` when it answers anything but 200 or 201, with `apiError` "idle" when it is too slow, and with what the
  * connection failed of. Aborting `signal` ends it at once, in order.
  */
-export const get = (call: GetRequest): Promise<void> =>
+export const ask = (call: ApiRequest): Promise<void> =>
   new Promise((resolve, reject) => {
     const { patience, signal } = call
     const options = optionsOf(call)
@@ -116,7 +119,7 @@ export const get = (call: GetRequest): Promise<void> =>
     request.on('error', end)
     request.on('response', answer => {
       const body = plain(answer, answer.headers['content-encoding'])
-      const isOk = answer.statusCode === HttpStatus.ok
+      const isOk = answer.statusCode === HttpStatus.ok || answer.statusCode === HttpStatus.created
       let failure = ''
       const restart = () => idle.start(patience.idleMs, 'no data')
       restart()
@@ -136,8 +139,8 @@ export const get = (call: GetRequest): Promise<void> =>
       })
       body.on('end', () => {
         if (isOk) end()
-        else end(refusalOf(`GET ${call.path}`, answer.statusCode ?? 0, parseFailure(failure)))
+        else end(refusalOf(`${options.method} ${call.path}`, answer.statusCode ?? 0, parseFailure(failure)))
       })
     })
-    request.end()
+    request.end(call.send?.text)
   })

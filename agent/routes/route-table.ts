@@ -70,9 +70,9 @@ export class RouteTable {
       : { node, dst, reason: `the node has no InternalIP of IPv${dst.addr.family}` }
   }
 
-  /** Every destination without a route, and the ranges that several nodes have. */
+  /** Every destination without a route, on this node or on the others, and the ranges that several nodes have. */
   problems(): RouteProblem[] {
-    const found: RouteProblem[] = []
+    const found: RouteProblem[] = this.#unreachable()
     for (const key of this.#claims.destinations()) {
       const route = this.routeTo(key)
       if (route && isProblem(route)) found.push(route)
@@ -82,6 +82,18 @@ export class RouteTable {
       found.push({ node: first.node, dst: first.dst, reason: `several nodes have it: ${names.join(', ')}` })
     }
     return found
+  }
+
+  /** The ranges of this node that no other has a route to, for want of an address. */
+  #unreachable(): RouteProblem[] {
+    const { name, podCIDRs, addresses } = this.#self
+    return podCIDRs
+      .filter(({ addr }) => !addresses.some(({ family }) => family === addr.family))
+      .map(dst => ({
+        node: name,
+        dst,
+        reason: `this node has no InternalIP of IPv${dst.addr.family}: no other node can have a route to its pods`,
+      }))
   }
 
   #changeSelf(self: ClusterNode | undefined): string[] {

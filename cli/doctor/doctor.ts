@@ -6,6 +6,7 @@ import { type Places, placeOptions, placesOf } from '../../node/command/places'
 import { requireNetworkAdmin } from '../frame/networks'
 import { Progress, withProgress } from '../frame/progress'
 import { readSurvey } from '../frame/survey'
+import { agentChecks } from './agent-process'
 import type { Check, Diagnosis, Patient } from './diagnosis'
 import { filterChecks } from './filter'
 import { findingChecks } from './findings'
@@ -25,6 +26,7 @@ const checks: readonly Check[] = [
   ...filterChecks,
   ...networkChecks,
   ...rangeChecks,
+  ...agentChecks,
   ...hostChecks,
   ...findingChecks,
 ]

@@ -1,8 +1,10 @@
+import { conflistName } from '../../node/conflist/conflist-file'
 /** The networks' configurations, their plugins and their addresses. */
 import type { Network } from '../../node/survey/networks'
 import type { Pool } from '../../node/survey/pools'
 import { missingTypes } from '../frame/networks'
 import { count } from '../frame/units'
+import { agentRuns } from './agent-process'
 import { type Check, type Diagnosis, failure, notSeen, orOk, warning } from './diagnosis'
 
 const configured = (network: Network): boolean => network.file !== undefined
@@ -33,6 +35,23 @@ const files: Check = ({ survey, places }) => {
   return orOk(lines, 'networks', `${count(lists.length, 'network')}, ${names}: read without complaint`)
 }
 
+/** A meta plugin calls the networks that come after it. */
+const metaPlugins = ['multus', 'multus-shim']
+
+/** Another network that runtimes take where kubenet's is meant: it sorts first, or kubenet's is not there yet. */
+const others: Check = ({ survey, places }) => {
+  const { networks } = survey.readings
+  const [first] = networks.filter(configured)
+  if (!first || first.types.some(type => metaPlugins.includes(type))) return []
+  const own = `${places.confDir}/${conflistName}`
+  const isOwn = first.file === own
+  if (isOwn || (!networks.some(({ file }) => file === own) && !agentRuns())) return []
+  const says = networks.some(({ file }) => file === own)
+    ? `${first.file} comes before ${conflistName}: new pods get network "${first.name}"`
+    : `kubenet-agent has not written ${conflistName} yet, and ${first.file} makes the node ready: new pods get network "${first.name}"`
+  return [warning('networks', { says, remedy: `remove ${first.file}, and restart the pods that use it` })]
+}
+
 const plugins: Check = ({ survey, places }) => {
   const { lists } = survey.readings
   const lines = lists.flatMap(list =>
@@ -54,7 +73,11 @@ const poolLine = ({ network, ranges, total, used, leaked, free }: Pool): Diagnos
   const lost = leaked > 0 ? `, ${leaked} of them leaked` : ''
   const says = `network "${network}": ${used} of ${total} addresses in ${ranges} are used${lost}, ${free} free`
   const remedy =
-    leaked > 0 ? `"kubenet gc ${network}" frees leaked ones` : 'give the network a larger or a second range'
+    leaked > 0
+      ? `"kubenet gc ${network}" frees leaked ones`
+      : `give the network a larger range; in a cluster: lower kubelet's maxPods to what the range has (kubectl get node -o ` +
+        'custom-columns=NAME:.metadata.name,RANGE:.spec.podCIDR,PODS:.status.capacity.pods), or give nodes larger ' +
+        "ranges (kube-controller-manager's --node-cidr-mask-size)"
   return [(free === 0 && leaked === 0 ? failure : warning)('addresses', { says, remedy })]
 }
 
@@ -65,4 +88,4 @@ const pools: Check = ({ survey }) => {
   return orOk(survey.pools.flatMap(poolLine), 'addresses', well)
 }
 
-export const networkChecks: readonly Check[] = [files, plugins, pools]
+export const networkChecks: readonly Check[] = [files, others, plugins, pools]

@@ -58,6 +58,8 @@ export const stageConflist = ({ confDir, text, create }: ConflistWriting): Stage
   return { path, staged: stageText(path, text) }
 }
 
+const isThere = (path: string): boolean => statSync(path, { throwIfNoEntry: false }) !== undefined
+
 /** Other files in the folder that keep a network from being the default, or from being found by its name. */
 export const confDirNotes = (confDir: string, name: string): string[] => {
   const notes: string[] = []
@@ -67,7 +69,14 @@ export const confDirNotes = (confDir: string, name: string): string[] => {
   const earlier = others.find(({ file }) => file < `${confDir}/${conflistName}`)
   if (earlier) {
     notes.push(
-      `${earlier.file} comes first, so that "${earlier.name}" stays the default network; remove it to use this one`,
+      `${earlier.file} comes first, so that "${earlier.name}" stays the default network, and makes the node ready by itself; remove it to use this one`,
+    )
+  }
+  const [early] = others
+  if (!earlier && early && !isThere(`${confDir}/${conflistName}`)) {
+    notes.push(
+      `${early.file} makes the node ready before ${conflistName} is there, and its pods get network "${early.name}"; ` +
+        'remove it',
     )
   }
   const twin = others.find(other => other.name === name)

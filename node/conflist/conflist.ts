@@ -4,34 +4,47 @@ import { exemptNetworks, isMasqueraded, type NetworkValues } from './kubelet-fla
 
 const defaultBridge = 'cbr0'
 
-/** One plugin, kubenet, that does it all. */
-const kubenetPlugin = ({
-  podCidr,
-  nonMasqueradeCidr,
-  networkPluginMtu,
-  hairpinMode,
-  bridge,
-}: NetworkValues) => ({
-  type: 'kubenet',
-  podCIDRs: podCidr.map(formatCidr),
-  nonMasqueradeCIDRs: exemptNetworks(nonMasqueradeCidr, podCidr).map(formatCidr),
-  ...(networkPluginMtu > 0 && { mtu: networkPluginMtu }),
-  hairpinMode,
-  ...(bridge !== undefined && { bridge }),
-  capabilities: { portMappings: true, bandwidth: true },
+const mtuKeys = ({ networkPluginMtu: mtu, mtuOverhead }: NetworkValues) => ({
+  ...((mtu === 'auto' || mtu > 0) && { mtu }),
+  ...(mtuOverhead !== undefined && { mtuOverhead }),
 })
+
+/** Where and how much the plugins log. */
+const logKeys = ({ logFile, logLevel }: NetworkValues) => ({
+  ...(logFile !== undefined && { logFile }),
+  ...(logFile !== undefined &&
+    logLevel !== undefined && { logLevel: logLevel === 'warn' ? ('error' as const) : logLevel }),
+})
+
+/** One plugin, kubenet, that does it all. */
+const kubenetPlugin = (values: NetworkValues) => {
+  const { podCidr, nonMasqueradeCidr, hairpinMode, bridge, backend, hostListeners } = values
+  return {
+    type: 'kubenet',
+    podCIDRs: podCidr.map(formatCidr),
+    nonMasqueradeCIDRs: exemptNetworks(nonMasqueradeCidr, podCidr).map(formatCidr),
+    ...mtuKeys(values),
+    hairpinMode,
+    ...(bridge !== undefined && { bridge }),
+    ...(backend !== undefined && { backend }),
+    ...(hostListeners !== undefined && { hostListeners }),
+    ...logKeys(values),
+    capabilities: { portMappings: true, bandwidth: true },
+  }
+}
 
 /** The reference's bridge with the keys that kubenet gave it, and the one of ours that it knows nothing of. */
 const bridgePlugin = (values: NetworkValues) => {
-  const { podCidr, nonMasqueradeCidr, networkPluginMtu, hairpinMode, bridge } = values
+  const { podCidr, nonMasqueradeCidr, hairpinMode, bridge, backend } = values
   const exempt = exemptNetworks(nonMasqueradeCidr, podCidr)
   const ipMasq = isMasqueraded(exempt, podCidr)
   return {
     type: 'bridge',
     bridge: bridge ?? defaultBridge,
-    ...(networkPluginMtu > 0 && { mtu: networkPluginMtu }),
+    ...mtuKeys(values),
     isGateway: true,
     ipMasq,
+    ...(ipMasq && isBackend(backend) && { ipMasqBackend: backend }),
     ...(ipMasq && { nonMasqueradeCIDRs: exempt.map(formatCidr) }),
     ...(hairpinMode === 'hairpin-veth' && { hairpinMode: true }),
     ...(hairpinMode === 'promiscuous-bridge' && { promiscMode: true }),
@@ -43,6 +56,10 @@ const bridgePlugin = (values: NetworkValues) => {
   }
 }
 
+/** A backend by its name; without one the reference's plugins choose by themselves. */
+const isBackend = (backend: NetworkValues['backend']): backend is 'nftables' | 'iptables' =>
+  backend !== undefined && backend !== 'auto'
+
 /** A network configuration, as it stands in a .conflist. */
 type Conflist = {
   readonly cniVersion: string
@@ -52,15 +69,21 @@ type Conflist = {
 
 /** The network that the flags mean: kubenet in one plugin, or as a chain of the reference's. */
 export const conflistOf = (values: NetworkValues): Conflist => {
-  const { cniVersion, name, reference } = values
+  const { cniVersion, name, reference, backend, hostListeners } = values
   if (!reference) return { cniVersion, name, plugins: [kubenetPlugin(values)] }
   return {
     cniVersion,
     name,
     plugins: [
-      bridgePlugin(values),
-      { type: 'portmap', capabilities: { portMappings: true } },
-      { type: 'bandwidth', capabilities: { bandwidth: true } },
+      { ...bridgePlugin(values), ...logKeys(values) },
+      {
+        type: 'portmap',
+        ...(isBackend(backend) && { backend }),
+        ...(hostListeners !== undefined && { hostListeners }),
+        ...logKeys(values),
+        capabilities: { portMappings: true },
+      },
+      { type: 'bandwidth', ...logKeys(values), capabilities: { bandwidth: true } },
     ] as Conflist['plugins'],
   }
 }

@@ -19,6 +19,10 @@ import { choice, flag, list, value, withDefault } from '../command/option'
 
 const hairpinModes = ['promiscuous-bridge', 'hairpin-veth', 'none'] as const
 
+const backends = ['auto', 'nftables', 'iptables'] as const
+const callLogLevels = ['error', 'info', 'debug'] as const
+const hostListenerActions = ['warn', 'refuse', 'ignore'] as const
+
 type HairpinMode = (typeof hairpinModes)[number]
 
 /** Reads a network: an address with a prefix length, no host bits. */
@@ -40,6 +44,12 @@ const leastHostBits = 2
 /** Has a range addresses for pods? */
 export const hasRoomForPods = ({ addr, prefix }: Cidr): boolean =>
   widthOf(addr.family) - prefix >= leastHostBits
+
+/** How many pods a range has addresses for: not the network's, the gateway's and the last one, as host-local has it. */
+export const addressesFor = ({ addr, prefix }: Cidr): bigint => {
+  const addresses = (1n << BigInt(widthOf(addr.family) - prefix)) - 3n
+  return addresses > 0n ? addresses : 0n
+}
 
 const parsePodCidr = (given: string): Cidr => {
   const cidr = parseNetwork(given)
@@ -64,18 +74,36 @@ const checkPodCidrs = (cidrs: readonly Cidr[]): void => {
 const maxMtu = 65_535
 const leastMtu = { 4: 68, 6: 1280 } as const
 
-const parseMtu = (given: string): number => {
+/** An MTU in bytes; 0: of all of the node's interfaces the smallest, "auto": of those its default routes lead over. */
+export type PodMtu = number | 'auto'
+
+const parseMtu = (given: string): PodMtu => {
+  if (given === 'auto') return given
   const mtu = Number(given)
   if (/^\d+$/.test(given) && (mtu === 0 || (mtu >= leastMtu[4] && mtu <= maxMtu))) return mtu
   throw usageError(
-    `${JSON.stringify(given)} is not an MTU: 0 for the node's own, or ${leastMtu[4]} to ${maxMtu}`,
+    `${JSON.stringify(given)} is not an MTU: 0 for the node's own, "auto", or ${leastMtu[4]} to ${maxMtu}`,
   )
 }
 
 /** Throws if pods with IPv6 would get an MTU that IPv6 does not work with. */
-export const checkMtu = (mtu: number, cidrs: readonly Cidr[]): void => {
-  if (mtu === 0 || mtu >= leastMtu[6] || !cidrs.some(({ addr }) => addr.family === 6)) return
+export const checkMtu = (mtu: PodMtu, cidrs: readonly Cidr[]): void => {
+  if (mtu === 'auto' || mtu === 0 || mtu >= leastMtu[6] || !cidrs.some(({ addr }) => addr.family === 6))
+    return
   throw usageError(`--network-plugin-mtu: ${mtu} is too small for IPv6, which needs ${leastMtu[6]}`)
+}
+
+const mostOverhead = 1500
+
+const parseOverhead = (given: string): number => {
+  const bytes = Number(given)
+  if (/^\d+$/.test(given) && bytes <= mostOverhead) return bytes
+  throw usageError(`${JSON.stringify(given)} is no number of bytes from 0 to ${mostOverhead}`)
+}
+
+const parseLogFile = (given: string): string => {
+  if (given.startsWith('/')) return given
+  throw usageError(`${JSON.stringify(given)} is no absolute path: plugins run in any folder`)
 }
 
 const parseNetworkName = (given: string): string => {
@@ -108,8 +136,29 @@ export const networkOptions = {
     parseNetwork,
   ),
   networkPluginMtu: withDefault(
-    value('mtu', "MTU of pods and bridge; 0: the smallest of the node's interfaces", parseMtu),
+    value(
+      'mtu',
+      "MTU of pods and bridge; 0: the smallest of the node's interfaces; auto: of those its default routes use",
+      parseMtu,
+    ),
     '0',
+  ),
+  mtuOverhead: value(
+    'bytes',
+    'bytes that a tunnel needs: an MTU that is not given is less by them',
+    parseOverhead,
+  ),
+  backend: choice('backend', 'what makes the rules (default: auto)', backends),
+  hostListeners: choice(
+    'action',
+    'what to do where a program of the host listens on a host port (default: warn)',
+    hostListenerActions,
+  ),
+  logFile: value('file', "log of the plugins' calls", parseLogFile, { completes: 'file' }),
+  logLevel: choice(
+    'level',
+    'with --log-file: error for failed calls only, debug for the steps too (default: info)',
+    callLogLevels,
   ),
   hairpinMode: withDefault(
     choice('mode', 'how a pod reaches itself by a service', hairpinModes),
@@ -128,7 +177,13 @@ export const networkOptions = {
 export type NetworkValues = {
   readonly podCidr: readonly Cidr[]
   readonly nonMasqueradeCidr: readonly Cidr[]
-  readonly networkPluginMtu: number
+  readonly networkPluginMtu: PodMtu
+  readonly mtuOverhead: number | undefined
+  readonly backend: (typeof backends)[number] | undefined
+  readonly hostListeners: (typeof hostListenerActions)[number] | undefined
+  readonly logFile: string | undefined
+  /** What is in the log file; "warn", which the agent's own log knows, is "error" there. */
+  readonly logLevel: 'error' | 'warn' | 'info' | 'debug' | undefined
   readonly hairpinMode: HairpinMode
   readonly name: string
   readonly bridge: string | undefined

@@ -75,6 +75,9 @@ export const kubenetSchema = v.object({
       ),
     ),
   ),
+  hostListeners: extension(
+    v.optional(v.pipe(v.string(), v.description('As in portmap: "warn", the default, "refuse" or "ignore"'))),
+  ),
   runtimeConfig: v.optional(
     v.object({
       portMappings: v.optional(v.array(v.unknown())),

@@ -22,8 +22,15 @@ export const parts = { loopback, bridge, portmap, bandwidth } satisfies Record<s
 /** Looked for here before CNI_PATH: kubenet is whole by itself. */
 const embedded = new Map([['host-local', async () => hostLocal]])
 
-/** The runtime's additions to the configuration, which every part may need. */
-const passedOn = ['runtimeConfig', 'args', 'dns', 'cni.dev/valid-attachments', 'cni.dev/attachments']
+/** What a runtime put into the configuration and every part may need, and what portmap knows to read. */
+const passedOn = [
+  'runtimeConfig',
+  'args',
+  'dns',
+  'hostListeners',
+  'cni.dev/valid-attachments',
+  'cni.dev/attachments',
+]
 
 const inherited = (raw: JsonObject): JsonObject => {
   const found = Object.entries(raw).filter(([key]) =>

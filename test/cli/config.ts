@@ -19,6 +19,11 @@ t.test('kubelet’s flags become the network they meant', async t => {
       'one-family.json',
       '--pod-cidr 10.244.1.0/24,fd00:244:1::/64 --non-masquerade-cidr fd00::/8 --non-masquerade-cidr fd12::/16',
     ],
+    [
+      'more-keys.json',
+      '--pod-cidr 10.244.1.0/24 --network-plugin-mtu auto --mtu-overhead 50 --backend nftables ' +
+        '--host-listeners refuse --log-file /var/log/kubenet.log --log-level debug',
+    ],
     ['no-masquerade.json', '--pod-cidr 10.244.1.0/24,fd00:244:1::/64 --non-masquerade-cidr 0.0.0.0/0'],
     ['reference.json', '--reference --pod-cidr 10.244.1.0/24,fd00:244:1::/64'],
     [
@@ -75,7 +80,7 @@ t.test('flags that cannot be are refused with one line that says what would be r
     ],
     [
       '--pod-cidr 10.1.0.0/24 --network-plugin-mtu 70000',
-      '--network-plugin-mtu: "70000" is not an MTU: 0 for the node\'s own, or 68 to 65535',
+      '--network-plugin-mtu: "70000" is not an MTU: 0 for the node\'s own, "auto", or 68 to 65535',
     ],
     [
       '--pod-cidr fd00::/64 --network-plugin-mtu 1200',

@@ -22,6 +22,23 @@ const honest = nodeOf('other', '2024-01-04T00:00:00Z', '10.244.3.0/24', '192.0.2
 const routesOf = (table: RouteTable): string[] =>
   [...table.destinations()].filter(key => isRoute(table.routeTo(key))).sort()
 
+t.test('a range of this node for whose family it has no address is a problem of its own', async t => {
+  const node = readNode({
+    metadata: { name: 'self', resourceVersion: '1' },
+    spec: { podCIDRs: ['10.244.1.0/24', 'fd00:244:1::/64'] },
+    status: { addresses: [{ type: 'InternalIP', address: '192.0.2.1' }] },
+  })
+  if (!node) throw new Error('no node')
+  const table = new RouteTable('self', [])
+  table.replace([node, honest])
+  t.match(table.problems(), [
+    {
+      node: 'self',
+      reason: 'this node has no InternalIP of IPv6: no other node can have a route to its pods',
+    },
+  ])
+})
+
 t.test('a part of the range of an older node gets no route, and is named', async t => {
   const table = new RouteTable('self', [])
   table.replace([self, part, victim, honest])

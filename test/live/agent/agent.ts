@@ -2,6 +2,7 @@
 import { rmSync, statSync, writeFileSync } from 'node:fs'
 import t from 'tap'
 import { AgentProcess } from '../../fixtures/cluster/agent-process'
+import { KubernetesApi } from '../../fixtures/cluster/api-server'
 import { eventually } from '../../fixtures/cluster/eventually'
 import { LoneAgent } from '../../fixtures/cluster/lone-agent'
 import { builtDir, flavours } from '../../fixtures/cni'
@@ -67,9 +68,22 @@ for (const flavour of flavours) {
       )
       t.same(it.conflist().plugins[0].podCIDRs, [a])
       t.equal((await it.ask('/readyz')).status, 503)
+      // Of a node whose network is unavailable Kubernetes' node controller says NoSchedule.
+      const condition = await it.condition('True')
+      t.match(condition, { type: 'NetworkUnavailable', reason: 'PodRangeRefused', message: reason })
+      const [event] = await eventually('an event', () => it.api.events.length > 0 && it.api.events)
+      t.match(event, {
+        involvedObject: { kind: 'Node', name: 'n1' },
+        type: 'Warning',
+        reason: 'PodRangeRefused',
+        message: reason,
+      })
       rmSync(lease)
       rmSync(`${it.folder}/results`, { recursive: true })
       await it.ranges(b)
+      t.match(await it.condition('False'), { reason: 'PodRangeAccepted' })
+      await eventually('the end', () => it.api.events.length === 2)
+      t.match(it.api.events[1], { type: 'Normal', reason: 'PodRangeAccepted' })
     })
 
     await t.test('SIGTERM ends it in order and leaves the configuration', async t => {
@@ -99,6 +113,73 @@ for (const flavour of flavours) {
 
     // From here on the kinds of program do not differ.
     if (flavour !== flavours[0]) return
+
+    await t.test(
+      'it names another file that makes the node ready, and a range too small for its pods',
+      async t => {
+        const it = await LoneAgent.start(t, { flavour, node: { ...node, maxPods: 110 } })
+        const other = `${it.folder}/net.d/87-podman-bridge.conflist`
+        const list = { cniVersion: '1.0.0', name: 'podman', plugins: [{ type: 'bridge' }] }
+        writeFileSync(other, JSON.stringify(list))
+        await it.watching()
+        it.api.nodes.put({ ...node, maxPods: 110, podCIDRs: ['10.244.1.1/28'] })
+        t.ok(
+          await it.agent.said(
+            `${other} makes the node ready before 10-kubenet.conflist is there, and its pods get network "podman"; remove it`,
+          ),
+        )
+        it.api.nodes.put({ ...node, maxPods: 110, podCIDRs: ['10.244.1.0/28'] })
+        t.ok(
+          await it.agent.said(
+            "pod range 10.244.1.0/28 has 13 addresses, and kubelet may run 110 pods: set kubelet's maxPods to 13, or " +
+              "give nodes larger ranges (kube-controller-manager's --node-cidr-mask-size)",
+          ),
+        )
+      },
+    )
+
+    await t.test('who may not write to the API keeps the network all the same, and says so once', async t => {
+      const api = new KubernetesApi()
+      api.isReadOnly = true
+      const it = await LoneAgent.start(t, {
+        flavour,
+        api,
+        node: { ...node, podCIDRs: [a] },
+        args: ['--resync-seconds', '1', '--log-level', 'debug'],
+      })
+      await it.ranges(a)
+      it.lease('10.244.1.7', 'pod-7')
+      await it.watching()
+      it.api.nodes.put({ ...node, podCIDRs: [b] })
+      const msg = 'the cluster could not be told of the network'
+      const { error } = await it.agent.said(msg)
+      t.match(error, /^PATCH \/api\/v1\/nodes\/n1\/status: 403 Forbidden /)
+      await it.agent.said(msg, { level: 'debug' })
+      t.equal(it.agent.log.filter(line => line.msg === msg && line.level === 'warn').length, 1)
+      t.same(it.conflist().plugins[0].podCIDRs, [a])
+    })
+
+    await t.test("the condition of a cloud's route controller is left alone", async t => {
+      const conditions = [
+        { type: 'NetworkUnavailable', status: 'True', reason: 'NoRouteCreated', message: '' },
+      ]
+      const it = await LoneAgent.start(t, {
+        flavour,
+        node: { ...node, podCIDRs: [a], conditions },
+        args: ['--resync-seconds', '1'],
+      })
+      await it.ranges(a)
+      await it.watching()
+      const { mtimeMs } = statSync(it.file)
+      rmSync(it.file)
+      await it.ranges(a)
+      t.ok(statSync(it.file).mtimeMs > mtimeMs, 'it has looked again')
+      t.match(it.api.nodes.condition('n1', 'NetworkUnavailable'), {
+        status: 'True',
+        reason: 'NoRouteCreated',
+      })
+      t.same(it.api.events, [])
+    })
 
     await t.test('a change that leaves no pod behind is written', async t => {
       const it = await LoneAgent.start(t, { flavour, node: { ...node, podCIDRs: [a] } })

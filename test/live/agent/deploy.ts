@@ -36,18 +36,25 @@ t.test('the objects are what Kubernetes takes', async t => {
   t.equal(problems.length, 1)
 })
 
-t.test('the service account may list and watch nodes, and nothing else', async t => {
-  t.same(role.rules, [{ apiGroups: [''], resources: ['nodes'], verbs: ['list', 'watch'] }])
-  t.same(binding.roleRef, {
-    apiGroup: 'rbac.authorization.k8s.io',
-    kind: 'ClusterRole',
-    name: role.metadata.name,
-  })
-  const { name, namespace } = account.metadata
-  t.same(binding.subjects, [{ kind: 'ServiceAccount', name, namespace }])
-  t.equal(pod.serviceAccountName, name)
-  t.equal(daemonSet.metadata.namespace, namespace)
-})
+t.test(
+  'the service account may read nodes, write the condition of one and record events, and nothing else',
+  async t => {
+    t.same(role.rules, [
+      { apiGroups: [''], resources: ['nodes'], verbs: ['list', 'watch'] },
+      { apiGroups: [''], resources: ['nodes/status'], verbs: ['patch'] },
+      { apiGroups: [''], resources: ['events'], verbs: ['create'] },
+    ])
+    t.same(binding.roleRef, {
+      apiGroup: 'rbac.authorization.k8s.io',
+      kind: 'ClusterRole',
+      name: role.metadata.name,
+    })
+    const { name, namespace } = account.metadata
+    t.same(binding.subjects, [{ kind: 'ServiceAccount', name, namespace }])
+    t.equal(pod.serviceAccountName, name)
+    t.equal(daemonSet.metadata.namespace, namespace)
+  },
+)
 
 t.test('the pods come before a node is ready, on the host network, with the least privileges', async t => {
   t.equal(pod.hostNetwork, true)

@@ -1,0 +1,105 @@
+/**
+ * Tells the cluster where this node's network is not as the Node object says: by an event, and as long as pods are in
+ * the way of a new range by the condition NetworkUnavailable. For that Kubernetes taints the node, so that no new pod
+ * comes to it: it would get an address of the old range, to which nobody has a route any more.
+ */
+
+import type { CredentialSource } from './api/credentials'
+import { type NodeCondition, type NodeEvent, writeCondition, writeEvent } from './api/node-status'
+import type { ClusterNode } from './cluster-node'
+import { type Log, messageOf } from './log'
+import type { NodeNetwork } from './node-network'
+
+type ReporterOptions = {
+  readonly credentials: CredentialSource
+  readonly nodeName: string
+  readonly log: Log
+}
+
+const type = 'NetworkUnavailable'
+/** By this a condition is known to be the agent's: a cloud's route controller has reasons of its own. */
+const refusedReason = 'PodRangeRefused'
+const acceptedReason = 'PodRangeAccepted'
+
+/** The states that somebody should look at, and the reasons of their events. */
+const troubles = new Map([
+  ['refused', refusedReason],
+  ['invalid', 'PodRangeInvalid'],
+  ['failed', 'NetworkConfigurationFailed'],
+])
+
+/** The condition that the node should have; undefined where it is none of the agent's business. */
+const wantedCondition = ({ state, reason }: NodeNetwork, node: ClusterNode): NodeCondition | undefined => {
+  if (state === 'refused') return { type, status: 'True', reason: refusedReason, message: reason }
+  const isOurs = node.networkUnavailable?.reason === refusedReason
+  if (state !== 'ready' || !isOurs) return undefined
+  return { type, status: 'False', reason: acceptedReason, message: reason }
+}
+
+const isSame = (a: NodeCondition, b: ClusterNode['networkUnavailable']): boolean =>
+  a.status === b?.status && a.reason === b.reason && a.message === b.message
+
+export class NodeReporter {
+  readonly #options: ReporterOptions
+  readonly #stop = new AbortController()
+  #lastState = 'ready'
+  #working: Promise<void> = Promise.resolve()
+  #isBusy = false
+  #told = ''
+
+  constructor(options: ReporterOptions) {
+    this.#options = options
+  }
+
+  /** Takes note of the network's state after a look at the node. What can't be told now is told after the next look. */
+  note(network: NodeNetwork, node: ClusterNode | undefined): void {
+    if (!node || this.#isBusy) return
+    const tasks: (() => Promise<void>)[] = []
+    const condition = wantedCondition(network, node)
+    if (condition && !isSame(condition, node.networkUnavailable))
+      tasks.push(() => writeCondition(this.#target(), condition))
+    const event = this.#eventOn(network)
+    if (event) tasks.push(() => writeEvent(this.#target(), event))
+    if (tasks.length === 0) return
+    this.#isBusy = true
+    this.#working = this.#run(tasks, network.state)
+  }
+
+  /** Gives up what is under way. */
+  async stop(): Promise<void> {
+    this.#stop.abort()
+    await this.#working
+  }
+
+  #target() {
+    const { credentials, nodeName } = this.#options
+    return { credentials, name: nodeName, signal: this.#stop.signal }
+  }
+
+  #eventOn({ state, reason }: NodeNetwork): NodeEvent | undefined {
+    if (state === this.#lastState) return undefined
+    const trouble = troubles.get(state)
+    if (trouble) return { type: 'Warning', reason: trouble, message: reason }
+    return state === 'ready' && troubles.has(this.#lastState)
+      ? { type: 'Normal', reason: acceptedReason, message: reason }
+      : undefined
+  }
+
+  async #run(tasks: readonly (() => Promise<void>)[], state: string): Promise<void> {
+    try {
+      for (const task of tasks) await task()
+      this.#lastState = state
+      this.#told = ''
+    } catch (error) {
+      const text = messageOf(error)
+      const { log } = this.#options
+      if (!this.#stop.signal.aborted)
+        log[text === this.#told ? 'debug' : 'warn']('the cluster could not be told of the network', {
+          error: text,
+        })
+      this.#told = text
+    } finally {
+      this.#isBusy = false
+    }
+  }
+}

@@ -18,6 +18,7 @@ const needsHost = [
   'status',
   'sync',
   'test',
+  'watch',
   'why',
 ]
 

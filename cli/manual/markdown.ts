@@ -26,7 +26,7 @@ const ofConfig: readonly string[] = optionNames(networkOptions)
 const likeAdd: readonly string[] = ['check', 'del']
 
 const isListed = (command: string, option: string): boolean =>
-  !shared.includes(option) && (command === 'config' || option === '--pod-cidr' || !ofConfig.includes(option))
+  !shared.includes(option) && (command !== 'install' || option === '--pod-cidr' || !ofConfig.includes(option))
 
 /** One subcommand: synopsis, arguments, options, examples. */
 export const formatCommandMarkdown = (command: Command): string => {

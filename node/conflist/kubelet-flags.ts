@@ -75,7 +75,7 @@ const maxMtu = 65_535
 const leastMtu = { 4: 68, 6: 1280 } as const
 
 /** An MTU in bytes; 0: of all of the node's interfaces the smallest, "auto": of those its default routes lead over. */
-export type PodMtu = number | 'auto'
+type PodMtu = number | 'auto'
 
 const parseMtu = (given: string): PodMtu => {
   if (given === 'auto') return given

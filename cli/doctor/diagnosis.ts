@@ -46,8 +46,8 @@ export const warning = trouble('warn')
 export const failure = trouble('fail')
 
 /** Something that could not be looked at. */
-export const notSeen = (check: string, why: string): Diagnosis =>
-  trouble('unknown')(check, { says: `not looked at: ${why}`, remedy: 'run it as root' })
+export const notSeen = (check: string, why: string, remedy = 'run it as root'): Diagnosis =>
+  trouble('unknown')(check, { says: `not looked at: ${why}`, remedy })
 
 /** The lines of a check, or one that all is well. */
 export const orOk = (found: readonly Diagnosis[], check: string, says: string): Diagnosis[] =>

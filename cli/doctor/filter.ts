@@ -1,7 +1,7 @@
 /** Packet filters that work against each other, or against containers. */
 
 import { mayAccept } from '../../node/survey/forward-chains'
-import type { Iptables } from '../../node/survey/iptables'
+import { type Iptables, isListed } from '../../node/survey/iptables'
 import { forwardVerdict, type Packet, type Verdict } from '../../node/survey/iptables-verdict'
 import type { Network } from '../../node/survey/networks'
 import type { Survey } from '../../node/survey/survey'
@@ -107,6 +107,8 @@ const forward: Check = ({ survey }) => {
     ...iptablesForward(network, survey),
     ...nftForward(network, survey),
   ])
+  if (lines.length === 0 && bridged.length > 0 && !isListed(iptables, 'filter'))
+    return [notSeen('forward filter', 'the table filter could not be read', 'see the lines of "survey"')]
   return orOk(
     // Networks may share a bridge.
     lines.filter(({ says }) => !seen.has(says) && seen.add(says)),

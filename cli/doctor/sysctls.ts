@@ -8,7 +8,7 @@ import { readSysctl } from '../../src/host/sysctl'
 import { type Family, formatAddr } from '../../src/ip/addr'
 import { cidrContains, firstHost, networkOf, parseCidr } from '../../src/ip/cidr'
 import { RTPROT_RA } from '../../src/netlink/route'
-import { type Check, type Diagnosis, failure, ok, orOk, warning } from './diagnosis'
+import { type Check, type Diagnosis, failure, notSeen, ok, orOk, warning } from './diagnosis'
 
 const families: readonly Family[] = [4, 6]
 
@@ -116,21 +116,31 @@ const reversePath: Check = ({ survey }) => {
 
 const bridgeKeys = ['net/bridge/bridge-nf-call-iptables', 'net/bridge/bridge-nf-call-ip6tables'] as const
 
-/** kube-proxy's chains: services are made by rules that bridged packets must pass. */
-const hasServices = ({ readings }: Survey): boolean =>
-  (readings.iptables ?? []).some(({ tables }) => tables.get('nat')?.policies.has('KUBE-SERVICES')) ||
-  (readings.ruleset?.tables ?? []).some(name => /^ip6? kube-proxy$/.test(name))
+/**
+ * Has the node kube-proxy's chains? Services are made by rules that bridged packets must pass. Undefined where none
+ * was seen and not all rules could be read.
+ */
+const hasServices = ({ readings: { iptables, ruleset } }: Survey): boolean | undefined => {
+  const chains = (iptables ?? []).some(({ tables }) => tables.get('nat')?.policies.has('KUBE-SERVICES'))
+  if (chains || (ruleset?.tables ?? []).some(name => /^ip6? kube-proxy$/.test(name))) return true
+  return ruleset && isListed(iptables, 'nat') ? false : undefined
+}
+
+const unreadRules = 'not all rules of the node could be read'
+const unreadRemedy = 'see the lines of "survey"'
 
 const bridgeNetfilter: Check = ({ survey }) => {
   const isNeeded = hasServices(survey)
   const values = bridgeKeys.map(key => ({ key, value: readSysctl(key) }))
   const missing = values.filter(({ value }) => value === undefined)
+  const off = values.filter(({ value }) => value !== '1')
+  if (isNeeded === undefined && off.length > 0)
+    return [notSeen('br_netfilter', `services of Kubernetes need it, and ${unreadRules}`, unreadRemedy)]
   if (missing.length > 0) {
     if (!isNeeded) return [ok('br_netfilter', 'it is not loaded; only services of Kubernetes need it')]
     const says = 'br_netfilter is not loaded: services that lead to a container on the same node do not work'
     return [failure('br_netfilter', { says, remedy: 'modprobe br_netfilter, or "kubenet init"' })]
   }
-  const off = values.filter(({ value }) => value !== '1')
   return orOk(
     isNeeded
       ? off.map(({ key, value }) =>
@@ -170,7 +180,11 @@ const localnet: Check = ({ survey }) => {
   )
   if (open.length === 0)
     return [ok('route_localnet', 'no bridge lets containers reach 127.0.0.0/8 of the host')]
-  if (!ruleset || !isListed(iptables, 'filter') || hasGuard(survey)) {
+  if (!hasGuard(survey) && (!ruleset || !isListed(iptables, 'filter'))) {
+    const names = open.map(({ name }) => name).join(', ')
+    return [notSeen('route_localnet', `it is on for ${names}, and ${unreadRules}`, unreadRemedy)]
+  }
+  if (hasGuard(survey)) {
     return [
       ok(
         'route_localnet',

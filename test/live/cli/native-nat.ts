@@ -29,6 +29,9 @@ const nativeRules = (family: string, table: string, address: string): string =>
   `nft add chain ${family} ${table} marked
    nft "add rule ${family} ${table} marked ct mark set ${family} saddr map { ${address} : 0x1 }"`
 
+const switchOff =
+  'for file in /proc/sys/net/bridge/bridge-nf-call-ip*tables; do [ ! -e $file ] || echo 0 > $file; done'
+
 for (const flavour of flavours) {
   t.test(`[${flavour}] rules of nft in tables of iptables`, async t => {
     const host = await PrivateHost.create(t)
@@ -54,6 +57,8 @@ for (const flavour of flavours) {
     await t.test('a table nat that cannot be listed: nothing is called missing', async t => {
       await host.sh(nativeRules('ip', 'nat', '192.0.2.1'))
       t.match(await host.sh(`PATH=${path} iptables-save`), /Table `nat' is incompatible/)
+      // Bridged packets that do not pass iptables matter to services, which nobody can see now.
+      await host.sh(switchOff)
       const lines = await doctor()
       t.same(about(lines), [])
       t.match(
@@ -62,13 +67,27 @@ for (const flavour of flavours) {
           .map(({ says }) => says),
         [/^the IPv4 table nat of iptables could not be read: it has rules of nft/],
       )
+      t.match(
+        lines.filter(({ check }) => check === 'br_netfilter'),
+        [{ status: 'unknown', says: /services of Kubernetes need it, and not all rules/ }],
+      )
     })
 
     await t.test('once it can be listed, a rule that is missing is named', async t => {
       await host.sh('nft flush chain ip nat marked; nft delete chain ip nat marked')
+      const [bridged] = (await doctor()).filter(({ check }) => check === 'br_netfilter')
+      t.equal(bridged.status, 'ok', 'there are no services')
       t.same(about(await doctor()), [])
       await host.sh(`PATH=${path} iptables -t nat -F CNI-HOSTPORT-DNAT`)
       t.match(about(await doctor()), [/host port 8080\/tcp/])
+    })
+
+    await t.test('a table filter that cannot be listed: whether packets may pass is not known', async t => {
+      const forward = async (): Promise<Json[]> =>
+        (await doctor()).filter(({ check }) => check === 'forward filter')
+      t.match(await forward(), [{ status: 'ok' }])
+      await host.sh(`PATH=${path} iptables -I FORWARD -j ACCEPT; ${nativeRules('ip', 'filter', '192.0.2.1')}`)
+      t.match(await forward(), [{ status: 'unknown', says: /the table filter could not be read/ }])
     })
   })
 }

@@ -105,6 +105,13 @@ export const ruleList = (nl: Reader, table: NftTable, chain?: string): ReadRule[
   return decode(op, dump(nl, op, request), n.NFT_MSG_NEWRULE, bodies => bodies.map(readRule))
 }
 
+/** How many rules a chain has. They are not decoded. */
+export const ruleCount = (nl: Reader, table: NftTable, chain: string): number => {
+  const op = `count the rules of chain "${chain}" of ${formatTable(table)}`
+  const request = n.nftRequest(n.NFT_MSG_GETRULE, table.family, ruleKey(table.name, chain))
+  return dump(nl, op, request).filter(({ type }) => n.isNftMessage(type, n.NFT_MSG_NEWRULE)).length
+}
+
 /**
  * The rules of a chain whose comments begin with `beginning`, in order. The others are skipped undecoded, so that
  * one container's few cost little beside a thousand others.

@@ -209,6 +209,8 @@ const deleteUnused = (nl: NetlinkSocket, name: string): void => {
   const ports = linkList(nl, bridge.index)
   if (!ports.every(port => isGatewayPort(port, bridge))) return
   for (const port of ports) linkDel(nl, port)
+  // Each deletion waits for the kernel, and programs that take no lock of ours may make a port meanwhile.
+  if (ports.length > 0 && linkList(nl, bridge.index).length > 0) return
   linkDel(nl, bridge)
 }
 

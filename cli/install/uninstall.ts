@@ -3,7 +3,7 @@ import { type Answer, type CliCall, command } from '../../node/command/command'
 import { CliError, ExitCode } from '../../node/command/failure'
 import { flag, text, withDefault } from '../../node/command/option'
 import { defaultBinDir, defaultCacheDir, defaultConfDir, type Places } from '../../node/command/places'
-import { commitAll, stageRemoval, syncFolder } from '../../node/conflist/staged-file'
+import { commitChecked, stageRemoval, syncFolder } from '../../node/conflist/staged-file'
 import type { NodeAttachment } from '../../node/survey/attachments'
 import { containerWithPod } from '../../src/attachment/pod'
 import { readConfDir } from '../../src/runtime/conf-dir'
@@ -14,6 +14,7 @@ import { readSurvey, unreadNotes } from '../frame/survey'
 import { type Place, surveyFormer, surveyNames } from './plan'
 import { keptCopies, stageRestored } from './replaced-file'
 import { type InstalledName, installAnswer } from './report'
+import { waitForCalls } from './running-calls'
 
 const folder = { completes: 'folder' } as const
 
@@ -99,15 +100,21 @@ const uninstallAll = async (call: Call): Promise<Answer> => {
   const leaving = found
     .filter(({ occupant }) => occupant === 'ours')
     .map((place): Leaving => ({ place, kept: values.restore ? keptCopies(place.path).at(-1) : undefined }))
-  const notes = await checkNeeds(leaving, call, {
+  const survey = {
     binDirs: [binDir],
     confDir: resolve(io.cwd, values.confDir),
     cacheDir: defaultCacheDir,
-  })
+  }
+  const notes = await checkNeeds(leaving, call, survey)
   const staged = leaving.map(({ place, kept }) =>
     kept === undefined ? stageRemoval(place.path) : stageRestored(place.path, kept),
   )
-  commitAll(staged, [binDir])
+  await commitChecked(staged, [binDir], async () => {
+    if (values.force || leaving.every(({ kept }) => kept !== undefined)) return
+    // No more calls begin. One that began before may have made a container need the plugins that nobody needed then.
+    await waitForCalls(binDir)
+    await checkNeeds(leaving, call, survey)
+  })
   for (const { kept } of leaving) if (kept !== undefined) removeFile(kept)
   syncFolder(binDir)
   const names = found.map((place): InstalledName => {

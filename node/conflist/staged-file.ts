@@ -119,8 +119,12 @@ export const stageText = (path: string, text: string): Staged => {
   return stageFile(path, temporary)
 }
 
-/** Puts staged files in their places, all of them or none. Other files beside them are gone afterwards either way. */
-export const commitAll = (staged: readonly Staged[], folders: readonly string[]): void => {
+const undoAll = (done: readonly Staged[]): void => {
+  for (const file of done.toReversed()) file.undo()
+}
+
+/** Puts staged files in their places, all of them or none. */
+const commitEach = (staged: readonly Staged[], folders: readonly string[]): void => {
   const done: Staged[] = []
   try {
     for (const file of staged) {
@@ -129,10 +133,40 @@ export const commitAll = (staged: readonly Staged[], folders: readonly string[])
     }
     for (const folder of folders) syncFolder(folder)
   } catch (error) {
-    for (const file of done.reverse()) file.undo()
+    undoAll(done)
     throw error
+  }
+}
+
+const discardAll = (staged: readonly Staged[]): void => {
+  for (const file of staged) file.discard()
+}
+
+/** Puts staged files in their places, all of them or none. Other files beside them are gone afterwards either way. */
+export const commitAll = (staged: readonly Staged[], folders: readonly string[]): void => {
+  try {
+    commitEach(staged, folders)
   } finally {
-    for (const file of staged) file.discard()
+    discardAll(staged)
+  }
+}
+
+/** The same, and puts back what was there if `check` throws, which sees the files in their places. */
+export const commitChecked = async (
+  staged: readonly Staged[],
+  folders: readonly string[],
+  check: () => Promise<void>,
+): Promise<void> => {
+  try {
+    commitEach(staged, folders)
+    try {
+      await check()
+    } catch (error) {
+      undoAll(staged)
+      throw error
+    }
+  } finally {
+    discardAll(staged)
   }
 }
 

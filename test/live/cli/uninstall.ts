@@ -1,5 +1,6 @@
 /** `kubenet uninstall`: from the reference plugins to ours and back, under a container that runs all the time. */
 import t from 'tap'
+import { eventually } from '../../fixtures/cluster/eventually'
 import { binDir, flavours, type Json, peerDir, plugin } from '../../fixtures/cni'
 import { PrivateHost } from '../../fixtures/private-host'
 
@@ -123,6 +124,35 @@ for (const flavour of flavours) {
       t.match(stdout, /portmap +kept/)
       t.same(await files(), ['other', 'portmap'])
       t.equal((await host.exec([kubenet, 'uninstall', '--bin-dir', '/run/none'])).code, 3)
+    })
+
+    await t.test('a container that an ADD under way attaches keeps its plugins', async t => {
+      await host.sh(`
+        rm -rf ${folder}; rm -f /run/cni/net.d/*
+        printf '%s\\n' '#!/bin/sh' 'cat > /dev/null; [ $CNI_COMMAND = ADD ] || exit 0' \
+          'touch /run/asked; until [ -e /run/go ]; do sleep 0.02; done' \
+          'echo "{\\"cniVersion\\":\\"1.0.0\\",\\"ips\\":[{\\"address\\":\\"10.80.0.2/24\\"}]}"' > /run/slow`)
+      await install()
+      await host.sh(`install -m 755 /run/slow ${folder}/slow`)
+      const there = await files()
+      const late = { ...conf, name: 'late', bridge: 'br-late', ipam: { type: 'slow' } }
+      const id = { netns: await host.netns('late'), containerID: 'late' }
+      const added = bridge('ADD', late, id)
+      await eventually(
+        'IPAM is asked',
+        async () => (await host.exec(['test', '-e', '/run/asked'])).code === 0,
+      )
+      const uninstalled = uninstall()
+      await eventually('uninstall has looked', async () => !(await files()).includes('bridge'))
+      await host.sh('touch /run/go')
+      t.equal((await added).code, 0)
+      const { code, stderr } = await uninstalled
+      t.equal(code, 1)
+      t.match(stderr, /1 attached containers need them for DEL: late \(eth0 on late\)/)
+      t.same(await files(), there)
+      t.equal((await bridge('DEL', late, id)).code, 0)
+      t.equal((await uninstall()).code, 0)
+      t.same(await files(), ['slow'])
     })
   })
 }

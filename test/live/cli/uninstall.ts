@@ -127,20 +127,29 @@ for (const flavour of flavours) {
     })
 
     await t.test('a container that an ADD under way attaches keeps its plugins', async t => {
-      await host.sh(`
-        rm -rf ${folder}; rm -f /run/cni/net.d/*
-        printf '%s\\n' '#!/bin/sh' 'cat > /dev/null; [ $CNI_COMMAND = ADD ] || exit 0' \
-          'touch /run/asked; until [ -e /run/go ]; do sleep 0.02; done' \
-          'echo "{\\"cniVersion\\":\\"1.0.0\\",\\"ips\\":[{\\"address\\":\\"10.80.0.2/24\\"}]}"' > /run/slow`)
+      await host.sh(`rm -rf ${folder} /run/cni/net.d/*`)
       await install()
-      await host.sh(`install -m 755 /run/slow ${folder}/slow`)
       const there = await files()
-      const late = { ...conf, name: 'late', bridge: 'br-late', ipam: { type: 'slow' } }
+      const late = { cniVersion: '1.0.0', name: 'late', type: 'bridge', bridge: 'br-late' }
       const id = { netns: await host.netns('late'), containerID: 'late' }
-      const added = bridge('ADD', late, id)
-      await eventually(
-        'IPAM is asked',
-        async () => (await host.exec(['test', '-e', '/run/asked'])).code === 0,
+      // A call that has its configuration only later: nothing is to be seen of it yet.
+      const slowly =
+        "{ until [ -e /run/go ]; do sleep 0.02; done; cat /run/late.json; } | sh -c 'echo $$ > /run/pid; exec $PROGRAM'"
+      await host.sh(`echo '${JSON.stringify(late)}' > /run/late.json`)
+      const added = host.exec(['sh', '-c', slowly], {
+        env: {
+          PATH: '/usr/sbin:/usr/bin:/sbin:/bin',
+          PROGRAM: `${folder}/bridge`,
+          CNI_COMMAND: 'ADD',
+          CNI_CONTAINERID: id.containerID,
+          CNI_NETNS: id.netns,
+          CNI_IFNAME: 'eth0',
+          CNI_PATH: folder,
+        },
+      })
+      const commandLine = "tr '\\0' ' ' < /proc/$(cat /run/pid)/cmdline"
+      await eventually('the plugin runs', async () =>
+        (await host.exec(['sh', '-c', commandLine])).stdout.includes(`${folder}/bridge`),
       )
       const uninstalled = uninstall()
       await eventually('uninstall has looked', async () => !(await files()).includes('bridge'))
@@ -152,7 +161,7 @@ for (const flavour of flavours) {
       t.same(await files(), there)
       t.equal((await bridge('DEL', late, id)).code, 0)
       t.equal((await uninstall()).code, 0)
-      t.same(await files(), ['slow'])
+      t.same(await files(), [])
     })
   })
 }

@@ -23,7 +23,7 @@ import { ownerOfCall, portsOfCall } from './attachment'
 import { type KubenetConf, readKubenetConf } from './config'
 import { collectGateways } from './gateways'
 import { bridgeConf, callOf, inNewestVersion, parts } from './parts'
-import { passPortsOn, stopWaiting } from './shared-ports'
+import { passPortsOn, passPortsOnLocked, stopWaiting } from './shared-ports'
 
 type Links = readonly [Link, ...Link[]]
 
@@ -195,7 +195,11 @@ export const del = async (given: Call): Promise<void> => {
       ])
     },
     async () => {
-      if (mayBeInIptables()) await delPortmap(call)
+      if (mayBeInIptables()) {
+        await delPortmap(call)
+        // portmap gave the ports back too: those that a DEL which was killed had not passed on yet.
+        if (!usesIptables) await passPortsOnLocked()
+      }
       hasPortRules = erased === undefined
     },
     // An address to which a rule leads stays leased for the next DEL: it must not be another pod's.

@@ -68,3 +68,8 @@ export const passPortsOn = (): void => {
     if (claims.size > 0) writeOwner(hostportsFolder, { ...record, waiting: left?.length ? left : undefined })
   }
 }
+
+/** The same where anybody waits, after ports were given back by one who knows nothing of that. */
+export const passPortsOnLocked = async (): Promise<void> => {
+  if (listOwners().some(({ waiting }) => waiting)) await whilePortsLocked(passPortsOn)
+}

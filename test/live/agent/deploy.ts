@@ -61,11 +61,12 @@ t.test('the pods come before a node is ready, on the host network, with the leas
   t.same(pod.tolerations, [{ operator: 'Exists' }])
   t.equal(pod.priorityClassName, 'system-node-critical')
   t.same([pod.hostPID, pod.hostIPC], [undefined, undefined])
+  t.same(pod.securityContext, { seccompProfile: { type: 'RuntimeDefault' } })
   t.same(daemonSet.spec.selector.matchLabels, daemonSet.spec.template.metadata.labels)
   const context = { allowPrivilegeEscalation: false, readOnlyRootFilesystem: true }
   t.same(agent.securityContext, {
     ...context,
-    capabilities: { drop: ['ALL'], add: ['NET_ADMIN', 'DAC_OVERRIDE'] },
+    capabilities: { drop: ['ALL'], add: ['DAC_OVERRIDE'] },
   })
   t.same(install.securityContext, { ...context, capabilities: { drop: ['ALL'], add: ['DAC_OVERRIDE'] } })
 })
@@ -174,38 +175,63 @@ t.test('the files in the image are enough for the program to run', async t => {
   )
 })
 
-t.test('the capabilities that the DaemonSet leaves are enough', async t => {
-  const host = await PrivateHost.create(t)
-  await host.sh(
-    'ip link add eth0 type bridge; ip addr add 192.0.2.1/24 dev eth0; ip link set eth0 up; mkdir /run/net.d',
-  )
-  const api = new KubernetesApi({ on: host, port: 6443 })
-  api.nodes.put({ name: 'n1', podCIDRs: ['10.244.1.0/24'], addresses: ['192.0.2.1'] })
-  api.nodes.put({ name: 'n2', podCIDRs: ['10.244.2.0/24'], addresses: ['192.0.2.2'] })
-  await api.up()
-  t.teardown(() => api.down())
-  const folder = t.testdir({})
-  mkdirSync(`${folder}/net.d`)
-  writeFileSync(`${folder}/kubeconfig`, kubeconfigOf({ server: api.url }))
-  const kept = agent.securityContext.capabilities.add
-    .map((name: string) => `,+${name.toLowerCase()}`)
-    .join('')
-  const started = new AgentProcess({
-    enter: [
-      ...host.enter,
-      'setpriv',
-      '--no-new-privs',
-      `--inh-caps=-all${kept}`,
-      `--bounding-set=-all${kept}`,
-    ],
-    program: kubenetAgent,
-    env: { NODE_NAME: 'n1', NETCONFPATH: '/run/net.d', KUBECONFIG: `${folder}/kubeconfig` },
-    args: [...agent.args, '--node-routes', '--log-level', 'debug'],
-  })
-  t.teardown(() => started.stop('SIGKILL'))
-  await started.said('network configuration written')
-  await started.said('route added', { dst: '10.244.2.0/24' })
-  t.equal(await started.stop(), 0)
-  const status = started.log.filter(({ level }) => level === 'error')
-  t.same(status, [])
+/** The agent's container as an overlay changes it, by operations that add to the end of a list (RFC 6902). */
+const patched = (overlay: string): Json => {
+  const changed = structuredClone(daemonSet)
+  const [operations] = manifestsOf(`overlays/${overlay}/agent.yaml`)
+  for (const { op, path, value } of operations) {
+    t.equal(op, 'add')
+    const keys: string[] = path.split('/').slice(1)
+    t.equal(keys.pop(), '-')
+    keys.reduce((at, key) => at[key], changed).push(value)
+  }
+  return changed.spec.template.spec.containers[0]
+}
+
+const withRoutes = patched('node-routes')
+
+t.test('an overlay adds the routes between nodes, and what they take', async t => {
+  const [kustomization] = manifestsOf('overlays/node-routes/kustomization.yaml')
+  t.same(kustomization.resources, ['../..'])
+  t.equal(kustomization.patches[0].target.name, daemonSet.metadata.name)
+  t.same(withRoutes.args, ['--listen=127.0.0.1:10107', '--node-routes', '--cluster-cidr=10.244.0.0/16'])
+  t.same(withRoutes.securityContext.capabilities, { drop: ['ALL'], add: ['DAC_OVERRIDE', 'NET_ADMIN'] })
 })
+
+for (const [title, { args, securityContext }] of [
+  ['the DaemonSet', agent],
+  ['the overlay with routes', withRoutes],
+] as [string, Json][])
+  t.test(`the capabilities of ${title} are enough`, async t => {
+    const host = await PrivateHost.create(t)
+    await host.sh(
+      'ip link add eth0 type bridge; ip addr add 192.0.2.1/24 dev eth0; ip link set eth0 up; mkdir /run/net.d',
+    )
+    const api = new KubernetesApi({ on: host, port: 6443 })
+    api.nodes.put({ name: 'n1', podCIDRs: ['10.244.1.0/24'], addresses: ['192.0.2.1'] })
+    api.nodes.put({ name: 'n2', podCIDRs: ['10.244.2.0/24'], addresses: ['192.0.2.2'] })
+    await api.up()
+    t.teardown(() => api.down())
+    const folder = t.testdir({})
+    mkdirSync(`${folder}/net.d`)
+    writeFileSync(`${folder}/kubeconfig`, kubeconfigOf({ server: api.url }))
+    const kept = securityContext.capabilities.add.map((name: string) => `,+${name.toLowerCase()}`).join('')
+    const started = new AgentProcess({
+      enter: [
+        ...host.enter,
+        'setpriv',
+        '--no-new-privs',
+        `--inh-caps=-all${kept}`,
+        `--bounding-set=-all${kept}`,
+      ],
+      program: kubenetAgent,
+      env: { NODE_NAME: 'n1', NETCONFPATH: '/run/net.d', KUBECONFIG: `${folder}/kubeconfig` },
+      args: [...args, '--log-level', 'debug'],
+    })
+    t.teardown(() => started.stop('SIGKILL'))
+    await started.said('network configuration written')
+    if (args.includes('--node-routes')) await started.said('route added', { dst: '10.244.2.0/24' })
+    t.equal(await started.stop(), 0)
+    const status = started.log.filter(({ level }) => level === 'error')
+    t.same(status, [])
+  })

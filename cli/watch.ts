@@ -88,11 +88,13 @@ export const watch = command({
     await watchNode({
       intervalMs: options.interval * 1000,
       say,
-      rebuild: async () => {
+      rebuild: async why => {
         try {
           const all = await syncNode(places, io)
+          const rebuilt = all.filter(({ state }) => state === 'rebuilt').length
+          if (rebuilt > 0 && why) say(why)
           tell(all, say)
-          return all.filter(({ state }) => state === 'rebuilt').length
+          return rebuilt
         } catch (error) {
           // The next round may find it mended: a node whose networks are being written again.
           say(error instanceof Error ? error.message : String(error))

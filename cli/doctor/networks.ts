@@ -2,7 +2,7 @@ import { conflistName } from '../../node/conflist/conflist-file'
 /** The networks' configurations, their plugins and their addresses. */
 import type { Network } from '../../node/survey/networks'
 import type { Pool } from '../../node/survey/pools'
-import { missingTypes } from '../frame/networks'
+import { missingTypes, unexecutable, unexecutableRemedy } from '../frame/networks'
 import { count } from '../frame/units'
 import { agentRuns } from './agent-process'
 import { type Check, type Diagnosis, failure, notSeen, orOk, warning } from './diagnosis'
@@ -62,6 +62,10 @@ const plugins: Check = ({ survey, places }) => {
       }),
     ),
   )
+  const barred = new Set(lists.flatMap(list => unexecutable(list, places)))
+  for (const path of barred) {
+    lines.push(failure('plugins', { says: `"${path}" is not executable`, remedy: unexecutableRemedy(path) }))
+  }
   return orOk(lines, 'plugins', `the plugins of all networks are in ${places.binDirs.join(':')}`)
 }
 

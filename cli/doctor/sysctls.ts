@@ -195,7 +195,7 @@ const localnet: Check = ({ survey }) => {
   return open.map(({ name }) =>
     failure('route_localnet', {
       says: `containers on "${name}" reach programs that listen on 127.0.0.1 of the host: route_localnet is on, and no rule guards it`,
-      remedy: `sysctl -w net.ipv4.conf.${name}.route_localnet=0; the next container with a host port sets both up`,
+      remedy: `"kubenet sync" makes the rule again; without host ports: sysctl -w net.ipv4.conf.${name}.route_localnet=0`,
     }),
   )
 }

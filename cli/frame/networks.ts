@@ -1,5 +1,5 @@
 /** The node's networks, and the plugins that they need. */
-import { statSync } from 'node:fs'
+import { accessSync, constants, existsSync, statSync } from 'node:fs'
 import { CliError, ExitCode, failureOf } from '../../node/command/failure'
 import type { CliIo } from '../../node/command/io'
 import type { Places } from '../../node/command/places'
@@ -81,9 +81,28 @@ const isThere = (type: string, { binDirs }: Places): boolean => {
 export const missingTypes = (network: NetworkConfigList, places: Places): string[] =>
   requiredTypes(network).filter(type => !isThere(type, places))
 
-/** Throws, before anything is done, if a plugin of the network is not there. */
+/** The files of plugins that a network needs and nobody can execute: their mode, or that of their mount, forbids it. */
+export const unexecutable = (network: NetworkConfigList, { binDirs }: Places): string[] =>
+  requiredTypes(network).flatMap(type => {
+    const path = binDirs.map(folder => `${folder}/${type}`).find(file => existsSync(file))
+    try {
+      if (path) accessSync(path, constants.X_OK)
+      return []
+    } catch {
+      return path ?? []
+    }
+  })
+
+export const unexecutableRemedy = (path: string): string =>
+  `chmod 755 ${path}; if that is not enough, its file system is mounted noexec`
+
+/** Throws, before anything is done, if a plugin of the network is not there or cannot be executed. */
 export const requirePlugins = (network: NetworkConfigList, places: Places): void => {
   const missing = missingTypes(network, places).map(type => `plugin "${type}"`)
+  const [barred] = unexecutable(network, places)
+  if (barred) {
+    throw new CliError(ExitCode.failed, `"${barred}" is not executable`, unexecutableRemedy(barred))
+  }
   if (missing.length === 0) return
   throw new CliError(
     ExitCode.notFound,

@@ -24,7 +24,7 @@ const onBridge = (
   const used = attachments.filter(({ network: name, state }) => name === network.name && state === 'running')
   if (bridge === undefined || used.length === 0) return []
   const link = readings.links.find(({ name }) => name === bridge)
-  const again = 'the next ADD on the network repairs it'
+  const again = '"kubenet sync" repairs it, and so does the next ADD on the network'
   if (!link) {
     const cause = `it is not there, and ${used.length} containers are to be on it`
     return [bridgeFault(network, { what: 'bridge-missing', cause, remedy: again })]

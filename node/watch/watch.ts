@@ -16,8 +16,11 @@ const fightMs = 60_000
 const fightPauseMs = 30_000
 
 type Watching = {
-  /** Looks at all pods and brings back what is missing; answers how many pods lacked something. */
-  readonly rebuild: () => Promise<number>
+  /**
+   * Looks at all pods and brings back what is missing; answers how many pods lacked something. `why` is what was
+   * announced, "" if it only is time again.
+   */
+  readonly rebuild: (why: string) => Promise<number>
   readonly say: (text: string) => void
   /** How often everything is looked at without an announcement, for what the kernel does not announce. */
   readonly intervalMs: number
@@ -90,9 +93,8 @@ const rebuildAgainAndAgain = async (
   for (;;) {
     const why = await schedule.wait()
     const began = performance.now()
-    const rebuilt = await rebuild()
+    const rebuilt = await rebuild(why)
     const ended = performance.now()
-    if (rebuilt > 0 && why) say(why)
     rounds = [...rounds, ...(rebuilt > 0 ? [ended] : [])].filter(at => at > ended - fightMs)
     const isFight = rounds.length > fightRounds
     if (isFight) say(`something takes it again and again: the next look is in ${fightPauseMs / 1000} s`)

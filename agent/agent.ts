@@ -18,7 +18,7 @@ type AgentOptions = Omit<NodeNetworkOptions, 'log' | 'metrics'> & {
   readonly credentials: CredentialSource
   readonly listenAddress: ListenAddress | undefined
   readonly nodeRoutes: boolean
-  /** Ranges outside of them get no route; none given: any. */
+  /** Ranges outside of them get no route; none given: all get one. */
   readonly clusterCIDRs: readonly Cidr[]
   readonly resyncSeconds: number
   readonly idleSeconds: number

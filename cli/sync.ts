@@ -6,14 +6,17 @@ import type { Style } from '../node/command/style'
 import { watchRebuilt } from '../node/sync/rebuilt'
 import { readRecords } from '../node/sync/records'
 import { goneAttachment, type Synced, type SyncedAttachment, syncAttachment } from '../node/sync/sync'
+import { containerWithPod } from '../src/attachment/pod'
+import { podInPairs } from '../src/runtime/attachment'
 import type { CacheEntry } from '../src/runtime/cache-entry'
 import { networkNamed, networksOf, requireNetworkAdmin } from './frame/networks'
 import { Progress } from './frame/progress'
 
-const broken = ({ network, containerID, ifName }: CacheEntry, error: unknown): SyncedAttachment => ({
+const broken = ({ network, containerID, ifName, args }: CacheEntry, error: unknown): SyncedAttachment => ({
   network,
   containerID,
   ifName,
+  pod: podInPairs(args),
   state: 'failed',
   changes: [],
   failures: [formatFailure(failureOf(error))],
@@ -27,7 +30,7 @@ const states = (isDry: boolean, style: Style): Record<SyncedAttachment['state'],
 })
 
 const describe = (attachment: SyncedAttachment, isDry: boolean, style: Style): string[] => [
-  `${attachment.network} ${attachment.containerID} ${attachment.ifName}: ${states(isDry, style)[attachment.state]}`,
+  `${attachment.network} ${containerWithPod(attachment)} ${attachment.ifName}: ${states(isDry, style)[attachment.state]}`,
   ...attachment.changes.map(({ text }) => `  ${text}`),
   ...attachment.failures.map(text => `  ${style.red('failed:')} ${text}`),
 ]

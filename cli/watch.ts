@@ -1,10 +1,12 @@
 import { platform } from '#platform'
 import { command } from '../node/command/command'
+import { ExitCode } from '../node/command/failure'
 import type { CliIo } from '../node/command/io'
 import { value, withDefault } from '../node/command/option'
 import { type Places, placeOptions, placesOf } from '../node/command/places'
 import type { SyncedAttachment } from '../node/sync/sync'
 import { watchNode } from '../node/watch/watch'
+import { containerWithPod } from '../src/attachment/pod'
 import { isJsonObject } from '../src/cni/schema'
 import { requireNetworkAdmin } from './frame/networks'
 
@@ -19,14 +21,8 @@ const defaultInterval = '300'
 /** How many containers of a kind are named; the others are counted. */
 const mostNamed = 5
 
-const failureOf = (stdout: string, stderr: string): string => {
-  const said: unknown = stdout ? JSON.parse(stdout) : undefined
-  const error = isJsonObject(said) ? said.error : undefined
-  return isJsonObject(error) ? `${error.message}` : stderr.trim()
-}
-
-const idOf = ({ network, containerID, ifName }: SyncedAttachment): string =>
-  `"${ifName}" of ${containerID} in network "${network}"`
+const idOf = (attachment: SyncedAttachment): string =>
+  `"${attachment.ifName}" of ${containerWithPod(attachment)} in network "${attachment.network}"`
 
 /** Runs "kubenet sync": a program that ends gives its memory back, and this one has to be small. */
 const syncNode = async (places: Places, io: CliIo): Promise<SyncedAttachment[]> => {
@@ -38,14 +34,12 @@ const syncNode = async (places: Places, io: CliIo): Promise<SyncedAttachment[]> 
   const env = Object.fromEntries(
     Object.entries(io.env).flatMap(([key, text]) => (text === undefined ? [] : [[key, text]])),
   )
-  const { stdout, stderr } = await platform.run(argv, { env })
-  try {
-    const answer: { attachments?: SyncedAttachment[] } = JSON.parse(stdout)
-    if (answer.attachments) return answer.attachments
-  } catch {
-    // Said below.
-  }
-  throw new Error(failureOf(stdout, stderr))
+  const { exitCode, stdout, stderr } = await platform.run(argv, { env })
+  const hasAnswered = exitCode === ExitCode.done || exitCode === ExitCode.failed
+  const answer: unknown = hasAnswered ? JSON.parse(stdout) : undefined
+  const attachments = isJsonObject(answer) ? answer.attachments : undefined
+  if (Array.isArray(attachments)) return attachments
+  throw new Error(stderr.trim() || `kubenet sync ended with exit code ${exitCode}`)
 }
 
 const tell = (all: readonly SyncedAttachment[], say: (text: string) => void): void => {

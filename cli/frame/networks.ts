@@ -1,5 +1,5 @@
 /** The node's networks, and the plugins that they need. */
-import { accessSync, constants, existsSync, statSync } from 'node:fs'
+import { accessSync, constants, statSync } from 'node:fs'
 import { CliError, ExitCode, failureOf } from '../../node/command/failure'
 import type { CliIo } from '../../node/command/io'
 import type { Places } from '../../node/command/places'
@@ -67,24 +67,23 @@ export const requiredTypes = ({ plugins }: NetworkConfigList): string[] => {
   return [...new Set([...plugins.map(({ type }) => type), ...ipamTypes])]
 }
 
-const isThere = (type: string, { binDirs }: Places): boolean => {
+const pathOf = (type: string, { binDirs }: Places): string | undefined => {
   try {
-    findPlugin(type, binDirs)
-    return true
+    return findPlugin(type, binDirs)
   } catch (error) {
-    if (error instanceof CniError && error.code === ErrorCode.invalidNetworkConfig) return false
+    if (error instanceof CniError && error.code === ErrorCode.invalidNetworkConfig) return undefined
     throw error
   }
 }
 
 /** The types a network needs and the plugin folders have not. */
 export const missingTypes = (network: NetworkConfigList, places: Places): string[] =>
-  requiredTypes(network).filter(type => !isThere(type, places))
+  requiredTypes(network).filter(type => pathOf(type, places) === undefined)
 
 /** The files of plugins that a network needs and nobody can execute: their mode, or that of their mount, forbids it. */
-export const unexecutable = (network: NetworkConfigList, { binDirs }: Places): string[] =>
+export const unexecutable = (network: NetworkConfigList, places: Places): string[] =>
   requiredTypes(network).flatMap(type => {
-    const path = binDirs.map(folder => `${folder}/${type}`).find(file => existsSync(file))
+    const path = pathOf(type, places)
     try {
       if (path) accessSync(path, constants.X_OK)
       return []

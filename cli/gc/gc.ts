@@ -60,7 +60,7 @@ const survey = async (
 const attachmentsOf = (judged: readonly Judged[]): InterfaceID[] =>
   judged.flatMap(({ containerID, ifName }) => (ifName === undefined ? [] : [{ containerID, ifName }]))
 
-/** The interface of a container whose rules name none: any does, rules of that kind go by the container. */
+/** The interface of a container whose rules name none: rules of that kind go by the container. */
 const anyIfName = 'eth0'
 
 /** Is it still dead? Time has passed, and another container may have come under its name. */

@@ -1,5 +1,6 @@
 /** Containers that are there for a probe alone: a network namespace without a name each, attached as a runtime does it. */
 
+import { CniError } from '../../src/cni/error'
 import { parseResult } from '../../src/cni/result'
 import type { JsonObject } from '../../src/cni/schema'
 import { ignoreInterrupts } from '../../src/host/interrupt'
@@ -51,6 +52,8 @@ export const withContainers = async <T>(
   work: (containers: readonly ProbeContainer[]) => Promise<T>,
 ): Promise<T> => {
   const made: { readonly netns: Netns; readonly containerID: string }[] = []
+  const failures: unknown[] = []
+  let answer: { readonly of: T } | undefined
   try {
     const containers: ProbeContainer[] = []
     for (const capabilities of capabilityArgs) {
@@ -63,15 +66,19 @@ export const withContainers = async <T>(
       const addresses = ips.map(({ address, gateway }) => ({ addr: address.addr, gateway }))
       containers.push({ netns, addresses, mtu: mtuIn(netns) })
     }
-    return await work(containers)
-  } finally {
-    ignoreInterrupts()
-    for (const { netns, containerID } of made) {
-      try {
-        await delNetworkList(list, { containerID, ifName, netns: netns.path }, options)
-      } finally {
-        closeNetns(netns)
-      }
-    }
+    answer = { of: await work(containers) }
+  } catch (error) {
+    failures.push(error)
   }
+  ignoreInterrupts()
+  for (const { netns, containerID } of made) {
+    try {
+      await delNetworkList(list, { containerID, ifName, netns: netns.path }, options)
+    } catch (error) {
+      failures.push(error)
+    }
+    closeNetns(netns)
+  }
+  if (answer && failures.length === 0) return answer.of
+  throw failures.length === 1 ? failures[0] : CniError.join(failures)
 }

@@ -8,10 +8,11 @@ import { closeNetns, type Netns, openOwnNetns } from '../../src/netns/netns'
 import type { NetworkConfigList } from '../../src/runtime/conf-list'
 import type { RuntimeOptions } from '../../src/runtime/run-plugin'
 import { type ProbeContainer, withContainers } from './containers'
-import { type Exchange, exchange } from './datagrams'
+import { type Exchange, exchange, listen } from './datagrams'
 import { askNameServer, nameServers } from './dns'
 import { echo } from './echo'
 import { measureRate } from './rate'
+import { anyAddress } from './socket'
 import { type Uplink, uplinkOf } from './uplink'
 
 /** "unknown": the node itself gets no answer there either, so nothing follows for its pods. */
@@ -177,6 +178,24 @@ const verdictOf = (run: (scene: Scene) => Verdict, scene: Scene): Verdict => {
   }
 }
 
+const isFree = (node: Netns, port: number): boolean => {
+  try {
+    listen(node, anyAddress(4, port)).close()
+    return true
+  } catch (error) {
+    if (isFrom(error, 'socket', 'EADDRINUSE')) return false
+    throw error
+  }
+}
+
+/** A port that no program of the node listens on: what is sent to that program must not come to a pod meanwhile. */
+const freeHostPort = (node: Netns): number => {
+  for (;;) {
+    const port = firstHostPort + Math.floor(Math.random() * hostPorts)
+    if (isFree(node, port)) return port
+  }
+}
+
 /** The requests of the two containers: the server has all that a network offers. */
 const capabilityArgsOf = (list: NetworkConfigList, hostPort: number): JsonObject => ({
   ...(declares(list, 'portMappings') && {
@@ -196,10 +215,10 @@ export const probeNetwork = async (
   options: RuntimeOptions,
   tell: (what: string) => void,
 ): Promise<Probe[]> => {
-  const hostPort = firstHostPort + Math.floor(Math.random() * hostPorts)
   const node = openOwnNetns()
-  const wanted = [{}, capabilityArgsOf(list, hostPort)]
   try {
+    const hostPort = freeHostPort(node)
+    const wanted = [{}, capabilityArgsOf(list, hostPort)]
     return await withContainers(list, wanted, options, async ([client, server]) => {
       const found: Probe[] = []
       for (const family of [4, 6] as const) {

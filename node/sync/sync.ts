@@ -25,6 +25,8 @@ export type SyncedAttachment = {
   readonly network: string
   readonly containerID: string
   readonly ifName: string
+  /** "namespace/name", where the runtime told it. */
+  readonly pod: string | undefined
   /** "gone": the container or its interface is not there any more, and nothing is rebuilt for it. */
   readonly state: 'whole' | 'rebuilt' | 'gone' | 'failed'
   /** The changes, made or planned. */
@@ -120,14 +122,17 @@ const compareAttachment = async (record: RecordedAttachment, isDry: boolean): Pr
 /** An attachment that was looked at; `rebuilt` is there if something was written that its DEL may have passed already. */
 export type Synced = { readonly attachment: SyncedAttachment; readonly rebuilt?: Rebuilt }
 
-const idOf = ({ entry: { network, containerID, ifName } }: RecordedAttachment): Attachment => ({
+type Identity = Attachment & Pick<SyncedAttachment, 'pod'>
+
+const idOf = ({ entry: { network, containerID, ifName, args } }: RecordedAttachment): Identity => ({
   network,
   containerID,
   ifName,
+  pod: podInPairs(args),
 })
 
 /** How an attachment is told of that is gone; a step that cannot be undone is a failure. */
-export const goneAttachment = (id: Attachment, failures: readonly string[] = []): SyncedAttachment => ({
+export const goneAttachment = (id: Identity, failures: readonly string[] = []): SyncedAttachment => ({
   ...id,
   state: failures.length > 0 ? 'failed' : 'gone',
   changes: [],
@@ -154,9 +159,7 @@ export const syncAttachment = async (
   { isDry, cacheDir }: { isDry: boolean; cacheDir: string },
 ): Promise<Synced> => {
   const id = idOf(record)
-  throwIfInterrupted(
-    `rebuilding container ${containerWithPod({ ...id, pod: podInPairs(record.entry.args) })} of network "${id.network}"`,
-  )
+  throwIfInterrupted(`rebuilding container ${containerWithPod(id)} of network "${id.network}"`)
   const seen = await compareAttachment(record, true)
   if (!seen) return { attachment: goneAttachment(id) }
   const { changes, failures } = seen

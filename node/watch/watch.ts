@@ -1,7 +1,7 @@
 /** Has a node rebuilt whenever the kernel announces that something of its pods was taken. */
 import { untilInterrupted } from '../../src/host/interrupt'
 import type { EventSocket } from '../../src/netlink/event-socket'
-import { NETLINK_ROUTE, NetlinkSocket } from '../../src/netlink/socket'
+import { NETLINK_ROUTE, NetlinkSocket, type Reply } from '../../src/netlink/socket'
 import { type Loss, lossOf, openAnnouncements } from './announcements'
 
 /** One who flushes rules has not finished when the first of them is announced. */
@@ -56,6 +56,7 @@ class Schedule {
   async wait(): Promise<string> {
     while (this.#due > performance.now()) {
       await new Promise<void>(resolve => {
+        // Announcements that wake it earlier may never come.
         const timer = setTimeout(resolve, this.#due - performance.now())
         this.#wake = () => {
           clearTimeout(timer)
@@ -72,13 +73,22 @@ class Schedule {
 
 const delays: Record<Loss['kind'], number> = { lost: lostDelayMs, touched: touchedDelayMs }
 
+/** The loss in an announcement. One that cannot be read, which no kernel sends, gives rise to a look and ends nothing. */
+const lossIn = (nl: NetlinkSocket, reply: Reply): Loss | undefined => {
+  try {
+    return lossOf(nl, reply)
+  } catch {
+    return { kind: 'touched', what: 'an announcement could not be read' }
+  }
+}
+
 /** Hears one socket's announcements for ever. */
 const listen = async (socket: EventSocket, nl: NetlinkSocket, schedule: Schedule): Promise<never> => {
   for (;;) {
     const replies = await socket.upcoming('hear what the kernel announces')
     if (!replies) schedule.request(touchedDelayMs, 'announcements of the kernel were lost')
     for (const reply of replies ?? []) {
-      const loss = lossOf(nl, reply)
+      const loss = lossIn(nl, reply)
       if (loss) schedule.request(delays[loss.kind], loss.what)
     }
   }

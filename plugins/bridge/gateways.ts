@@ -50,7 +50,7 @@ export const completeGateways = (result: Result, conf: BridgeConf, containerInde
 /** The steps for an interface to have its gateway addresses. */
 export type GatewayPlan = { readonly missing: readonly Cidr[]; readonly replaced: readonly Cidr[] }
 
-/** Another address of the interface is in the way: any of IPv4, and of IPv6 one whose subnet overlaps. */
+/** Another address of the interface is in the way: each of IPv4, and of IPv6 one whose subnet overlaps. */
 const inTheWay = (found: Cidr, wanted: Cidr): boolean => {
   if (found.addr.family !== wanted.addr.family) return false
   // The kernel's own fe80::/64 address is on every interface.

@@ -127,6 +127,31 @@ for (const flavour of anyFlavour) {
       t.equal(await host.sh('ls /var/lib/cni/networks/full | grep -E "^10[.]" || true'), '', 'no lease')
     })
 
+    await t.test('a DEL that fails keeps the other container from nothing', async t => {
+      await host.sh(`
+        mkdir /run/odd.d /run/odd
+        cat > /run/odd/odd << 'END'
+#!/bin/sh
+case $CNI_COMMAND in
+  ADD) jq .prevResult ;;
+  DEL) echo "$CNI_CONTAINERID" >> /run/odd/dels; echo '{"code":100,"msg":"odd refuses"}'; exit 1 ;;
+esac
+END
+        chmod +x /run/odd/odd
+        jq '.name = "odd" | .plugins += [{"type": "odd"}]' ${confDir}/*.conflist > /run/odd.d/10-odd.conflist`)
+      const { code, stdout } = await kubenet(
+        'test',
+        'odd',
+        '--cni-conf-dir',
+        '/run/odd.d',
+        '--cni-bin-dir',
+        '/run/odd',
+      )
+      t.equal(code, 1)
+      t.match(stdout, /^odd +attach two containers +fails +.*odd refuses/m)
+      t.equal((await host.sh('sort -u /run/odd/dels | wc -l')).trim(), '2')
+    })
+
     await t.test('killed in the middle, it leaves what gc removes', async t => {
       await host.sh(`
         mkdir /run/slow.d /run/slow

@@ -44,7 +44,11 @@ for (const flavour of anyFlavour) {
     const env = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', CNI_PATH: folder, NETCONFPATH: '/run/net.d' }
     const kubenet = async (args: readonly string[], capabilities: Json = {}) => {
       const said = await host.exec([`${folder}/kubenet`, ...args], {
-        env: { ...env, CAP_ARGS: JSON.stringify(capabilities) },
+        env: {
+          ...env,
+          CAP_ARGS: JSON.stringify(capabilities),
+          CNI_ARGS: 'IgnoreUnknown=1;K8S_POD_NAMESPACE=default;K8S_POD_NAME=web',
+        },
       })
       t.equal(said.code, 0, `${args[0]}: ${said.stderr}`)
     }
@@ -118,6 +122,7 @@ for (const flavour of anyFlavour) {
       const rules = await host.sh('nft -s list ruleset; iptables-save')
       t.notMatch(rules, /10\.244\.1\.3|:9090|10\.66\.0\.2\b/)
       t.match(rules, /9091/)
+      t.match(await host.sh('cat /run/watch.log'), /\(pod default\/web\) in network "pods": rebuilt: /)
     })
 
     await t.test('told to end, it ends, and takes nothing with it', async t => {

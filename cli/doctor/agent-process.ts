@@ -1,6 +1,6 @@
 /** Whether the cluster's agent is at work on this node, and the routes it keeps. */
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
-import { type Check, orOk, warning } from './diagnosis'
+import { type Check, fault, orOk } from './diagnosis'
 
 const agentName = 'kubenet-agent'
 
@@ -44,7 +44,7 @@ const nodeRoutes: Check = ({ survey: { readings } }) => {
   const few = counted.filter(({ routes, isUsed }) => isUsed && routes < most)
   return orOk(
     few.map(({ family, routes }) =>
-      warning('node routes', {
+      fault('KN0030', {
         says: `${routes} routes of IPv${family} to other nodes' pods, and ${most} of the other family: pods of some nodes are not reached by IPv${family}`,
         remedy: `give every node an InternalIP of IPv${family} (kubelet's --node-ip takes one of each family); the agent's log names the nodes`,
       }),

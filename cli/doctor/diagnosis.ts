@@ -2,6 +2,7 @@
 
 import type { CliIo } from '../../node/command/io'
 import type { Places } from '../../node/command/places'
+import { type FaultCode, faults } from '../../node/survey/faults'
 import type { Finding, Repair } from '../../node/survey/finding'
 import type { Survey } from '../../node/survey/survey'
 
@@ -11,6 +12,8 @@ export type Status = 'ok' | 'warn' | 'fail' | 'unknown'
 /** One line. */
 export type Diagnosis = {
   readonly status: Status
+  /** The fault; undefined for a line that names none. */
+  readonly code: FaultCode | undefined
   /** The object of the check, in a word or two: "forwarding". Scripts go by it. */
   readonly check: string
   readonly says: string
@@ -30,24 +33,35 @@ export type Check = (patient: Patient) => Diagnosis[] | Promise<Diagnosis[]>
 
 export const ok = (check: string, says: string): Diagnosis => ({
   status: 'ok',
+  code: undefined,
   check,
   says,
   remedy: '',
   repair: undefined,
 })
 
-type Trouble = { readonly says: string; readonly remedy: string; readonly repair?: Repair | undefined }
+type Trouble = Pick<Diagnosis, 'says' | 'remedy' | 'findings'> & { readonly repair?: Repair | undefined }
 
-const trouble =
-  (status: Status) =>
-  (check: string, { says, remedy, repair }: Trouble): Diagnosis => ({ status, check, says, remedy, repair })
-
-export const warning = trouble('warn')
-export const failure = trouble('fail')
+/** The line of a fault, with the severity and the check that the table of faults has for it. */
+export const fault = (code: FaultCode, { says, remedy, repair, findings }: Trouble): Diagnosis => ({
+  status: faults[code].severity,
+  code,
+  check: faults[code].check,
+  says,
+  remedy,
+  repair,
+  ...(findings && { findings }),
+})
 
 /** Something that could not be looked at. */
-export const notSeen = (check: string, why: string, remedy = 'run it as root'): Diagnosis =>
-  trouble('unknown')(check, { says: `not looked at: ${why}`, remedy })
+export const notSeen = (check: string, why: string, remedy = 'run it as root'): Diagnosis => ({
+  status: 'unknown',
+  code: undefined,
+  check,
+  says: `not looked at: ${why}`,
+  remedy,
+  repair: undefined,
+})
 
 /** The lines of a check, or one that all is well. */
 export const orOk = (found: readonly Diagnosis[], check: string, says: string): Diagnosis[] =>

@@ -7,7 +7,7 @@ import type { Network } from '../../node/survey/networks'
 import type { Survey } from '../../node/survey/survey'
 import { formatAddr } from '../../src/ip/addr'
 import { firstHost, formatCidr } from '../../src/ip/cidr'
-import { type Check, type Diagnosis, failure, notSeen, orOk, warning } from './diagnosis'
+import { type Check, type Diagnosis, fault, notSeen, orOk } from './diagnosis'
 
 const hasRules = ({ tables }: Iptables): boolean => [...tables.values()].some(({ rules }) => rules.length > 0)
 
@@ -23,7 +23,7 @@ const variants: Check = ({ survey }) => {
   const names = [...new Set(used.map(({ variant }) => variant))].join(' and ')
   return orOk(
     mixed.map(family =>
-      warning('iptables', {
+      fault('KN0012', {
         says: `both variants of ${family === 4 ? 'iptables' : 'ip6tables'} have rules, legacy and nf_tables: neither sees the other's rules`,
         remedy:
           'use one variant: "update-alternatives --config iptables", then empty the other by its own ' +
@@ -64,14 +64,14 @@ const judgeWay = ({ words }: Way, { verdict, by }: Verdict, bridge: string): Dia
   const remedy = remedyFor(bridge)
   if (verdict === 'drop')
     return [
-      failure('forward filter', {
+      fault('KN0013', {
         says: `${words} on "${bridge}" are dropped: ${by}`.replace('send on', 'send by'),
         remedy,
       }),
     ]
   if (verdict === 'maybe') {
     const says = `${words} on "${bridge}" may be dropped; only a rule with conditions accepts them: ${by}`
-    return [warning('forward filter', { says, remedy })]
+    return [fault('KN0014', { says, remedy })]
   }
   return []
 }
@@ -91,7 +91,7 @@ const nftForward = (network: Network, survey: Survey): Diagnosis[] => {
   return survey.readings.droppingChains
     .filter(chain => !mayAccept(chain, bridge, subnet && formatCidr(subnet)))
     .map(({ table, chain }) =>
-      failure('forward filter', {
+      fault('KN0013', {
         says: `packets from containers on "${bridge}" are dropped: chain ${chain} of table ${table} has policy drop and no rule for them`,
         remedy: `nft add rule ${table} ${chain} iifname ${bridge} accept, and the same with oifname`,
       }),

@@ -4,7 +4,7 @@ import { isUp } from '../../node/survey/links'
 import { listeningPorts } from '../../node/survey/listening-ports'
 import type { Survey } from '../../node/survey/survey'
 import { count } from '../frame/units'
-import { type Check, orOk, warning } from './diagnosis'
+import { type Check, fault, ok, orOk } from './diagnosis'
 
 /** The smallest MTU of the interfaces that default routes leave by; undefined without any. */
 const uplinkOf = ({ readings }: Survey): { name: string; mtu: number } | undefined => {
@@ -22,7 +22,7 @@ const uplinkMtu: Check = ({ survey }) => {
   const wide = survey.readings.links.filter(({ name, mtu }) => bridges.has(name) && mtu > uplink.mtu)
   return orOk(
     wide.map(({ name, mtu }) =>
-      warning('mtu', {
+      fault('KN0028', {
         says: `"${name}" has MTU ${mtu}, and "${uplink.name}", the uplink of its containers, ${uplink.mtu}: their large packets need ICMP replies`,
         remedy: `set "mtu": ${uplink.mtu} in the network's configuration, or remove it; this applies to new containers`,
       }),
@@ -44,7 +44,7 @@ const listeners: Check = ({ survey }) => {
   })
   return orOk(
     taken.map(key =>
-      warning('host ports', {
+      fault('KN0029', {
         says: `a program of the host listens on ${key} too: clients reach the container instead`,
         remedy: 'give one of them another port',
       }),
@@ -58,6 +58,7 @@ const listeners: Check = ({ survey }) => {
 const unread: Check = ({ survey: { readings } }) =>
   readings.unread.map(({ what, why, remedy = 'run it as root' }) => ({
     status: 'unknown' as const,
+    code: undefined,
     check: 'survey',
     says: `${what} could not be read: ${why}`,
     remedy,
@@ -74,13 +75,10 @@ const unsettledText = ({ attachments, readings }: Survey): string => {
 
 /** How much was looked at. */
 const scope: Check = ({ survey }) => [
-  {
-    status: 'ok',
-    check: 'survey',
-    says: `${count(survey.attachments.length, 'container interface')} on ${count(survey.readings.networks.length, 'network')}, read in ${survey.ms} ms${unsettledText(survey)}`,
-    remedy: '',
-    repair: undefined,
-  },
+  ok(
+    'survey',
+    `${count(survey.attachments.length, 'container interface')} on ${count(survey.readings.networks.length, 'network')}, read in ${survey.ms} ms${unsettledText(survey)}`,
+  ),
 ]
 
 export const hostChecks: readonly Check[] = [uplinkMtu, listeners]

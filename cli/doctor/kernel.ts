@@ -14,7 +14,7 @@ import type { NftFamily } from '../../src/netfilter/nft/wire/message'
 import type { BaseChain } from '../../src/netfilter/nft/wire/table'
 import { NETLINK_NETFILTER, NETLINK_ROUTE, type NetlinkSocket, withNetlink } from '../../src/netlink/socket'
 import { hasActionKind, hasLinkKind, hasQdiscKind } from '../../src/netlink/tc-probe'
-import { type Check, type Diagnosis, failure, notSeen, ok, type Patient, warning } from './diagnosis'
+import { type Check, type Diagnosis, fault, notSeen, ok, type Patient } from './diagnosis'
 
 const check = 'kernel'
 
@@ -84,10 +84,10 @@ const linksAndRates: Check = patient => {
     const found = [...linkParts, ...limitParts].map(({ module }) => module)
     const lines: Diagnosis[] = []
     if (links.length > 0)
-      lines.push(failure(check, { says: `it has no ${links.join(', ')}`, remedy: load(links) }))
+      lines.push(fault('KN0001', { says: `it has no ${links.join(', ')}`, remedy: load(links) }))
     if (limits.length > 0) {
       const says = `it has no ${limits.join(', ')}: rates cannot be limited`
-      lines.push((needsLimits(patient) ? failure : warning)(check, { says, remedy: load(limits) }))
+      lines.push(fault(needsLimits(patient) ? 'KN0002' : 'KN0003', { says, remedy: load(limits) }))
     }
     const there = found.filter(module => !links.includes(module) && !limits.includes(module))
     return [...lines, ok(check, `it has ${there.join(', ')}`)]
@@ -143,16 +143,16 @@ const nftables: Check = ({ survey }) => {
     ).map(([family, { type }]) => `${type} in family ${family}`)
     if (absent.length === 0 && !withNetlink(NETLINK_NETFILTER, hasBridgeMeta)) {
       const says = 'it has no nft_meta_bridge: neither promiscuous bridges nor "macspoofchk" work'
-      return [(isNeeded ? failure : warning)(check, { says, remedy: load(['nft_meta_bridge']) })]
+      return [fault(isNeeded ? 'KN0004' : 'KN0005', { says, remedy: load(['nft_meta_bridge']) })]
     }
     if (absent.length === 0) return [ok(check, 'it has nf_tables, of the families ip, ip6, inet and bridge')]
     const says = `its nf_tables has no chains of type ${absent.join(', ')}`
-    return [(isNeeded ? failure : warning)(check, { says, remedy: load(['nf_tables', 'nft_chain_nat']) })]
+    return [fault(isNeeded ? 'KN0004' : 'KN0005', { says, remedy: load(['nf_tables', 'nft_chain_nat']) })]
   } catch (error) {
     if (isFrom(error, 'netlink', ...noNftables)) {
       const says = 'it has no nf_tables'
       const remedy = `${load(['nf_tables'])}; networks work with iptables meanwhile`
-      return [(isNeeded ? failure : warning)(check, { says, remedy })]
+      return [fault(isNeeded ? 'KN0004' : 'KN0005', { says, remedy })]
     }
     return [notSeen(check, reasonOf(error))]
   }

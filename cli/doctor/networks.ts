@@ -5,13 +5,13 @@ import type { Pool } from '../../node/survey/pools'
 import { missingTypes, unexecutable, unexecutableRemedy } from '../frame/networks'
 import { count } from '../frame/units'
 import { agentRuns } from './agent-process'
-import { type Check, type Diagnosis, failure, notSeen, orOk, warning } from './diagnosis'
+import { type Check, type Diagnosis, fault, notSeen, orOk } from './diagnosis'
 
 const configured = (network: Network): boolean => network.file !== undefined
 
 const problemsOf = ({ name, file, problems }: Network): Diagnosis[] =>
   problems.map(problem =>
-    failure('networks', {
+    fault('KN0017', {
       says: `network "${name}": ${problem}`,
       remedy: `correct it in ${file ?? 'its file'}`,
     }),
@@ -23,13 +23,13 @@ const files: Check = ({ survey, places }) => {
   if (denied) return [notSeen('networks', denied.why)]
   const lines = [
     ...brokenFiles.map(why =>
-      warning('networks', { says: `a file is skipped: ${why}`, remedy: 'correct it, or move it away' }),
+      fault('KN0015', { says: `a file is skipped: ${why}`, remedy: 'correct it, or move it away' }),
     ),
     ...networks.filter(configured).flatMap(problemsOf),
   ]
   if (lists.length === 0) {
     const remedy = '"kubenet config --pod-cidr … --write" makes one'
-    lines.push(warning('networks', { says: `there is no network in ${places.confDir}`, remedy }))
+    lines.push(fault('KN0018', { says: `there is no network in ${places.confDir}`, remedy }))
   }
   const names = lists.map(({ name }) => `"${name}"`).join(', ')
   return orOk(lines, 'networks', `${count(lists.length, 'network')}, ${names}: read without complaint`)
@@ -49,14 +49,14 @@ const others: Check = ({ survey, places }) => {
   const says = networks.some(({ file }) => file === own)
     ? `${first.file} comes before ${conflistName}: new pods get network "${first.name}"`
     : `kubenet-agent has not written ${conflistName} yet, and ${first.file} makes the node ready: new pods get network "${first.name}"`
-  return [warning('networks', { says, remedy: `remove ${first.file}, and restart the pods that use it` })]
+  return [fault('KN0019', { says, remedy: `remove ${first.file}, and restart the pods that use it` })]
 }
 
 const plugins: Check = ({ survey, places }) => {
   const { lists } = survey.readings
   const lines = lists.flatMap(list =>
     missingTypes(list, places).map(type =>
-      failure('plugins', {
+      fault('KN0020', {
         says: `network "${list.name}" needs plugin "${type}", not found in ${places.binDirs.join(':')}`,
         remedy: '"kubenet install" puts ours in place, "kubenet plugins" shows what is there',
       }),
@@ -64,7 +64,7 @@ const plugins: Check = ({ survey, places }) => {
   )
   const barred = new Set(lists.flatMap(list => unexecutable(list, places)))
   for (const path of barred) {
-    lines.push(failure('plugins', { says: `"${path}" is not executable`, remedy: unexecutableRemedy(path) }))
+    lines.push(fault('KN0021', { says: `"${path}" is not executable`, remedy: unexecutableRemedy(path) }))
   }
   return orOk(lines, 'plugins', `the plugins of all networks are in ${places.binDirs.join(':')}`)
 }
@@ -82,7 +82,7 @@ const poolLine = ({ network, ranges, total, used, leaked, free }: Pool): Diagnos
       : `give the network a larger range; in a cluster: lower kubelet's maxPods to what the range has (kubectl get node -o ` +
         'custom-columns=NAME:.metadata.name,RANGE:.spec.podCIDR,PODS:.status.capacity.pods), or give nodes larger ' +
         "ranges (kube-controller-manager's --node-cidr-mask-size)"
-  return [(free === 0 && leaked === 0 ? failure : warning)('addresses', { says, remedy })]
+  return [fault(free === 0 && leaked === 0 ? 'KN0022' : 'KN0023', { says, remedy })]
 }
 
 const pools: Check = ({ survey }) => {

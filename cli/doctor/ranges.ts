@@ -5,7 +5,7 @@ import type { Readings } from '../../node/survey/readings'
 import { formatRangeSet, type RangeSet, setsOverlap } from '../../plugins/host-local/range'
 import { formatAddr } from '../../src/ip/addr'
 import { type Cidr, cidrContains, cidrOverlaps, formatCidr, networkOf } from '../../src/ip/cidr'
-import { type Check, type Diagnosis, failure, orOk, warning } from './diagnosis'
+import { type Check, type Diagnosis, fault, orOk } from './diagnosis'
 
 const check = 'ranges'
 
@@ -21,7 +21,7 @@ const betweenNetworks = (sets: readonly Placed[]): Diagnosis[] =>
       .slice(i + 1)
       .filter(b => a.network !== b.network && setsOverlap(a.set, b.set))
       .map(b =>
-        failure(check, {
+        fault('KN0024', {
           says: `networks "${a.network.name}" and "${b.network.name}" share addresses: ${formatRangeSet(a.set)} and ${formatRangeSet(b.set)}`,
           remedy: 'give each network a range of its own',
         }),
@@ -47,13 +47,13 @@ const overlapOfAddress = (subnet: Cidr, network: Network, readings: Readings): D
     const remedy = isBridge ? `${own}, or if its containers are on "${name}", set "bridge": "${name}"` : own
     if (cidrContains(subnet, cidr.addr))
       return [
-        failure(check, {
+        fault('KN0025', {
           says: `"${name}" has the address ${formatAddr(cidr.addr)}, which is in ${where}`,
           remedy,
         }),
       ]
     const says = `${where} is part of ${formatCidr(networkOf(cidr))} on "${name}": containers do not reach other addresses of it`
-    return [warning(check, { says, remedy })]
+    return [fault('KN0026', { says, remedy })]
   })
 
 /** A route of the same length or longer takes packets away from the bridge; a shorter one gives way to it. */
@@ -67,7 +67,7 @@ const overlapOfRoute = (subnet: Cidr, network: Network, readings: Readings): Dia
     if (isOwn(name, network) || isConnected || dst.prefix < subnet.prefix || !cidrOverlaps(subnet, dst))
       return []
     return [
-      failure(check, {
+      fault('KN0027', {
         says: `the route to ${formatCidr(dst)} by "${name}" takes packets for range ${formatCidr(subnet)} of network "${network.name}"`,
         remedy: `ip route del ${formatCidr(dst)} dev ${name}, or give the network another range`,
       }),

@@ -21,12 +21,12 @@ const paint = (status: Status, style: Style): string => {
 /** More lines of one check than this are counted, not printed: a node may have lost a thousand leases. */
 const mostOfOne = 10
 
-const lineText = ({ status, check, says, remedy }: Diagnosis, style: Style): string => {
+const lineText = ({ status, code, check, says, remedy }: Diagnosis, style: Style): string => {
   const start = `${paint(status, style)} ${check.padEnd(15)} `
   const indent = ' '.repeat(visibleLength(start))
   const room = Number.isFinite(style.width) ? Math.max(30, style.width - indent.length) : style.width
   const fold = (text: string) => wrap(text, room).replaceAll('\n', `\n${indent}`)
-  return `${start}${fold(says)}\n${remedy ? `${indent}${style.dim(fold(`→ ${remedy}`))}\n` : ''}`
+  return `${start}${fold(code ? `${code} ${says}` : says)}\n${remedy ? `${indent}${style.dim(fold(`→ ${remedy}`))}\n` : ''}`
 }
 
 /** The lines, with those that are too many of one check and status left out. */
@@ -86,8 +86,9 @@ const statusOf = ({ lines }: Report): Status =>
 export const reportAnswer = (report: Report): Answer => ({
   json: {
     status: statusOf(report),
-    lines: report.lines.map(({ status, check, says, remedy, repair, findings = [] }) => ({
+    lines: report.lines.map(({ status, code = null, check, says, remedy, repair, findings = [] }) => ({
       status,
+      code,
       check,
       says,
       remedy,

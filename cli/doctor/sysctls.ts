@@ -8,7 +8,7 @@ import { readSysctl } from '../../src/host/sysctl'
 import { type Family, formatAddr } from '../../src/ip/addr'
 import { cidrContains, firstHost, networkOf, parseCidr } from '../../src/ip/cidr'
 import { RTPROT_RA } from '../../src/netlink/route'
-import { type Check, type Diagnosis, failure, notSeen, ok, orOk, warning } from './diagnosis'
+import { type Check, type Diagnosis, fault, notSeen, ok, orOk } from './diagnosis'
 
 const families: readonly Family[] = [4, 6]
 
@@ -29,7 +29,7 @@ const forwarding: Check = ({ survey }) => {
   const off = needed.filter(family => readSysctl(forwardingKey[family]) !== '1')
   return orOk(
     off.map(family =>
-      failure('forwarding', {
+      fault('KN0006', {
         says: `the host does not forward IPv${family}: containers reach only each other`,
         ...setting(forwardingKey[family], '1'),
       }),
@@ -57,7 +57,7 @@ const advertisements: Check = ({ survey }) => {
     keys
       .filter(({ key }) => isForwarding && readSysctl(key) !== '2')
       .map(({ name, key }) =>
-        failure('accept_ra', {
+        fault('KN0007', {
           says: `"${name}" has its IPv6 routes from router advertisements, which a forwarding host ignores`,
           ...setting(key, '2'),
         }),
@@ -97,7 +97,7 @@ const reversePath: Check = ({ survey }) => {
     const astray = gateways(network).filter(address => interfaceTo(survey, address) !== bridge)
     if (!isStrict(bridge) || astray.length === 0) return []
     const says = `"${bridge}" drops what its containers send: rp_filter is strict, and the route back to them uses another interface`
-    return [failure('rp_filter', { says, ...setting(`net/ipv4/conf/${bridge}/rp_filter`, '2') })]
+    return [fault('KN0008', { says, ...setting(`net/ipv4/conf/${bridge}/rp_filter`, '2') })]
   })
   const defaults = new Set(
     routes.filter(({ dst }) => dst.prefix === 0 && dst.addr.family === 4).map(({ index }) => index),
@@ -106,9 +106,7 @@ const reversePath: Check = ({ survey }) => {
   if (defaults.size > 1) {
     for (const { name } of uplinks) {
       const says = `"${name}" has one of several default routes and drops replies to packets that left by another`
-      lines.push(
-        warning('rp_filter', { says, remedy: setting(`net/ipv4/conf/${name}/rp_filter`, '2').remedy }),
-      )
+      lines.push(fault('KN0009', { says, remedy: setting(`net/ipv4/conf/${name}/rp_filter`, '2').remedy }))
     }
   }
   return orOk(lines, 'rp_filter', 'rp_filter drops no reply to a container')
@@ -139,12 +137,12 @@ const bridgeNetfilter: Check = ({ survey }) => {
   if (missing.length > 0) {
     if (!isNeeded) return [ok('br_netfilter', 'it is not loaded; only services of Kubernetes need it')]
     const says = 'br_netfilter is not loaded: services that lead to a container on the same node do not work'
-    return [failure('br_netfilter', { says, remedy: 'modprobe br_netfilter, or "kubenet init"' })]
+    return [fault('KN0010', { says, remedy: 'modprobe br_netfilter, or "kubenet init"' })]
   }
   return orOk(
     isNeeded
       ? off.map(({ key, value }) =>
-          failure('br_netfilter', {
+          fault('KN0010', {
             says: `${dottedKey(key)} is ${value}: services that lead to a container on the same node do not work`,
             ...setting(key, '1'),
           }),
@@ -193,7 +191,7 @@ const localnet: Check = ({ survey }) => {
     ]
   }
   return open.map(({ name }) =>
-    failure('route_localnet', {
+    fault('KN0011', {
       says: `containers on "${name}" reach programs that listen on 127.0.0.1 of the host: route_localnet is on, and no rule guards it`,
       remedy: `"kubenet sync" makes the rule again; without host ports: sysctl -w net.ipv4.conf.${name}.route_localnet=0`,
     }),

@@ -16,7 +16,6 @@ const tornLeases = ({ leases, host }: Readings): Finding[] =>
     .filter(({ containerID }) => containerID === undefined)
     .map(lease => ({
       ...findingOnNobody({
-        severity: 'warn',
         what: 'lease-torn',
         object: nameOf(lease),
         network: lease.network,
@@ -34,7 +33,6 @@ const deadLeases = (attachment: NodeAttachment, readings: Readings): Finding[] =
     ? []
     : attachment.leases.map(lease =>
         findingOn(attachment, readings.host.now, {
-          severity: 'warn',
           what: 'lease-without-pod',
           object: nameOf(lease),
           cause: attachment.why,
@@ -64,7 +62,6 @@ const unleased = (attachment: NodeAttachment, { networks, host }: Readings): Fin
     .filter(address => isOf(network, address) && !leases.some(lease => lease.address === address))
     .map(address =>
       findingOn(attachment, host.now, {
-        severity: 'fail',
         what: 'pod-without-lease',
         object: `address ${address} of network "${name}"`,
         cause: `"${ifName}" has the address, and it has no lease: it may be given to another container`,
@@ -82,7 +79,6 @@ const missing = (attachment: NodeAttachment, { host }: Readings): Finding[] => {
     .filter(({ address }) => !there.includes(address))
     .map(lease =>
       findingOn(attachment, host.now, {
-        severity: 'fail',
         what: 'address-missing',
         object: nameOf(lease),
         cause: `"${ifName}" in ${namespacePath(container.netns)} does not have it; it has ${there.join(', ') || 'none'}`,
@@ -104,7 +100,6 @@ const duplicates = (attachments: readonly NodeAttachment[], { host }: Readings):
     .flatMap(([address, several]) =>
       several.slice(1).map(attachment =>
         findingOn(attachment, host.now, {
-          severity: 'fail',
           what: 'duplicate-address',
           object: `address ${address}`,
           cause: `container ${containerWithPod(several[0] ?? attachment)} has it too, on network "${several[0]?.network}"`,

@@ -4,15 +4,8 @@ import { keyOf } from '../../src/attachment/attachment'
 import { containerWithPod } from '../../src/attachment/pod'
 import { isJsonObject } from '../../src/cni/schema'
 import type { NodeAttachment } from './attachments'
-import {
-  type Finding,
-  type FindingKind,
-  findingOn,
-  findingOnNobody,
-  isSettled,
-  leftover,
-  type Repair,
-} from './finding'
+import type { FindingKind } from './faults'
+import { type Finding, findingOn, findingOnNobody, isSettled, leftover, type Repair } from './finding'
 import type { HostLink } from './links'
 import type { ClaimFile, Readings } from './readings'
 
@@ -23,7 +16,6 @@ const ofDead = (attachment: NodeAttachment, readings: Readings): Finding[] => {
   const { portOwner, portRules, cached, ifbs, why: cause } = attachment
   const on = (what: FindingKind, object: string, repair?: Repair) =>
     findingOn(attachment, readings.host.now, {
-      severity: 'warn',
       what,
       object,
       cause,
@@ -56,7 +48,6 @@ const ifbsOfNobody = (ifbs: readonly HostLink[], { shaping }: Readings): Finding
   ifbs.map(ifb => {
     const repair = ifbRepair(ifb, shaping)
     return findingOnNobody({
-      severity: 'warn',
       what: 'ifb-without-pod',
       object: `ifb ${ifb.name}`,
       cause: repair ? 'its owner is unknown, and nothing is sent to it' : 'its owner is unknown',
@@ -72,7 +63,6 @@ const claimsOfNobody = (claims: readonly ClaimFile[], { portOwners }: Readings):
     .filter(({ holder }) => !keys.has(holder))
     .map(({ claim, holder }) =>
       findingOnNobody({
-        severity: 'warn',
         what: 'claim-without-pod',
         object: `claim of host port ${portOf(claim)}`,
         cause: 'there is no record of its owner',
@@ -96,7 +86,6 @@ const missingLimits = (attachment: NodeAttachment, { host, shaping }: Readings):
   ]
   return missing.map(way =>
     findingOn(attachment, host.now, {
-      severity: 'warn',
       what: 'limit-missing',
       object: `limit of traffic ${way} the container`,
       cause: 'its runtime requested one, and there is none',
@@ -122,7 +111,6 @@ const portConflicts = (attachments: readonly NodeAttachment[], now: number): Fin
         if (!other || other.containerID === attachment.containerID) return []
         return [
           findingOn(attachment, now, {
-            severity: 'fail',
             what: 'port-conflict',
             object: `host port ${hostPort}/${protocol}`,
             cause: `container ${containerWithPod(other)} has it too; only one of them is reached`,

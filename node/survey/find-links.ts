@@ -9,7 +9,7 @@ import type { Network } from './networks'
 import type { Readings } from './readings'
 
 const bridgeFault = (network: Network, about: Pick<Finding, 'what' | 'cause' | 'remedy'>): Finding =>
-  findingOnNobody({ ...about, severity: 'fail', object: `bridge ${network.bridge}`, network: network.name })
+  findingOnNobody({ ...about, object: `bridge ${network.bridge}`, network: network.name })
 
 const gatewaysOf = ({ ipam }: Network): string[] =>
   (ipam?.rangeSets ?? []).map(({ ranges }) => formatAddr(ranges[0].gateway))
@@ -75,7 +75,6 @@ const offBridge = (attachment: NodeAttachment, bridge: HostLink, now: number): F
   const where = attachment.bridge ? `a port of "${attachment.bridge}"` : 'no port of any bridge'
   return [
     findingOn(attachment, now, {
-      severity: 'fail',
       what: 'veth-off-bridge',
       object: `veth ${veth.name}`,
       cause: `it is ${where}, and should be one of "${bridge.name}": the container has no connection`,
@@ -104,7 +103,6 @@ const mtuMismatch = (
   const both = container ? `, and the same for "${attachment.ifName}" in the container` : ''
   return [
     findingOn(attachment, now, {
-      severity: 'fail',
       what: 'mtu-mismatch',
       object: `veth ${veth.name}`,
       cause: `its MTU is ${veth.mtu}${inside}, that of "${bridge.name}" is ${bridge.mtu}: large packets vanish`,
@@ -120,7 +118,6 @@ const down = (attachment: NodeAttachment, now: number): Finding[] => {
   const hostEnd = !isUp(veth)
   return [
     findingOn(attachment, now, {
-      severity: 'fail',
       what: 'interface-down',
       object: hostEnd ? `veth ${veth.name}` : `interface ${ifName} in the container`,
       cause: 'it is down: the container has no connection',
@@ -135,7 +132,6 @@ const unfinished = (attachment: NodeAttachment, now: number): Finding[] => {
   return veth?.group === halfMadeGroup
     ? [
         findingOn(attachment, now, {
-          severity: 'warn',
           what: 'veth-half-made',
           object: `veth ${veth.name}`,
           cause: 'its ADD was killed before it came to its end',
@@ -150,7 +146,6 @@ const withoutHairpin = (attachment: NodeAttachment, network: Network, now: numbe
   if (!network.hairpin || !veth || veth.hairpin) return []
   return [
     findingOn(attachment, now, {
-      severity: 'warn',
       what: 'hairpin-off',
       object: `veth ${veth.name}`,
       cause:
@@ -166,7 +161,6 @@ const withoutInterface = (attachment: NodeAttachment, { insides, host }: Reading
   if (!certain || attachment.veth || attachment.leases.length === 0) return []
   return [
     findingOn(attachment, host.now, {
-      severity: 'fail',
       what: 'pod-without-interface',
       object: `interface ${attachment.ifName} of network "${attachment.network}"`,
       cause: `${attachment.why}, and no veth pair leads there`,
@@ -201,7 +195,6 @@ const strangersOn = (strangers: readonly HostLink[], { links }: Readings): Findi
   return strangers.map(veth => {
     const bridge = names.get(veth.master)
     return findingOnNobody({
-      severity: 'warn',
       what: 'veth-of-nobody',
       object: `veth ${veth.name}`,
       cause: `it is a port of "${bridge}", and no lease, result or alias names its owner`,

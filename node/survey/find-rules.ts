@@ -25,7 +25,6 @@ const missingFrame = (
   if (network.masquerade?.by !== 'kubenet' || !used || readings.framed.has(network.name)) return []
   return [
     findingOnNobody({
-      severity: 'fail',
       what: 'ruleset-missing',
       object: `rules of network "${network.name}" in table inet kubenet`,
       network: network.name,
@@ -56,7 +55,6 @@ const missingMasquerade = (attachment: NodeAttachment, network: Network, reading
     .filter(address => !there.includes(address))
     .map(address =>
       findingOn(attachment, host.now, {
-        severity: 'fail',
         what: by === 'kubenet' ? 'element-missing' : 'rule-missing',
         object:
           by === 'kubenet'
@@ -74,7 +72,6 @@ const portsWithoutRule = (attachment: NodeAttachment, readings: Readings): Findi
     .filter(({ target }) => !target)
     .map(({ protocol, hostPort, hostIP }) =>
       findingOn(attachment, readings.host.now, {
-        severity: 'fail',
         what: 'port-without-rule',
         object: `host port ${hostPort}/${protocol}${hostIP ? ` of ${hostIP}` : ''}`,
         cause: 'the container has it, but no rule leads there',
@@ -89,7 +86,6 @@ const astray = (attachment: NodeAttachment, now: number): Finding[] =>
     .filter(({ address }) => attachment.leases.length > 0 && !attachment.addresses.includes(address))
     .map(element =>
       findingOn(attachment, now, {
-        severity: 'fail',
         what: 'element-astray',
         object: nameOf(element),
         cause: `it leads to ${element.address}, and the container has ${attachment.addresses.join(', ')}`,
@@ -118,7 +114,7 @@ const rulePlaces = ({ masquerades, portRules }: NodeAttachment): string[] => [
 const ofDead = (attachment: NodeAttachment, readings: Readings): Finding[] => {
   if (attachment.state !== 'gone') return []
   const { now } = readings.host
-  const left = { severity: 'warn', cause: attachment.why } as const
+  const left = { cause: attachment.why }
   return [
     ...attachment.elements.map(element =>
       findingOn(attachment, now, {
@@ -142,7 +138,6 @@ const ofDead = (attachment: NodeAttachment, readings: Readings): Finding[] => {
 const ofNobody = (elements: readonly RulesetElement[]): Finding[] =>
   elements.map(element =>
     findingOnNobody({
-      severity: 'warn',
       what: 'element-without-pod',
       object: nameOf(element),
       network: element.kind === 'pod' ? element.network : undefined,
@@ -158,7 +153,6 @@ const deadChecks = ({ ruleset, links }: Readings): Finding[] => {
     .filter(({ hostName }) => hostName && !names.has(hostName))
     .map(({ ref, hostName }) =>
       findingOnNobody({
-        severity: 'warn',
         what: 'rule-without-pod',
         object: `MAC check of ${ref} in table bridge nat`,
         cause: `its interface "${hostName}" is gone`,

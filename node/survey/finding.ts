@@ -3,41 +3,10 @@
 import type { Attachment } from '../../src/attachment/attachment'
 import { printable } from '../../src/host/output'
 import type { NodeAttachment } from './attachments'
+import type { Severity } from './fault'
+import { codeOf, type FaultCode, type FindingKind, faults } from './faults'
 import type { Readings } from './readings'
 import type { RulesetElement } from './ruleset'
-
-/** "fail": something does not work, or soon will not. "warn": something is in the way. */
-type Severity = 'warn' | 'fail'
-
-/** The kinds of findings: short names that never change, for scripts. */
-export type FindingKind =
-  | 'address-missing'
-  | 'bridge-down'
-  | 'bridge-missing'
-  | 'bridge-without-gateway'
-  | 'cache-without-pod'
-  | 'claim-without-pod'
-  | 'duplicate-address'
-  | 'element-astray'
-  | 'element-missing'
-  | 'element-without-pod'
-  | 'hairpin-off'
-  | 'ifb-without-pod'
-  | 'interface-down'
-  | 'lease-torn'
-  | 'lease-without-pod'
-  | 'limit-missing'
-  | 'mtu-mismatch'
-  | 'pod-without-interface'
-  | 'pod-without-lease'
-  | 'port-conflict'
-  | 'port-without-rule'
-  | 'rule-missing'
-  | 'rule-without-pod'
-  | 'ruleset-missing'
-  | 'veth-half-made'
-  | 'veth-of-nobody'
-  | 'veth-off-bridge'
 
 /** An attachment, and its pod where that is known. */
 type AttachmentOfPod = Attachment & { readonly pod?: string }
@@ -77,6 +46,7 @@ type FindingOwner = Pick<NodeAttachment, 'containerID' | 'ifName' | 'pod'>
 
 /** One thing that does not fit. */
 export type Finding = {
+  readonly code: FaultCode
   readonly severity: Severity
   readonly what: FindingKind
   /** "lease 10.244.1.7 of network "pods"". */
@@ -93,8 +63,14 @@ export type Finding = {
 }
 
 /** The parts of a finding beyond its attachment. */
-type About = Pick<Finding, 'severity' | 'what' | 'object' | 'cause' | 'remedy'> & {
+type About = Pick<Finding, 'what' | 'object' | 'cause' | 'remedy'> & {
   readonly repair?: Repair | undefined
+}
+
+/** What the table of faults says of a kind. */
+const ofKind = (what: FindingKind): Pick<Finding, 'code' | 'severity'> => {
+  const code = codeOf(what)
+  return { code, severity: faults[code].severity }
 }
 
 /** The duration of an ADD from its first step to its last, with much to spare. */
@@ -114,6 +90,7 @@ export const describeOwner = ({ containerID, ifName, pod }: FindingOwner): strin
 export const findingOn = (attachment: NodeAttachment, now: number, about: About): Finding => {
   const { network, containerID, ifName, pod, since } = attachment
   return {
+    ...ofKind(about.what),
     ...about,
     repair: about.repair,
     network: network || undefined,
@@ -130,6 +107,7 @@ export const isAbout = ({ owner, network }: Finding, attachment: NodeAttachment)
 
 /** A finding about something that has no owner. */
 export const findingOnNobody = (about: About & { readonly network?: string | undefined }): Finding => ({
+  ...ofKind(about.what),
   ...about,
   repair: about.repair,
   network: about.network,

@@ -152,8 +152,7 @@ export const config = command({
   summary: "print or write the network that kubelet's flags describe",
   about: [
     'Takes kubelet\'s network flags, which ended with Kubernetes 1.24. For "kubenet" it prints the ' +
-      'network, for "cni" the default network (the first valid file of the folder in lexical order), ' +
-      'for "noop" one sysctl.',
+      'network, for "cni" the default network, for "noop" one sysctl.',
   ],
   options,
   examples: [

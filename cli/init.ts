@@ -73,9 +73,9 @@ export const init = command({
   group: 'Set up a node',
   summary: 'load br_netfilter and set the sysctls that pods need',
   about: [
-    'Loads br_netfilter, makes bridged traffic pass iptables and turns on forwarding for both ' +
-      'families, as kubelet did. Interfaces keep routes of router advertisements. Run it at every ' +
-      'boot, before the runtime starts.',
+    'Loads br_netfilter, makes bridged traffic pass iptables and turns on forwarding for both families, ' +
+      'as kubelet did. Interfaces keep routes of router advertisements. Run it at every boot, before the ' +
+      'runtime starts.',
   ],
   options: { dryRun: flag('only print what would change') },
   examples: [

@@ -53,11 +53,11 @@ export const sync = command({
   group: 'Look at a node',
   summary: 'rebuild missing rules, host ports, addresses and bridge ports',
   about: [
-    'Use it after "nft flush ruleset", "firewall-cmd --reload", or after a network manager changed ' +
-      'the bridge. Rebuilds, in the order of their ADDs, what kubenet, bridge, portmap and bandwidth ' +
-      'made for running containers. Existing objects stay unchanged, and nothing is removed.',
-    'Containers may be added and deleted meanwhile. Sync watches the rebuilt containers for 3 ' +
-      'seconds: if an interface goes, sync removes what it wrote.',
+    'Use it after "nft flush ruleset", "firewall-cmd --reload", or after a network manager changed the ' +
+      'bridge. Rebuilds what kubenet, bridge, portmap and bandwidth made for running containers. Existing ' +
+      'objects stay unchanged; it removes nothing.',
+    'Containers may be added and deleted meanwhile. Sync watches the rebuilt containers for 3 seconds: ' +
+      'if an interface goes, sync removes what it wrote.',
   ],
   args: { network: optional('name of a network (default: all)', 'network') },
   options: { dryRun: flag('only print what would be rebuilt'), ...placeOptions },

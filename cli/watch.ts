@@ -58,11 +58,11 @@ export const watch = command({
   group: 'Set up a node',
   summary: 'rebuild what others remove, as soon as the kernel announces it',
   about: [
-    'Runs until SIGTERM or SIGINT. Listens for deleted nftables tables, rules and ' +
-      'elements, bridges that lose ports or addresses, deleted rate limits and disabled forwarding, and ' +
-      'then does what "kubenet sync" does. iptables-legacy announces nothing: --interval finds its losses.',
-    'Each round that rebuilt something is a few lines on standard error. If something removes the ' +
-      'objects again and again, watch rebuilds them every 30 seconds only.',
+    'Runs until SIGTERM or SIGINT. Does what "kubenet sync" does when nftables tables, rules or ' +
+      'elements are deleted, a bridge loses ports or addresses, a rate limit is deleted or forwarding is ' +
+      'turned off. iptables-legacy announces nothing: --interval finds its losses.',
+    'Reports each rebuilding on standard error. If something removes the objects again and again, watch ' +
+      'rebuilds them every 30 seconds only.',
   ],
   options: {
     interval: withDefault(

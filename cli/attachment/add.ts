@@ -12,8 +12,8 @@ export const add = command({
   group: 'Attach containers',
   summary: 'attach a network namespace to a network and print the result',
   about: [
-    "Calls ADD of the network's plugins and caches the result as cnitool and containerd do, so each " +
-      'can check and delete what another added. If a plugin fails, all are undone.',
+    "Calls ADD of the network's plugins and caches the result as cnitool and containerd do, so each can " +
+      'check and delete what another added. If a plugin fails, all are undone.',
   ],
   args: attachmentArgs,
   options: { ...attachmentOptions, ...placeOptions },

@@ -9,9 +9,8 @@ export const del = command({
   group: 'Attach containers',
   summary: 'detach a network namespace from a network',
   about: [
-    'Calls DEL of every plugin of the network, even if one fails or the namespace is gone. Succeeds ' +
-      'if nothing was added. If a plugin is missing, nothing is deleted: its rules would lead to an ' +
-      'address that is free.',
+    'Calls DEL of every plugin of the network, even if one fails or the namespace is gone. Succeeds if ' +
+      'nothing was added. If a plugin is missing, it deletes nothing.',
   ],
   args: attachmentArgs,
   options: { ...attachmentOptions, ...placeOptions },

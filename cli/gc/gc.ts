@@ -138,11 +138,10 @@ export const gc = command({
   summary: 'list what ended containers left, and with --yes remove it',
   about: [
     'An attachment is stale if its container has provably ended: it is from an earlier boot, or no ' +
-      'process and no mount of the node holds the network namespace in its records. Without proof ' +
-      'nothing is removed.',
+      'process and no mount of the node holds its network namespace.',
     'With --yes, checks each stale attachment again and calls DEL for it. Any runtime may add ' +
-      'containers meanwhile. With --plugin-gc the plugins also remove objects without an owner; then ' +
-      'nothing may be added to the network meanwhile.',
+      'containers meanwhile, except with --plugin-gc, where the plugins also remove objects without an ' +
+      'owner.',
   ],
   args: {
     network: required('name of the network', 'network'),

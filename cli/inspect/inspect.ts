@@ -55,9 +55,9 @@ export const inspect = command({
   group: 'Look at a node',
   summary: "show the containers on the node's networks, and leftovers",
   about: [
-    'Reads leases, records, cached results, namespaces, interfaces, rules, host ports and rates, and ' +
-      'joins them by container. Changes nothing. RX and TX are bytes that the container received and ' +
-      'sent. Leftovers of ended containers are red.',
+    'Joins leases, records, cached results, namespaces, interfaces, rules, host ports and rates by ' +
+      'container. Changes nothing. RX and TX are bytes that the container received and sent. Leftovers of ' +
+      'ended containers are red.',
     'Without root it shows what it may read, and names the rest.',
   ],
   args: { file: optional('file for --svg or --mermaid instead of standard output', 'file') },

@@ -81,8 +81,8 @@ export const plugins = command({
   group: 'Look at a node',
   summary: 'list the plugins of the node, and missing ones',
   about: [
-    'Calls VERSION of every program in the plugin folders, for at most two seconds each. Exits with ' +
-      '3 if a network needs a plugin that no folder has.',
+    'Calls VERSION of every program in the plugin folders, for at most two seconds each. Exits with 3 ' +
+      'if a network needs a missing plugin.',
   ],
   options: placeOptions,
   examples: [

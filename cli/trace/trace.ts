@@ -62,8 +62,8 @@ export const trace = command({
   group: 'Look at a node',
   summary: 'show every plugin call for a container, with steps and failures',
   about: [
-    'Reads the log that the plugins write (CNI_LOG_FILE, or "logFile" of a network) and the older ' +
-      'log beside it. It has times of steps only with "logLevel": "debug".',
+    'Reads the log of the plugins (CNI_LOG_FILE, or "logFile" of a network) and the older log beside ' +
+      'it. Times of steps need "logLevel": "debug".',
   ],
   args: { container: required('container ID, its first digits, or namespace/name of a pod') },
   options: { ...logFileOption, ...placeOptions },

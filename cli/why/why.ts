@@ -44,9 +44,8 @@ export const why = command({
   group: 'Look at a node',
   summary: 'show the owner of an address, host port or name, and all that belongs to it',
   about: [
-    'Prints everything that belongs to an address, host port, pod, container, veth or ifb: lease, ' +
-      'namespace, interface, bridge, masquerading, host ports, rates, and faults. Names the Service of a ' +
-      'ClusterIP or NodePort of Kubernetes, and where kube-proxy leads it.',
+    'Prints everything that belongs to an address, host port, pod, container, veth or ifb, with faults. ' +
+      'Names the Service of a ClusterIP or NodePort of Kubernetes, and where kube-proxy leads it.',
     'Digits alone are a host port. Exits with 1 if it found a fault, and with 3 if it found nothing.',
   ],
   args: {

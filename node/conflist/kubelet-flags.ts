@@ -131,7 +131,7 @@ export const networkOptions = {
   podCidr: list('cidr', "the node's pod ranges, at most one of each family", parsePodCidr),
   nonMasqueradeCidr: list(
     'cidr',
-    "networks that see the pods' own addresses; a family of which none is given is not masqueraded (default: " +
+    "networks that see the pods' own addresses; a family without any is not masqueraded (default: " +
       '10.0.0.0/8,fc00::/7)',
     parseNetwork,
   ),
@@ -143,15 +143,11 @@ export const networkOptions = {
     ),
     '0',
   ),
-  mtuOverhead: value(
-    'bytes',
-    'bytes that a tunnel needs: an MTU that is not given is less by them',
-    parseOverhead,
-  ),
-  backend: choice('backend', 'what makes the rules (default: auto)', backends),
+  mtuOverhead: value('bytes', 'bytes that a tunnel needs, subtracted from an automatic MTU', parseOverhead),
+  backend: choice('backend', 'packet filter of the rules (default: auto)', backends),
   hostListeners: choice(
     'action',
-    'what to do where a program of the host listens on a host port (default: warn)',
+    'if a program of the host listens on a host port (default: warn)',
     hostListenerActions,
   ),
   logFile: value('file', "log of the plugins' calls", parseLogFile, { completes: 'file' }),

@@ -31,7 +31,7 @@ const rows = readFileSync(join(folder, 'configuration.md'), 'utf8')
   .map((text): Row => {
     const cells = text.split('|')
     // The table of the keys of every plugin has a default and a meaning besides.
-    const [keys = '', plugins = ''] = [cells[1], cells.length > 6 ? cells[4] : cells[3]]
+    const [keys = '', plugins = ''] = [cells[1], cells.length > 6 ? cells[4] : cells[2]]
     return {
       keys: [...keys.matchAll(/`([^`]+)`/g)].map(([, key = '']) => key),
       plugins:

@@ -3,13 +3,14 @@ import { existsSync } from 'node:fs'
 import { Host } from './host/host.mjs'
 import { programsOf } from './host/setups.mjs'
 import { addMeasuredPods } from './measure.mjs'
+import { goPeers, isPeer, sidesOf } from './peers.mjs'
 import { summarisePhases } from './report/phases.mjs'
 import { Progress } from './report/progress.mjs'
-import { summarise, summariseTimes } from './report/stats.mjs'
+import { overlap, summarise, summariseTimes } from './report/stats.mjs'
 
 export class Bench {
   options
-  /** Folders of programs: { peer, standalone, node }. */
+  /** Folders of programs by side: the Go plugins, standalone and node. */
   bins
   progress = new Progress()
   rows = []
@@ -64,21 +65,41 @@ export class Bench {
     return this.has(side) ? [side] : []
   }
 
+  /** The Go plugins that are there as sides of a comparison, each on a host of its own. */
+  async goSides(setup, store) {
+    const sides = []
+    for (const name of Object.keys(goPeers(this.options))) {
+      if (!this.has({ name, setup, bins: this.bins[name] })) continue
+      sides.push({ name, setup, bins: this.bins[name], host: await this.host(store) })
+    }
+    return sides
+  }
+
   /**
    * Notes one row of the table: `entries` are [side, times or, in other units, numbers], `targets` side → { ratio }
-   * to the base, or { value }.
+   * to the base, or { value }. The base is a side, or all versions of a peer: then the fastest counts.
    */
-  row({ id, title, unit = 'ms', base = 'peer', entries, targets = {} }) {
+  row({ id, title, unit = 'ms', base = 'Go', entries, targets = {} }) {
     const summaries = new Map(
       entries.map(([name, samples]) => [name, unit === 'ms' ? summariseTimes(samples) : summarise(samples)]),
     )
-    const baseline = summaries.get(base)?.median
-    const sides = [...summaries].map(([name, stats]) => ({
-      name,
-      ...stats,
-      ...(baseline !== undefined && name !== base && { ratio: stats.median / baseline }),
-      ...(targets[name] && { target: targets[name] }),
-    }))
+    const names = [...summaries.keys()]
+    const bases = sidesOf(names, base)
+    const [fastest] = bases.sort((a, b) => summaries.get(a).median - summaries.get(b).median)
+    const peers = names.filter(name => isPeer(name))
+    const sides = [...summaries].map(([name, stats]) => {
+      const compared = fastest !== undefined && !bases.includes(name) && !isPeer(name)
+      const by = peer => stats.median / summaries.get(peer).median
+      return {
+        name,
+        ...stats,
+        ...(compared && { ratio: by(fastest) }),
+        ...(compared && overlap(stats, summaries.get(fastest)) && { overlaps: true }),
+        ...(!isPeer(name) &&
+          peers.length > 0 && { ratios: Object.fromEntries(peers.map(peer => [peer, by(peer)])) }),
+        ...(targets[name] && { target: targets[name] }),
+      }
+    })
     this.rows.push({ id, title, unit, base, sides })
   }
 

@@ -12,6 +12,7 @@ import { parseArgs } from 'node:util'
 import { counts } from './cases/counts.mjs'
 import { Bench } from './context.mjs'
 import { setups } from './host/setups.mjs'
+import { goPeers } from './peers.mjs'
 import { align, countCells } from './report/table.mjs'
 
 const root = join(import.meta.dirname, '..')
@@ -33,7 +34,7 @@ if (unknown !== undefined) {
 }
 
 const folders = {
-  ...(values.peer !== undefined && { peer: resolve(values.peer) }),
+  ...(values.peer !== undefined && goPeers(values)),
   standalone: resolve(root, values.dist, 'standalone'),
   node: resolve(root, values.dist, 'node'),
 }

@@ -2,6 +2,7 @@
 import { execFileSync } from 'node:child_process'
 import { readFileSync, statfsSync } from 'node:fs'
 import { arch, availableParallelism, cpus, loadavg, release, totalmem } from 'node:os'
+import { fetchedVersion } from './peers.mjs'
 
 const firstLine = (program, args, options = {}) => {
   try {
@@ -23,6 +24,8 @@ const usualPath = { env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' } }
 
 /** A plugin that is called without a command says who it is, on stderr; Debian's do not know their version. */
 const versionOf = bins => {
+  const fetched = fetchedVersion(bins)
+  if (fetched !== undefined) return fetched
   const version = firstLine('sh', ['-c', `${bins}/bridge </dev/null 2>&1`], usualPath)
   if (!version.endsWith('unknown')) return version
   const owner = firstLine('dpkg', ['-S', `${bins}/bridge`], usualPath).split(':')[0]

@@ -10,11 +10,13 @@ import { growth } from './cases/growth.mjs'
 import { hostLocal } from './cases/host-local.mjs'
 import { hostPorts } from './cases/host-ports.mjs'
 import { memory } from './cases/memory.mjs'
+import { netavark } from './cases/netavark.mjs'
 import { size } from './cases/size.mjs'
 import { start } from './cases/start.mjs'
 import { Bench } from './context.mjs'
 import { describeMachine } from './machine.mjs'
 import { readOptions, usage } from './options.mjs'
+import { goPeers, netavarks } from './peers.mjs'
 import { renewTables } from './report/markdown.mjs'
 import { drawReport } from './report/plot.mjs'
 import { formatTable } from './report/table.mjs'
@@ -26,6 +28,7 @@ const cases = [
   masquerade,
   chain,
   kubenet,
+  netavark,
   hostLocal,
   hostPorts,
   burst,
@@ -47,11 +50,11 @@ const chosen = ({ case: names, quick }) => {
 }
 
 /** The folders of programs that are there. */
-const foldersOf = ({ peer, dist }) => {
+const foldersOf = options => {
   const folders = {
-    peer: resolve(peer),
-    standalone: resolve(root, dist, 'standalone'),
-    node: resolve(root, dist, 'node'),
+    ...goPeers(options),
+    standalone: resolve(root, options.dist, 'standalone'),
+    node: resolve(root, options.dist, 'node'),
   }
   return Object.entries(folders)
 }
@@ -97,7 +100,10 @@ const main = async argv => {
       process.exit(130)
     })
   }
-  const machine = describeMachine(bench.bins)
+  const machine = describeMachine({
+    ...bench.bins,
+    ...Object.fromEntries(netavarks().map(({ name, bins }) => [name, bins])),
+  })
   try {
     await measure(bench, list)
   } catch (error) {

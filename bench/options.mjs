@@ -10,7 +10,7 @@ export const usage = `Measures our plugins beside others, in private network nam
   --seconds N     how long a comparison may take; fewer runs are made, but 3 at least, if it would be longer
                   (default 10)
   --pods N        how many pods the curves go up to (default 500)
-  --peer DIR      the plugins to compare with (default /usr/lib/cni, Debian's)
+  --peer DIR      the only Go plugins to compare with (default: Debian stable's in /usr/lib/cni, and sid's)
   --dist DIR      the plugins to measure: a folder with standalone/ and node/ (default dist, built first)
   --store KIND    where leases are: disk or tmpfs (default disk; some cases have their own)
   --phases        the time of every step inside our plugins, by CNI_TRACE=1
@@ -35,7 +35,7 @@ const spec = {
   runs: { type: 'string' },
   pods: { type: 'string' },
   seconds: { type: 'string' },
-  peer: { type: 'string', default: '/usr/lib/cni' },
+  peer: { type: 'string' },
   dist: { type: 'string', default: 'dist' },
   store: { type: 'string', default: 'disk' },
   phases: { type: 'boolean', default: false },

@@ -6,7 +6,7 @@ const hostPort = pod => 20_000 + pod
 const facts = pod => `
   count() { echo "$1 $(eval "$2" 2>/dev/null | wc -l)"; }
   count links 'ip -o link | grep -E "(veth|bwp)[0-9a-f]+"'
-  count shapers 'tc qdisc | grep -w tbf'
+  count shapers 'tc qdisc | grep -wE "tbf|htb"'
   count redirects 'for veth in /sys/class/net/veth*; do tc filter show dev \${veth##*/} ingress; done | grep -w mirred'
   count leases 'find /var/lib/cni -type f -name "10.88.*"'
   count portRules '{ iptables-save; nft list ruleset; } | grep -w ${hostPort(pod)}'
@@ -28,8 +28,11 @@ const read = async (host, pod) =>
 /** What an ADD brings at least, by the programs of the setup. */
 const expected = setup => {
   const programs = programsOf(setup)
-  const whole = programs.includes('kubenet')
-  const has = name => whole || programs.includes(name)
+  const one = programs.includes('kubenet') || programs.includes('netavark')
+  const limited = setup !== 'kubenet-unlimited' && setup !== 'netavark'
+  const kept = !programs.includes('netavark')
+  const has = name =>
+    programs.includes(name) || (one && (name !== 'bandwidth' || limited) && (name !== 'host-local' || kept))
   return {
     links: has('bridge') ? (has('bandwidth') ? 2 : 1) : 0,
     shapers: has('bandwidth') ? 2 : 0,
@@ -48,11 +51,11 @@ const require = (side, what, holds, numbers) => {
 
 /** Connects and disconnects one pod, and throws unless the ADD left all of its traces and the DEL none. */
 export const verify = async (side, pod) => {
-  const { host, setup, bins } = side
+  const { host, setup, bins, prefix } = side
   const before = await read(host, pod)
-  await host.request('attach', { setup, bins, command: 'ADD', pod })
+  await host.request('attach', { setup, bins, prefix, command: 'ADD', pod })
   const during = await read(host, pod)
-  await host.request('attach', { setup, bins, command: 'DEL', pod })
+  await host.request('attach', { setup, bins, prefix, command: 'DEL', pod })
   const after = await read(host, pod)
   for (const [name, least] of Object.entries(expected(setup))) {
     require(side, `ADD did not do its ${name}`, during[name] - before[name] >= least, { before, during })

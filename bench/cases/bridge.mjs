@@ -5,9 +5,9 @@ import { alternate, supported } from '../measure.mjs'
 const kinds = ['add', 'del']
 
 const compare = async (bench, { setup, id, title, store, targets, floor = false }) => {
-  const [peer, ours] = [await bench.host(store), await bench.host(store)]
+  const ours = await bench.host(store)
   const sides = [
-    ...bench.side('peer', { host: peer, setup }),
+    ...(await bench.goSides(setup, store)),
     ...bench.side('standalone', { host: ours, setup }),
     ...bench.side('node', { host: ours, setup }),
     ...(floor ? [await floorOf(setup, await bench.host(store))] : []),
@@ -23,7 +23,7 @@ export const bridge = {
   ticks: ({ runs, warmUp, quick }) => (quick ? 1 : 2) * (runs + warmUp),
   async run(bench) {
     const common = { setup: 'bridge', title: 'bridge + host-local' }
-    const add = { standalone: { ratio: 0.8 } }
+    const add = { standalone: { ratio: 0.65 } }
     await compare(bench, { ...common, id: 'bridge', store: 'disk', targets: { add } })
     if (bench.options.quick) return
     const title = 'the same, leases in memory (tmpfs)'
@@ -36,8 +36,9 @@ export const masquerade = {
   ticks: ({ runs, warmUp }) => runs + warmUp,
   async run(bench) {
     const targets = {
-      add: { standalone: { ratio: 0.45 }, node: { ratio: 1.5 } },
+      add: { standalone: { ratio: 0.4 }, node: { ratio: 1.5 } },
       del: { standalone: { ratio: 0.5 }, node: { ratio: 1 } },
+      both: { standalone: { ratio: 0.4 } },
     }
     const about = { setup: 'masquerade', id: 'masquerade', title: 'bridge + host-local, ipMasq' }
     const samples = await compare(bench, { ...about, targets, floor: true })

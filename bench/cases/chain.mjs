@@ -8,9 +8,9 @@ export const chain = {
   name: 'chain',
   ticks: ({ runs, warmUp }) => runs + warmUp,
   async run(bench) {
-    const [peer, ours, nftables] = [await bench.host(), await bench.host(), await bench.host()]
+    const [ours, nftables] = [await bench.host(), await bench.host()]
     const sides = [
-      ...bench.side('peer', { host: peer, setup: 'chain' }),
+      ...(await bench.goSides('chain')),
       ...bench.side('standalone', { host: ours, setup: 'chain' }),
       ...bench.side('node', { host: ours, setup: 'chain' }),
       ...bench.side('standalone, nftables', {
@@ -20,9 +20,9 @@ export const chain = {
       }),
     ]
     const samples = await alternate(bench, await supported(bench, sides))
-    const targets = { both: { standalone: { ratio: 0.4 } } }
+    const targets = { both: { standalone: { ratio: 0.33 } } }
     bench.pairRows({ id: 'chain', title: 'bridge + portmap + bandwidth', samples, kinds, targets })
-    await bench.end(peer, ours, nftables)
+    await bench.end(...new Set(sides.map(({ host }) => host)))
   },
 }
 
@@ -30,18 +30,18 @@ export const kubenet = {
   name: 'kubenet',
   ticks: ({ runs, warmUp }) => runs + warmUp,
   async run(bench) {
-    const [peer, ours, floor] = [await bench.host(), await bench.host(), await bench.host()]
+    const [ours, floor] = [await bench.host(), await bench.host()]
     const sides = [
-      ...bench.side('peer', { host: peer, setup: 'pod' }),
+      ...(await bench.goSides('pod')),
       ...bench.side('standalone', { host: ours, setup: 'kubenet' }),
       ...bench.side('node', { host: ours, setup: 'kubenet' }),
       await floorOf('kubenet', floor),
     ]
     const samples = await alternate(bench, await supported(bench, sides))
-    const targets = { both: { standalone: { ratio: 0.2 }, node: { ratio: 0.8 } } }
+    const targets = { both: { standalone: { ratio: 0.15 }, node: { ratio: 0.8 } } }
     const title = 'kubenet, against loopback + bridge + portmap + bandwidth'
     bench.pairRows({ id: 'kubenet', title, samples, kinds, targets })
     bench.floorRow({ id: 'kubenet-floor', title: 'the same against the floor: ADD + DEL', samples })
-    await bench.end(peer, ours, floor)
+    await bench.end(...new Set(sides.map(({ host }) => host)))
   },
 }

@@ -1,13 +1,14 @@
 /** What does not depend on the machine's load: system calls, programs started, files opened, netlink messages. */
 import { existsSync } from 'node:fs'
 import { supported } from '../measure.mjs'
+import { isPeer } from '../peers.mjs'
 import { countSyscalls } from '../report/strace.mjs'
 
 const strace = '/usr/bin/strace'
 const log = '/run/strace.log'
 const pod = 0
 
-/** Every setup that is counted; the peer has no kubenet. */
+/** Every setup that is counted; the Go plugins have no kubenet. */
 const counted = ['bridge', 'masquerade', 'chain', 'chain-nftables', 'pod', 'kubenet', 'host-local']
 
 /** One after the other in one log: strace appends what it traces of the next call. */
@@ -29,7 +30,7 @@ export const countSetup = async side => {
 }
 
 const sidesOf = (bench, setup, host) => {
-  const names = setup === 'kubenet' ? ['standalone', 'node'] : ['peer', 'standalone', 'node']
+  const names = Object.keys(bench.bins).filter(name => setup !== 'kubenet' || !isPeer(name))
   return names.flatMap(name => bench.side(name, { host, setup }))
 }
 

@@ -15,7 +15,7 @@ const runsOf = ({ runs }) => Math.max(3, Math.floor(runs / 4))
 const sidesOf = async bench => {
   const { standalone } = bench.bins
   return [
-    ...bench.side('peer', { host: await bench.host(), setup: 'pod' }),
+    ...(await bench.goSides('pod')),
     ...bench.side('plugins, iptables', { host: await bench.host(), setup: 'pod', bins: standalone }),
     ...bench.side('plugins, nftables', { host: await bench.host(), setup: 'pod-nftables', bins: standalone }),
     ...bench.side('kubenet', { host: await bench.host(), setup: 'kubenet', bins: standalone }),
@@ -53,9 +53,9 @@ const noteCurves = (bench, points) => {
 
 const noteRows = (bench, points) => {
   const [empty, full] = [points[0], points.at(-1)]
-  const targets = full.pods >= 500 ? { kubenet: { ratio: 0.1 } } : {}
+  const targets = full.pods >= 500 ? { kubenet: { ratio: 0.08 } } : {}
   const entries = [...full.samples].map(([name, { both }]) => [name, both])
-  bench.row({ id: 'growth', title: `the same beside ${full.pods} pods: ADD + DEL`, entries, targets })
+  bench.row({ id: 'growth', title: `a pod beside ${full.pods} pods: ADD + DEL`, entries, targets })
   for (const name of full.samples.keys()) {
     const ratio = full.pods >= 500 && name === 'kubenet' ? { [name]: { ratio: 1.3 } } : {}
     bench.row({
@@ -73,7 +73,7 @@ const noteRows = (bench, points) => {
 
 export const growth = {
   name: 'growth',
-  ticks: options => (runsOf(options) + 1) * sharesOf(options).length + (4 * options.pods) / batch,
+  ticks: options => (runsOf(options) + 1) * sharesOf(options).length + (5 * options.pods) / batch,
   async run(bench) {
     const most = Math.min(bench.options.pods, firstMeasured)
     const counts = sharesOf(bench.options).map(share => Math.round(share * most))

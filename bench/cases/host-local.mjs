@@ -4,8 +4,11 @@ import { summariseTimes } from '../report/stats.mjs'
 
 const runsOf = ({ runs }) => Math.max(3, Math.floor(runs / 3))
 
-/** The size with a target. */
-const judged = 10_000
+/** The sizes with a target. */
+const targets = {
+  0: { add: { standalone: { ratio: 0.8 } } },
+  10000: { both: { standalone: { ratio: 0.2 } } },
+}
 
 const setup = 'host-local'
 
@@ -26,25 +29,31 @@ export const hostLocal = {
   name: 'host-local',
   ticks: options => (runsOf(options) + options.warmUp) * options.leases.length,
   async run(bench) {
-    const [peer, ours] = [await bench.host(), await bench.host()]
+    const ours = await bench.host()
     const sides = await supported(bench, [
-      ...bench.side('peer', { host: peer, setup }),
+      ...(await bench.goSides(setup)),
       ...bench.side('standalone', { host: ours, setup }),
       ...bench.side('node', { host: ours, setup }),
     ])
+    const hosts = new Set(sides.map(({ host }) => host))
     const points = []
     let there = 0
     for (const count of bench.options.leases) {
       bench.progress.label(`host-local: ${count} leases`)
-      if (count > 0) for (const host of [peer, ours]) await host.request('leases', { count, from: there })
+      if (count > 0) for (const host of hosts) await host.request('leases', { count, from: there })
       there = count
       const samples = await alternate(bench, sides, { runs: runsOf(bench.options) })
       points.push({ count, samples })
-      const targets = count === judged ? { both: { standalone: { ratio: 0.2 } } } : {}
       const title = `host-local alone beside ${count} leases`
-      bench.pairRows({ id: `host-local-${count}`, title, samples, kinds: ['add', 'del', 'both'], targets })
+      bench.pairRows({
+        id: `host-local-${count}`,
+        title,
+        samples,
+        kinds: ['add', 'del', 'both'],
+        targets: targets[count],
+      })
     }
     for (const kind of ['add', 'del']) noteCurve(bench, points, kind)
-    await bench.end(peer, ours)
+    await bench.end(...hosts)
   },
 }

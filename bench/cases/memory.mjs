@@ -25,7 +25,7 @@ const single = async (bench, sides) => {
   }
   bench.row({
     id: 'memory',
-    title: 'peak memory of one call (kubenet; the peer: its largest)',
+    title: 'peak memory of one call (kubenet; the Go plugins: their largest)',
     unit: 'MB',
     entries: [...samples],
     targets: { standalone: { value: 45 }, node: { value: 70 } },
@@ -52,21 +52,22 @@ const together = async (bench, sides) => {
 
 export const memory = {
   name: 'memory',
-  ticks: () => 6,
+  ticks: () => 7,
   async run(bench) {
     if (!existsSync(time)) {
       bench.skip('memory', `${time} is not installed`)
       return
     }
-    const [peer, ours] = [await bench.host(), await bench.host()]
+    const ours = await bench.host()
     const sides = await supported(bench, [
-      ...bench.side('peer', { host: peer, setup: 'pod' }),
+      ...(await bench.goSides('pod')),
       ...bench.side('standalone', { host: ours, setup: 'kubenet' }),
       ...bench.side('node', { host: ours, setup: 'kubenet' }),
     ])
-    for (const host of [peer, ours]) await host.addPods(0, count)
+    const hosts = new Set(sides.map(({ host }) => host))
+    for (const host of hosts) await host.addPods(0, count)
     await single(bench, sides)
     await together(bench, sides)
-    await bench.end(peer, ours)
+    await bench.end(...hosts)
   },
 }

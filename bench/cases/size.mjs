@@ -25,7 +25,7 @@ export const size = {
     ])
     bench.row({
       id: 'size',
-      title: 'all programs on the disk (the peer: the five of the same names)',
+      title: 'all programs on the disk (the Go plugins: the five of the same names)',
       unit: 'MB',
       entries,
     })

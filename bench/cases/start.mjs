@@ -42,7 +42,7 @@ const copies = async (bench, host) => {
   const programs = []
   for (const [name, bins] of sides) {
     const program = `${folder}/${name}/bridge`
-    await host.sh(`mkdir ${folder}/${name}; cp ${bins}/bridge ${program}`)
+    await host.sh(`mkdir '${folder}/${name}'; cp ${bins}/bridge '${program}'`)
     const argv = name === 'node' ? [`${folder}/bin/node`, program] : [program]
     programs.push({ name, argv })
   }

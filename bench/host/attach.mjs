@@ -12,9 +12,11 @@ const keyOf = (pod, call) => `${pod} ${call.list}`
 export const resultOf = (pod, list) => results.get(keyOf(pod, { list }))
 
 const programOf = (call, { pod, bins, prefix = [], trace = false }) => {
-  const prevResult = results.get(keyOf(pod, call))
+  const { args = [] } = call
+  // What takes arguments is no CNI plugin, and is given no result.
+  const prevResult = call.args ? undefined : results.get(keyOf(pod, call))
   return {
-    argv: [...prefix, `${bins}/${call.program}`],
+    argv: [...prefix, `${bins}/${call.program}`, ...args],
     env: { ...call.env, ...(trace && { CNI_TRACE: '1' }) },
     stdin: JSON.stringify({ ...call.conf, ...(prevResult && { prevResult }) }),
   }
@@ -47,6 +49,8 @@ export const attach = request => {
   return { ...total(done), calls: done }
 }
 
+const millisecondsSince = begun => Number(process.hrtime.bigint() - begun) / 1e6
+
 /** The next call of a pod is started; undefined when it has had all. */
 const advance = (job, request) => {
   const call = job.calls[job.next]
@@ -55,13 +59,18 @@ const advance = (job, request) => {
     return undefined
   }
   job.next++
+  job.begun ??= process.hrtime.bigint()
   return { ...start(programOf(call, { ...request, pod: job.pod })), job, call }
 }
 
-/** Runs the calls of many pods, `width` pods at a time: the wall time of all, and their processor time. `watch` is called while they run, for memory. */
+/**
+ * Runs the calls of many pods, `width` pods at a time: the wall time of all, their processor time, and the wall time of
+ * each pod. `watch` is called while they run, for memory.
+ */
 export const attachMany = (request, watch) => {
   const jobs = request.pods.map(pod => ({ pod, next: 0, calls: callsOf({ ...request, pod }) }))
   const running = []
+  const pods = []
   let cpuMs = 0
   const begun = process.hrtime.bigint()
   while (jobs.length > 0 || running.length > 0) {
@@ -75,6 +84,7 @@ export const attachMany = (request, watch) => {
     cpuMs += outcome.cpuMs
     const next = advance(child.job, request)
     if (next) running.push(next)
+    else pods.push(millisecondsSince(child.job.begun))
   }
-  return { ms: Number(process.hrtime.bigint() - begun) / 1e6, cpuMs }
+  return { ms: millisecondsSince(begun), cpuMs, pods }
 }

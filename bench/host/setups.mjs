@@ -62,6 +62,42 @@ const portmapAlone = portMappings => [
   },
 ]
 
+/** Where netavark keeps what is only for its name server, which no pod here asks for. */
+const netavarkFolder = '/run/netavark'
+
+/** The same pod for netavark: who calls it has chosen the address, and says all again at the end. */
+const netavarkConf = pod => ({
+  container_id: containerOf(pod),
+  container_name: `pod-${pod}`,
+  port_mappings: [{ host_ip: '', host_port: 20_000 + pod, container_port: 80, protocol: 'tcp', range: 1 }],
+  networks: { [network]: { interface_name: 'eth0', static_ips: [`10.88.${pod >> 8}.${pod & 255}`] } },
+  network_info: {
+    [network]: {
+      name: network,
+      id: '88'.repeat(32),
+      driver: 'bridge',
+      network_interface: 'cbr0',
+      created: '2025-01-01T00:00:00Z',
+      subnets: [{ subnet, gateway: '10.88.0.1' }],
+      ipv6_enabled: false,
+      internal: false,
+      dns_enabled: false,
+      ipam_options: { driver: 'host-local' },
+    },
+  },
+})
+
+const netavark = {
+  program: 'netavark',
+  conf: netavarkConf,
+  argumentsOf: ({ command, pod }) => [
+    '--config',
+    netavarkFolder,
+    command === 'ADD' ? 'setup' : 'teardown',
+    `/run/netns/${netnsOf(pod)}`,
+  ],
+}
+
 /** As many host ports as a pod may reasonably have, the pod's usual one among them. */
 const manyPorts = pod => [
   ...capabilities.portMappings(pod),
@@ -90,6 +126,22 @@ export const setups = {
       ],
     },
   ],
+  /** The same without limits, which netavark has none of. */
+  'pod-unlimited': [loopback, { plugins: chain('iptables').slice(0, 2) }],
+  'kubenet-unlimited': [
+    {
+      plugins: [
+        {
+          conf: pod => ({
+            type: 'kubenet',
+            podCIDR: subnet,
+            runtimeConfig: runtimeConfig(['portMappings'], pod),
+          }),
+        },
+      ],
+    },
+  ],
+  netavark: [{ plugins: [netavark] }],
   ports: portmapAlone(capabilities.portMappings),
   'many-ports': portmapAlone(manyPorts),
   'host-local': [
@@ -129,13 +181,15 @@ const environment = ({ command, pod, ifName, bins }) => ({
 })
 
 const callOf = ({ plugin, list, command, pod, bins }) => {
-  const { program, conf } = plugin
+  const { program, conf, argumentsOf } = plugin
   const own = conf(pod)
+  const env = environment({ command, pod, ifName: list.ifName ?? 'eth0', bins })
+  if (argumentsOf) return { list: network, program, conf: own, args: argumentsOf({ command, pod }), env }
   return {
     list: list.name ?? network,
     program: program ?? own.type,
     conf: { cniVersion, name: list.name ?? network, ...own },
-    env: environment({ command, pod, ifName: list.ifName ?? 'eth0', bins }),
+    env,
   }
 }
 

@@ -25,6 +25,7 @@ const opaque = 512
 const O_CLOEXEC = 0o2000000
 const POSIX_SPAWN_SETSIGDEF = 4
 const WNOHANG = 1
+const EINTR = 4
 
 // Node ignores SIGPIPE, and what is ignored stays so in a program that is started.
 const attributes = Buffer.alloc(opaque)
@@ -117,7 +118,10 @@ export const waitForAny = (children, { poll = false } = {}) => {
     const pid = wait4(-1, status, poll ? WNOHANG : 0, usage)
     const ended = process.hrtime.bigint()
     if (pid === 0) return undefined
-    if (pid < 0) throw new Error(`wait4: errno ${koffi.errno()}`)
+    if (pid < 0) {
+      if (koffi.errno() === EINTR) continue
+      throw new Error(`wait4: errno ${koffi.errno()}`)
+    }
     // Whoever runs as the first process of a PID namespace is given orphans too.
     const child = children.find(running => running.pid === pid)
     if (child) return [child, finish(child, status[0], ended)]

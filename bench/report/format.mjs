@@ -18,18 +18,39 @@ const verdict = ({ target, ratio, median }) => {
   return reached ? '✓' : '✗'
 }
 
-/** The heads of a row's columns. */
-export const columns = ['', 'median', '±', 'p95', 'cpu', 'runs', 'ratio', 'target', '']
+/** The peers that sides of the rows are compared with, in the order of their appearance. */
+export const peersOf = rows => [
+  ...new Set(rows.flatMap(({ sides }) => sides.flatMap(({ ratios = {} }) => Object.keys(ratios)))),
+]
+
+/** The heads of the columns: one a peer, then the ratio to the fastest that the target is about. */
+export const columnsOf = peers => [
+  '',
+  'median',
+  '±',
+  'p95',
+  'cpu',
+  'runs',
+  ...peers.map(peer => `/ ${peer}`),
+  'ratio',
+  'target',
+  '',
+]
+
+/** Middle halves that overlap say little. */
+const formatRatio = ({ ratio, overlaps }) =>
+  ratio === undefined ? '' : `${overlaps ? '~ ' : ''}${ratio.toFixed(2)}`
 
 /** One side of a row as cells. */
-export const cellsOf = (side, unit) => [
+export const cellsOf = (side, unit, peers) => [
   side.name,
   `${formatNumber(side.median)} ${unit}`,
   formatNumber(side.spread),
   formatNumber(side.p95),
   side.cpu === undefined ? '' : formatNumber(side.cpu),
   String(side.runs),
-  side.ratio === undefined ? '' : side.ratio.toFixed(2),
+  ...peers.map(peer => side.ratios?.[peer]?.toFixed(2) ?? ''),
+  formatRatio(side),
   formatTarget(side, unit),
   verdict(side),
 ]

@@ -1,7 +1,7 @@
 /** The tables in bench/results.md, each between its markers. */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { formatMachine } from '../machine.mjs'
-import { cellsOf, formatNumber } from './format.mjs'
+import { cellsOf, columnsOf, formatNumber, peersOf } from './format.mjs'
 import { countCells } from './table.mjs'
 
 const table = lines => {
@@ -10,13 +10,15 @@ const table = lines => {
 }
 
 /** Rows as one table: the title stands in the first of its lines. */
-const rowsTable = rows =>
-  table([
-    ['case', '', 'median', '±', 'p95', 'cpu', 'runs', 'ratio', 'target', ''],
+const rowsTable = rows => {
+  const peers = peersOf(rows)
+  return table([
+    ['case', ...columnsOf(peers)],
     ...rows.flatMap(({ title, sides, unit }) =>
-      sides.map((side, i) => [i === 0 ? title : '', ...cellsOf(side, unit)]),
+      sides.map((side, i) => [i === 0 ? title : '', ...cellsOf(side, unit, peers)]),
     ),
   ])
+}
 
 const curvesTable = curves =>
   curves

@@ -1,4 +1,5 @@
 /** docs/bench.svg: the cases as bars, and how times grow with what is there already as lines. */
+import { isPeer } from '../peers.mjs'
 import { formatNumber } from './format.mjs'
 import { drawing, label, line, polyline, tag } from './svg.mjs'
 
@@ -6,7 +7,11 @@ const width = 960
 const margin = 24
 
 const colors = new Map([
-  ['peer', '#9ca3af'],
+  ['Go', '#9ca3af'],
+  ['Go stable', '#9ca3af'],
+  ['Go sid', '#6b7280'],
+  ['netavark stable', '#fcd34d'],
+  ['netavark sid', '#d97706'],
   ['standalone', '#2563eb'],
   ['node', '#93c5fd'],
   ['standalone, nftables', '#0d9488'],
@@ -30,16 +35,22 @@ const drawn = [
   'chain-both',
   'kubenet-both',
   'growth',
-  'burst-add',
+  'burst-100-p50',
+  'burst-100-p99',
+  'netavark-both',
   'host-local-10000-both',
 ]
 
 const barHeight = 15
-const labelWidth = 390
-const barsWidth = width - labelWidth - 2 * margin - 90
+/** Helvetica's letters of this size, the wide ones of a title too, are no wider on the average. */
+const letterWidth = 6.6
+
+/** The room that the longest of the titles needs. */
+const labelWidthOf = rows => Math.max(0, ...rows.map(({ title }) => title.length)) * letterWidth
 
 /** One case: a bar for each side, the longest as long as there is room. */
-const bars = ({ title, sides, unit }, top) => {
+const bars = ({ title, sides, unit }, top, labelWidth) => {
+  const barsWidth = width - labelWidth - 2 * margin - 90
   const shown = sides.filter(({ name }) => colors.has(name))
   const longest = Math.max(...shown.map(({ median }) => median))
   const parts = [label(margin + labelWidth - 12, top + 12, title, { anchor: 'end' })]
@@ -133,21 +144,29 @@ const charts = (curves, top) => {
   return { parts, bottom: y }
 }
 
+const peersText = versions =>
+  Object.entries(versions)
+    .filter(([name]) => isPeer(name))
+    .map(([name, version]) => `${name}: ${/ (\d[^-+ ]*)/.exec(version)?.[1] ?? version}`)
+    .join(', ')
+
 /** The drawing of a run's results. */
 export const drawReport = ({ machine, rows, curves }) => {
   const { cpu, cores, kernel, versions } = machine
   const parts = [
     label(margin, 32, 'Medians by case, each to its own scale: shorter is better', { size: 16, bold: true }),
-    label(margin, 52, `${cpu}, ${cores} cores, kernel ${kernel}; peer: ${versions.peer ?? 'none'}`, {
+    label(margin, 52, `${cpu}, ${cores} cores, kernel ${kernel}; ${peersText(versions)}`, {
       size: 11,
     }),
-    ...legend(['peer', 'standalone', 'node', 'standalone, nftables', 'kubenet'], 76),
+    ...legend(
+      [...Object.keys(versions).filter(isPeer), 'standalone', 'node', 'standalone, nftables', 'kubenet'],
+      76,
+    ),
   ]
   let top = 96
-  for (const id of drawn) {
-    const row = rows.find(entry => entry.id === id)
-    if (!row) continue
-    const { parts: more, bottom } = bars(row, top)
+  const shown = drawn.flatMap(id => rows.filter(entry => entry.id === id))
+  for (const row of shown) {
+    const { parts: more, bottom } = bars(row, top, labelWidthOf(shown))
     parts.push(...more)
     top = bottom
   }

@@ -19,7 +19,12 @@ export const summarise = samples => ({
   p95: quantile(samples, 0.95),
   min: quantile(samples, 0),
   spread: (quantile(samples, 0.75) - quantile(samples, 0.25)) / 2,
+  quartiles: [quantile(samples, 0.25), quantile(samples, 0.75)],
 })
+
+/** Do the middle halves of two summaries have values in common? Then which of them is faster is not sure. */
+export const overlap = ({ quartiles: [low, high] }, { quartiles: [otherLow, otherHigh] }) =>
+  low <= otherHigh && otherLow <= high
 
 /** The times of programs that ran one after the other: { ms, cpuMs } of all. */
 export const total = outcomes =>

@@ -1,6 +1,6 @@
 /** The report on a terminal. */
 import { formatMachine } from '../machine.mjs'
-import { cellsOf, columns, formatNumber } from './format.mjs'
+import { cellsOf, columnsOf, formatNumber, peersOf } from './format.mjs'
 
 /** Lines of cells under each other, the first column to the left and the others to the right. */
 export const align = lines => {
@@ -16,7 +16,11 @@ export const align = lines => {
 const section = (title, lines) => ['', title, ...lines.map(line => `  ${line}`)]
 
 const rowsTable = rows => {
-  const lines = align([columns, ...rows.flatMap(({ sides, unit }) => sides.map(side => cellsOf(side, unit)))])
+  const peers = peersOf(rows)
+  const lines = align([
+    columnsOf(peers),
+    ...rows.flatMap(({ sides, unit }) => sides.map(side => cellsOf(side, unit, peers))),
+  ])
   const [head = '', ...rest] = lines
   const text = [`  ${head}`]
   for (const { title, sides } of rows) text.push(...section(title, rest.splice(0, sides.length)).slice(1))

@@ -79,6 +79,50 @@ t.test('replaceSections() changes what is between markers and nothing else', asy
   t.throws(() => replaceSections('<!-- bench: one -->', new Map([['one', 'new']])), /without/)
 })
 
+t.test('overlap() is of middle halves, their ends included', async t => {
+  const { overlap, summarise } = await load('report/stats.mjs')
+  const low = summarise([1, 2, 3, 4, 5])
+  t.ok(overlap(low, summarise([4, 4, 9])))
+  t.ok(overlap(summarise([4, 4, 9]), low))
+  t.notOk(overlap(low, summarise([5, 5, 9])))
+})
+
+t.test('a ratio is to the faster of the versions of a peer', async t => {
+  const { Bench } = await load('context.mjs')
+  const bench = new Bench({}, {})
+  const times = (ms: number) => [{ ms, cpuMs: ms }]
+  bench.row({
+    id: 'x',
+    title: 'x',
+    entries: [
+      ['Go stable', times(10)],
+      ['Go sid', times(8)],
+      ['standalone', times(4)],
+    ],
+    targets: { standalone: { ratio: 0.65 } },
+  })
+  const [stable, sid, ours] = bench.rows[0].sides
+  t.match(ours, {
+    ratio: 0.5,
+    ratios: { 'Go stable': 0.4, 'Go sid': 0.5 },
+    target: { ratio: 0.65 },
+  })
+  t.same([stable.ratio, sid.ratio, ours.overlaps], [undefined, undefined, undefined])
+})
+
+t.test('rounds that settle nothing are repeated, at most three times as many', async t => {
+  const { alternate } = await load('measure.mjs')
+  const bench = { options: { seconds: 60, runs: 4, warmUp: 0 }, progress: { tick: () => {} } }
+  const fixed = (name: string, ms: number) => ({
+    name,
+    pair: async () => ({ add: { ms, cpuMs: ms }, del: { ms, cpuMs: ms } }),
+  })
+  const roundsOf = async (ours: number) =>
+    (await alternate(bench, [fixed('Go stable', 10), fixed('standalone', ours)])).get('standalone').add.length
+  t.equal(await roundsOf(5), 4)
+  t.equal(await roundsOf(10), 12)
+})
+
 const side = (name: string, median: number) => ({
   name,
   runs: 3,
@@ -103,7 +147,11 @@ const results = {
     nft: 'nft',
     disk: 'ext4',
     load: 0.1,
-    versions: { peer: 'plugins 1.1.1' },
+    versions: {
+      'Go stable': 'plugins 1.1.1-3 (Debian)',
+      'Go sid': 'plugins 1.9.1+ds1-1 (Debian)',
+      node: 'ours',
+    },
   },
   options: { runs: 3, pods: 500, store: 'disk' },
   rows: [
@@ -111,10 +159,17 @@ const results = {
       id: 'bridge-add',
       title: 'bridge: ADD',
       unit: 'ms',
-      base: 'peer',
+      base: 'Go',
       sides: [
-        side('peer', 10),
-        { ...side('standalone', 7), ratio: 0.7, target: { ratio: 0.8 } },
+        side('Go stable', 10),
+        side('Go sid', 14),
+        {
+          ...side('standalone', 7),
+          ratio: 0.7,
+          overlaps: true,
+          ratios: { 'Go stable': 0.7, 'Go sid': 0.5 },
+          target: { ratio: 0.8 },
+        },
         { ...side('node', 20), ratio: 2, target: { ratio: 1.5 } },
       ],
     },
@@ -127,7 +182,7 @@ const results = {
       unit: 'ms',
       lines: [
         {
-          name: 'peer',
+          name: 'Go stable',
           points: [
             { x: 0, ...side('', 60) },
             { x: 500, ...side('', 400) },
@@ -141,12 +196,12 @@ const results = {
   skipped: [{ what: 'memory', reason: 'no time' }],
 }
 
-t.test('the table shows ratio, target and verdict of each side', async t => {
+t.test('the table shows the ratio to each peer, and ratio, target and verdict of each side', async t => {
   const { formatTable } = await load('report/table.mjs')
   const lines: string[] = formatTable(results).split('\n')
   t.match(
     lines.find(line => line.includes('standalone')),
-    /7\.00 ms .* 0\.70 +≤ 0\.8 +✓$/,
+    /7\.00 ms .* 0\.70 +0\.50 +~ 0\.70 +≤ 0\.8 +✓$/,
   )
   t.match(
     lines.find(line => line.includes('node ')),
@@ -171,5 +226,7 @@ t.test('the drawing has a bar for each side, a line for each curve, and no raw t
   t.match(svg, /^<svg [^>]*viewBox="0 0 960 \d+/)
   t.equal(svg.match(/<polyline/g)?.length, 1)
   t.match(svg, 'a &lt;fast> one')
+  t.match(svg, 'Go stable: 1.1.1, Go sid: 1.9.1')
+  t.notMatch(svg, 'node: ours')
   t.notMatch(svg, 'NaN')
 })

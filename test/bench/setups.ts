@@ -40,6 +40,20 @@ t.test('programsOf() names the IPAM plugin too', async t => {
   const { programsOf } = await load('host/setups.mjs')
   t.same(programsOf('chain'), ['bridge', 'portmap', 'bandwidth', 'host-local'])
   t.same(programsOf('kubenet'), ['kubenet'])
+  t.same(programsOf('netavark'), ['netavark'])
+})
+
+t.test('netavark is asked for the same pod at its end as at its beginning', async t => {
+  const { callsOf } = await load('host/setups.mjs')
+  const about = { setup: 'netavark', pod: 5_001, bins: '/usr/lib/podman' }
+  const [[add], [del]] = ['ADD', 'DEL'].map(command => callsOf({ ...about, command }))
+  t.same(add.args, ['--config', '/run/netavark', 'setup', '/run/netns/p5001'])
+  t.same(del.args, ['--config', '/run/netavark', 'teardown', '/run/netns/p5001'])
+  t.same(add.conf, del.conf)
+  t.match(add.conf, {
+    port_mappings: [{ host_port: 25_001, container_port: 80 }],
+    networks: { pods: { static_ips: ['10.88.19.137'] } },
+  })
 })
 
 t.test('readOptions() refuses what it does not know, and only whole runs replace results', async t => {

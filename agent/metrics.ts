@@ -20,59 +20,101 @@ type MetricSources = {
 export const networkStates = ['waiting', 'invalid', 'refused', 'failed', 'ready'] as const
 
 const counters = (registry: Registry) => {
-  const counter = <L extends string>(name: string, help: string, labelNames: readonly L[] = []) =>
-    new Counter({ name: `${prefix}${name}`, help, labelNames, registers: [registry] })
+  const registers = [registry]
+  const counter = (name: string, help: string) => new Counter({ name: `${prefix}${name}`, help, registers })
+  /** From the start there is one for each value: a rate would not see the first of a counter that comes with it. */
+  const counterBy = <L extends string>(name: string, help: string, label: L, values: readonly string[]) => {
+    const labelNames: readonly L[] = [label]
+    const made = new Counter({ name: `${prefix}${name}`, help, labelNames, registers })
+    for (const value of values) made.labels(value).inc(0)
+    return made
+  }
   return {
-    requests: counter('api_requests_total', 'Requests made to the API server', ['verb']),
-    events: counter('watch_events_total', 'Events received', ['type']),
-    watchEnds: counter('watch_ends_total', 'Lists and watches that ended, by reason', ['reason']),
-    badObjects: counter('objects_ignored_total', 'Objects skipped, by reason', ['kind']),
+    requests: counterBy('api_requests_total', 'Requests made to the API server', 'verb', ['list', 'watch']),
+    events: counterBy('watch_events_total', 'Events received', 'type', [
+      'ADDED',
+      'MODIFIED',
+      'DELETED',
+      'BOOKMARK',
+      'other',
+    ]),
+    watchEnds: counterBy('watch_ends_total', 'Lists and watches that ended, by reason', 'reason', [
+      'ended',
+      'gone',
+      'refused',
+      'idle',
+      'unreadable',
+      'broken',
+    ]),
+    badObjects: counterBy('objects_ignored_total', 'Objects skipped, by reason', 'kind', [
+      'malformed',
+      'stale',
+    ]),
     conflistWrites: counter('conflist_writes_total', 'Writes of the network configuration'),
-    routeChanges: counter('route_changes_total', 'Routes added and removed, and failures', ['change']),
+    routeChanges: counterBy('route_changes_total', 'Routes added and removed, and failures', 'change', [
+      'added',
+      'removed',
+      'occupied',
+      'unreachable',
+      'failed',
+      'unread',
+    ]),
     netlinkRequests: counter('netlink_requests_total', 'Requests made to the kernel'),
   }
 }
 
-const values = (registry: Registry) => ({
-  listSeconds: new Gauge({
-    name: `${prefix}list_seconds`,
-    help: 'Duration of the last full list',
-    registers: [registry],
-  }),
-  reconcileSeconds: new Histogram({
-    name: `${prefix}reconcile_seconds`,
-    help: 'Duration of the last comparison of routes',
-    buckets: [0.001, 0.01, 0.1, 1, 10],
-    registers: [registry],
-  }),
-})
+const durations = (registry: Registry) => {
+  const histogram = (name: string, help: string) =>
+    new Histogram({
+      name: `${prefix}${name}`,
+      help,
+      buckets: [0.001, 0.01, 0.1, 1, 10],
+      registers: [registry],
+    })
+  return {
+    listSeconds: histogram('list_seconds', 'Duration of full lists'),
+    reconcileSeconds: histogram('reconcile_seconds', 'Duration of comparisons of routes'),
+  }
+}
 
 /** The metrics that the agent counts by itself. */
-export type AgentMetrics = ReturnType<typeof counters> & ReturnType<typeof values>
+export type AgentMetrics = ReturnType<typeof counters> & ReturnType<typeof durations>
 
 /** The registry and its counters. */
 export const createMetrics = (): AgentMetrics & { readonly registry: Registry } => {
   const registry = new Registry()
-  return { registry, ...counters(registry), ...values(registry) }
+  return { registry, ...counters(registry), ...durations(registry) }
 }
 
 const flag = (value: boolean): number => (value ? 1 : 0)
 
+const msPerSecond = 1000
+const microsecondsPerSecond = 1e6
+
 const addProcessMetrics = (registry: Registry): void => {
-  const gauge = (name: string, help: string, read: () => number) =>
-    new Gauge({
-      name,
-      help,
-      registers: [registry],
-      collect() {
-        this.set(read())
-      },
-    })
-  gauge('process_resident_memory_bytes', 'Resident memory', () => process.memoryUsage.rss())
-  gauge('process_uptime_seconds', 'Time since the process started', () => performance.now() / 1000)
-  gauge('process_cpu_seconds_total', 'User and system CPU time', () => {
-    const { user, system } = process.cpuUsage()
-    return (user + system) / 1e6
+  const registers = [registry]
+  new Gauge({
+    name: 'process_resident_memory_bytes',
+    help: 'Resident memory',
+    registers,
+    collect() {
+      this.set(process.memoryUsage.rss())
+    },
+  })
+  new Gauge({
+    name: 'process_start_time_seconds',
+    help: 'Start of the process, in seconds since the epoch',
+    registers,
+  }).set(performance.timeOrigin / msPerSecond)
+  new Counter({
+    name: 'process_cpu_seconds_total',
+    help: 'User and system CPU time',
+    registers,
+    collect() {
+      const { user, system } = process.cpuUsage()
+      this.reset()
+      this.inc((user + system) / microsecondsPerSecond)
+    },
   })
 }
 

@@ -195,7 +195,7 @@ export class Reflector {
       },
     })
     const seconds = monotonicSeconds() - started
-    metrics.listSeconds.set(seconds)
+    metrics.listSeconds.observe(seconds)
     this.store.replace(nodes)
     this.#newest = version
     this.#hasListed = true

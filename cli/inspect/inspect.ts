@@ -6,6 +6,7 @@ import type { CliIo } from '../../node/command/io'
 import { flag, listOfTexts, text } from '../../node/command/option'
 import { placeOptions, placesOf } from '../../node/command/places'
 import type { Survey } from '../../node/survey/survey'
+import { readPlainFile } from '../../src/host/plain-file'
 import { logFiles, readLog } from '../frame/call-log'
 import { inspectionJson, readSurvey, unreadNotes } from '../frame/survey'
 import { formatMermaid } from './mermaid'
@@ -93,7 +94,8 @@ export const inspect = command({
     const whole = await readSurvey(places, io)
     if (metricsFile !== undefined) {
       const calls = logFiles(options.logFile, places, io).flatMap(file => readLog(file))
-      writeMetrics(resolve(io.cwd, metricsFile), formatMetrics(whole, calls))
+      const path = resolve(io.cwd, metricsFile)
+      writeMetrics(path, formatMetrics(whole, calls, readPlainFile(path, { followLinks: true })))
     }
     return answerIn(
       { mermaid, svg, file: args.file },

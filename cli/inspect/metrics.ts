@@ -3,26 +3,17 @@ import { closeSync, openSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { basename, dirname } from 'node:path'
 import type { Survey } from '../../node/survey/survey'
 import type { LogEntry } from '../frame/call-log'
-
-type Labels = Readonly<Record<string, string>>
+import { formatCallMetrics, type Labels, seriesOf } from './call-metrics'
 
 type Sample = { readonly labels: Labels; readonly value: number }
 
-/** One metric with all its samples. Everything is a gauge: a log that is bounded forgets what it counted. */
+/** A gauge with all its samples. */
 type Metric = { readonly name: string; readonly help: string; readonly samples: readonly Sample[] }
-
-const escapeLabel = (text: string): string =>
-  text.replaceAll('\\', '\\\\').replaceAll('\n', '\\n').replaceAll('"', '\\"')
-
-const formatSample = (name: string, { labels, value }: Sample): string => {
-  const words = Object.entries(labels).map(([key, text]) => `${key}="${escapeLabel(text)}"`)
-  return `${name}${words.length > 0 ? `{${words.join(',')}}` : ''} ${value}\n`
-}
 
 const formatMetric = ({ name, help, samples }: Metric): string =>
   samples.length === 0
     ? ''
-    : `# HELP ${name} ${help}\n# TYPE ${name} gauge\n${samples.map(sample => formatSample(name, sample)).join('')}`
+    : `# HELP ${name} ${help}\n# TYPE ${name} gauge\n${samples.map(({ labels, value }) => `${seriesOf(name, labels)} ${value}\n`).join('')}`
 
 /** How often each combination of labels is there. */
 const counted = (entries: readonly Labels[]): Sample[] => {
@@ -43,41 +34,12 @@ const addressSamples = ({ pools }: Survey): Sample[] =>
     })),
   )
 
-const quantiles = [0.5, 0.99] as const
-
-/** The least value that this part of them does not exceed: the nearest rank. */
-const quantile = (sorted: readonly number[], part: number): number =>
-  sorted[Math.max(0, Math.ceil(sorted.length * part) - 1)] ?? 0
-
 const msPerSecond = 1000
 
 /** Milliseconds as seconds, to the microsecond. */
 const seconds = (ms: number): number => Math.round(ms * msPerSecond) / (msPerSecond * msPerSecond)
 
-/** How long the calls of one plugin with one command took, in milliseconds. */
-type CallTimes = { readonly labels: Labels; readonly times: number[] }
-
-const durationSamples = (calls: readonly LogEntry[]): Sample[] => {
-  const byCall = new Map<string, CallTimes>()
-  for (const { plugin, command, ms } of calls) {
-    const labels = { plugin, command }
-    const key = `${plugin} ${command}`
-    const found: CallTimes = byCall.get(key) ?? { labels, times: [] }
-    found.times.push(ms)
-    byCall.set(key, found)
-  }
-  return [...byCall.values()].flatMap(({ labels, times }) => {
-    const sorted = times.toSorted((a, b) => a - b)
-    return quantiles.map(part => ({
-      labels: { ...labels, quantile: String(part) },
-      value: seconds(quantile(sorted, part)),
-    }))
-  })
-}
-
-const isConflict = ({ error = '' }: LogEntry): boolean => /^host port .* is taken by container /.test(error)
-
-const metricsOf = (survey: Survey, calls: readonly LogEntry[]): Metric[] => {
+const metricsOf = (survey: Survey): Metric[] => {
   const { attachments, findings, readings, ms } = survey
   const one = (value: number): Sample[] => [{ labels: {}, value }]
   return [
@@ -97,27 +59,6 @@ const metricsOf = (survey: Survey, calls: readonly LogEntry[]): Metric[] => {
       samples: counted(findings.map(({ severity, what }) => ({ severity, what }))),
     },
     {
-      name: 'kubenet_call_seconds',
-      help: 'Duration of the calls in the log.',
-      samples: durationSamples(calls),
-    },
-    {
-      name: 'kubenet_calls',
-      help: 'Calls in the log.',
-      samples: counted(
-        calls.map(({ plugin, command, error }) => ({
-          plugin,
-          command,
-          result: error === undefined ? 'ok' : 'error',
-        })),
-      ),
-    },
-    {
-      name: 'kubenet_host_port_conflicts',
-      help: 'Calls in the log that requested a host port of another container.',
-      samples: one(calls.filter(isConflict).length),
-    },
-    {
       name: 'kubenet_survey_seconds',
       help: 'Duration of the survey.',
       samples: one(seconds(ms)),
@@ -135,9 +76,14 @@ const metricsOf = (survey: Survey, calls: readonly LogEntry[]): Metric[] => {
   ]
 }
 
-/** The metrics as text. */
-export const formatMetrics = (survey: Survey, calls: readonly LogEntry[]): string =>
-  metricsOf(survey, calls).map(formatMetric).join('')
+/** The metrics as text. `before` is the file of last time, whose counters go on; undefined if there is none. */
+export const formatMetrics = (
+  survey: Survey,
+  calls: readonly LogEntry[],
+  before: string | undefined,
+): string =>
+  metricsOf(survey).map(formatMetric).join('') +
+  formatCallMetrics(calls, before ?? '', survey.readings.host.now)
 
 /** Writes a file for other readers, whole or not at all. */
 export const writeMetrics = (file: string, text: string): void => {

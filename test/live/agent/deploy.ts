@@ -1,7 +1,8 @@
 /** deploy/: what a cluster runs the agent by, as far as it can be shown without a cluster and without Docker. */
-import { execFileSync } from 'node:child_process'
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { execFileSync, spawnSync } from 'node:child_process'
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { loadAll } from 'js-yaml'
 import t from 'tap'
 import { AgentProcess } from '../../fixtures/cluster/agent-process'
 import { KubernetesApi } from '../../fixtures/cluster/api-server'
@@ -15,8 +16,8 @@ const kubenet = `${builtDir('standalone')}/kubenet`
 const kubenetAgent = `${kubenet}-agent`
 const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
 
-const [daemonSet] = manifestsOf('daemonset.yaml')
-const [account, role, binding] = manifestsOf('rbac.yaml')
+const [daemonSet] = manifestsOf('base/daemonset.yaml')
+const [account, role, binding] = manifestsOf('base/rbac.yaml')
 const pod = daemonSet.spec.template.spec
 const [agent] = pod.containers
 const [install] = pod.initContainers
@@ -107,8 +108,8 @@ t.test('paths, ports and options are those of the program', async t => {
 })
 
 t.test('the kustomization names the files there are, and the image that the pods run', async t => {
-  const [kustomization] = manifestsOf('kustomization.yaml')
-  for (const file of kustomization.resources) t.ok(existsSync(deployPath(file)), file)
+  const [kustomization] = manifestsOf('base/kustomization.yaml')
+  for (const file of kustomization.resources) t.ok(existsSync(deployPath(`base/${file}`)), file)
   t.same(kustomization.resources.toSorted(), ['daemonset.yaml', 'rbac.yaml'])
   t.same(kustomization.images, [{ name: 'kubenet-cni', newTag: version }])
   for (const { image } of [agent, install]) t.equal(image, `kubenet-cni:${version}`)
@@ -190,12 +191,58 @@ const patched = (overlay: string): Json => {
 
 const withRoutes = patched('node-routes')
 
-t.test('an overlay adds the routes between nodes, and what they take', async t => {
-  const [kustomization] = manifestsOf('overlays/node-routes/kustomization.yaml')
-  t.same(kustomization.resources, ['../..'])
-  t.equal(kustomization.patches[0].target.name, daemonSet.metadata.name)
-  t.same(withRoutes.args, ['--listen=127.0.0.1:10107', '--node-routes', '--cluster-cidr=10.244.0.0/16'])
-  t.same(withRoutes.securityContext.capabilities, { drop: ['ALL'], add: ['DAC_OVERRIDE', 'NET_ADMIN'] })
+t.test('the overlays for node routes add the routes, and what they take', async t => {
+  for (const [overlay, ranges] of [
+    ['node-routes', '10.244.0.0/16'],
+    ['dual-stack', '10.244.0.0/16,fd00:244::/48'],
+  ] as const) {
+    const [kustomization] = manifestsOf(`overlays/${overlay}/kustomization.yaml`)
+    t.equal(kustomization.patches[0].target.name, daemonSet.metadata.name)
+    const { args, securityContext } = patched(overlay)
+    t.same(args, ['--listen=127.0.0.1:10107', '--node-routes', `--cluster-cidr=${ranges}`])
+    t.same(securityContext.capabilities, { drop: ['ALL'], add: ['DAC_OVERRIDE', 'NET_ADMIN'] })
+  }
+})
+
+const overlays = readdirSync(deployPath('overlays'))
+
+t.test('no kustomization is made of a folder that it lies in, which kustomize refuses', async t => {
+  for (const folder of ['.', ...overlays.map(name => `overlays/${name}`)]) {
+    const [{ resources, components = [] }] = manifestsOf(`${folder}/kustomization.yaml`)
+    for (const used of [...resources, ...components]) {
+      const from = join(folder, used)
+      t.ok(existsSync(deployPath(`${from}/kustomization.yaml`)), from)
+      t.notMatch(`${folder}/`, new RegExp(`^${from}/`), from)
+    }
+  }
+})
+
+const kustomize = (folder: string): Json[] =>
+  loadAll(execFileSync('kubectl', ['kustomize', deployPath(folder)], { encoding: 'utf8' }))
+
+// The first with the kustomize that these files are for is 1.21.
+const kubectlMissing =
+  spawnSync('kubectl', ['kustomize', deployPath('.')]).status === 0 ? false : 'no kubectl'
+
+t.test('kubectl makes of each overlay what it says', { skip: kubectlMissing }, async t => {
+  t.same(
+    kustomize('.').map(({ kind }) => kind),
+    ['ServiceAccount', 'ClusterRole', 'ClusterRoleBinding', 'DaemonSet'],
+  )
+  const agentIn = (objects: Json[]) =>
+    objects.find(({ kind }) => kind === 'DaemonSet').spec.template.spec.containers[0]
+  for (const overlay of ['node-routes', 'dual-stack'])
+    t.same(agentIn(kustomize(`overlays/${overlay}`)), patched(overlay), overlay)
+  const monitored = kustomize('overlays/monitoring')
+  t.same(agentIn(monitored).args, ['--listen=:10107'])
+  t.same(monitored.map(({ kind }) => kind).slice(3), [
+    'ConfigMap',
+    'DaemonSet',
+    'PodMonitor',
+    'PrometheusRule',
+  ])
+  const { data } = monitored.find(({ kind }) => kind === 'ConfigMap')
+  t.equal(JSON.parse(data['kubenet.json']).uid, 'kubenet')
 })
 
 for (const [title, { args, securityContext }] of [

@@ -10,7 +10,9 @@ import {
   runKubenet,
 } from '../../fixtures/command-line'
 import { readFlowchart } from '../../fixtures/mermaid'
+import { namedMetrics, seriesIn } from '../../fixtures/monitoring'
 import { PrivateHost } from '../../fixtures/private-host'
+import { metricsProblems, promtoolMissing } from '../../fixtures/promtool'
 
 const log = '/run/calls.log'
 
@@ -129,16 +131,23 @@ for (const flavour of anyFlavour) {
           ['leaked', 1],
         ])
           t.match(metrics, new RegExp(`^kubenet_addresses\\{${pool},state="${state}"\\} ${value}$`, 'm'))
-        for (const quantile of ['0.5', '0.99'])
-          t.match(
-            metrics,
-            new RegExp(
-              `^kubenet_call_seconds\\{plugin="kubenet",command="ADD",quantile="${quantile}"\\} 0\\.\\d+$`,
-              'm',
-            ),
-          )
-        t.match(metrics, /^kubenet_host_port_conflicts 1$/m)
-        t.match(metrics, /^kubenet_calls\{plugin="kubenet",command="ADD",result="error"\} 1$/m)
+        t.match(metrics, /^# TYPE kubenet_call_duration_seconds histogram$/m)
+        const added = 'plugin="kubenet",command="ADD"'
+        for (const line of [
+          `kubenet_call_duration_seconds_bucket\\{${added},le="60"\\} 3`,
+          `kubenet_call_duration_seconds_count\\{${added}\\} 3`,
+          `kubenet_call_duration_seconds_sum\\{${added}\\} \\d+\\.\\d+`,
+          'kubenet_host_port_conflicts_total 1',
+          `kubenet_calls_total\\{${added},result="error"\\} 1`,
+        ])
+          t.match(metrics, new RegExp(`^${line}$`, 'm'))
+        if (!promtoolMissing) t.equal(metricsProblems(metrics), '')
+        const series = seriesIn(metrics)
+        t.same(
+          namedMetrics(/^kubenet_(?!agent)/).filter(name => !series.has(name)),
+          [],
+          'the dashboard and the rules name what is there',
+        )
         t.equal((await host.sh('ls -A /run | grep -c prom')).trim(), '1', 'nothing half written is beside it')
       },
     )

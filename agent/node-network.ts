@@ -3,7 +3,6 @@
  * again when another program has changed or removed the file. It is never removed because something is missing: pods
  * that run keep their network while the cluster is not to be had, or has forgotten the node.
  */
-
 import { dirname } from 'node:path'
 import { conflistOf, formatConflist } from '../node/conflist/conflist'
 import { confDirNotes, conflistName, stageConflist } from '../node/conflist/conflist-file'
@@ -19,7 +18,22 @@ import { removeFile } from '../src/runtime/durable-file'
 import { type ClusterNode, formatRanges } from './cluster-node'
 import { type Log, messageOf } from './log'
 import type { AgentMetrics, networkStates } from './metrics'
-import { cniVersionFor } from './runtime-version'
+
+/** The first versions that know CNI 1.1.0, with its GC and STATUS. Older ones refuse a list of that version. */
+const firstWith110 = new Map([
+  ['containerd', [2, 0]],
+  ['cri-o', [1, 31]],
+])
+
+/** The version for a list, by what kubelet reports of its runtime, "containerd://2.0.1". What nobody knows gets 1.0.0. */
+export const cniVersionFor = (runtimeVersion: string | undefined): SpecVersion => {
+  const [, name = '', major, minor] = /^([a-z-]+):\/\/v?(\d+)\.(\d+)/.exec(runtimeVersion ?? '') ?? []
+  const first = firstWith110.get(name)
+  if (!first) return '1.0.0'
+  const [firstMajor = 0, firstMinor = 0] = first
+  const isNew = Number(major) > firstMajor || (Number(major) === firstMajor && Number(minor) >= firstMinor)
+  return isNew ? '1.1.0' : '1.0.0'
+}
 
 type NetworkState = (typeof networkStates)[number]
 

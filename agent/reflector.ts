@@ -6,8 +6,8 @@
  */
 import { isJsonObject } from '../src/cni/schema'
 import type { CredentialSource } from './api/credentials'
-import { isOfNoVersion, needsList, outcomeOf, streamError } from './api/error'
 import { listNodes, type WatchEvent, watchNodes } from './api/nodes'
+import { isOfNoVersion, needsList, outcomeOf, streamError } from './api/request'
 import { type ClusterNode, readNode } from './cluster-node'
 import { type Log, messageOf } from './log'
 import type { AgentMetrics } from './metrics'

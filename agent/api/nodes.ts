@@ -1,10 +1,8 @@
 /** The two questions the agent asks of the API: which nodes there are, and what becomes of them. */
 import { isJsonObject, type JsonObject } from '../../src/cni/schema'
 import { type Access, type CredentialSource, readAccess } from './credentials'
-import { HttpStatus, refusalOf, streamError } from './error'
-import { LineReader } from './line-reader'
-import { ListReader } from './list-reader'
-import { ask, type Patience } from './request'
+import { LineReader, ListReader } from './list-reader'
+import { ask, HttpStatus, type Patience, refusalOf, streamError } from './request'
 
 /** All nodes, or one by its name. */
 type NodeSelection = { readonly credentials: CredentialSource; readonly name: string | undefined }

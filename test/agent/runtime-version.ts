@@ -1,5 +1,5 @@
 import t from 'tap'
-import { cniVersionFor } from '../../agent/runtime-version'
+import { cniVersionFor } from '../../agent/node-network'
 
 t.test('a list is of CNI 1.1.0 where the runtime is known to take it', async t => {
   for (const [runtime, version] of [

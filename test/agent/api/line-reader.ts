@@ -1,5 +1,5 @@
 import t from 'tap'
-import { LineReader } from '../../../agent/api/line-reader'
+import { LineReader } from '../../../agent/api/list-reader'
 
 const readIn = (text: string, size: number): unknown[] => {
   const found: unknown[] = []

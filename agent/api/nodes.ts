@@ -1,8 +1,8 @@
 /** The two questions the agent asks of the API: which nodes there are, and what becomes of them. */
 import { isJsonObject, type JsonObject } from '../../src/cni/schema'
 import { type Access, type CredentialSource, readAccess } from './credentials'
-import { LineReader, ListReader } from './list-reader'
 import { ask, HttpStatus, type Patience, refusalOf, streamError } from './request'
+import { LineReader, ListReader } from './streams'
 
 /** All nodes, or one by its name. */
 type NodeSelection = { readonly credentials: CredentialSource; readonly name: string | undefined }

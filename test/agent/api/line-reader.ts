@@ -1,5 +1,5 @@
 import t from 'tap'
-import { LineReader } from '../../../agent/api/list-reader'
+import { LineReader } from '../../../agent/api/streams'
 
 const readIn = (text: string, size: number): unknown[] => {
   const found: unknown[] = []

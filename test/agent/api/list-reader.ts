@@ -1,5 +1,5 @@
 import t from 'tap'
-import { ListReader } from '../../../agent/api/list-reader'
+import { ListReader } from '../../../agent/api/streams'
 
 const items = [
   { metadata: { name: 'n1' }, note: 'brackets ]}{[, a "quote", a backslash \\ and ü' },

@@ -1,23 +1,27 @@
 /** The attachment that `add`, `check` and `del` are about, named as cnitool names it. */
-
 import { statSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { platform } from '#platform'
-import { required } from '../../node/command/command'
+import { command, required } from '../../node/command/command'
 import { CliError, ExitCode, usageError } from '../../node/command/failure'
 import type { CliIo } from '../../node/command/io'
 import { naming, value } from '../../node/command/option'
+import { placeOptions, placesOf } from '../../node/command/places'
 import { containerWithPod } from '../../src/attachment/pod'
 import { checkIfName } from '../../src/cni/args'
 import { validName } from '../../src/cni/conf'
-import { CniError } from '../../src/cni/error'
+import { CniError, ErrorCode } from '../../src/cni/error'
 import { isJsonObject, type JsonObject } from '../../src/cni/schema'
+import { addNetworkList } from '../../src/runtime/add'
 import {
   type AttachmentParameters,
   type CniArg,
   parseCniArgs,
   podInPairs,
 } from '../../src/runtime/attachment'
+import { checkNetworkList } from '../../src/runtime/check'
+import { delNetworkList } from '../../src/runtime/del'
+import { networkNamed, requireNetworkAdmin, requirePlugins, runtimeOptions } from '../frame/networks'
 
 const defaultIfName = 'eth0'
 
@@ -46,12 +50,12 @@ const parseContainerID = (id: string): string => {
   )
 }
 
-export const attachmentArgs = {
+const attachmentArgs = {
   network: required('name of the network', 'network'),
   netns: required("path of the container's network namespace: /run/netns/NAME, /proc/PID/ns/net", 'netns'),
 }
 
-export const attachmentOptions = {
+const attachmentOptions = {
   ifname: {
     ...value(
       'name',
@@ -108,7 +112,7 @@ export const attachmentOf = (
 }
 
 /** Throws unless there is something at the path of the attachment's namespace. */
-export const requireNetnsPath = ({ netns }: AttachmentParameters): void => {
+const requireNetnsPath = ({ netns }: AttachmentParameters): void => {
   if (netns === '') throw usageError('the path of the network namespace is empty')
   if (statSync(netns, { throwIfNoEntry: false })) return
   const name = netns.slice(netns.lastIndexOf('/') + 1)
@@ -120,5 +124,112 @@ export const requireNetnsPath = ({ netns }: AttachmentParameters): void => {
 }
 
 /** An attachment in words. */
-export const describeAttachment = ({ ifName, containerID, args }: AttachmentParameters): string =>
+const describeAttachment = ({ ifName, containerID, args }: AttachmentParameters): string =>
   `"${ifName}" of ${containerWithPod({ containerID, pod: podInPairs(args) })}`
+
+/** As cnitool indents the results it prints. */
+const resultIndent = 4
+
+export const add = command({
+  name: 'add',
+  group: 'Attach containers',
+  summary: 'attach a network namespace to a network and print the result',
+  about: [
+    "Calls ADD of the network's plugins and caches the result as cnitool and containerd do, so each can " +
+      'check and delete what another added. If a plugin fails, all are undone.',
+  ],
+  args: attachmentArgs,
+  options: { ...attachmentOptions, ...placeOptions },
+  examples: [
+    {
+      line: 'ip netns add blue && kubenet add pods /run/netns/blue',
+      does: 'make eth0 in a namespace',
+    },
+    {
+      line: `CAP_ARGS='{"portMappings":[{"hostPort":8080,"containerPort":80,"protocol":"tcp"}]}' kubenet add pods /run/netns/blue`,
+      does: 'with a host port',
+    },
+    { line: 'kubenet add pods /run/netns/blue -i net1', does: 'add a second interface' },
+  ],
+  run: async ({ args, options, io }) => {
+    const places = placesOf(options, io)
+    const network = networkNamed(args.network, places, io)
+    const attachment = attachmentOf(args.netns, options, io)
+    requireNetnsPath(attachment)
+    requirePlugins(network, places)
+    requireNetworkAdmin()
+    const result = await addNetworkList(network, attachment, {
+      ...runtimeOptions(places, io),
+      onFailure: 'delete',
+    })
+    const { containerID, ifName, netns } = attachment
+    return {
+      json: { network: network.name, containerID, ifName, netns, result },
+      text: () => `${JSON.stringify(result, null, resultIndent)}\n`,
+    }
+  },
+})
+
+const notFoundError = (error: unknown): unknown =>
+  error instanceof CniError && error.code === ErrorCode.unknownContainer
+    ? new CliError(ExitCode.notFound, error.message, error.details, { cause: error })
+    : error
+
+export const check = command({
+  name: 'check',
+  group: 'Attach containers',
+  summary: 'check that a network namespace is attached as it was added',
+  about: ["Calls CHECK of the network's plugins with the cached result and prints the first difference."],
+  args: attachmentArgs,
+  options: { ...attachmentOptions, ...placeOptions },
+  examples: [{ line: 'kubenet check pods /run/netns/blue', does: 'check the namespace blue' }],
+  run: async ({ args, options, io }) => {
+    const places = placesOf(options, io)
+    const network = networkNamed(args.network, places, io)
+    const attachment = attachmentOf(args.netns, options, io)
+    requireNetnsPath(attachment)
+    requirePlugins(network, places)
+    requireNetworkAdmin()
+    try {
+      await checkNetworkList(network, attachment, runtimeOptions(places, io))
+    } catch (error) {
+      throw notFoundError(error)
+    }
+    const { containerID, ifName, netns } = attachment
+    const checked = !network.disableCheck
+    const says = checked ? 'is as it was added' : 'is not checked: the network has disableCheck'
+    return {
+      json: { network: network.name, containerID, ifName, netns, checked },
+      text: () => `${network.name}: ${describeAttachment(attachment)} ${says}\n`,
+    }
+  },
+})
+
+export const del = command({
+  name: 'del',
+  group: 'Attach containers',
+  summary: 'detach a network namespace from a network',
+  about: [
+    'Calls DEL of every plugin of the network, even if one fails or the namespace is gone. Succeeds if ' +
+      'nothing was added. If a plugin is missing, it deletes nothing.',
+  ],
+  args: attachmentArgs,
+  options: { ...attachmentOptions, ...placeOptions },
+  examples: [
+    { line: 'kubenet del pods /run/netns/blue', does: 'remove interface, address, rules and host ports' },
+    { line: 'kubenet del pods "" --container-id 4f2a', does: 'a container of another runtime' },
+  ],
+  run: async ({ args, options, io }) => {
+    const places = placesOf(options, io)
+    const network = networkNamed(args.network, places, io)
+    const attachment = attachmentOf(args.netns, options, io)
+    requirePlugins(network, places)
+    requireNetworkAdmin()
+    await delNetworkList(network, attachment, runtimeOptions(places, io))
+    const { containerID, ifName, netns } = attachment
+    return {
+      json: { network: network.name, containerID, ifName, netns },
+      text: () => `${network.name}: ${describeAttachment(attachment)} is detached\n`,
+    }
+  },
+})

@@ -14,9 +14,8 @@ import { sweepCache } from '../../src/runtime/result-cache'
 import type { RuntimeOptions } from '../../src/runtime/run-plugin'
 import { networkNamed, requireNetworkAdmin, requirePlugins, runtimeOptions } from '../frame/networks'
 import { type Tell, withProgress } from '../frame/progress'
-import { gatherEvidence } from './evidence'
 import { dataDirs, findObjects, findRecords } from './found'
-import { groupByAttachment, type Judged, judge } from './judge'
+import { gatherEvidence, groupByAttachment, type Judged, judge } from './judge'
 import { formatGcReport } from './report'
 
 const sweepLeases = async (dataDir: string, network: string): Promise<void> => {

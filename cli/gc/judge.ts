@@ -1,7 +1,13 @@
 /** Which of a network's attachments are of containers that live. */
+
+import { statSync } from 'node:fs'
+import { findNamespaces, readInsides } from '../../node/survey/namespaces'
 import { type InterfaceID, shortName } from '../../src/attachment/attachment'
-import type { HostView } from '../../src/life/host-view'
-import { type Claimant, judgeLife, type Subject, type Verdict } from '../../src/life/judge'
+import { type HostView, once, thisHost } from '../../src/life/host-view'
+import { type Claimant, claimantsOf, judgeLife, type Subject, type Verdict } from '../../src/life/judge'
+import { linkList } from '../../src/netlink/link'
+import { NETLINK_ROUTE, withNetlink } from '../../src/netlink/socket'
+import type { NetworkConfigList } from '../../src/runtime/conf-list'
 import type { Found } from './found'
 
 /** All that a node has of one attachment. */
@@ -169,4 +175,34 @@ const withContainers = (judged: readonly Judged[]): Judged[] => {
     else rest.push(entry)
   }
   return [...attachments, ...rest]
+}
+
+/** The addresses in the namespaces that are linked with this one; undefined where one of them cannot be seen. */
+const addressesInside = (): Set<string> | undefined => {
+  const namespaces = findNamespaces()
+  if (!namespaces.complete) return undefined
+  const { byNsid, closed } = withNetlink(NETLINK_ROUTE, nl => readInsides(nl, namespaces, () => {}))
+  if (closed > 0) return undefined
+  const interfaces = [...byNsid.values()].flat()
+  return new Set(interfaces.flatMap(({ addresses }) => addresses.map(cidr => cidr.replace(/\/.*/, ''))))
+}
+
+/** The plugins whose containers are linked with the host by a veth. */
+const vethTypes = ['bridge', 'kubenet', 'ptp']
+
+/**
+ * The evidence for judging attachments, as the node is now. Each thing is looked at once, when it is asked for: after
+ * everything in `found` was found.
+ */
+export const gatherEvidence = ({ plugins }: NetworkConfigList, found: readonly Found[]): Evidence => {
+  const inside = once(addressesInside)
+  const names = once(() => new Set(withNetlink(NETLINK_ROUTE, linkList).map(({ name }) => name)))
+  const nsfs = once(() => statSync('/proc/self/ns/net').dev)
+  return {
+    here: thisHost(),
+    claimants: once(() => claimantsOf(found.flatMap(({ subject }) => subject ?? []))),
+    isNetns: dev => dev === nsfs(),
+    hasInterface: name => names().has(name),
+    isNowhere: address => vethTypes.includes(plugins[0]?.type ?? '') && inside()?.has(address) === false,
+  }
 }

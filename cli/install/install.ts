@@ -21,8 +21,7 @@ import {
 } from '../../node/conflist/staged-file'
 import { removeFile } from '../../src/runtime/durable-file'
 import { copyProgram } from './copy-program'
-import { isForeign, isInstalled, type Place, surveyFormer, surveyNames } from './plan'
-import { stageKept } from './replaced-file'
+import { isForeign, isInstalled, type Place, stageKept, surveyFormer, surveyNames } from './plan'
 import { type InstallAction, type InstalledName, installAnswer } from './report'
 
 const folder = { completes: 'folder' } as const

@@ -1,3 +1,4 @@
+import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { type Answer, type CliCall, command } from '../../node/command/command'
 import { CliError, ExitCode } from '../../node/command/failure'
@@ -6,15 +7,68 @@ import { defaultBinDir, defaultCacheDir, defaultConfDir, type Places } from '../
 import { commitChecked, stageRemoval, syncFolder } from '../../node/conflist/staged-file'
 import type { NodeAttachment } from '../../node/survey/attachments'
 import { containerWithPod } from '../../src/attachment/pod'
+import { pause, throwIfInterrupted } from '../../src/host/interrupt'
 import { readConfDir } from '../../src/runtime/conf-dir'
 import type { NetworkConfigList } from '../../src/runtime/conf-list'
 import { removeFile } from '../../src/runtime/durable-file'
 import { requiredTypes } from '../frame/networks'
 import { readSurvey, unreadNotes } from '../frame/survey'
-import { type Place, surveyFormer, surveyNames } from './plan'
-import { keptCopies, stageRestored } from './replaced-file'
+import { keptCopies, type Place, stageRestored, surveyFormer, surveyNames } from './plan'
 import { type InstalledName, installAnswer } from './report'
-import { waitForCalls } from './running-calls'
+
+/** An ADD waits for each of its locks for 5 s at most, and there are a few of them. */
+const patienceMs = 20_000
+
+const pollMs = 50
+
+const isSameFolder = (path: string, folder: string): boolean => {
+  try {
+    const [a, b] = [statSync(path), statSync(folder)]
+    return a.dev === b.dev && a.ino === b.ino
+  } catch {
+    return false // no such folder
+  }
+}
+
+/** The environment of a process; nothing if it has ended. */
+const environmentOf = (pid: string): string[] => {
+  try {
+    return readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0')
+  } catch {
+    return []
+  }
+}
+
+/** Does the process do a call that may look for plugins in the folder? */
+const isCall = (pid: string, folder: string): boolean => {
+  const environment = environmentOf(pid)
+  const path = environment.find(entry => entry.startsWith('CNI_PATH='))?.slice('CNI_PATH='.length)
+  return (
+    path !== undefined &&
+    environment.some(entry => /^CNI_COMMAND=./.test(entry)) &&
+    path.split(':').some(entry => isSameFolder(entry, folder))
+  )
+}
+
+const callsIn = (folder: string): string[] =>
+  readdirSync('/proc').filter(
+    name => /^\d+$/.test(name) && Number(name) !== process.pid && isCall(name, folder),
+  )
+
+/** Waits until no plugin of the folder runs: the objects of an unfinished call cannot be seen. Throws after a while. */
+const waitForCalls = async (folder: string): Promise<void> => {
+  const end = performance.now() + patienceMs
+  for (let calls = callsIn(folder); calls.length > 0; calls = callsIn(folder)) {
+    throwIfInterrupted('waiting for calls of plugins')
+    if (performance.now() > end)
+      throw new CliError(
+        ExitCode.failed,
+        `plugins of ${folder} are being called, for ${patienceMs / 1000} s now: process ${calls.join(', ')}`,
+        'what they do is not known before they end: wait for them, and try again',
+      )
+    await pause(pollMs) // nothing announces the end of another's process
+  }
+}
 
 const folder = { completes: 'folder' } as const
 

@@ -1,9 +1,108 @@
-/** The manual page, in roff with the macros of man(7): one page for the program and all its subcommands. */
-import { type Command, command } from '../../node/command/command'
-import { exitCodes, optionFlags, optionText, synopsisOf, variables } from '../../node/command/help'
-import { flag, type NamedOption } from '../../node/command/option'
+/** The commands that explain all others: `help`, and `man`, whose page is in roff or Markdown. */
+import { type Command, command, optional } from '../../node/command/command'
+import { usageError } from '../../node/command/failure'
+import {
+  exitCodes,
+  formatCommandHelp,
+  formatHelp,
+  optionFlags,
+  optionText,
+  synopsisOf,
+  variables,
+} from '../../node/command/help'
+import { flag, type NamedOption, optionName } from '../../node/command/option'
+import { placeOptions } from '../../node/command/places'
+import { networkOptions } from '../../node/conflist/kubelet-flags'
 import { version } from '../../src/build-info'
-import { formatMarkdown } from './markdown'
+
+/** The subcommand `help`; `tree` answers all subcommands, of which it is one. */
+export const helpCommand = (tree: () => readonly Command[]): Command =>
+  command({
+    name: 'help',
+    group: 'This program',
+    summary: 'explain a command',
+    args: { command: optional('the command') },
+    examples: [{ line: 'kubenet help gc', does: 'explain gc and its options' }],
+    run: ({ args }) => {
+      const commands = tree()
+      const found = commands.find(({ name }) => name === args.command)
+      if (args.command !== undefined && !found) {
+        throw usageError(`unknown command ${JSON.stringify(args.command)}`, '"kubenet help" lists them')
+      }
+      const shown = found ? [found] : commands.filter(({ hidden }) => !hidden)
+      return {
+        json: { commands: shown.map(describe) },
+        text: style => (found ? formatCommandHelp(found, style) : formatHelp(commands, style)),
+      }
+    },
+  })
+
+const describe = ({ name, group, summary, about, args, options, examples }: Command) => ({
+  name,
+  group,
+  summary,
+  about,
+  args: args.map(({ name: arg, required, summary: does }) => ({ name: arg, required, summary: does })),
+  options: options.map(({ name: option, short, placeholder, summary: does, defaultText }) => ({
+    name: option,
+    ...(short && { short: `-${short}` }),
+    ...(placeholder !== undefined && { value: placeholder }),
+    ...(defaultText !== undefined && { default: defaultText }),
+    summary: does,
+  })),
+  examples,
+})
+
+/** Text outside of code. */
+const plain = (text: string): string => text.replaceAll('<', '&lt;')
+
+type Entry = readonly [name: string, text: string]
+
+/** Arguments or options, one a line. */
+const list = (entries: readonly Entry[]): string =>
+  entries.length === 0 ? '' : `${entries.map(([name, text]) => `- \`${name}\`: ${plain(text)}\n`).join('')}\n`
+
+const optionNames = (options: object): string[] => Object.keys(options).map(key => `--${optionName(key)}`)
+
+/** Options of most commands, which the page describes once. */
+const shared: readonly string[] = ['--json', ...optionNames(placeOptions)]
+
+/** The options of a network, described with `kubenet config`. */
+const ofConfig: readonly string[] = optionNames(networkOptions)
+
+/** Commands with the arguments and options of `kubenet add`. */
+const likeAdd: readonly string[] = ['check', 'del']
+
+const isListed = (command: string, option: string): boolean =>
+  !shared.includes(option) && (command !== 'install' || option === '--pod-cidr' || !ofConfig.includes(option))
+
+/** One subcommand: synopsis, arguments, options, examples. */
+export const formatCommandMarkdown = (command: Command): string => {
+  const { name, summary, about, args, options, examples } = command
+  return [
+    `### kubenet ${name}\n\n`,
+    `\`${synopsisOf(command)}\`: ${plain(summary)}.\n\n`,
+    ...about.map(text => `${plain(text)}\n\n`),
+    likeAdd.includes(name)
+      ? 'Arguments and options are those of [`kubenet add`](#kubenet-add).\n\n'
+      : list([
+          ...args.map((arg): Entry => [arg.required ? `<${arg.name}>` : `[${arg.name}]`, arg.summary]),
+          ...options
+            .filter(option => isListed(name, option.name))
+            .map((option): Entry => [optionFlags(option), optionText(option)]),
+        ]),
+    '```sh\n',
+    ...examples.map(({ line, does }) => `${line}   # ${does}\n`),
+    '```\n',
+  ].join('')
+}
+
+/** The reference of all subcommands except the hidden ones, as docs/cli.md has it: made from the texts of the help. */
+const formatMarkdown = (commands: readonly Command[]): string =>
+  commands
+    .filter(({ hidden }) => !hidden)
+    .map(formatCommandMarkdown)
+    .join('\n')
 
 /** A character that not every roff reads, by its number. */
 const byNumber = (character: string): string =>
@@ -54,7 +153,9 @@ const commandLines = (command: Command): string[] => [
   ...exampleLines(command),
 ]
 
-/** The page. The same program gives the same text: it has no date. */
+/**
+ * The manual page, in roff with the macros of man(7). The same program gives the same text: it has no date.
+ */
 export const formatManPage = (commands: readonly Command[]): string => {
   const shown = commands.filter(({ hidden }) => !hidden)
   return [

@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import t from 'tap'
 import { agent } from '../../agent/command'
 import { commands } from '../../cli/commands'
-import { formatCommandMarkdown } from '../../cli/manual/man'
+import { formatCommandMarkdown } from '../../cli/manual'
 import { exitCodes, variables } from '../../node/command/help'
 import { pages, root } from './fixtures/document'
 

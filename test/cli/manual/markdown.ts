@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { commands } from '../../../cli/commands'
-import { formatCommandMarkdown } from '../../../cli/manual/man'
+import { formatCommandMarkdown } from '../../../cli/manual'
 import { exitCodes, optionFlags, variables } from '../../../node/command/help'
 
 const root = [process.cwd(), join(__dirname, '../../..')].find(folder => {

@@ -2,26 +2,21 @@
 import { statSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { platform } from '#platform'
-import { command, required } from '../../node/command/command'
-import { CliError, ExitCode, usageError } from '../../node/command/failure'
-import type { CliIo } from '../../node/command/io'
-import { naming, value } from '../../node/command/option'
-import { placeOptions, placesOf } from '../../node/command/places'
-import { containerWithPod } from '../../src/attachment/pod'
-import { checkIfName } from '../../src/cni/args'
-import { validName } from '../../src/cni/conf'
-import { CniError, ErrorCode } from '../../src/cni/error'
-import { isJsonObject, type JsonObject } from '../../src/cni/schema'
-import { addNetworkList } from '../../src/runtime/add'
-import {
-  type AttachmentParameters,
-  type CniArg,
-  parseCniArgs,
-  podInPairs,
-} from '../../src/runtime/attachment'
-import { checkNetworkList } from '../../src/runtime/check'
-import { delNetworkList } from '../../src/runtime/del'
-import { networkNamed, requireNetworkAdmin, requirePlugins, runtimeOptions } from '../frame/networks'
+import { command, required } from '../node/command/command'
+import { CliError, ExitCode, usageError } from '../node/command/failure'
+import type { CliIo } from '../node/command/io'
+import { naming, value } from '../node/command/option'
+import { placeOptions, placesOf } from '../node/command/places'
+import { containerWithPod } from '../src/attachment/pod'
+import { checkIfName } from '../src/cni/args'
+import { validName } from '../src/cni/conf'
+import { CniError, ErrorCode } from '../src/cni/error'
+import { isJsonObject, type JsonObject } from '../src/cni/schema'
+import { addNetworkList } from '../src/runtime/add'
+import { type AttachmentParameters, type CniArg, parseCniArgs, podInPairs } from '../src/runtime/attachment'
+import { checkNetworkList } from '../src/runtime/check'
+import { delNetworkList } from '../src/runtime/del'
+import { networkNamed, requireNetworkAdmin, requirePlugins, runtimeOptions } from './frame/networks'
 
 const defaultIfName = 'eth0'
 

@@ -1,13 +1,13 @@
-import { command, required } from '../../node/command/command'
-import { CliError, ExitCode } from '../../node/command/failure'
-import { listOfTexts } from '../../node/command/option'
-import { type Places, placeOptions, placesOf } from '../../node/command/places'
-import type { Style } from '../../node/command/style'
-import { containerWithPod } from '../../src/attachment/pod'
-import { podInPairs } from '../../src/runtime/attachment'
-import { listCacheEntries } from '../../src/runtime/result-cache'
-import { type LogEntry, logFiles, readLog } from '../frame/call-log'
-import { count, formatAge } from '../frame/units'
+import { command, required } from '../node/command/command'
+import { CliError, ExitCode } from '../node/command/failure'
+import { listOfTexts } from '../node/command/option'
+import { type Places, placeOptions, placesOf } from '../node/command/places'
+import type { Style } from '../node/command/style'
+import { containerWithPod } from '../src/attachment/pod'
+import { podInPairs } from '../src/runtime/attachment'
+import { listCacheEntries } from '../src/runtime/result-cache'
+import { type LogEntry, logFiles, readLog } from './frame/call-log'
+import { count, formatAge } from './frame/units'
 
 const formatMs = (ms: number): string => `${ms < 10 ? ms.toFixed(1) : Math.round(ms)} ms`
 

@@ -1,6 +1,6 @@
 import t from 'tap'
-import { attachmentOf, cnitoolContainerID } from '../../../cli/attachment/attachment'
-import { fakeIo } from '../fixtures/cli'
+import { attachmentOf, cnitoolContainerID } from '../../cli/attachment'
+import { fakeIo } from './fixtures/cli'
 
 const none = { ifname: undefined, containerId: undefined }
 

@@ -1,6 +1,6 @@
 /** The commands that explain all others: `help`, and `man`, whose page is in roff or Markdown. */
-import { type Command, command, optional } from '../../node/command/command'
-import { usageError } from '../../node/command/failure'
+import { type Command, command, optional } from '../node/command/command'
+import { usageError } from '../node/command/failure'
 import {
   exitCodes,
   formatCommandHelp,
@@ -9,11 +9,11 @@ import {
   optionText,
   synopsisOf,
   variables,
-} from '../../node/command/help'
-import { flag, type NamedOption, optionName } from '../../node/command/option'
-import { placeOptions } from '../../node/command/places'
-import { networkOptions } from '../../node/conflist/kubelet-flags'
-import { version } from '../../src/build-info'
+} from '../node/command/help'
+import { flag, type NamedOption, optionName } from '../node/command/option'
+import { placeOptions } from '../node/command/places'
+import { networkOptions } from '../node/conflist/kubelet-flags'
+import { version } from '../src/build-info'
 
 /** The subcommand `help`; `tree` answers all subcommands, of which it is one. */
 export const helpCommand = (tree: () => readonly Command[]): Command =>

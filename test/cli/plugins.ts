@@ -1,7 +1,7 @@
 import { chmodSync, existsSync, readFileSync } from 'node:fs'
 import { setTimeout } from 'node:timers/promises'
 import t, { type Test } from 'tap'
-import { formatVersions, kindOf, limitedExec, mapSome, probe } from '../../../cli/plugins/plugins'
+import { formatVersions, kindOf, limitedExec, mapSome, probe } from '../../cli/plugins'
 
 const script = (t: Test, text: string) => {
   const folder = t.testdir({ plugin: text })

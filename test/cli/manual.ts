@@ -1,8 +1,8 @@
 import { spawnSync } from 'node:child_process'
 import t from 'tap'
-import { commands } from '../../../cli/commands'
-import { formatManPage } from '../../../cli/manual/man'
-import { cli } from '../fixtures/cli'
+import { commands } from '../../cli/commands'
+import { formatManPage } from '../../cli/manual'
+import { cli } from './fixtures/cli'
 
 const page = formatManPage(commands)
 

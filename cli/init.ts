@@ -26,7 +26,7 @@ const actionText = ({ action, found }: PlannedSysctl, isDry: boolean, style: Sty
 const moduleText: Record<ModuleAction, string> = {
   loaded: 'loaded',
   load: 'would be loaded',
-  keep: 'as it was',
+  keep: 'loaded before',
 }
 
 const absentReasons: Record<string, string> = {
@@ -48,7 +48,7 @@ const report = (plan: readonly PlannedSysctl[], module: ModuleAction, isDry: boo
     formatTable(
       [{ title: 'SETTING' }, { title: 'VALUE', align: 'right' }, { title: 'STATE' }, { title: 'FOR' }],
       [
-        [moduleName, '-', moduleText[module], 'iptables sees what a bridge forwards'],
+        [moduleName, 'module', moduleText[module], 'iptables sees what a bridge forwards'],
         ...plan.map(entry => [
           dottedKey(entry.key),
           entry.value,

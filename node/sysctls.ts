@@ -1,6 +1,7 @@
 /** The sysctls that kubelet set on a node for kubenet: what they have, what would change, and the change itself. */
 import { forwardingKey } from '../plugins/bridge/sysctls'
 import { findProgram } from '../src/host/exec'
+import { ownSysctl } from '../src/host/owned-sysctl'
 import { readSysctl, writeSysctl } from '../src/host/sysctl'
 import { linkByIndex } from '../src/netlink/link'
 import { RTPROT_RA, routeList } from '../src/netlink/route'
@@ -80,7 +81,7 @@ export const applySysctls = (plan: readonly PlannedSysctl[]): void => {
   const done: PlannedSysctl[] = []
   for (const entry of plan.filter(({ action }) => action === 'change')) {
     try {
-      writeSysctl(entry.key, entry.value)
+      ownSysctl(entry.key, entry.value)
       done.push(entry)
     } catch (error) {
       for (const { key, found } of done.reverse()) if (found !== undefined) writeSysctl(key, found)

@@ -176,7 +176,8 @@ export const gc = command({
     const notes = [...before.notes, ...(lacksGc ? [noPluginGc(network)] : [])]
     if (isDry) {
       if (isEmpty && before.judged.length > 0) notes.push(formatFailure(failureOf(refuseEmpty(network))))
-      return formatGcReport({ network: network.name, isDry, judged: before.judged, left: [], notes })
+      const report = { network: network.name, isDry, judged: before.judged, left: [], notes }
+      return formatGcReport({ ...report, needsAll: isEmpty })
     }
     if (isEmpty) throw refuseEmpty(network)
     let failure: unknown

@@ -10,6 +10,8 @@ type GcReport = {
   readonly judged: readonly Judged[]
   /** Stale attachments that are still there; nothing of it counts when it is dry. */
   readonly left: readonly Judged[]
+  /** Is none valid, so that --yes alone is refused? */
+  readonly needsAll?: boolean
   readonly notes: readonly string[]
 }
 
@@ -41,7 +43,8 @@ const summaryOf = (report: GcReport): string => {
   const known = `${report.judged.length} known, ${stale} stale`
   if (stale === 0) return `network "${report.network}": ${known}; there is nothing to remove\n`
   if (report.isDry) {
-    return `network "${report.network}": ${known}; nothing was removed; "kubenet gc ${report.network} --yes" removes them\n`
+    const command = `kubenet gc ${report.network} --yes${report.needsAll ? ' --all' : ''}`
+    return `network "${report.network}": ${known}; nothing was removed; "${command}" removes them\n`
   }
   return `network "${report.network}": ${known}; ${report.left.length} left\n`
 }

@@ -1,7 +1,9 @@
 import { basename } from 'node:path'
 import type { Answer } from '../../node/command/command'
+import { ExitCode } from '../../node/command/failure'
 import type { Style } from '../../node/command/style'
 import type { StagedConflist } from '../../node/conflist/conflist-file'
+import type { Tally } from '../../node/purge/tally'
 import { commit, version } from '../../src/build-info'
 import { formatTable } from '../frame/table'
 import type { Place } from './plan'
@@ -22,7 +24,18 @@ type Installation = {
   readonly names: readonly InstalledName[]
   readonly network: StagedConflist | undefined
   readonly notes: readonly string[]
+  /** What `uninstall --purge` did. */
+  readonly purged?: Tally | undefined
 }
+
+const purgedText = ({ removed, kept, failed }: Tally, style: Style): string =>
+  [
+    ...removed.map(text => `${style.green('purged')} ${text}`),
+    ...kept.map(text => `${style.yellow('kept')} ${text}`),
+    ...failed.map(text => `${style.red('failed')} ${text}`),
+  ]
+    .map(line => `${line}\n`)
+    .join('')
 
 const occupantText = ({ occupant, target }: Place): string => {
   if (occupant === 'link') return `a link to ${target}`
@@ -41,7 +54,7 @@ const networkText = ({ path, staged }: StagedConflist): string =>
   `${path} ${staged === 'unchanged' ? 'is unchanged' : 'is written'}\n`
 
 /** The change of each name, as an answer. */
-export const installAnswer = ({ binDir, names, network, notes }: Installation): Answer => ({
+export const installAnswer = ({ binDir, names, network, notes, purged }: Installation): Answer => ({
   json: {
     version,
     commit,
@@ -55,6 +68,7 @@ export const installAnswer = ({ binDir, names, network, notes }: Installation): 
       ...(keptAs !== undefined && { keptAs }),
     })),
     ...(network && { network: { file: network.path, written: network.staged !== 'unchanged' } }),
+    ...(purged && { purged: { removed: purged.removed, kept: purged.kept, failed: purged.failed } }),
     notes,
   },
   text: style =>
@@ -67,6 +81,9 @@ export const installAnswer = ({ binDir, names, network, notes }: Installation): 
         entry.place.path,
       ]),
       style,
-    ) + (network ? networkText(network) : ''),
+    ) +
+    (network ? networkText(network) : '') +
+    (purged ? purgedText(purged, style) : ''),
   notes,
+  ...(purged && purged.failed.length > 0 && { exitCode: ExitCode.failed }),
 })

@@ -4,14 +4,18 @@ import { type Answer, type CliCall, command } from '../../node/command/command'
 import { CliError, ExitCode } from '../../node/command/failure'
 import { flag, text, withDefault } from '../../node/command/option'
 import { defaultBinDir, defaultCacheDir, defaultConfDir, type Places } from '../../node/command/places'
-import { commitChecked, stageRemoval, syncFolder } from '../../node/conflist/staged-file'
+import { conflistName } from '../../node/conflist/conflist-file'
+import { commitAll, commitChecked, stageRemoval, syncFolder } from '../../node/conflist/staged-file'
+import { obstacles, purgeNode } from '../../node/purge/purge'
+import type { Tally } from '../../node/purge/tally'
 import type { NodeAttachment } from '../../node/survey/attachments'
+import type { Survey } from '../../node/survey/survey'
 import { containerWithPod } from '../../src/attachment/pod'
 import { pause, throwIfInterrupted } from '../../src/host/interrupt'
 import { readConfDir } from '../../src/runtime/conf-dir'
 import type { NetworkConfigList } from '../../src/runtime/conf-list'
 import { removeFile } from '../../src/runtime/durable-file'
-import { requiredTypes } from '../frame/networks'
+import { requiredTypes, requireNetworkAdmin } from '../frame/networks'
 import { readSurvey, unreadNotes } from '../frame/survey'
 import { keptCopies, type Place, stageRestored, surveyFormer, surveyNames } from './plan'
 import { type InstalledName, installAnswer } from './report'
@@ -79,6 +83,7 @@ const options = {
     defaultConfDir,
   ),
   restore: flag('put back the plugins that "kubenet install" replaced'),
+  purge: flag('also remove bridges, rules, leases and sysctls of ours, if no container is attached'),
   force: flag('even if networks or running containers need the plugins'),
 }
 
@@ -122,11 +127,37 @@ const containersThatNeed = (
     : []
 }
 
+/** Throws unless all attachments of the node are gone: a purge takes what they share. */
+const requireNoAttachment = ({ force }: Call['options'], survey: Survey): void => {
+  const unread = unreadNotes(survey)
+  if (unread.length > 0) throw new CliError(ExitCode.failed, `nothing is purged: ${unread.join('; ')}`)
+  const there = obstacles(survey, force)
+  if (there.length === 0) return
+  const isLive = there.some(({ state }) => state !== 'gone')
+  throw new CliError(
+    ExitCode.failed,
+    `nothing is purged: ${there.length} containers may be attached: ${listed(there.map(one => `${nameOf(one)}: ${one.why}`))}`,
+    isLive
+      ? 'delete them first; one that ended is known as such a minute later'
+      : 'if they have ended, "kubenet gc NETWORK --yes --all" or --force removes what is left of them',
+  )
+}
+
+/** Purges the node, from which our programs are gone, after another look. */
+const purgeAll = async (call: Call, places: Places): Promise<Tally> => {
+  const survey = await readSurvey(places, call.io)
+  requireNoAttachment(call.options, survey)
+  return await purgeNode({ survey, confDir: places.confDir, cacheDir: places.cacheDir })
+}
+
 /** Throws unless nothing on the node needs the plugins that would be missing; with --force it only says what does. */
 const checkNeeds = async (leaving: readonly Leaving[], call: Call, places: Places): Promise<string[]> => {
   const types = new Set(leaving.filter(({ kept }) => kept === undefined).map(({ place }) => place.name))
   if (types.size === 0) return []
-  const networks = readConfDir({ confDir: places.confDir, onBroken: () => {} })
+  const networks = readConfDir({ confDir: places.confDir, onBroken: () => {} }).filter(
+    // Our own goes with a purge.
+    ({ file }) => !call.options.purge || file !== `${places.confDir}/${conflistName}`,
+  )
   const survey = await readSurvey(places, call.io)
   const needs = [
     ...networksThatNeed(networks, types),
@@ -137,7 +168,7 @@ const checkNeeds = async (leaving: readonly Leaving[], call: Call, places: Place
   if (needs.length === 0 || call.options.force) return needs
   const hint = call.options.restore
     ? `no copy of ${[...types].join(', ')} was kept`
-    : '--restore puts back the plugins that were there before'
+    : 'move the networks away and delete the containers, or use --restore: it puts back the earlier plugins'
   throw new CliError(
     ExitCode.failed,
     `the plugins are in use: ${needs.join('; ')}`,
@@ -150,7 +181,8 @@ const uninstallAll = async (call: Call): Promise<Answer> => {
   const binDir = resolve(io.cwd, values.binDir)
   const places = [...surveyNames(binDir, io.programs), ...surveyFormer(binDir)]
   const found = places.filter(({ occupant }) => occupant !== 'nothing')
-  if (found.length === 0) throw new CliError(ExitCode.notFound, `none of our plugins is in ${binDir}`)
+  if (found.length === 0 && !values.purge)
+    throw new CliError(ExitCode.notFound, `none of our plugins is in ${binDir}`)
   const leaving = found
     .filter(({ occupant }) => occupant === 'ours')
     .map((place): Leaving => ({ place, kept: values.restore ? keptCopies(place.path).at(-1) : undefined }))
@@ -159,24 +191,39 @@ const uninstallAll = async (call: Call): Promise<Answer> => {
     confDir: resolve(io.cwd, values.confDir),
     cacheDir: defaultCacheDir,
   }
+  if (values.purge) {
+    requireNetworkAdmin()
+    requireNoAttachment(values, await readSurvey(survey, io))
+  }
   const notes = await checkNeeds(leaving, call, survey)
-  const staged = leaving.map(({ place, kept }) =>
-    kept === undefined ? stageRemoval(place.path) : stageRestored(place.path, kept),
-  )
-  await commitChecked(staged, [binDir], async () => {
-    if (values.force || leaving.every(({ kept }) => kept !== undefined)) return
+  const purged: Tally[] = []
+  const restored = () =>
+    leaving.flatMap(({ place, kept }) => (kept === undefined ? [] : [stageRestored(place.path, kept)]))
+  // A purge wants no plugin to be called meanwhile: the earlier ones come back after it.
+  const staged = values.purge
+    ? leaving.map(({ place }) => stageRemoval(place.path))
+    : [
+        ...restored(),
+        ...leaving.filter(({ kept }) => kept === undefined).map(({ place }) => stageRemoval(place.path)),
+      ]
+  const folders = found.length > 0 ? [binDir] : []
+  await commitChecked(staged, folders, async () => {
+    const isRestored = leaving.every(({ kept }) => kept !== undefined)
+    if (!values.purge && (values.force || isRestored)) return
     // No more calls begin. One that began before may have made a container need the plugins that nobody needed then.
     await waitForCalls(binDir)
     await checkNeeds(leaving, call, survey)
+    if (values.purge) purged.push(await purgeAll(call, survey))
   })
+  if (values.purge) commitAll(restored(), folders)
   for (const { kept } of leaving) if (kept !== undefined) removeFile(kept)
-  syncFolder(binDir)
+  for (const path of folders) syncFolder(path)
   const names = found.map((place): InstalledName => {
     const own = leaving.find(entry => entry.place === place)
     if (!own) return { place, action: 'kept' }
     return { place, action: own.kept === undefined ? 'removed' : 'restored' }
   })
-  return installAnswer({ binDir, names, network: undefined, notes })
+  return installAnswer({ binDir, names, network: undefined, notes, purged: purged[0] })
 }
 
 export const uninstall = command({
@@ -187,11 +234,13 @@ export const uninstall = command({
     'Removes only our files from the folder of the plugins. If a step fails, all files are restored.',
     'Refuses while a network or a running container needs a plugin that would be missing: a ' +
       'container cannot be deleted without its plugin.',
+    '--purge refuses while a container may be attached. It removes what is proven to be ours, and names what stays.',
   ],
   options,
   examples: [
     { line: 'kubenet uninstall --restore', does: 'restore the previous plugins' },
     { line: 'kubenet uninstall --bin-dir /usr/lib/cni', does: 'remove our plugins' },
+    { line: 'kubenet uninstall --purge', does: 'remove all that is ours from a node without pods' },
   ],
   run: uninstallAll,
 })

@@ -4,7 +4,8 @@
  * work: the answer takes the short way, unchanged.
  */
 import { CniError, ErrorCode } from '../../src/cni/error'
-import { ensureSysctl, readSysctl, writeSysctl } from '../../src/host/sysctl'
+import { ownSysctl } from '../../src/host/owned-sysctl'
+import { readSysctl } from '../../src/host/sysctl'
 import type { Family } from '../../src/ip/addr'
 import { linkByIndex } from '../../src/netlink/link'
 import { forwards } from '../../src/netlink/netconf'
@@ -22,7 +23,7 @@ export const setUpForwarding = (nl: NetlinkSocket, family: Family): void => {
   const value = readSysctl(key)
   if (value === undefined || value === '1') return
   if (family === 6) keepAdvertisedRoutes(nl)
-  writeSysctl(key, '1')
+  ownSysctl(key, '1')
 }
 
 /**
@@ -38,7 +39,7 @@ const keepAdvertisedRoutes = (nl: NetlinkSocket): void => {
   for (const index of advertised) {
     const link = linkByIndex(nl, index)
     const key = `net/ipv6/conf/${link?.name}/accept_ra`
-    if (link && readSysctl(key) === '1') writeSysctl(key, '2')
+    if (link && readSysctl(key) === '1') ownSysctl(key, '2')
   }
 }
 
@@ -73,5 +74,5 @@ export const probeBridgeNetfilter = ({ bridgeNetfilter }: BridgeConf, code: numb
 export const setUpBridgeNetfilter = (conf: BridgeConf): void => {
   probeBridgeNetfilter(conf, ErrorCode.internal)
   // A kernel without br_netfilter has no such keys, and "auto" is content with that.
-  if (conf.bridgeNetfilter === 'auto') for (const key of bridgeNetfilterKeys) ensureSysctl(key, '1')
+  if (conf.bridgeNetfilter === 'auto') for (const key of bridgeNetfilterKeys) ownSysctl(key, '1')
 }

@@ -108,10 +108,10 @@ for (const flavour of flavours) {
         /^kubenet: init: the kernel's br_netfilter is not there and cannot be loaded: modprobe: FATAL: [^\n]*; load it on the node itself [^\n]*\n$/,
       )
       t.equal(await read(keys.forward4), '0', 'nothing else is done then')
-      t.match((await withPath('/run/good', '--dry-run')).stdout, /^br_netfilter +- +would be loaded/m)
+      t.match((await withPath('/run/good', '--dry-run')).stdout, /^br_netfilter +module +would be loaded/m)
       const good = await withPath('/run/good')
       t.equal(good.code, 0, good.stderr)
-      t.match(good.stdout, /^br_netfilter +- +loaded/m)
+      t.match(good.stdout, /^br_netfilter +module +loaded/m)
       t.equal(await read(keys.bridge4), '1')
     })
   })

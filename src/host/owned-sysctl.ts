@@ -1,0 +1,58 @@
+/**
+ * Sysctls that this program changed since the boot, a file for each: the value it found first, and the one it set.
+ *
+ *   /run/kubenet-cni/sysctls/net%2Fipv4%2Fip_forward   "0\n1\n"
+ *
+ * So `kubenet uninstall --purge` can set them back. The files are advice: without one, a sysctl counts as another's.
+ */
+import { closeSync, constants, mkdirSync, openSync, readdirSync, writeSync } from 'node:fs'
+import { errnoOf } from './errno'
+import { readAdvice } from './plain-file'
+import { readSysctl, writeSysctl } from './sysctl'
+
+const folder = '/run/kubenet-cni/sysctls'
+
+/** Notes the value before the first change. A later change keeps that note. */
+const note = (key: string, before: string, set: string): void => {
+  try {
+    mkdirSync(folder, { recursive: true, mode: 0o700 })
+    const flags = constants.O_CREAT | constants.O_EXCL | constants.O_WRONLY
+    const fd = openSync(`${folder}/${encodeURIComponent(key)}`, flags, 0o600)
+    try {
+      writeSync(fd, `${before}\n${set}\n`)
+    } finally {
+      closeSync(fd)
+    }
+  } catch {
+    // There is a note already, or none can be made: containers need the sysctl all the same.
+  }
+}
+
+/** Sets a sysctl unless it has the value or is not there, and notes what it was. Says whether it changed anything. */
+export const ownSysctl = (key: string, value: string): boolean => {
+  const found = readSysctl(key)
+  if (found === undefined || found === value) return false
+  writeSysctl(key, value)
+  note(key, found, value)
+  return true
+}
+
+/** A sysctl that still has the value this program gave it. */
+export type OwnedSysctl = { readonly key: string; readonly before: string; readonly value: string }
+
+const namesIn = (path: string): string[] => {
+  try {
+    return readdirSync(path)
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return []
+    throw error
+  }
+}
+
+/** The sysctls that this program changed and nobody changed since. */
+export const ownedSysctls = (): OwnedSysctl[] =>
+  namesIn(folder).flatMap(name => {
+    const key = decodeURIComponent(name)
+    const [before = '', value = ''] = (readAdvice(`${folder}/${name}`) ?? '').split('\n')
+    return before !== '' && value !== '' && readSysctl(key) === value ? [{ key, before, value }] : []
+  })

@@ -80,7 +80,7 @@ for (const flavour of flavours) {
         t.same([code, stdout], [1, ''])
         t.match(
           stderr,
-          /^kubenet: uninstall: the plugins are in use: network "pods" \(\/run\/cni\/net\.d\/10-pods\.conflist\) needs bridge, host-local; 1 attached containers need them for DEL: \S+ \(eth0 on pods\); --restore puts back the plugins that were there before; --force removes them anyway\n$/,
+          /^kubenet: uninstall: the plugins are in use: network "pods" \(\/run\/cni\/net\.d\/10-pods\.conflist\) needs bridge, host-local; 1 attached containers need them for DEL: \S+ \(eth0 on pods\); move the networks away and delete the containers, or use --restore: it puts back the earlier plugins; --force removes them anyway\n$/,
         )
         t.same(await files(), there)
       },

@@ -38,7 +38,7 @@ const testsIn = path =>
     .filter(isTest)
 
 /** The slowest first, so that none of them is alone at the end: those on real kernels before those of values. */
-const order = file => (file.startsWith('test/clients/') ? 0 : file.startsWith('test/live/') ? 1 : 2)
+const order = file => (/^test\/(clients|kernels)\//.test(file) ? 0 : file.startsWith('test/live/') ? 1 : 2)
 
 const say = text => process.stdout.write(`${text}\n`)
 

@@ -1,13 +1,14 @@
 /** Packet filters that work against each other, or against containers. */
 
-import { mayAccept } from '../../node/survey/forward-chains'
+import { iptablesVerdicts } from '../../node/packets/iptables-verdict'
+import { NftFilters } from '../../node/packets/nft-filters'
+import type { Packet, Verdict } from '../../node/packets/packet'
 import { type Iptables, isListed } from '../../node/survey/iptables'
-import { forwardVerdict, type Packet, type Verdict } from '../../node/survey/iptables-verdict'
 import type { Network } from '../../node/survey/networks'
 import type { Survey } from '../../node/survey/survey'
-import { formatAddr } from '../../src/ip/addr'
-import { firstHost, formatCidr } from '../../src/ip/cidr'
+import { ifNftables } from '../../src/netfilter/nft/socket'
 import { type Check, type Diagnosis, fault, notSeen, orOk } from './diagnosis'
+import { type Way, waysOf } from './ways'
 
 const hasRules = ({ tables }: Iptables): boolean => [...tables.values()].some(({ rules }) => rules.length > 0)
 
@@ -35,83 +36,109 @@ const variants: Check = ({ survey }) => {
   )
 }
 
-/** Documentation's address (RFC 5737, RFC 3849): somewhere outside. */
-const elsewhere = { 4: '203.0.113.1', 6: '2001:db8::1' } as const
+/** A verdict, and the command that lets the packet pass. */
+type Judged = Verdict & { readonly remedy: string }
 
-type Way = { readonly words: string; readonly packet: Packet }
+const programOf = (family: 4 | 6): string => (family === 4 ? 'iptables' : 'ip6tables')
 
-/** A first packet out of a container, and the answer to it. */
-const waysOf = ({ bridge = '', ipam }: Network, family: 4 | 6, { readings }: Survey): Way[] => {
-  const range = ipam?.rangeSets.find(({ ranges }) => ranges[0].start.family === family)?.ranges[0]
-  const route = readings.routes.find(({ dst }) => dst.prefix === 0 && dst.addr.family === family)
-  const uplink = readings.links.find(({ index }) => index === route?.index)?.name
-  if (!range || uplink === undefined) return []
-  const src = formatAddr(firstHost(range.subnet))
-  const dst = elsewhere[family]
-  return [
-    { words: 'packets from containers', packet: { in: bridge, out: uplink, src, dst, ctstate: 'NEW' } },
-    {
-      words: 'replies to containers',
-      packet: { in: uplink, out: bridge, src: dst, dst: src, ctstate: 'ESTABLISHED' },
-    },
-  ]
+/** ufw keeps its rules itself, and takes those of others away when it is reloaded. */
+const isUfw = ({ tables }: Iptables): boolean =>
+  tables.get('filter')?.policies.has('ufw-before-forward') ?? false
+
+const iptablesRemedy = (entry: Iptables, table: string, bridge: string, { by }: Verdict): string => {
+  const program = programOf(entry.family)
+  const isForward = table === 'filter' && / (FORWARD|\S*-FORWARD\S*|\S*forward\S*) /.test(`${by} `)
+  if (isForward && isUfw(entry)) return `ufw route allow in on ${bridge}; ufw route allow out on ${bridge}`
+  if (isForward)
+    return `${program} -I FORWARD -i ${bridge} -j ACCEPT and ${program} -I FORWARD -o ${bridge} -j ACCEPT, where the firewall keeps them`
+  const rule = by.startsWith('-A ') ? by.replace('-A', '-D') : by.replace(/ \S+$/, ' ACCEPT')
+  return `${program} -t ${table} ${rule}, where the firewall keeps it`
 }
 
-const remedyFor = (bridge: string): string =>
-  `iptables -I FORWARD -i ${bridge} -j ACCEPT and iptables -I FORWARD -o ${bridge} -j ACCEPT, where the firewall keeps them`
+const firewalldRemedy = (bridge: string): string =>
+  `firewall-cmd --permanent --zone=trusted --add-interface=${bridge} && firewall-cmd --reload`
 
-const judgeWay = ({ words }: Way, { verdict, by }: Verdict, bridge: string): Diagnosis[] => {
-  const remedy = remedyFor(bridge)
-  if (verdict === 'drop')
-    return [
-      fault('KN0013', {
-        says: `${words} on "${bridge}" are dropped: ${by}`.replace('send on', 'send by'),
+const nftRemedy = (table: string, chain: string, named: string, bridge: string): string =>
+  table.endsWith(' firewalld')
+    ? firewalldRemedy(bridge)
+    : `nft 'insert rule ${table} ${chain} ${named} accept', and where the firewall keeps its rules`
+
+/** All verdicts on the packets of a way, those that drop them first. */
+const judge = (
+  { hops }: Way,
+  bridge: string,
+  { iptables = [] }: Survey['readings'],
+  nft: NftFilters | undefined,
+): Judged | undefined => {
+  const found = hops.flatMap(({ packet, named }): Judged[] => [
+    ...iptables.flatMap(entry =>
+      iptablesVerdicts(entry, packet).map(({ table, ...verdict }) => ({
+        ...verdict,
+        remedy: iptablesRemedy(entry, table, bridge, verdict),
+      })),
+    ),
+    ...(nft?.verdicts(packet) ?? []).map(({ table, chain, ...verdict }) => ({
+      ...verdict,
+      remedy: nftRemedy(table, chain, named, bridge),
+    })),
+  ])
+  return found.find(({ verdict }) => verdict === 'drop') ?? found.find(({ verdict }) => verdict === 'maybe')
+}
+
+const lineOf = (words: string, bridge: string, { verdict, by, remedy }: Judged): Diagnosis =>
+  verdict === 'drop'
+    ? fault('KN0013', { says: `${words} on "${bridge}" are dropped: ${by}`, remedy })
+    : fault('KN0014', {
+        says: `${words} on "${bridge}" may be dropped; only a rule with conditions accepts them: ${by}`,
         remedy,
-      }),
+      })
+
+const protocols: readonly Packet['protocol'][] = ['tcp', 'udp']
+
+/** The lines of one family: of both protocols at once where they come to the same. */
+const linesOf = (network: Network, family: 4 | 6, survey: Survey, nft: NftFilters | undefined) => {
+  const { bridge = '' } = network
+  const [tcp = [], udp = []] = protocols.map(protocol =>
+    waysOf(network, { family, protocol }, survey).map(way => ({
+      words: way.words,
+      judged: judge(way, bridge, survey.readings, nft),
+    })),
+  )
+  return tcp.flatMap(({ words, judged }, at): Diagnosis[] => {
+    const other = udp[at]?.judged
+    if (judged?.by === other?.by) return judged ? [lineOf(words, bridge, judged)] : []
+    return [
+      ...(judged ? [lineOf(`TCP ${words}`, bridge, judged)] : []),
+      ...(other ? [lineOf(`UDP ${words}`, bridge, other)] : []),
     ]
-  if (verdict === 'maybe') {
-    const says = `${words} on "${bridge}" may be dropped; only a rule with conditions accepts them: ${by}`
-    return [fault('KN0014', { says, remedy })]
-  }
-  return []
-}
-
-const iptablesForward = (network: Network, survey: Survey): Diagnosis[] =>
-  (survey.readings.iptables ?? []).flatMap(({ family, tables }) => {
-    const filter = tables.get('filter')
-    if (!filter) return []
-    return waysOf(network, family, survey).flatMap(way =>
-      judgeWay(way, forwardVerdict(filter, way.packet), network.bridge ?? ''),
-    )
   })
-
-const nftForward = (network: Network, survey: Survey): Diagnosis[] => {
-  const { bridge = '', ipam } = network
-  const subnet = ipam?.rangeSets[0]?.ranges[0].subnet
-  return survey.readings.droppingChains
-    .filter(chain => !mayAccept(chain, bridge, subnet && formatCidr(subnet)))
-    .map(({ table, chain }) =>
-      fault('KN0013', {
-        says: `packets from containers on "${bridge}" are dropped: chain ${chain} of table ${table} has policy drop and no rule for them`,
-        remedy: `nft add rule ${table} ${chain} iifname ${bridge} accept, and the same with oifname`,
-      }),
-    )
 }
 
 const forward: Check = ({ survey }) => {
-  const { networks, iptables, ruleset } = survey.readings
+  const { networks, iptables, ruleset, links } = survey.readings
   if (!iptables || !ruleset) return [notSeen('forward filter', 'rules may not be read')]
-  const seen = new Set<string>()
   const bridged = networks.filter(({ bridge, isGateway }) => bridge !== undefined && isGateway)
-  const lines = bridged.flatMap(network => [
-    ...iptablesForward(network, survey),
-    ...nftForward(network, survey),
-  ])
+  const listed = new Set(
+    iptables
+      .filter(({ variant }) => variant === 'nf_tables')
+      .flatMap(({ family, tables }) =>
+        [...tables.keys()].map(name => `${family === 4 ? 'ip' : 'ip6'} ${name}`),
+      ),
+  )
+  const indexes = new Map(links.map(({ name, index }) => [name, index]))
+  const examine = (nft: NftFilters | undefined): Diagnosis[] =>
+    bridged.flatMap(network => ([4, 6] as const).flatMap(family => linesOf(network, family, survey, nft)))
+  const lines =
+    ifNftables(nl =>
+      examine(
+        new NftFilters(nl, { indexOf: name => indexes.get(name), isKnown: table => listed.has(table) }),
+      ),
+    ) ?? examine(undefined)
   if (lines.length === 0 && bridged.length > 0 && !isListed(iptables, 'filter'))
     return [notSeen('forward filter', 'the table filter could not be read', 'see the lines of "survey"')]
   return orOk(
-    // Networks may share a bridge.
-    lines.filter(({ says }) => !seen.has(says) && seen.add(says)),
+    // Networks may share a bridge, and both families a rule.
+    [...new Map(lines.map(line => [line.says, line])).values()],
     'forward filter',
     bridged.length > 0 ? 'packets from containers and their replies may pass' : 'no network needs it',
   )

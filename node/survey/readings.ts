@@ -14,7 +14,6 @@ import { NETLINK_ROUTE, type NetlinkSocket, withNetlink } from '../../src/netlin
 import type { CacheEntry } from '../../src/runtime/cache-entry'
 import { type NetworkConfigList, parseConfList } from '../../src/runtime/conf-list'
 import { cachePath, listCacheEntries } from '../../src/runtime/result-cache'
-import { type DroppingChain, readDroppingChains } from './forward-chains'
 import { type Host, readHost } from './host'
 import { type Iptables, readIptables } from './iptables'
 import { type Lease, readLeases } from './leases'
@@ -56,8 +55,6 @@ export type Readings = {
   /** The networks whose rules kubenet has in its table, all of them and as configured. */
   readonly framed: ReadonlySet<string>
   readonly iptables: readonly Iptables[] | undefined
-  /** Chains of nftables beside those of iptables. */
-  readonly droppingChains: readonly DroppingChain[]
   readonly unread: readonly Unread[]
 }
 
@@ -158,16 +155,6 @@ const readFrames = (networks: readonly Network[]): Set<string> => {
   return new Set((whole ?? []).map(({ network }) => network))
 }
 
-/** Those of iptables are read by its own program, if it is there and can list them. */
-const readDropping = (ruleset: Ruleset | undefined, iptables: readonly Iptables[] = []): DroppingChain[] => {
-  const families = iptables
-    .filter(({ variant, unlisted }) => variant === 'nf_tables' && !unlisted.includes('filter'))
-    .map(({ family }) => family)
-  const known: string[] = families.map(family => (family === 4 ? 'ip filter' : 'ip6 filter'))
-  const others = (ruleset?.tables ?? []).filter(name => !known.includes(name))
-  return others.length === 0 ? [] : (ifNftables(nl => readDroppingChains(nl, others)) ?? [])
-}
-
 const noRuleset: Ruleset = { tables: [], elements: [], masquerades: [], ports: [], spoofChecks: [] }
 
 const tooFew = (count: number, what: string): Unread[] =>
@@ -200,7 +187,6 @@ export const readNode = async (places: SurveyPlaces, tell: Tell = () => {}): Pro
     here: thisHost(),
     ...files,
     framed,
-    droppingChains: attempt('chains of nftables', () => readDropping(ruleset, iptables), []),
     lists: conf.lists,
     brokenFiles: conf.broken,
     namespaces,

@@ -6,7 +6,7 @@ import { type EntryFilter, holding, readU32be } from '../../netlink/wire/message
 import { formatElement, type NftElement, type NftSet, readElements, readShape, wireKeys } from './set'
 import * as n from './wire/message'
 import { type ReadRule, readRule, ruleKey } from './wire/rule'
-import { readSet, readSetElems, setElemListAttributes, setKey } from './wire/set'
+import { type ReadEntry, readEntries, readSet, readSetElems, setElemListAttributes, setKey } from './wire/set'
 import {
   chainAttributes,
   formatTable,
@@ -82,11 +82,14 @@ export const tableList = (nl: Reader, family?: n.NftFamily): ReadTable[] => {
 }
 
 /** The chains of a table. The kernel can only list those of all tables of a family: prefer `chainGet`. */
-export const chainList = (nl: Reader, table: NftTable): ReadChain[] => {
-  const op = `list the chains of ${formatTable(table)}`
-  const replies = dump(nl, op, n.nftRequest(n.NFT_MSG_GETCHAIN, table.family, []))
-  const chains = decode(op, replies, n.NFT_MSG_NEWCHAIN, bodies => bodies.map(readChain))
-  return chains.filter(chain => chain.table === table.name)
+export const chainList = (nl: Reader, { family, name }: NftTable): ReadChain[] =>
+  chainsOf(nl, family).filter(({ table }) => table === name)
+
+/** The chains of all tables of a family. */
+export const chainsOf = (nl: Reader, family: n.NftFamily): ReadChain[] => {
+  const op = `list the chains of family ${family}`
+  const replies = dump(nl, op, n.nftRequest(n.NFT_MSG_GETCHAIN, family, []))
+  return decode(op, replies, n.NFT_MSG_NEWCHAIN, bodies => bodies.map(readChain))
 }
 
 /** The chain, or undefined. */
@@ -148,6 +151,13 @@ export const elementList = (nl: Reader, table: NftTable, set: NftSet): NftElemen
   const replies = dump(nl, op, n.nftRequest(n.NFT_MSG_GETSETELEM, table.family, attributes))
   // All messages at once: an interval's beginning and its end may come in different ones.
   return decode(op, replies, n.NFT_MSG_NEWSETELEM, bodies => readElements(set, bodies.flatMap(readSetElems)))
+}
+
+/** The elements of any program's set or map, as they stand in registers. Equivalent to: `nft list set $table $set`. */
+export const entryList = (nl: Reader, table: NftTable, set: string): ReadEntry[] => {
+  const op = `list the elements of "${set}" of ${formatTable(table)}`
+  const request = n.nftRequest(n.NFT_MSG_GETSETELEM, table.family, setElemListAttributes(table.name, set))
+  return decode(op, dump(nl, op, request), n.NFT_MSG_NEWSETELEM, bodies => bodies.flatMap(readEntries))
 }
 
 /**

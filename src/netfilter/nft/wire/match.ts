@@ -1,6 +1,9 @@
 /** The expressions by which a rule looks at a packet and at what the kernel knows of it. */
-import { readU32be } from '../../../netlink/wire/message'
+import { readText, readU32be } from '../../../netlink/wire/message'
 import { type Expression, putData, type ReadExpression, readData } from './expression'
+
+/** A step that loads something: what, by a number of its kind, and the register it goes to. */
+type ReadLoad = { readonly key: number; readonly dreg: number }
 
 /** <linux/netfilter/nf_tables.h>, enum nft_payload_bases and nft_payload_attributes */
 export const NFT_PAYLOAD_LL_HEADER = 0
@@ -30,14 +33,20 @@ export const payloadLoad = ({ base, offset, bytes }: PayloadField, dreg: number)
 })
 
 /** The part of a packet that a rule's step loads; undefined for a step that loads none. */
-export const readPayload = ({ name, attributes }: ReadExpression): PayloadField | undefined => {
+export const readPayload = ({
+  name,
+  attributes,
+}: ReadExpression): (PayloadField & { readonly dreg: number }) | undefined => {
   if (name !== 'payload') return undefined
-  const [base, offset, bytes] = [NFTA_PAYLOAD_BASE, NFTA_PAYLOAD_OFFSET, NFTA_PAYLOAD_LEN].map(type =>
-    readU32be(attributes.get(type)),
-  )
-  return base === undefined || offset === undefined || bytes === undefined
+  const [base, offset, bytes, dreg] = [
+    NFTA_PAYLOAD_BASE,
+    NFTA_PAYLOAD_OFFSET,
+    NFTA_PAYLOAD_LEN,
+    NFTA_PAYLOAD_DREG,
+  ].map(type => readU32be(attributes.get(type)))
+  return base === undefined || offset === undefined || bytes === undefined || dreg === undefined
     ? undefined
-    : { base, offset, bytes }
+    : { base, offset, bytes, dreg }
 }
 
 /** <linux/netfilter/nf_tables.h>, enum nft_meta_keys and nft_meta_attributes */
@@ -62,6 +71,21 @@ export const metaLoad = (key: number, dreg: number): Expression => ({
     [NFTA_META_DREG, dreg],
   ],
 })
+
+/** What a rule's step of `kind` loads, by the numbers of its attributes; undefined for any other step. */
+const readLoad = (
+  { name, attributes }: ReadExpression,
+  kind: string,
+  type: { readonly key: number; readonly dreg: number },
+): ReadLoad | undefined => {
+  if (name !== kind) return undefined
+  const [key, dreg] = [type.key, type.dreg].map(at => readU32be(attributes.get(at)))
+  return key === undefined || dreg === undefined ? undefined : { key, dreg }
+}
+
+/** The fact of a packet that a rule's step loads, one of NFT_META_*; undefined for a step that sets one. */
+export const readMeta = (step: ReadExpression): ReadLoad | undefined =>
+  readLoad(step, 'meta', { key: NFTA_META_KEY, dreg: NFTA_META_DREG })
 
 // "meta"
 //   NFTA_META_KEY (be32)
@@ -91,6 +115,10 @@ export const ctLoad = (key: number, dreg: number): Expression => ({
   ],
 })
 
+/** The fact of a connection that a rule's step loads, one of NFT_CT_*. */
+export const readCt = (step: ReadExpression): ReadLoad | undefined =>
+  readLoad(step, 'ct', { key: NFTA_CT_KEY, dreg: NFTA_CT_DREG })
+
 /** <linux/netfilter/nf_tables.h>, enum nft_fib_result, nft_fib_flags and nft_fib_attributes */
 export const NFT_FIB_RESULT_ADDRTYPE = 3
 export const NFTA_FIB_F_DADDR = 1 << 1
@@ -117,6 +145,7 @@ const NFTA_BITWISE_DREG = 2
 const NFTA_BITWISE_LEN = 3
 const NFTA_BITWISE_MASK = 4
 const NFTA_BITWISE_XOR = 5
+const NFTA_BITWISE_OP = 6
 
 // "bitwise"                                       register = (register & mask) ^ xor
 //   NFTA_BITWISE_SREG (be32)
@@ -135,9 +164,20 @@ export const bitwise = (register: number, mask: Uint8Array, xor: Uint8Array): Ex
   ],
 })
 
+/** The mask and the bits that a rule's step applies from one register to another; undefined for a step that shifts. */
+export const readBitwise = ({ name, attributes }: ReadExpression) => {
+  if (name !== 'bitwise' || readU32be(attributes.get(NFTA_BITWISE_OP))) return undefined
+  const [sreg, dreg] = [NFTA_BITWISE_SREG, NFTA_BITWISE_DREG].map(type => readU32be(attributes.get(type)))
+  const [mask, xor] = [NFTA_BITWISE_MASK, NFTA_BITWISE_XOR].map(type => readData(attributes.get(type)))
+  return sreg === undefined || dreg === undefined || !mask || !xor ? undefined : { sreg, dreg, mask, xor }
+}
+
 /** <linux/netfilter/nf_tables.h>, enum nft_cmp_ops and nft_cmp_attributes */
 export const NFT_CMP_EQ = 0
 export const NFT_CMP_NEQ = 1
+export const NFT_CMP_LT = 2
+export const NFT_CMP_LTE = 3
+export const NFT_CMP_GT = 4
 const NFTA_CMP_SREG = 1
 const NFTA_CMP_OP = 2
 const NFTA_CMP_DATA = 3
@@ -158,6 +198,31 @@ export const cmp = (sreg: number, op: number, value: Uint8Array): Expression => 
 /** The value a rule's step compares with; undefined for a step that is no comparison. */
 export const readCmpValue = ({ name, attributes }: ReadExpression): Buffer | undefined =>
   name === 'cmp' ? readData(attributes.get(NFTA_CMP_DATA)) : undefined
+
+/** The register, the way and the value of a rule's comparison; undefined for a step that is none. */
+export const readCmp = ({ name, attributes }: ReadExpression) => {
+  if (name !== 'cmp') return undefined
+  const [sreg, op] = [NFTA_CMP_SREG, NFTA_CMP_OP].map(type => readU32be(attributes.get(type)))
+  const value = readData(attributes.get(NFTA_CMP_DATA))
+  return sreg === undefined || op === undefined || !value ? undefined : { sreg, op, value }
+}
+
+/** <linux/netfilter/nf_tables.h>, enum nft_range_attributes; NFT_RANGE_NEQ is 1. */
+const NFTA_RANGE_SREG = 1
+const NFTA_RANGE_OP = 2
+const NFTA_RANGE_FROM_DATA = 3
+const NFTA_RANGE_TO_DATA = 4
+
+// "range"                                         ends the rule unless the register is in the range, or with NEQ if it is
+//   NFTA_RANGE_SREG, NFTA_RANGE_OP (be32)
+//   NFTA_RANGE_FROM_DATA, NFTA_RANGE_TO_DATA (nft_data)
+export const readRange = ({ name, attributes }: ReadExpression) => {
+  if (name !== 'range') return undefined
+  const sreg = readU32be(attributes.get(NFTA_RANGE_SREG))
+  const [from, to] = [NFTA_RANGE_FROM_DATA, NFTA_RANGE_TO_DATA].map(type => readData(attributes.get(type)))
+  const isInverse = readU32be(attributes.get(NFTA_RANGE_OP)) === 1
+  return sreg === undefined || !from || !to ? undefined : { sreg, from, to, isInverse }
+}
 
 /** <linux/netfilter/nf_tables.h>, enum nft_lookup_flags and nft_lookup_attributes */
 const NFT_LOOKUP_F_INV = 1
@@ -182,3 +247,12 @@ export const lookup = (sreg: number, set: string, { dreg, inverse }: LookupOptio
 })
 
 type LookupOptions = { dreg?: number; inverse?: boolean }
+
+/** The set that a rule's step looks a register up in, and where a map's data goes; undefined for any other step. */
+export const readLookup = ({ name, attributes }: ReadExpression) => {
+  const sreg = readU32be(attributes.get(NFTA_LOOKUP_SREG))
+  const set = attributes.get(NFTA_LOOKUP_SET)
+  if (name !== 'lookup' || sreg === undefined || !set) return undefined
+  const isInverse = (readU32be(attributes.get(NFTA_LOOKUP_FLAGS)) ?? 0) === NFT_LOOKUP_F_INV
+  return { sreg, set: readText(set), dreg: readU32be(attributes.get(NFTA_LOOKUP_DREG)), isInverse }
+}

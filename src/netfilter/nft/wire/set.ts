@@ -195,6 +195,31 @@ const readSetElem = (value: Buffer): ReadSetElem | undefined => {
   }
 }
 
+/** An element of any program's set or map: without a key it is nft's `*`. */
+export type ReadEntry = {
+  readonly key: Buffer | undefined
+  readonly keyEnd: Buffer | undefined
+  readonly flags: number
+  /** A nest of nft_data: bytes or a verdict; undefined in a set. */
+  readonly data: Buffer | undefined
+}
+
+const readEntry = (value: Buffer): ReadEntry => {
+  const attributes = readAttributes(value)
+  return {
+    key: readData(attributes.get(NFTA_SET_ELEM_KEY)),
+    keyEnd: readData(attributes.get(NFTA_SET_ELEM_KEY_END)),
+    flags: readU32be(attributes.get(NFTA_SET_ELEM_FLAGS)) ?? 0,
+    data: attributes.get(NFTA_SET_ELEM_DATA),
+  }
+}
+
+/** The elements in an NFT_MSG_NEWSETELEM, whatever the set is of. Throws if anything is cut off. */
+export const readEntries = (body: Buffer): ReadEntry[] => {
+  const list = readNftAttributes(body).get(NFTA_SET_ELEM_LIST_ELEMENTS)
+  return list ? readAttributeList(list).map(({ value }) => readEntry(value)) : []
+}
+
 /**
  * The elements in an NFT_MSG_NEWSETELEM, without nft's `*`, which this project never adds. Throws if one has no key or
  * anything is cut off.

@@ -1,5 +1,5 @@
 /** The expressions by which a rule does something: verdicts, values that it loads, address translation. */
-import { readAttributes, readText } from '../../../netlink/wire/message'
+import { readAttributes, readText, readU32be } from '../../../netlink/wire/message'
 import {
   type Expression,
   NFT_REG_VERDICT,
@@ -58,16 +58,33 @@ export const immediateVerdict = (code: number, chain?: string): Expression => ({
   ],
 })
 
+/** A verdict: one of NF_* and NFT_*, and the chain of a jump. */
+export type ReadVerdict = { readonly code: number; readonly chain: string }
+
+/** The verdict in a nest of nft_data; undefined for bytes. */
+export const readVerdictData = (nest: Buffer | undefined): ReadVerdict | undefined => {
+  const verdict = nest && readAttributes(nest).get(NFTA_DATA_VERDICT)
+  if (!verdict) return undefined
+  const attributes = readAttributes(verdict)
+  const chain = attributes.get(NFTA_VERDICT_CHAIN)
+  return {
+    code: (readU32be(attributes.get(NFTA_VERDICT_CODE)) ?? 0) | 0,
+    chain: chain ? readText(chain) : '',
+  }
+}
+
+/** The verdict that a rule's step gives; undefined for any other step. */
+export const readVerdict = ({ name, attributes }: ReadExpression): ReadVerdict | undefined =>
+  name === 'immediate' ? readVerdictData(attributes.get(NFTA_IMMEDIATE_DATA)) : undefined
+
 /** The value a rule's step puts into a register; undefined for a verdict and for any other step. */
 export const readImmediate = ({ name, attributes }: ReadExpression): Buffer | undefined =>
   name === 'immediate' ? readData(attributes.get(NFTA_IMMEDIATE_DATA)) : undefined
 
 /** The chain a rule's step jumps or goes to; undefined for any other step. */
-export const readTargetChain = ({ name, attributes }: ReadExpression): string | undefined => {
-  const data = name === 'immediate' ? attributes.get(NFTA_IMMEDIATE_DATA) : undefined
-  const verdict = data && readAttributes(data).get(NFTA_DATA_VERDICT)
-  const chain = verdict && readAttributes(verdict).get(NFTA_VERDICT_CHAIN)
-  return chain && readText(chain)
+export const readTargetChain = (step: ReadExpression): string | undefined => {
+  const { chain } = readVerdict(step) ?? {}
+  return chain || undefined
 }
 
 /** <linux/netfilter/nf_tables.h>, enum nft_nat_types and nft_nat_attributes */

@@ -163,7 +163,7 @@ const validNodeName = /^(?=.{1,253}$)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-
 const nodeNameOf = ({ nodeName, credentials: { env } }: RunOptions): string => {
   const name = nodeName ?? (env.NODE_NAME || readSysctl('kernel/hostname')?.toLowerCase() || '')
   if (validNodeName.test(name)) return name
-  throw new Error(`${JSON.stringify(name)} is no name of a node; give it with --node-name or NODE_NAME`)
+  throw new Error(`${JSON.stringify(name)} is no valid node name; set --node-name or NODE_NAME`)
 }
 
 /** Runs the agent until SIGTERM or SIGINT; answers 0. Rejects if it cannot start. */

@@ -172,9 +172,12 @@ export class NodeReporter {
       const text = messageOf(error)
       const { log } = this.#options
       if (!this.#stop.signal.aborted)
-        log[text === this.#told ? 'debug' : 'warn']('the cluster could not be told of the network', {
-          error: text,
-        })
+        log[text === this.#told ? 'debug' : 'warn'](
+          'the state of the network could not be written to the API server',
+          {
+            error: text,
+          },
+        )
       this.#told = text
     } finally {
       this.#isBusy = false

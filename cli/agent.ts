@@ -13,7 +13,7 @@ const become = (words: readonly string[], { programPath, env }: CliIo): never =>
   if (path) return platform.exec([path, ...words], env)
   throw new CliError(
     ExitCode.notFound,
-    `the agent is a program of its own, ${programName}, which is neither in ${dirname(programPath)} nor in PATH`,
+    `the program ${programName} is neither in ${dirname(programPath)} nor in PATH`,
     'it is in the image, and in the release as kubenet-agent-VERSION-linux-ARCH.tar.gz',
   )
 }

@@ -35,8 +35,7 @@ const readinessOf = async (network: NetworkConfigList, options: RuntimeOptions):
 }
 
 const formatReadiness = (rows: readonly Readiness[], style: Style): string => {
-  const says = ({ asked, reason }: Readiness) =>
-    reason || (asked ? '' : 'plugins are there; no STATUS before 1.1.0')
+  const says = ({ asked, reason }: Readiness) => reason || (asked ? '' : 'plugins found; STATUS needs 1.1.0')
   return formatTable(
     [{ title: 'NETWORK' }, { title: 'CNI' }, { title: 'READY' }, { title: 'DETAILS' }],
     rows.map(row => [

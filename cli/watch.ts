@@ -66,7 +66,7 @@ export const watch = command({
   ],
   options: {
     interval: withDefault(
-      value('seconds', 'time between two looks without an announcement', secondsOf),
+      value('seconds', 'time between two checks without a notification', secondsOf),
       defaultInterval,
     ),
     ...placeOptions,

@@ -115,7 +115,7 @@ export const requireNetworkAdmin = (): void => {
   if (missingCapabilities(networkCapabilities).length === 0) return
   throw new CliError(
     ExitCode.notPermitted,
-    'it takes root, or CAP_NET_ADMIN and CAP_SYS_ADMIN, to change networks',
+    'changing networks needs root, or CAP_NET_ADMIN and CAP_SYS_ADMIN',
     'run it as root',
   )
 }

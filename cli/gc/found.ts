@@ -200,7 +200,7 @@ export const findObjects = async (
       found.push(...(await find(network, cacheDir)))
     } catch (error) {
       const { message, details } = CniError.from(error)
-      notes.push(`${what} could not be looked for: ${[message, details].filter(Boolean).join(': ')}`)
+      notes.push(`could not search for ${what}: ${[message, details].filter(Boolean).join(': ')}`)
     }
   }
   tell('looking for cached results')

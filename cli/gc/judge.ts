@@ -111,7 +111,7 @@ const judgeUnrecorded = (attachment: KnownAttachment, evidence: Evidence): Verdi
   if (path === undefined && isRest(attachment)) return { state: 'dead', why: 'nothing else is left of it' }
   return {
     state: 'unknown',
-    why: path === undefined ? why : `${why}; it may live on elsewhere`,
+    why: path === undefined ? why : `${why}; the container may still run elsewhere`,
   }
 }
 

@@ -109,7 +109,7 @@ const nothingFound = (asked: string, { kind, says }: Found): CliError => {
     const text = `host port ${asked} leads nowhere: no container has it, and no program of the host listens on it`
     return new CliError(ExitCode.notFound, text, '"kubenet inspect" shows the ports that are open')
   }
-  const text = says[0] ?? `nothing on this node is called or has ${JSON.stringify(asked)}`
+  const text = says[0] ?? `no object of this node has the name, ID or address ${JSON.stringify(asked)}`
   const remedy = '"kubenet inspect" shows the containers, "kubenet networks" the networks'
   return new CliError(ExitCode.notFound, text, remedy)
 }

@@ -28,7 +28,7 @@ export const ensureFolder = (path: string, { create }: { create: boolean }): (()
   const found = statSync(path, { throwIfNoEntry: false })
   if (found && !found.isDirectory()) throw new CliError(ExitCode.failed, `"${path}" is not a folder`)
   if (!found && !create) {
-    throw new CliError(ExitCode.notFound, `there is no folder ${path}`, 'without --no-create it is made')
+    throw new CliError(ExitCode.notFound, `there is no folder ${path}`, 'omit --no-create to create it')
   }
   const first = found ? undefined : mkdirSync(path, { recursive: true, mode: folderMode })
   accessSync(path, constants.W_OK | constants.X_OK)

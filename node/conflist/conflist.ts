@@ -92,7 +92,7 @@ export const conflistOf = (values: NetworkValues): Conflist => {
 export const referenceNotes = ({ reference, nonMasqueradeCidr, podCidr }: NetworkValues): string[] =>
   reference && isMasqueraded(exemptNetworks(nonMasqueradeCidr, podCidr), podCidr)
     ? [
-        "the reference's bridge does not know nonMasqueradeCIDRs: it masquerades all that leaves the pod's range",
+        "the reference bridge plugin has no nonMasqueradeCIDRs: it masquerades all packets that leave the pod's range",
       ]
     : []
 

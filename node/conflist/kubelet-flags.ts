@@ -30,7 +30,7 @@ export const parseNetwork = (given: string): Cidr => {
   const cidr = parseCidr(given)
   const shown = JSON.stringify(given)
   if (!cidr) {
-    const hint = given.includes('/') ? '' : ': it has no prefix length, as 10.244.1.0/24 has'
+    const hint = given.includes('/') ? '' : ': it needs a prefix length, as in 10.244.1.0/24'
     throw usageError(`${shown} is not a network${hint}`)
   }
   if (!isNetwork(cidr))
@@ -219,7 +219,7 @@ export const checkNetworkValues = ({ podCidr, networkPluginMtu }: NetworkValues)
   if (podCidr.length === 0) {
     throw usageError(
       "--pod-cidr is missing: the range of this node's pods",
-      'a cluster says it: kubectl get node NAME -o jsonpath={.spec.podCIDRs}',
+      'in a cluster: kubectl get node NAME -o jsonpath={.spec.podCIDRs}',
     )
   }
   checkPodCidrs(podCidr)

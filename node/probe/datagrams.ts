@@ -61,7 +61,7 @@ export const exchange = ({
       listening.connect(asked.from)
       listening.send(asked.data)
       if (client.receive()?.data.length === size) return { seenFrom: asked.from.addr }
-      return failed(`the answer from ${endpointText(to)} to ${formatAddr(asked.from.addr)} does not arrive`)
+      return failed(`the reply of ${endpointText(to)} to ${formatAddr(asked.from.addr)} does not arrive`)
     } finally {
       client.close()
     }
@@ -78,5 +78,5 @@ const whyNot = (client: IpSocket, to: Endpoint): string => {
     if (error instanceof Error) return `${endpointText(to)}: ${error.message.replace(/^receive: /, '')}`
     throw error
   }
-  return `what is sent to ${endpointText(to)} does not arrive`
+  return `packets to ${endpointText(to)} do not arrive`
 }

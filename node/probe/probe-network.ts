@@ -87,8 +87,8 @@ const failureOf = (ask: Ask, from: Netns): string | undefined => {
 const answered = (to: string, ask: Ask, { client, node }: Scene): Verdict => {
   const failure = failureOf(ask, client.netns)
   if (failure === undefined) return works(to)
-  if (failureOf(ask, node) === undefined) return fails(`${failure}, but does answer the node`)
-  return { outcome: 'unknown', details: `${to} answers neither the pod nor the node` }
+  if (failureOf(ask, node) === undefined) return fails(`${failure}, but the node gets a reply`)
+  return { outcome: 'unknown', details: `${to} replies neither to the pod nor to the node` }
 }
 
 const podToPod = ({ client, server, serverAddr, list }: Scene, size?: number): Verdict => {

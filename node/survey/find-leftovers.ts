@@ -50,7 +50,7 @@ const ifbsOfNobody = (ifbs: readonly HostLink[], { shaping }: Readings): Finding
     return findingOnNobody({
       what: 'ifb-without-pod',
       object: `ifb ${ifb.name}`,
-      cause: repair ? 'its owner is unknown, and nothing is sent to it' : 'its owner is unknown',
+      cause: repair ? 'its owner is unknown, and no redirect leads to it' : 'its owner is unknown',
       remedy: repair ? '"kubenet doctor --fix" removes it' : `ip link del ${ifb.name}, if it is not needed`,
       repair,
     })

@@ -134,7 +134,7 @@ const unfinished = (attachment: NodeAttachment, now: number): Finding[] => {
         findingOn(attachment, now, {
           what: 'veth-half-made',
           object: `veth ${veth.name}`,
-          cause: 'its ADD was killed before it came to its end',
+          cause: 'its ADD was killed before it ended',
           remedy: `"kubenet gc ${attachment.network}" removes it, or the next ADD of the container`,
         }),
       ]
@@ -198,7 +198,7 @@ const strangersOn = (strangers: readonly HostLink[], { links }: Readings): Findi
       what: 'veth-of-nobody',
       object: `veth ${veth.name}`,
       cause: `it is a port of "${bridge}", and no lease, result or alias names its owner`,
-      remedy: `look at what is behind it; "ip link del ${veth.name}" if it is not needed`,
+      remedy: `find its owner; "ip link del ${veth.name}" if it is not needed`,
     })
   })
 }

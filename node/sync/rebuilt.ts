@@ -87,7 +87,7 @@ export const watchRebuilt = async (
   }
   while (watched.length > 0 && performance.now() < deadline) {
     await pause(pollMs)
-    throwIfInterrupted('watching whether what was rebuilt is being deleted')
+    throwIfInterrupted('watching for DELs of the rebuilt containers')
     await look()
   }
   return gone

@@ -83,7 +83,7 @@ const lossOfLink = (nl: NetlinkSocket, reply: Reply): Loss | undefined => {
   if (!link) return undefined
   if (reply.type === RTM_DELQDISC) return touched(`a queueing discipline of "${link.name}" was deleted`)
   if (reply.type === RTM_DELLINK) {
-    return reply.data[0] === AF_BRIDGE ? touched(`"${link.name}" was taken from its bridge`) : undefined
+    return reply.data[0] === AF_BRIDGE ? touched(`"${link.name}" was removed from its bridge`) : undefined
   }
   if (link.kind !== 'bridge') return undefined
   return touched(

@@ -78,15 +78,15 @@ const lossIn = (nl: NetlinkSocket, reply: Reply): Loss | undefined => {
   try {
     return lossOf(nl, reply)
   } catch {
-    return { kind: 'touched', what: 'an announcement could not be read' }
+    return { kind: 'touched', what: 'a kernel notification could not be read' }
   }
 }
 
 /** Hears one socket's announcements for ever. */
 const listen = async (socket: EventSocket, nl: NetlinkSocket, schedule: Schedule): Promise<never> => {
   for (;;) {
-    const replies = await socket.upcoming('hear what the kernel announces')
-    if (!replies) schedule.request(touchedDelayMs, 'announcements of the kernel were lost')
+    const replies = await socket.upcoming('listen for kernel notifications')
+    if (!replies) schedule.request(touchedDelayMs, 'kernel notifications were lost')
     for (const reply of replies ?? []) {
       const loss = lossIn(nl, reply)
       if (loss) schedule.request(delays[loss.kind], loss.what)
@@ -107,7 +107,8 @@ const rebuildAgainAndAgain = async (
     const ended = performance.now()
     rounds = [...rounds, ...(rebuilt > 0 ? [ended] : [])].filter(at => at > ended - fightMs)
     const isFight = rounds.length > fightRounds
-    if (isFight) say(`something takes it again and again: the next look is in ${fightPauseMs / 1000} s`)
+    if (isFight)
+      say(`another program removes it again and again: the next check is in ${fightPauseMs / 1000} s`)
     const inVainMs = rebuilt === 0 ? (ended - began) * (1 / busyPart - 1) : 0
     schedule.next(ended + intervalMs, ended + (isFight ? fightPauseMs : inVainMs))
   }

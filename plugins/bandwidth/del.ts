@@ -34,8 +34,8 @@ const isOwnUnmarked = (nl: NetlinkSocket, ifb: Link, id: Attachment, { veth, nam
   const stranger = links.find(link => !isProven(link, id, named))
   if (!stranger) return true
   warn(
-    `bandwidth: ifb "${ifb.name}" stays: "${stranger.name}" uses it, and may be another interface of container ` +
-      `${id.containerID} than "${id.ifName}"; "kubenet gc" removes the ifb when nothing uses it`,
+    `bandwidth: ifb "${ifb.name}" is kept: "${stranger.name}" uses it, perhaps as another interface of container ` +
+      `${id.containerID}; "kubenet gc" removes the ifb when nothing uses it`,
   )
   return false
 }

@@ -55,8 +55,8 @@ export const requireHostVeth = (nl: NetlinkSocket, call: Call, prevResult: Resul
   if (!host) {
     throw unfit(
       `container interface ${ifName} has no veth peer`,
-      `in netns "${netns.path}" there is no veth "${ifName}" whose other end is on the host: ` +
-        'bandwidth shapes only what the host sends and receives by one, as with bridge and ptp',
+      `netns "${netns.path}" has no veth "${ifName}" with its other end on the host; bandwidth limits only such ` +
+        'interfaces, as bridge and ptp make them',
     )
   }
   if (prevResult.interfaces.some(({ name, sandbox }) => name === host.name && !sandbox)) return host

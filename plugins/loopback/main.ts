@@ -90,7 +90,7 @@ const status = async (): Promise<void> => {
   try {
     withNetlink(NETLINK_ROUTE, nl => linkByName(nl, ifName))
   } catch (cause) {
-    throw new CniError(ErrorCode.pluginNotAvailable, 'loopback: netlink can not be used', { cause })
+    throw new CniError(ErrorCode.pluginNotAvailable, 'loopback: netlink cannot be used', { cause })
   }
 }
 

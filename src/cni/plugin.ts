@@ -65,12 +65,11 @@ const isGone = ({ code }: SystemError): boolean => ['ENOENT', 'ENOTDIR', 'ESRCH'
 
 /** The failure of a path that cannot be opened: with the kernel's words, and what may help. */
 const notOpened = (path: string, error: unknown): CniError => {
-  const errno = errnoOf(error) ?? ''
-  const said = error instanceof Error ? error.message : String(error)
-  const code = isTransient(errno) ? ErrorCode.tryAgainLater : ErrorCode.invalidNetns
-  const text = errnoText(errno)
+  const errno = errnoOf(error)
+  const code = isTransient(errno ?? '') ? ErrorCode.tryAgainLater : ErrorCode.invalidNetns
+  const words = errno ? [errno, errnoText(errno)].filter(Boolean).join(': ') : String(error)
   return new CniError(code, `failed to open netns "${path}"`, {
-    details: `${said}${text ? ` (${text})` : ''}; see as root: ls -lL ${path}`,
+    details: `${words}; see as root: ls -lL ${path}`,
     cause: error,
   })
 }

@@ -36,7 +36,7 @@ const isKnown = (nl: NetlinkSocket, op: string, unknown: string, request: Reques
     if (error.code === unknown) return false
     throw error
   }
-  throw netlinkError(op, 'EINVAL', 'the kernel took a request that was made to be refused')
+  throw netlinkError(op, 'EINVAL', 'the kernel accepted a request that it should refuse')
 }
 
 /** Can the kernel make links of this kind, such as "ifb"? The fault: a link without queues to send by. */

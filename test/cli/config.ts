@@ -52,11 +52,11 @@ t.test('flags that cannot be are refused with one line that says what would be r
   const cases = new Map([
     [
       '',
-      "--pod-cidr is missing: the range of this node's pods; a cluster says it: kubectl get node NAME -o jsonpath={.spec.podCIDRs}",
+      "--pod-cidr is missing: the range of this node's pods; in a cluster: kubectl get node NAME -o jsonpath={.spec.podCIDRs}",
     ],
     [
       '--pod-cidr 10.244.1.0',
-      '--pod-cidr: "10.244.1.0" is not a network: it has no prefix length, as 10.244.1.0/24 has',
+      '--pod-cidr: "10.244.1.0" is not a network: it needs a prefix length, as in 10.244.1.0/24',
     ],
     ['--pod-cidr 10.244.1/24', '--pod-cidr: "10.244.1/24" is not a network'],
     ['--pod-cidr 10.244.01.0/24', '--pod-cidr: "10.244.01.0/24" is not a network'],
@@ -76,7 +76,7 @@ t.test('flags that cannot be are refused with one line that says what would be r
     ],
     [
       '--pod-cidr 10.1.0.0/24 --non-masquerade-cidr ten',
-      '--non-masquerade-cidr: "ten" is not a network: it has no prefix length, as 10.244.1.0/24 has',
+      '--non-masquerade-cidr: "ten" is not a network: it needs a prefix length, as in 10.244.1.0/24',
     ],
     [
       '--pod-cidr 10.1.0.0/24 --network-plugin-mtu 70000',
@@ -146,7 +146,7 @@ t.test('--no-create does not make the folder', async t => {
   ]
   const { code, stderr } = await cli(line)
   t.equal(code, 3)
-  t.equal(stderr, `kubenet: config: there is no folder ${folder}/x; without --no-create it is made\n`)
+  t.equal(stderr, `kubenet: config: there is no folder ${folder}/x; omit --no-create to create it\n`)
 })
 
 t.test('"cni" is the first network whose plugins are there and speak its version', async t => {

@@ -92,7 +92,7 @@ t.test('--json prints a failure as an object too', async t => {
   t.same(JSON.parse(stdout), {
     error: {
       exitCode: 2,
-      message: '--pod-cidr: "10.0.0.0" is not a network: it has no prefix length, as 10.244.1.0/24 has',
+      message: '--pod-cidr: "10.0.0.0" is not a network: it needs a prefix length, as in 10.244.1.0/24',
       details: '',
       remedy: '',
     },

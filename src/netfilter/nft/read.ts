@@ -61,7 +61,7 @@ export const nftGeneration = (nl: Reader): number => {
   const id = decode(op, replies, n.NFT_MSG_NEWGEN, ([body]) =>
     readU32be(body && n.readNftAttributes(body).get(NFTA_GEN_ID)),
   )
-  if (id === undefined) throw netlinkError(op, 'EBADMSG', 'the kernel told none')
+  if (id === undefined) throw netlinkError(op, 'EBADMSG', 'the kernel returned none')
   return id
 }
 

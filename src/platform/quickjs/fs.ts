@@ -47,7 +47,7 @@ const flagsByName = new Map([
 
 const flagsOf = (flags: string | number): number => {
   const number = typeof flags === 'number' ? flags : flagsByName.get(flags)
-  if (number === undefined) throw new TypeError(`no way to open a file is called "${flags}"`)
+  if (number === undefined) throw new TypeError(`unknown flags for open(2): "${flags}"`)
   return number
 }
 

@@ -67,16 +67,16 @@ t.test('by a cached path alone it may be alive, but not dead', async t => {
   const netns = '/run/netns/gone'
   const cases: [Partial<Found>, boolean, string][] = [
     [{ netns: '/run/netns/a' }, true, '/run/netns/a is there'],
-    [{ netns }, true, '/run/netns/gone is gone; it may live on elsewhere'],
+    [{ netns }, true, '/run/netns/gone is gone; the container may still run elsewhere'],
     [
       { netns: '/run/netns/file' },
       true,
-      '/run/netns/file is no network namespace any more; it may live on elsewhere',
+      '/run/netns/file is no network namespace any more; the container may still run elsewhere',
     ],
     [
       { netns, hostEnds: { bridge: 'cbr0', veth: 'veth1' } },
       true,
-      '/run/netns/gone is gone; it may live on elsewhere',
+      '/run/netns/gone is gone; the container may still run elsewhere',
     ],
     [
       { netns, hostEnds: { bridge: 'cbr0', veth: 'veth2' } },
@@ -86,9 +86,9 @@ t.test('by a cached path alone it may be alive, but not dead', async t => {
     [
       { netns, hostEnds: { bridge: 'cni0', veth: 'veth2' } },
       true,
-      '/run/netns/gone is gone; it may live on elsewhere',
+      '/run/netns/gone is gone; the container may still run elsewhere',
     ],
-    [{ netns, addresses: ['10.0.0.2'] }, true, '/run/netns/gone is gone; it may live on elsewhere'],
+    [{ netns, addresses: ['10.0.0.2'] }, true, '/run/netns/gone is gone; the container may still run elsewhere'],
     [{ netns, addresses: ['10.0.0.20'] }, false, '/run/netns/gone is gone'],
   ]
   for (const [found, valid, why] of cases) t.same(verdict(of('c1', 'x', found)), [[valid, why]])
@@ -116,7 +116,7 @@ t.test('objects from before this boot belong to no live container, if there are 
   }
   const nothing = () => {}
   const dead = '/run/netns/gone is gone, and all that is left was written before this boot'
-  const doubtful = '/run/netns/gone is gone; it may live on elsewhere'
+  const doubtful = '/run/netns/gone is gone; the container may still run elsewhere'
   const cached = of('c1', 'cached result', { netns, ...before })
   t.same(judgedAt(nothing, cached), [[false, dead]])
   t.same(judgedAt(nothing, cached, of('c1', 'lease', before)), [[false, dead]])

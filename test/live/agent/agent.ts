@@ -151,7 +151,7 @@ for (const flavour of flavours) {
       it.lease('10.244.1.7', 'pod-7')
       await it.watching()
       it.api.nodes.put({ ...node, podCIDRs: [b] })
-      const msg = 'the cluster could not be told of the network'
+      const msg = 'the state of the network could not be written to the API server'
       const { error } = await it.agent.said(msg)
       t.match(error, /^PATCH \/api\/v1\/nodes\/n1\/status: 403 Forbidden /)
       await it.agent.said(msg, { level: 'debug' })

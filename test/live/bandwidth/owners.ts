@@ -69,7 +69,7 @@ for (const flavour of anyFlavour) {
         for (const conf of [eth1.conf(limited), bare]) {
           const { code, stderr } = await eth1.call(ours, 'DEL', conf, gone)
           t.equal(code, 0)
-          t.match(stderr, /ifb "bwp\w+" stays: "v-c1-eth0" uses it/)
+          t.match(stderr, /ifb "bwp\w+" is kept: "v-c1-eth0" uses it/)
           t.same(await ifbs(host), own)
           t.equal(await check(eth0), 0, 'DEL of the second leaves the first its limits')
         }

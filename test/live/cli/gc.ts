@@ -172,7 +172,7 @@ for (const flavour of anyFlavour) {
       await kubenet(['del', 'pods', old])
       await host.sh(`ip netns del old; cp /run/kept ${path}
         ip -o link show type bridge | cut -d: -f2 | xargs -r -n1 ip link del`)
-      t.match(await known(), { action: 'keep', why: /it may live on elsewhere/ })
+      t.match(await known(), { action: 'keep', why: /the container may still run elsewhere/ })
       await host.sh(`touch -d "@$(($(sed -n 's/^btime //p' /proc/stat) - 60))" ${path}`)
       t.match(await known(), { action: 'remove', why: /all that is left was written before this boot/ })
       t.equal((await kubenet(['gc', 'pods', '--yes', '--all'])).code, 0)

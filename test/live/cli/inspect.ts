@@ -176,7 +176,7 @@ for (const flavour of anyFlavour) {
           /^kubenet: why: 203\.0\.113\.5 is not of this node; the route leads over "eth0"; /,
         ],
         ['1234', 3, /^kubenet: why: host port 1234 leads nowhere: /],
-        ['nobody', 3, /^kubenet: why: nothing on this node is called or has "nobody"; /],
+        ['nobody', 3, /^kubenet: why: no object of this node has the name, ID or address "nobody"; /],
       ]
       for (const [what, code, says] of cases) {
         const output = await kubenet(['why', what])

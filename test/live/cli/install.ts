@@ -181,7 +181,7 @@ for (const flavour of flavours) {
         setup: 'true',
         args: ['--no-create'],
         code: 3,
-        says: /there is no folder \/run\/d\/bin; without --no-create it is made/,
+        says: /there is no folder \/run\/d\/bin; omit --no-create to create it/,
       },
       {
         what: 'a folder that the user may not make',

@@ -85,7 +85,7 @@ const cases: Record<string, readonly Refusal[]> = {
     {
       line: [...install, '/run/none', '--no-create'],
       code: 3,
-      says: /there is no folder \/run\/none; without --no-create it is made/,
+      says: /there is no folder \/run\/none; omit --no-create to create it/,
     },
     {
       line: ['uninstall', '--bin-dir', '/run/none'],
@@ -129,7 +129,7 @@ const cases: Record<string, readonly Refusal[]> = {
       line,
       as: asNobody,
       code: 4,
-      says: /it takes root, or CAP_NET_ADMIN and CAP_SYS_ADMIN, to change networks; run it as root/,
+      says: /changing networks needs root, or CAP_NET_ADMIN and CAP_SYS_ADMIN; run it as root/,
     })),
     {
       line: [...configure, '/run/net.d'],

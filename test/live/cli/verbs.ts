@@ -191,7 +191,7 @@ for (const flavour of flavours) {
       t.equal(code, 4)
       t.equal(
         stderr,
-        'kubenet: add: it takes root, or CAP_NET_ADMIN and CAP_SYS_ADMIN, to change networks; run it as root\n',
+        'kubenet: add: changing networks needs root, or CAP_NET_ADMIN and CAP_SYS_ADMIN; run it as root\n',
       )
     })
 

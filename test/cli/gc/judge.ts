@@ -88,7 +88,11 @@ t.test('by a cached path alone it may be alive, but not dead', async t => {
       true,
       '/run/netns/gone is gone; the container may still run elsewhere',
     ],
-    [{ netns, addresses: ['10.0.0.2'] }, true, '/run/netns/gone is gone; the container may still run elsewhere'],
+    [
+      { netns, addresses: ['10.0.0.2'] },
+      true,
+      '/run/netns/gone is gone; the container may still run elsewhere',
+    ],
     [{ netns, addresses: ['10.0.0.20'] }, false, '/run/netns/gone is gone'],
   ]
   for (const [found, valid, why] of cases) t.same(verdict(of('c1', 'x', found)), [[valid, why]])

@@ -99,7 +99,7 @@ for (const flavour of flavours) {
     await t.test('a failure to start is one line', async t => {
       const rows: [string[], number, RegExp][] = [
         [['--node-name', 'n1'], 1, /^kubenet-agent: no cluster: name a kubeconfig with --kubeconfig or /],
-        [['--node-name', 'N_1', '--kubeconfig', '/x'], 1, /^kubenet-agent: "N_1" is no name of a node; /],
+        [['--node-name', 'N_1', '--kubeconfig', '/x'], 1, /^kubenet-agent: "N_1" is no valid node name; /],
         [['--listen', '10107'], 2, /^kubenet-agent: --listen: "10107" is no address and port/],
         [['--idle-seconds', '0'], 2, /^kubenet-agent: --idle-seconds: "0" is no number of seconds/],
         [['--pod-cidr', a], 2, /--pod-cidr/],

@@ -39,12 +39,12 @@ for (const flavour of flavours) {
       t.match(stdout, '\nprogram  /run/alone/kubenet\n')
     })
 
-    await t.test('the agent is a program beside it, or else it is said where that is', async t => {
+    await t.test('the agent is a program beside it, or the message says where it is', async t => {
       const alone = await host.exec(['/run/alone/kubenet', 'agent', '--help'])
       t.same([alone.code, alone.stdout], [3, ''])
       t.match(
         alone.stderr,
-        /^kubenet: agent: .* kubenet-agent, which is neither in \/run\/alone nor in PATH; it is in the image[^\n]*\n$/,
+        /^kubenet: agent: .* kubenet-agent is neither in \/run\/alone nor in PATH; it is in the image[^\n]*\n$/,
       )
       await host.sh(
         `printf '#!/bin/sh\necho "$0 $*"; exit 7\n' > /run/alone/kubenet-agent; chmod +x /run/alone/*`,

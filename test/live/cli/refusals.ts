@@ -18,7 +18,7 @@ const install = ['install', '--pod-cidr', '10.244.1.0/24', '--bin-dir']
 
 /** A pod range that cannot be, and what is said of it. */
 const badRanges: [string, RegExp][] = [
-  ['10.244', /"10\.244" is not a network: it has no prefix length, as 10\.244\.1\.0\/24 has/],
+  ['10.244', /"10\.244" is not a network: it needs a prefix length, as in 10\.244\.1\.0\/24/],
   ['10.244.1.0/33', /"10\.244\.1\.0\/33" is not a network/],
   ['10.244.1.5/24', /"10\.244\.1\.5\/24" has host bits set; its network is 10\.244\.1\.0\/24/],
   ['10.244.1.0/31', /"10\.244\.1\.0\/31" has no room for pods: the longest prefix is \/30/],

@@ -5,22 +5,8 @@
 import { readFileSync } from 'node:fs'
 import { CliError, ExitCode } from '../../node/command/failure'
 
-/** The commands that tell of a node, or change what containers have. */
-const needsHost = [
-  'add',
-  'check',
-  'del',
-  'doctor',
-  'gc',
-  'init',
-  'inspect',
-  'plugins',
-  'status',
-  'sync',
-  'test',
-  'watch',
-  'why',
-]
+/** The commands that neither tell of a node nor change what containers have. */
+const needsNoHost = ['agent', 'completion', 'config', 'help', 'install', 'man', 'networks', 'trace', 'version']
 
 const firstProcess = (): string => {
   try {
@@ -32,7 +18,7 @@ const firstProcess = (): string => {
 
 /** Throws for a command that has to see the host, where the first process says that this is the agent's container. */
 export const refuseAgentContainer = (command: string): void => {
-  if (!needsHost.includes(command) || firstProcess() !== 'kubenet-agent') return
+  if (needsNoHost.includes(command) || firstProcess() !== 'kubenet-agent') return
   throw new CliError(
     ExitCode.notPermitted,
     "unknown: this is the container of kubenet-agent, which does not see the host's processes, mounts and programs",

@@ -4,7 +4,7 @@
  * that run keep their network while the cluster is not to be had, or has forgotten the node.
  */
 import { dirname } from 'node:path'
-import { conflistOf, formatConflist } from '../node/conflist/conflist'
+import { conflistOf, formatConflist, withoutNewPods } from '../node/conflist/conflist'
 import { confDirNotes, conflistName, stageConflist } from '../node/conflist/conflist-file'
 import { addressesFor, checkMtu, hasRoomForPods, type NetworkValues } from '../node/conflist/kubelet-flags'
 import { commitAll, removeLeftovers, syncFolder } from '../node/conflist/staged-file'
@@ -145,31 +145,36 @@ export class NodeNetwork {
   }
 
   #applyRanges({ podCIDRs: ranges, runtimeVersion }: ClusterNode): void {
-    const { values, confDir, metrics, log } = this.#options
+    const { values } = this.#options
     const found = readPlainFile(this.path, { maxBytes: maxConfBytes })
     const before = rangesIn(found)
     const stranded = before && !keepsAll(before, ranges) ? this.#stranded(ranges) : []
     if (stranded.length > 0 && !this.#options.allowCidrChange) {
-      this.#refuse(formatRanges(before ?? []), formatRanges(ranges), stranded)
+      const change = `from ${formatRanges(before ?? [])} to ${formatRanges(ranges)}`
+      this.#refuse(change, stranded)
+      this.#refuseNewPods(found ?? '', change)
       return
     }
     const cniVersion = values.cniVersion ?? cniVersionFor(runtimeVersion)
-    const text = formatConflist(conflistOf({ ...values, cniVersion, podCidr: ranges }))
-    const { staged } = stageConflist({ confDir, text, create: true })
-    if (staged !== 'unchanged') {
-      commitAll([staged], [dirname(this.path)])
-      removeLeftovers(confDir)
-      metrics.conflistWrites.inc()
-      log.info('network configuration written', {
-        file: this.path,
-        podCIDRs: ranges.map(formatCidr),
-        cniVersion,
-        runtime: runtimeVersion,
-        ...(before && { before: before.map(formatCidr) }),
-        ...(stranded.length > 0 && { leftBehind: stranded.length }),
-      })
-    }
+    this.#write(formatConflist(conflistOf({ ...values, cniVersion, podCidr: ranges })), {
+      podCIDRs: ranges.map(formatCidr),
+      cniVersion,
+      runtime: runtimeVersion,
+      ...(before && { before: before.map(formatCidr) }),
+      ...(stranded.length > 0 && { leftBehind: stranded.length }),
+    })
     this.#enter('ready', `pods get addresses of ${formatRanges(ranges)}`)
+  }
+
+  /** Puts the text in place, unless it is there, and logs it with `fields`. */
+  #write(text: string, fields: Record<string, unknown>): void {
+    const { confDir, metrics, log } = this.#options
+    const { staged } = stageConflist({ confDir, text, create: true })
+    if (staged === 'unchanged') return
+    commitAll([staged], [dirname(this.path)])
+    removeLeftovers(confDir)
+    metrics.conflistWrites.inc()
+    log.info('network configuration written', { file: this.path, ...fields })
   }
 
   #stranded(ranges: readonly Cidr[]): Held[] {
@@ -177,13 +182,29 @@ export class NodeNetwork {
     return strandedBy(ranges, { network: values.name, dataDir, cacheDir })
   }
 
-  #refuse(before: string, after: string, stranded: readonly Held[]): void {
+  #refuse(change: string, stranded: readonly Held[]): void {
     const some = describeHeld(stranded)
     this.#enter(
       'refused',
-      `the ranges change from ${before} to ${after}, which leaves ${stranded.length} addresses of running pods ` +
+      `the ranges change ${change}, which leaves ${stranded.length} addresses of running pods ` +
         `behind (${some}); drain the node, or use --allow-cidr-change`,
     )
+  }
+
+  /**
+   * Lets kubenet refuse new pods: nobody has a route to addresses of the old ranges. A pod that was bound to the node by
+   * its name comes in spite of the condition. The reason names no pods, so that the file changes once.
+   */
+  #refuseNewPods(found: string, change: string): void {
+    const reason =
+      `the node's pod ranges change ${change}, and pods with addresses of the old ones run: new addresses of those lead ` +
+      'nowhere; drain the node, then pods get addresses of the new ones, or start kubenet-agent with --allow-cidr-change'
+    try {
+      const text = withoutNewPods(found, reason)
+      if (text !== undefined) this.#write(text, { noNewPods: reason })
+    } catch (error) {
+      this.#options.log.error('new pods could not be refused', { error: messageOf(error) })
+    }
   }
 
   /** Says, once, what else in the folder is in the way, and which range is too small. */

@@ -7,7 +7,7 @@ import { statusNetworkList } from '../src/runtime/check'
 import type { NetworkConfigList } from '../src/runtime/conf-list'
 import { validateNetworkList } from '../src/runtime/probe'
 import type { RuntimeOptions } from '../src/runtime/run-plugin'
-import { networkNamed, networksOf, runtimeOptions } from './frame/networks'
+import { networkNamed, networksOf, noNewPods, runtimeOptions } from './frame/networks'
 import { formatTable } from './frame/table'
 
 type Readiness = {
@@ -28,7 +28,8 @@ const readinessOf = async (network: NetworkConfigList, options: RuntimeOptions):
   try {
     await validateNetworkList(network, options)
     await statusNetworkList(network, options)
-    return { ...base, ready: true, reason: '' }
+    const reason = noNewPods(network)
+    return { ...base, ready: reason === '', reason }
   } catch (error) {
     return { ...base, ready: false, reason: formatFailure(failureOf(error)) }
   }

@@ -2,7 +2,7 @@ import { conflistName } from '../../node/conflist/conflist-file'
 /** The networks' configurations, their plugins and their addresses. */
 import type { Network } from '../../node/survey/networks'
 import type { Pool } from '../../node/survey/pools'
-import { missingTypes, unexecutable, unexecutableRemedy } from '../frame/networks'
+import { missingTypes, noNewPods, unexecutable, unexecutableRemedy } from '../frame/networks'
 import { count } from '../frame/units'
 import { agentRuns } from './agent-process'
 import { type Check, type Diagnosis, fault, notSeen, orOk } from './diagnosis'
@@ -52,6 +52,14 @@ const others: Check = ({ survey, places }) => {
   return [fault('KN0019', { says, remedy: `remove ${first.file}, and restart the pods that use it` })]
 }
 
+/** The agent refuses new pods where the node's ranges change under those that run. */
+const refusing: Check = ({ survey }) =>
+  survey.readings.lists.flatMap(list => {
+    const reason = noNewPods(list)
+    const says = `network "${list.name}" takes no new pods: ${reason}`
+    return reason === '' ? [] : [fault('KN0058', { says, remedy: 'kubectl drain NODE --ignore-daemonsets' })]
+  })
+
 const plugins: Check = ({ survey, places }) => {
   const { lists } = survey.readings
   const lines = lists.flatMap(list =>
@@ -92,4 +100,4 @@ const pools: Check = ({ survey }) => {
   return orOk(survey.pools.flatMap(poolLine), 'addresses', well)
 }
 
-export const networkChecks: readonly Check[] = [files, others, plugins, pools]
+export const networkChecks: readonly Check[] = [files, others, refusing, plugins, pools]

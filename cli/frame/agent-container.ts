@@ -6,7 +6,17 @@ import { readFileSync } from 'node:fs'
 import { CliError, ExitCode } from '../../node/command/failure'
 
 /** The commands that neither tell of a node nor change what containers have. */
-const needsNoHost = ['agent', 'completion', 'config', 'help', 'install', 'man', 'networks', 'trace', 'version']
+const needsNoHost = [
+  'agent',
+  'completion',
+  'config',
+  'help',
+  'install',
+  'man',
+  'networks',
+  'trace',
+  'version',
+]
 
 const firstProcess = (): string => {
   try {

@@ -119,3 +119,9 @@ export const requireNetworkAdmin = (): void => {
     'run it as root',
   )
 }
+
+/** Why kubenet refuses new pods; empty if it does not. STATUS does not fail for it, so as to leave the node ready. */
+export const noNewPods = ({ plugins }: NetworkConfigList): string => {
+  const [reason] = plugins.flatMap(({ type, raw }) => (type === 'kubenet' ? [raw.noNewPods] : []))
+  return typeof reason === 'string' ? reason : ''
+}

@@ -1,4 +1,5 @@
 /** The network configurations that kubelet's flags meant. */
+import { isJsonObject, type JsonObject } from '../../src/cni/schema'
 import { formatCidr } from '../../src/ip/cidr'
 import { exemptNetworks, isMasqueraded, type NetworkValues } from './kubelet-flags'
 
@@ -88,6 +89,23 @@ export const conflistOf = (values: NetworkValues): Conflist => {
   }
 }
 
+/**
+ * The text of a network configuration with the key by which kubenet refuses new pods; undefined if there is no kubenet in
+ * it. All else in it stays.
+ */
+export const withoutNewPods = (text: string, reason: string): string | undefined => {
+  const list: unknown = JSON.parse(text)
+  if (!isJsonObject(list) || !Array.isArray(list.plugins)) return undefined
+  const plugins: readonly unknown[] = list.plugins
+  if (!plugins.some(isKubenet)) return undefined
+  const changed = plugins.map(plugin => (isKubenet(plugin) ? { ...plugin, noNewPods: reason } : plugin))
+  return jsonText({ ...list, plugins: changed })
+}
+
+const isKubenet = (plugin: unknown): plugin is JsonObject => isJsonObject(plugin) && plugin.type === 'kubenet'
+
+const jsonText = (value: object): string => `${JSON.stringify(value, null, 2)}\n`
+
 /** The flags that a chain of the reference plugins does not support. */
 export const referenceNotes = ({ reference, nonMasqueradeCidr, podCidr }: NetworkValues): string[] =>
   reference && isMasqueraded(exemptNetworks(nonMasqueradeCidr, podCidr), podCidr)
@@ -97,4 +115,4 @@ export const referenceNotes = ({ reference, nonMasqueradeCidr, podCidr }: Networ
     : []
 
 /** The text of a network configuration. */
-export const formatConflist = (conflist: Conflist): string => `${JSON.stringify(conflist, null, 2)}\n`
+export const formatConflist = (conflist: Conflist): string => jsonText(conflist)

@@ -137,4 +137,5 @@ export const containerFaults = {
     'restart the container',
     'limit-missing',
   ),
+  KN0058: warn('networks', 'new pods are refused', "pods of the node's old range run", 'drain the node'),
 } satisfies Record<string, Fault>

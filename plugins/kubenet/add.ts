@@ -1,3 +1,4 @@
+import { CniError, ErrorCode } from '../../src/cni/error'
 import type { Call } from '../../src/cni/plugin'
 import type { Result } from '../../src/cni/result'
 import { endStep } from '../../src/host/steps'
@@ -35,11 +36,20 @@ const hairpinPort = (conf: KubenetConf, { interfaces: [, port] }: Result): void 
   })
 }
 
+/** Throws where addresses of the node's ranges lead nowhere any more. A pod with ranges of its own gets none of them. */
+const checkNewPods = ({ noNewPods, runtimeRanges }: KubenetConf): void => {
+  if (noNewPods !== undefined && runtimeRanges.length === 0)
+    throw new CniError(ErrorCode.tryAgainLater, 'kubenet: this node takes no new pods', {
+      details: noNewPods,
+    })
+}
+
 export const add = async (given: Call, undo: Undo): Promise<Result> => {
   const call = inNewestVersion(given)
   const conf = readKubenetConf(call)
   const backend = chooseBackend(conf.backend)
   const masquerade = backend === 'iptables'
+  checkNewPods(conf)
   // Contradictions are refused before anything is made.
   const ports = portsOfCall(call)
   readBandwidthConf(callOf(call, { type: 'bandwidth' }))

@@ -78,6 +78,11 @@ export const kubenetSchema = v.object({
   hostListeners: extension(
     v.optional(v.pipe(v.string(), v.description('As in portmap: "warn", the default, "refuse" or "ignore"'))),
   ),
+  noNewPods: extension(
+    v.optional(
+      v.pipe(v.string(), v.description('Why ADD is refused; the agent sets it. DEL and CHECK go on')),
+    ),
+  ),
   runtimeConfig: v.optional(
     v.object({
       portMappings: v.optional(v.array(v.unknown())),
@@ -105,6 +110,8 @@ export type KubenetConf = PodNetwork & {
   readonly hairpinMode: (typeof hairpinModes)[number]
   readonly dataDir: string | undefined
   readonly backend: (typeof choices)[number]
+  /** Why no pod may get an address of the node's ranges any more; undefined if it may. */
+  readonly noNewPods: string | undefined
 }
 
 const invalid = (message: string) => new CniError(ErrorCode.invalidNetworkConfig, `kubenet: ${message}`)
@@ -164,5 +171,6 @@ export const readKubenetConf = (call: Call): KubenetConf => {
     bridge: conf.bridge ?? defaultBridge,
     dataDir: conf.dataDir,
     backend: conf.backend ?? 'auto',
+    noNewPods: conf.noNewPods || undefined,
   }
 }

@@ -54,4 +54,6 @@ export const status = async (call: Call): Promise<void> => {
   await parts.bridge.status(callOf(call, bridgeConf(conf, { masquerade: backend === 'iptables' })))
   checkDedup(conf)
   await checkBandwidth(call)
+  // Not a failure: runtimes would report the whole node as not ready, and Kubernetes would evict the pods that run.
+  if (conf.noNewPods !== undefined) warn(`kubenet: this node takes no new pods: ${conf.noNewPods}`)
 }

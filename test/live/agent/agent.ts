@@ -66,7 +66,9 @@ for (const flavour of flavours) {
         `the ranges change from ${a} to ${b}, which leaves 1 addresses of running pods behind ` +
           '(10.244.1.7 of pod-7 (pod shop/web-0)); drain the node, or use --allow-cidr-change',
       )
-      t.same(it.conflist().plugins[0].podCIDRs, [a])
+      const list = it.conflist()
+      t.same(list.plugins[0].podCIDRs, [a])
+      t.match(list.plugins[0].noNewPods, `the node's pod ranges change from ${a} to ${b}, and pods`)
       t.equal((await it.ask('/readyz')).status, 503)
       // Of a node whose network is unavailable Kubernetes' node controller says NoSchedule.
       const condition = await it.condition('True')
@@ -81,6 +83,8 @@ for (const flavour of flavours) {
       rmSync(lease)
       rmSync(`${it.folder}/results`, { recursive: true })
       await it.ranges(b)
+      t.notHas(it.conflist().plugins[0], { noNewPods: String })
+      t.equal(await it.metric('conflist_writes_total'), 3, 'once to refuse new pods')
       t.match(await it.condition('False'), { reason: 'PodRangeAccepted' })
       await eventually('the end', () => it.api.events.length === 2)
       t.match(it.api.events[1], { type: 'Normal', reason: 'PodRangeAccepted' })

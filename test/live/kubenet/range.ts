@@ -69,6 +69,43 @@ for (const flavour of flavours) {
     })
   }
 
+  t.test(`[${flavour}] new pods are refused while those that run go on`, async t => {
+    const node = await Node.create(t, flavour)
+    const noNewPods = 'the ranges change'
+    const result = await node.add('runs', before(port(8080)))
+    const state = await node.host.snapshot()
+    await node.host.netns('comes')
+    const refused = await node.call('ADD', 'comes', before({ noNewPods, ...port(8081) }))
+    t.same(JSON.parse(refused.stdout), {
+      cniVersion: '1.1.0',
+      code: 11,
+      msg: 'kubenet: this node takes no new pods',
+      details: noNewPods,
+    })
+    t.equal(await node.host.snapshot(), state)
+    const check = before({ noNewPods, ...port(8080), prevResult: result })
+    t.same((await node.call('CHECK', 'runs', check)).stdout, '')
+    const gc = before({ noNewPods, 'cni.dev/valid-attachments': [{ containerID: 'runs', ifname: 'eth0' }] })
+    t.same((await node.call('GC', '', gc)).stdout, '')
+    t.equal(await node.host.snapshot(), state)
+    // The node stays ready: Kubernetes would evict its pods.
+    t.match(await node.call('STATUS', '', before({ noNewPods })), {
+      code: 0,
+      stdout: '',
+      stderr: /this node takes no new pods: the ranges change/,
+    })
+    const own = await node.add(
+      'own',
+      before({ noNewPods, runtimeConfig: { ipRanges: [[{ subnet: '10.9.0.0/24' }]] } }),
+    )
+    t.match(own.ips, [{ address: '10.9.0.2/24' }], 'a range of its own is no concern of the node’s')
+    await node.del('own', before({ noNewPods }))
+    await node.del('runs', before({ noNewPods, prevResult: result }))
+    t.equal(await node.host.sh('find /var/lib/cni/networks -name "10.*"'), '')
+    await node.add('again', before())
+    await node.del('again', before())
+  })
+
   t.test(`[${flavour}] GC removes pods of the old range without a DEL, and their gateway`, async t => {
     const node = await Node.create(t, flavour)
     await node.add('lost', before(port(8080)))

@@ -29,6 +29,7 @@ const conf: KubenetConf = {
   bridge: 'cbr0',
   dataDir: undefined,
   backend: 'auto',
+  noNewPods: undefined,
 }
 
 const comment = 'pods c1 eth0'

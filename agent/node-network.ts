@@ -25,7 +25,7 @@ const firstWith110 = new Map([
   ['cri-o', [1, 31]],
 ])
 
-/** The version for a list, by what kubelet reports of its runtime, "containerd://2.0.1". What nobody knows gets 1.0.0. */
+/** The version for a list, by the runtime that kubelet reports ("containerd://2.0.1"). An unknown one gets 1.0.0. */
 export const cniVersionFor = (runtimeVersion: string | undefined): SpecVersion => {
   const [, name = '', major, minor] = /^([a-z-]+):\/\/v?(\d+)\.(\d+)/.exec(runtimeVersion ?? '') ?? []
   const first = firstWith110.get(name)

@@ -1,7 +1,7 @@
 /**
  * Tells the cluster where this node's network is not as the Node object says: by an event, and as long as pods are in
  * the way of a new range by the condition NetworkUnavailable. For that Kubernetes taints the node, so that no new pod
- * comes to it: it would get an address of the old range, to which nobody has a route any more.
+ * comes to it: it would get an address of the old range, to which no node has a route any more.
  */
 import { type CredentialSource, readAccess } from './api/credentials'
 import { ask } from './api/request'
@@ -99,7 +99,7 @@ const type = 'NetworkUnavailable'
 const refusedReason = 'PodRangeRefused'
 const acceptedReason = 'PodRangeAccepted'
 
-/** The states that somebody should look at, and the reasons of their events. */
+/** The states that need an operator, and the reasons of their events. */
 const troubles = new Map([
   ['refused', refusedReason],
   ['invalid', 'PodRangeInvalid'],
@@ -129,7 +129,7 @@ export class NodeReporter {
     this.#options = options
   }
 
-  /** Takes note of the network's state after a look at the node. What can't be told now is told after the next look. */
+  /** Reports the network's state after each comparison. A report that fails is repeated after the next one. */
   note(network: NodeNetwork, node: ClusterNode | undefined): void {
     if (!node || this.#isBusy) return
     const tasks: (() => Promise<void>)[] = []

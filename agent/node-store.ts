@@ -43,7 +43,7 @@ export class NodeStore {
     return this.#nodes.values()
   }
 
-  /** Takes over a whole list, which is right whatever was known before. */
+  /** Replaces everything by a whole list. */
   replace(nodes: readonly ClusterNode[]): void {
     this.#nodes = new Map(nodes.map(node => [node.name, node]))
     this.#tombstones.clear()

@@ -47,7 +47,7 @@ const listTotalMs = 300_000
 const watchSeconds = 300
 /** A watch that lived so long went well, however it ended. */
 const healthySeconds = 10
-/** The same failure is told again after so many seconds. */
+/** The same failure is logged again after so many seconds. */
 const tellAgainSeconds = 60
 
 /** The reason why a watch ended, for the metrics. */
@@ -140,7 +140,7 @@ export class Reflector {
     return this.#refusals.next()
   }
 
-  /** Notes that the server is there, whatever it says. */
+  /** Notes that the server replied, with whatever status. */
   #answered(): void {
     this.#outages.reset()
     if (this.#awaySince === undefined) return
@@ -172,7 +172,7 @@ export class Reflector {
       return await this.#listFrom(this.#newest, signal)
     } catch (error) {
       if (!isOfNoVersion(error)) throw error
-      // Nobody knows that version any more: it is too old, or the cluster's store was put back to an earlier state.
+      // The server no longer has that version: it is too old, or the cluster's store was restored from a backup.
       return this.#listFrom(undefined, signal)
     }
   }

@@ -24,7 +24,7 @@ const mostNamed = 5
 const idOf = (attachment: SyncedAttachment): string =>
   `"${attachment.ifName}" of ${containerWithPod(attachment)} in network "${attachment.network}"`
 
-/** Runs "kubenet sync": a program that ends gives its memory back, and this one has to be small. */
+/** Runs "kubenet sync" as a process: its memory is free when it ends, and this process stays small. */
 const syncNode = async (places: Places, io: CliIo): Promise<SyncedAttachment[]> => {
   const folders = places.binDirs.join(',')
   const argv = [
@@ -90,7 +90,7 @@ export const watch = command({
           tell(all, say)
           return rebuilt
         } catch (error) {
-          // The next round may find it mended: a node whose networks are being written again.
+          // The fault may be gone in the next round, as when the networks of a node are being written again.
           say(error instanceof Error ? error.message : String(error))
           return 0
         }

@@ -15,7 +15,7 @@ const live = name => {
     : [`${path}.ts`]
 }
 
-/** What is promised, the programs that can break it, and how they are told to try only that. */
+/** The promise, the programs that can break it, and the options by which they try only that. */
 const parts = {
   kills: {
     promise: 'killed before any system call that changes something: DEL or GC cleans up, the next ADD works',
@@ -32,7 +32,7 @@ const parts = {
     files: live('churn'),
   },
   interleavings: {
-    promise: 'no live pod loses anything, and nothing is left of others, whoever runs beside whom',
+    promise: 'no live pod loses anything, and nothing is left of others, whichever calls run at once',
     files: live('interleavings'),
   },
   leases: {
@@ -49,7 +49,7 @@ const parts = {
     files: ['test/build.ts'],
   },
   fuzz: {
-    promise: 'whatever comes in, the answer is right, and DEL takes back what ADD did',
+    promise: 'any input gets a valid answer, and DEL undoes ADD',
     files: live('fuzz'),
   },
 }

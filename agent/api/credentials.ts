@@ -1,4 +1,4 @@
-/** Where the API server is and how to be let in: by a kubeconfig, or by what Kubernetes gives every pod. */
+/** The API server's address and the credentials: from a kubeconfig, or from the service account of the pod. */
 import type { RequestOptions } from 'node:https'
 import { dirname, resolve } from 'node:path'
 import { KubeConfig } from '@kubernetes/client-node/dist/config.js'

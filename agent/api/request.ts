@@ -100,7 +100,7 @@ const keepAliveMs = 5_000
 
 /** A body in the form it had before it was compressed. */
 const plain = (answer: Readable, encoding: string | undefined): Readable =>
-  // Failures of either stream end the other and are told to whoever reads the last one.
+  // A failure of either stream ends the other; the reader of the last one gets it.
   encoding === 'gzip' ? pipeline(answer, createGunzip(), () => {}) : answer
 
 const parseFailure = (text: string): unknown => {

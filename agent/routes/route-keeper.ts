@@ -1,7 +1,7 @@
 /**
  * Brings the kernel's routes into line with the table. Ours carry a protocol number of their own, by which `ip route
- * show proto 107` finds them, and only routes with that number are ever removed. A destination to which somebody
- * else has a route is left to them, and told.
+ * show proto 107` finds them, and only routes with that number are ever removed. If another program has a route to a
+ * destination, that route stays, and the log names it.
  */
 import { isFrom } from '../../src/host/system-error'
 import { addrEquals, formatAddr } from '../../src/ip/addr'

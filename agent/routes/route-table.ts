@@ -15,7 +15,7 @@ type Claim = {
   readonly addresses: readonly Addr[]
 }
 
-/** The same order on every node of the cluster, whatever order they heard of the claims in. */
+/** The same order on every node of the cluster, in whatever order the claims arrived. */
 const isBefore = (a: Claim, b: Claim): boolean =>
   a.created === b.created ? a.node < b.node : a.created < b.created
 
@@ -211,7 +211,7 @@ export class RouteTable {
     return other && `it overlaps ${formatCidr(other.dst)}, the range of the older node "${other.node}"`
   }
 
-  /** Why a range of another node is not believed: whoever can write Node objects must not get this node's traffic. */
+  /** Why a range of another node is refused: a client that can write Node objects must not get this node's traffic. */
   #objection({ dst, addresses }: Claim): string | undefined {
     const within = (range: Cidr) => range.prefix <= dst.prefix && cidrContains(range, dst.addr)
     if (dst.prefix === 0) return 'it contains all addresses'

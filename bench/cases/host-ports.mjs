@@ -1,4 +1,4 @@
-/** portmap alone, with nftables: one port of one pod, beside nobody, beside a pod with many ports, and beside many pods. */
+/** portmap alone, with nftables: one port of one pod, on an empty node, beside a pod with many ports, beside many pods. */
 import { alternate, firstMeasured, supported } from '../measure.mjs'
 
 /** How many pods are created at once. */

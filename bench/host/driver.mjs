@@ -1,5 +1,5 @@
 /**
- * Runs inside a private host and does there what it is told, one JSON line a request, one a response. It is
+ * Runs inside a private host and carries out requests: one JSON line a request, one a response. It is
  * synchronous from end to end: while a plugin runs, nothing else does in this process.
  */
 import { readFileSync, readSync, writeSync } from 'node:fs'

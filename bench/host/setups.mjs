@@ -42,7 +42,7 @@ const chain = backend => [
   { conf: pod => ({ type: 'bandwidth', runtimeConfig: runtimeConfig(['bandwidth'], pod) }) },
 ]
 
-/** portmap behind nobody: what bridge would have answered comes with the configuration. */
+/** portmap alone: the configuration has the result that bridge would have returned. */
 const portmapAlone = portMappings => [
   {
     plugins: [

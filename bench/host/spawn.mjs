@@ -61,7 +61,7 @@ const readAll = fd => {
   return Buffer.concat(chunks).toString('utf8')
 }
 
-/** Standard output: a pipe, or a file, of which nobody reads. */
+/** Standard output: a pipe, or a file that no process reads. */
 const outputTo = path =>
   path === undefined ? pipe() : { reader: openSync('/dev/null', 'r'), writer: openSync(path, 'w') }
 
@@ -122,7 +122,7 @@ export const waitForAny = (children, { poll = false } = {}) => {
       if (koffi.errno() === EINTR) continue
       throw new Error(`wait4: errno ${koffi.errno()}`)
     }
-    // Whoever runs as the first process of a PID namespace is given orphans too.
+    // The first process of a PID namespace also inherits orphans.
     const child = children.find(running => running.pid === pid)
     if (child) return [child, finish(child, status[0], ended)]
   }

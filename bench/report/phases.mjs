@@ -23,7 +23,7 @@ export const summarisePhases = runs => {
     for (const call of calls) {
       const seen = new Map()
       for (const { name, ms } of withRest(call)) {
-        // A step may end twice in a call, as those of two families do: they are told apart by their number.
+        // A step may end twice in a call, as those of two families do: a number distinguishes them.
         const nth = (seen.get(name) ?? 0) + 1
         seen.set(name, nth)
         const label = nth > 1 ? `${name} (${nth})` : name

@@ -26,7 +26,7 @@ const firstProcess = (): string => {
   }
 }
 
-/** Throws for a command that has to see the host, where the first process says that this is the agent's container. */
+/** Throws for a command that must see the host if the first process shows that this is the agent's container. */
 export const refuseAgentContainer = (command: string): void => {
   if (needsNoHost.includes(command) || firstProcess() !== 'kubenet-agent') return
   throw new CliError(

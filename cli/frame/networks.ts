@@ -25,7 +25,7 @@ export const runtimeOptions = (
   exec: PluginExec = patientExec(io),
 ): RuntimeOptions => ({ binDirs, cacheDir, env: io.env, exec })
 
-/** Broken files are told of on standard error. One that may not be read is no broken one: it throws. */
+/** Reports broken files on standard error. A file without read permission is not broken: it throws. */
 const tellOfBroken =
   (io: CliIo) =>
   (failure: CniError): void => {
@@ -80,7 +80,7 @@ const pathOf = (type: string, { binDirs }: Places): string | undefined => {
 export const missingTypes = (network: NetworkConfigList, places: Places): string[] =>
   requiredTypes(network).filter(type => pathOf(type, places) === undefined)
 
-/** The files of plugins that a network needs and nobody can execute: their mode, or that of their mount, forbids it. */
+/** The plugin files of a network that cannot be executed because of their mode or mount. */
 export const unexecutable = (network: NetworkConfigList, places: Places): string[] =>
   requiredTypes(network).flatMap(type => {
     const path = pathOf(type, places)

@@ -56,7 +56,7 @@ type HostEnds = { readonly bridge: string; readonly veth: string }
 
 type Finder = (network: NetworkConfigList, cacheDir: string) => Found[] | Promise<Found[]>
 
-/** The names of what bridge and kubenet, ours and the reference's, answer to have made on the host. */
+/** The names of host interfaces in results of bridge and kubenet, ours and the reference's. */
 const hostEndsIn = (result: JsonObject | undefined, type: string | undefined): HostEnds | undefined => {
   if (type !== 'bridge' && type !== 'kubenet') return undefined
   const interfaces = Array.isArray(result?.interfaces) ? result.interfaces.filter(isJsonObject) : []
@@ -180,7 +180,7 @@ const finders: readonly (readonly [what: string, find: Finder])[] = [
   ...recordFinders,
 ]
 
-/** Everything found, and why some of it could not be looked for. */
+/** Everything found, and the failed searches with their reasons. */
 type Findings = { readonly found: readonly Found[]; readonly notes: readonly string[] }
 
 /**

@@ -84,7 +84,7 @@ const shownColumns = ({ attachments }: Survey): readonly Cell[] => {
   return columns.filter(({ title }) => !hidden.includes(title))
 }
 
-/** More addresses than anybody counts: what IPv6 networks have. */
+/** More addresses than are worth a count: IPv6 networks have them. */
 const countless = 1e7
 
 const poolLine = ({ network, ranges, total, used, leaked, free }: Pool, style: Style): string => {

@@ -38,7 +38,7 @@ export const processIo = (programs: readonly string[]): CliIo => {
       try {
         writeAll(1, rendered(text))
       } catch (error) {
-        // "kubenet inspect | head": who has read enough wants no more.
+        // "kubenet inspect | head": the reader has closed the pipe.
         if (errnoOf(error) !== 'EPIPE') throw error
       }
     },

@@ -34,7 +34,7 @@ const kubenetPlugin = (values: NetworkValues) => {
   }
 }
 
-/** The reference's bridge with the keys that kubenet gave it, and the one of ours that it knows nothing of. */
+/** The reference bridge plugin with the keys that kubelet's kubenet gave it, and one key that only ours has. */
 const bridgePlugin = (values: NetworkValues) => {
   const { podCidr, nonMasqueradeCidr, hairpinMode, bridge, backend } = values
   const exempt = exemptNetworks(nonMasqueradeCidr, podCidr)

@@ -15,7 +15,7 @@ import type { RuntimeOptions } from '../../src/runtime/run-plugin'
 
 const ifName = 'eth0'
 
-/** One address of a container, and the gateway it was told of. */
+/** One address of a container, and its gateway. */
 type OwnAddress = { readonly addr: Addr; readonly gateway: Addr | undefined }
 
 export type ProbeContainer = {

@@ -1,4 +1,4 @@
-/** The name servers a pod is told of, and whether one answers. */
+/** The name servers of a pod, and whether one replies. */
 import { readFileSync } from 'node:fs'
 import { type Addr, formatAddr, isLoopback, parseAddr } from '../../src/ip/addr'
 import type { Netns } from '../../src/netns/netns'

@@ -21,7 +21,7 @@ const ofDead = (attachment: NodeAttachment, readings: Readings): Finding[] => {
       cause,
       ...leftover(attachment, readings, repair),
     })
-  // Ports whose rules are still there must stay taken: whoever got one next would get none of its connections.
+  // Ports whose rules are still there must stay taken: the next container would get none of the connections.
   const release: Repair | undefined =
     portOwner && portRules.length === 0 ? { do: 'release-ports', owner: idOf(portOwner) } : undefined
   return [

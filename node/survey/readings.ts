@@ -61,7 +61,7 @@ export type Readings = {
 /** Where a node keeps what a survey reads from files. */
 export type SurveyPlaces = { readonly confDir: string; readonly cacheDir: string }
 
-/** Is told what is read next: "the leases", "network namespace 7 of 300". */
+/** Called with the name of the next reading: "the leases", "network namespace 7 of 300". */
 export type Tell = (what: string) => void
 
 type Attempt = <T>(what: string, read: () => T, otherwise: T) => T

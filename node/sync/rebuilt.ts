@@ -49,7 +49,7 @@ const isGone = (rebuilt: Rebuilt): boolean =>
   withNetlink(NETLINK_ROUTE, nl => !hasSameVeth(nl, rebuilt) && !hasNewVeth(nl, rebuilt))
 
 /**
- * Takes back what was written if the attachment's interface is gone; answers what failed of that, undefined if the
+ * Undoes all writes if the attachment's interface is gone; returns the failures of that, undefined if the
  * interface is there. To be called when no ADD of our own runtime runs.
  */
 export const takeBackIfGone = async (rebuilt: Rebuilt): Promise<string[] | undefined> => {

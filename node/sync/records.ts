@@ -44,7 +44,7 @@ export const readAgain = (
 
 /**
  * Every attachment there is a record of, in the order of their ADDs, so that rules come back in theirs. One whose record
- * cannot be used is told to `onBroken`.
+ * cannot be used is passed to `onBroken`.
  */
 export const readRecords = (
   cacheDir: string,

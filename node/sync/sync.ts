@@ -131,7 +131,7 @@ const idOf = ({ entry: { network, containerID, ifName, args } }: RecordedAttachm
   pod: podInPairs(args),
 })
 
-/** How an attachment is told of that is gone; a step that cannot be undone is a failure. */
+/** The report on an attachment that is gone; a step that cannot be undone is a failure. */
 export const goneAttachment = (id: Identity, failures: readonly string[] = []): SyncedAttachment => ({
   ...id,
   state: failures.length > 0 ? 'failed' : 'gone',

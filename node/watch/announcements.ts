@@ -18,8 +18,8 @@ import { RTM_DELLINK, RTM_NEWLINK, RTNLGRP_LINK } from '../../src/netlink/wire/l
 import { readText } from '../../src/netlink/wire/message'
 
 /**
- * "lost": what only somebody else takes, and many pods at once; to be brought back without delay. "touched": it may as
- * well be a DEL that is under way, which is let finish.
+ * "lost": only another program removes it, and many pods lose it at once; rebuilt without delay. "touched": it may
+ * also be a DEL that is under way, which shall finish first.
  */
 export type Loss = { readonly kind: 'lost' | 'touched'; readonly what: string }
 
@@ -53,7 +53,7 @@ const iptablesTables = ['ip nat', 'ip filter', 'ip raw', 'ip6 nat', 'ip6 filter'
 /** Chains of iptables that hold rules of ours: the plugins' own, and those of the kernel, which are in capitals. */
 const chainsOfOurs = /^(CNI-|[A-Z]+$)/
 
-/** What is told of when it is deleted. */
+/** Objects whose deletion the kernel announces. */
 const deletions = [NFT_MSG_DELTABLE, NFT_MSG_DELCHAIN, NFT_MSG_DELRULE, NFT_MSG_DELSET, NFT_MSG_DELSETELEM]
 
 const lossOfRules = ({ type, data }: Reply): Loss | undefined => {

@@ -114,7 +114,7 @@ const rebuildAgainAndAgain = async (
   }
 }
 
-/** Watches this node until the process is told to end. */
+/** Watches this node until a signal ends the process. */
 export const watchNode = async (watching: Watching): Promise<void> => {
   // Opened before the first look: nothing that is taken after it goes unheard.
   const sockets = openAnnouncements()

@@ -81,7 +81,7 @@ const join = async (adding: Adding): Promise<Joined> => {
   }
   if (!conf.prune) return joinNow()
   adding.undo.add('delete the bridge if it is of no use', () => takeDownUnusedBridge(conf))
-  // Nobody may take a bridge for unused between the two.
+  // No other call may take the bridge for unused between the two.
   return withBridgeLock(conf, joinNow)
 }
 

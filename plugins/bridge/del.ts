@@ -222,7 +222,7 @@ const otherSteps = (call: Call, conf: BridgeConf, rules: RuleRemoval): Step[] =>
       endStep('masquerade')
     },
     async () => {
-      // Rules that are left would be those of whoever gets the address next: it stays leased for the next DEL.
+      // Rules that are left would apply to the next container with the address: it stays leased for the next DEL.
       if (conf.ipamType && !hasRules) await delegate(call, conf.ipamType, 'DEL')
       endStep('ipam')
     },

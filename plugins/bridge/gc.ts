@@ -63,7 +63,7 @@ export const gc = async (call: Call): Promise<void> => {
     // After the veths: a check stays as long as there is one for it.
     async () => (await import('../../src/netfilter/rules/spoof-check/nft.js')).spoofCheckRules.collect(),
     async () => {
-      // Rules that are left would be those of whoever gets the address next.
+      // Rules that are left would apply to the next container with the address.
       if (conf.ipamType && !hasStaleRules) await delegate(call, conf.ipamType, 'GC')
     },
   ])

@@ -124,7 +124,7 @@ export const ensureFolder = (path: string, mode: number): void => {
   try {
     mkdirSync(path, mode)
   } catch (error) {
-    // Somebody was quicker.
+    // Another process was quicker.
     if (errnoOf(error) !== 'EEXIST' || !isFolder(path)) throw error
   }
   syncFolder(parent)

@@ -125,7 +125,7 @@ export class Leases {
     if (!recorded && addresses.length === 0) return undefined
     const isTrue = addresses.length > 0 && addresses.every(address => this.#isOf(address, key))
     if (isTrue) return { key, owner, addresses }
-    // Somebody wrote into the record itself, which removes no mark.
+    // Another program wrote into the record itself, which removes no mark.
     return this.#readAnew().get(key)
   }
 

@@ -4,8 +4,8 @@
  *   <dataDir>/.kubenet/<network>/<24 hex digits of containerID and ifname>   a JSON object, mode 0600
  *   <dataDir>/.kubenet/<network>/foreign   a line "<24 hex digits> <address> …" for each the reference made
  *
- * Records are why no command opens every lease, and how leases of dead containers are told from others. They are
- * advice: whoever acts on one reads the lease it speaks of first, and without them everything works, only slower.
+ * Records are why no command opens every lease, and how leases of ended containers are recognised. They are
+ * a cache: code that acts on one reads its lease first, and without them everything works, only slower.
  */
 import { readdirSync, statSync } from 'node:fs'
 import * as v from 'valibot'

@@ -69,7 +69,7 @@ export const passPortsOn = (): void => {
   }
 }
 
-/** The same where anybody waits, after ports were given back by one who knows nothing of that. */
+/** The same if another attachment waits, after code that does not know of it freed the ports. */
 export const passPortsOnLocked = async (): Promise<void> => {
   if (listOwners().some(({ waiting }) => waiting)) await whilePortsLocked(passPortsOn)
 }

@@ -1,7 +1,7 @@
 /**
- * Who has which port of the host, so that a second container that wants one is told, by name, instead of getting
- * rules that never match. It is advice like the records of the owners: rules the reference made are not in it, and
- * where it cannot be kept the ports are opened all the same.
+ * The owner of each host port, so that ADD of a second container for it fails with the owner's name instead of getting
+ * rules that never match. It is a cache, as the records of the owners are: it does not have rules of the reference
+ * plugin, and if it cannot be written ADD opens the ports anyway.
  */
 import { lstatSync, mkdirSync } from 'node:fs'
 import { type Attachment, keyOf } from '../../src/attachment/attachment'

@@ -117,7 +117,7 @@ const parseOwner = (text: string, key: string): PortOwner | undefined => {
     // A record under a name that is not its own would have another's ports given back.
     return parsed.success && keyOf(parsed.output) === key ? parsed.output : undefined
   } catch {
-    return undefined // nothing we wrote: nobody's
+    return undefined // not written by us: it names no owner
   }
 }
 

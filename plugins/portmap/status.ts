@@ -19,7 +19,7 @@ const notReady = (what: string, cause: CniError): CniError =>
     details: [cause.message, cause.details].filter(Boolean).join('; '),
   })
 
-/** With "snat" the interface to a container must let in what comes from 127.0.0.1. */
+/** With "snat" the interface to a container must accept packets from 127.0.0.1. */
 const checkLocalnet = ({ snat }: PortmapConf): void => {
   const obstacle = snat ? obstacleToLocalnet() : undefined
   if (obstacle === undefined) return
@@ -40,7 +40,7 @@ const checkSockets = async ({ hostListeners }: PortmapConf): Promise<void> => {
   }
 }
 
-/** Can ports be opened now? Throws code 50 with the reason if not; what only may go wrong is said on stderr. */
+/** Can ports be opened now? Throws code 50 with the reason if not; warns of mere risks on stderr. */
 export const status = async (call: Call): Promise<void> => {
   const conf = readConf(call)
   try {

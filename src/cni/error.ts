@@ -100,7 +100,7 @@ export const quote = (value: unknown, most: number = readableLength): string =>
     ? `${JSON.stringify(value.slice(0, most))}… (${value.length} characters)`
     : shorten(JSON.stringify(value) ?? 'undefined', most * 2)
 
-/** Room for the failures of many attachments, and not for what hurts whoever reads and keeps it. */
+/** Enough for the failures of many attachments, and little enough for the runtime's log. */
 const maxAnswerLength = 16 * 1024
 
 /** The error object of SPEC.md, as it goes to stdout. It may quote foreign words, and runtimes' logs are read in terminals. */

@@ -146,7 +146,7 @@ const print = (text: string): void => {
   }
 }
 
-/** The wait for the configuration that a signal ends: so far there is nothing to take back, and read(2) waits. */
+/** A signal ends the wait for the configuration: so far there is nothing to undo, and read(2) waits. */
 const readCall = (): string => {
   const text = readStdin()
   watchForInterrupts()

@@ -12,7 +12,7 @@ let interrupted: NodeJS.Signals | undefined
 let isDeaf = false
 let heard: () => void = () => {}
 
-/** Comes true when the process is told to end, for what would wait for ever. */
+/** Resolves when a signal tells the process to end, for code that would wait for ever. */
 export const untilInterrupted = (): Promise<void> =>
   new Promise(resolve => {
     heard = resolve

@@ -157,7 +157,7 @@ const hold = async <T>(
 
 const openLockFile = (path: string): number => {
   try {
-    // Not through a link: whoever may write in this folder must not make root open another file.
+    // Not through a link: a user who may write in this folder must not make root open another file.
     return openSync(path, constants.O_CREAT | constants.O_RDWR | constants.O_NOFOLLOW, 0o600)
   } catch (error) {
     throw unusable(path, errnoOf(error) ?? '', error instanceof Error ? error.message : '')

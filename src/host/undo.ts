@@ -5,12 +5,12 @@ import { warn } from './log'
 export class Undo {
   readonly #steps: { what: string; step: () => void | Promise<void> }[] = []
 
-  /** Registers how to take back what was just done; `what` names it for the warning if that fails. */
+  /** Registers how to undo the last step; `what` names the undo for the warning if it fails. */
   add(what: string, step: () => void | Promise<void>): void {
     this.#steps.push({ what, step })
   }
 
-  /** Takes back every step, newest first. One that fails is said on stderr; the rest still run. */
+  /** Undoes every step, newest first. Reports one that fails on stderr; the rest still run. */
   async rollBack(): Promise<void> {
     // A step that waits would fail again of what the command failed of.
     ignoreInterrupts()

@@ -29,7 +29,7 @@ const asksNftables = (work: Parameters<typeof ifNftables<boolean>>[0]): boolean 
   try {
     return ifNftables(work) ?? false
   } catch (error) {
-    if (isFrom(error, 'netlink')) return true // what can't be told may be
+    if (isFrom(error, 'netlink')) return true // unknown counts as possible
     throw error
   }
 }

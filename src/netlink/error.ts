@@ -50,6 +50,6 @@ export const extendedAck = (message: { flags: number; data: Buffer }): string =>
   try {
     return readText(readAttributes(data, SIZEOF_NLMSGERR + skipped).get(NLMSGERR_ATTR_MSG))
   } catch {
-    return '' // an attribute that can't be read only costs the sentence; the errno is what counts
+    return '' // without a readable attribute only the sentence is missing; the errno is what counts
   }
 }

@@ -21,7 +21,7 @@ const protocolNumbers = { tcp: 6, udp: 17, sctp: 132 } as const
 /** The protocols of a waiting socket. */
 type TransportProtocol = keyof typeof protocolNumbers
 
-/** A socket that waits for whoever comes to a port. */
+/** A socket that listens on a port. */
 export type ListeningSocket = {
   readonly protocol: TransportProtocol
   /** All zeros: every address of the family. */

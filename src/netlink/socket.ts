@@ -196,7 +196,7 @@ export class NetlinkSocket {
   }
 
   /**
-   * The answer to a change, which is made by now: whoever does not hear of it does not know what to undo. ENOBUFS says
+   * The answer to a change, which is made by now: without it the caller does not know what to undo. ENOBUFS says
    * that a datagram was lost, which need not be this one.
    */
   #receiveAnswer(op: string): Reply[] {

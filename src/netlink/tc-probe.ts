@@ -54,7 +54,7 @@ export const hasLinkKind = (nl: NetlinkSocket, kind: string): boolean =>
 export const hasQdiscKind = (nl: NetlinkSocket, kind: string): boolean =>
   isKnown(nl, `look for qdisc kind "${kind}"`, 'ENOENT', {
     type: RTM_NEWQDISC,
-    // These three together pass over a qdisc of another kind: net/sched/sch_api.c, tc_modify_qdisc.
+    // These three together skip a qdisc of another kind: net/sched/sch_api.c, tc_modify_qdisc.
     flags: NLM_F_CREATE | NLM_F_REPLACE | NLM_F_EXCL,
     body: tcBody(
       { index: LOOPBACK_IFINDEX, parent: kind === 'ingress' ? TC_H_INGRESS : TC_H_ROOT },

@@ -15,7 +15,7 @@ import {
 /** Where the networks of a node are, and what hears of files that cannot be read. */
 type ConfDir = {
   readonly confDir: string
-  /** Is told why a file is skipped; stderr if left out. */
+  /** Called with the reason if a file is skipped; default: writes it to stderr. */
   readonly onBroken?: (failure: CniError) => void
 }
 

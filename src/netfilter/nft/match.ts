@@ -1,4 +1,4 @@
-/** The conditions of a rule. Each ends the rule for packets that don't meet it. */
+/** The conditions of a rule. Each ends the rule for packets that do not meet it. */
 import { putU32 } from '../../netlink/wire/message'
 import type { RuleContext } from './rule'
 import { type Selector, selectorBytes } from './selector'

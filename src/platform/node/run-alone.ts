@@ -177,7 +177,7 @@ export const run = async (
   await turn() // the caller's own work comes first
   while (program.streams.some(stream => streams.has(stream))) serveStreams()
   const exitCode = exitCodeOf(program.pid)
-  await turn() // whoever waits for the program asks then whether the call was told to end
+  await turn() // the code that waits for the program then checks for a signal
   const textOf = (chunks: readonly Buffer[]) => Buffer.concat(chunks).toString('utf8')
   return { exitCode, stdout: textOf(program.stdout), stderr: textOf(program.stderr) }
 }

@@ -11,7 +11,7 @@ const wrong = (what: string, line: number | string, column: number | string, cau
 
 /**
  * JSON.parse as Node.js has it: strict, and with the place where JSON goes wrong in the message. QuickJS says that on the
- * error's stack only, and takes some of JavaScript for JSON, which whoever wrote the text did not mean, or not alike.
+ * error's stack only, and takes some of JavaScript for JSON, which the author of the text did not mean.
  */
 JSON.parse = (text: string, reviver?: (key: string, value: unknown) => unknown): unknown => {
   let value: unknown

@@ -1,7 +1,7 @@
 /** node:path for programs that are made of QuickJS: of the POSIX forms, those that the command line uses. */
 import { process } from './globals'
 
-/** The parts of a path, without those that "." and ".." take back. An absolute path has nothing above its root. */
+/** The parts of a path, with "." and ".." resolved. An absolute path has nothing above its root. */
 const normalised = (path: string, isAbsolute: boolean): string[] => {
   const parts: string[] = []
   for (const part of path.split('/')) {

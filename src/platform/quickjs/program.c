@@ -337,7 +337,7 @@ int main(int argc, char **argv, char **environment) {
   struct engine engine;
   fill_standard_streams();
   signal(SIGCHLD, SIG_DFL); /* ignored by our parent, it would be by us, and no child leave an exit code */
-  signal(SIGPIPE, SIG_IGN); /* a runtime that went away is an error of write(2), which takes back what was done */
+  signal(SIGPIPE, SIG_IGN); /* a runtime that has ended is an error of write(2), after which the call undoes its steps */
   if (argc && !strcmp(argv[0], "freeze") && may_freeze()) freeze_all();
   if (thaw(&engine)) {
     JS_SetMaxStackSize(engine.runtime, stack_bytes());

@@ -88,7 +88,7 @@ const ensureBaseRules = (nl: NetlinkSocket, tx: NftTransaction, conf: PodNetwork
   if (!hasBaseRules(nl, conf)) addBaseRules(nl, tx, conf)
 }
 
-/** Makes the rules that the network's pods share anew, whatever is there of them. */
+/** Replaces the rules that the network's pods share, complete or not. */
 export const setUpBaseRules = (nl: NetlinkSocket, conf: PodNetwork): void =>
   nftUpdate(nl, `rebuild the rules of network "${conf.network}"`, tx => addBaseRules(nl, tx, conf))
 

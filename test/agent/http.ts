@@ -1,4 +1,4 @@
-/** The agent's endpoint answers whoever asks, also beside clients that open connections and say nothing. */
+/** The agent's endpoint answers every client, also beside clients that open connections and send nothing. */
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import t from 'tap'

@@ -209,7 +209,7 @@ t.test('the table shows the ratio to each peer, and ratio, target and verdict of
   )
   t.ok(
     lines.some(line => line.includes('memory: no time')),
-    'what was skipped is said',
+    'it names skipped cases',
   )
 })
 

@@ -24,7 +24,7 @@ t.test('the output of a plugin without a command shows its origin', async t => {
   }
 })
 
-t.test('versions without a gap are told as a range', async t => {
+t.test('versions without a gap are printed as a range', async t => {
   t.equal(formatVersions(['0.3.0', '0.3.1', '0.4.0', '1.0.0']), '0.3.0-1.0.0')
   t.equal(formatVersions(['1.0.0', '0.3.1', '0.4.0', '0.3.0']), '0.3.0-1.0.0')
   t.equal(formatVersions(['0.1.0', '1.0.0']), '0.1.0 1.0.0')
@@ -46,7 +46,7 @@ t.test('mapSome() answers in the order of the entries, few at a time', async t =
   t.equal(most, 4)
 })
 
-/** Is it there, and not only waiting for somebody to take note of its end? */
+/** Does it run, and is it no zombie? */
 const isRunning = (pid: number): boolean =>
   existsSync(`/proc/${pid}`) && !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'))
 

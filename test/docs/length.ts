@@ -1,4 +1,4 @@
-/** The pages stay short enough to be read: a new fact replaces old text, or links to where it is told already. */
+/** The pages stay short enough to be read: a new fact replaces old text, or links to its page. */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'

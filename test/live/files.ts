@@ -65,7 +65,7 @@ for (const flavour of flavours.slice(0, 1)) {
       t.equal(
         await host.sh(open),
         [`${networks} 755`, `${networks}/masq 755`, `${networks}/net 755`, ''].join('\n'),
-        'but for the folders of leases, which tell no secrets and are as the reference makes them',
+        'except folders of leases, which hold no secrets and are as the reference makes them',
       )
     })
 

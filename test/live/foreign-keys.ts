@@ -22,7 +22,7 @@ const ofKubenet = ['nonMasqueradeCIDR', 'nonMasqueradeCIDRs', 'mtu', 'mtuOverhea
 const gcKeys = { cniVersion: '1.1.0', 'cni.dev/valid-attachments': [] }
 
 for (const flavour of anyFlavour) {
-  t.test(`[${flavour}] DEL and GC pass over them`, async t => {
+  t.test(`[${flavour}] DEL and GC skip them`, async t => {
     const host = await PrivateHost.create(t)
     const netns = await host.netns('c1')
     const plain = bridgeConf('v4', { isGateway: true, ipMasq: true })

@@ -78,7 +78,7 @@ const testChain = async (t: Test, chain: readonly Json[], folder: string) => {
   // What the first container leaves for good.
   await add('c0', 8000)
   await host.sh('ip netns del c0')
-  await gc('an empty list says that nobody is left', 0, { 'cni.dev/valid-attachments': [] })
+  await gc('an empty list: no attachment is valid', 0, { 'cni.dev/valid-attachments': [] })
   const nobody = await state()
   await add('c2', 8002)
   const second = await state()

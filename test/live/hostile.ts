@@ -1,4 +1,4 @@
-/** Input and surroundings that somebody prepared: refused, or without effect. Nothing on the host changes. */
+/** Hostile input and environments: refused, or without effect. Nothing on the host changes. */
 import t, { type Test } from 'tap'
 import { type Answer, binDir, type CallOptions, call, flavours, type Json } from '../fixtures/cni'
 import { PrivateHost } from '../fixtures/private-host'

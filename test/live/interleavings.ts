@@ -1,5 +1,5 @@
 /**
- * No live pod loses anything, whoever runs beside it: random walks of calls that run at once. After each round, when no
+ * No live pod loses anything to other calls: random walks of calls that run at once. After each round, when no
  * call runs, who is attached has all it was given, and nothing is left of others.
  *
  * The short form tries the same few walks each time; in the long form every walk is another. A failure prints the seed

@@ -1,5 +1,5 @@
 /**
- * Whoever holds a lock may hang: stopped, or waiting for a dead disk. Every lock is waited for until a deadline, then
+ * The holder of a lock may hang: stopped, or waiting for a dead disk. A call waits for a lock until a deadline, then
  * the call answers "try again later" (code 11), names the holder, and has changed nothing.
  */
 import { type ChildProcess, spawn } from 'node:child_process'

@@ -1,5 +1,5 @@
 /**
- * A container that lives without a sign but a process: nobody who cannot see that process takes it for gone. Called from
+ * Only a process shows that a container lives: a call that cannot see the process does not take it for gone. Called from
  * another PID namespace, without CAP_SYS_PTRACE, behind hidepid or a mount of another namespace, nothing is touched.
  */
 import t, { type Test } from 'tap'

@@ -141,12 +141,12 @@ const causes: readonly Cause[] = [
   },
   { what: 'the range is full', script: () => full, failing: leasing },
   {
-    what: 'the range is full but for one address',
+    what: 'the range is full except one address',
     script: () => `${full}; rm /var/lib/cni/networks/net/10.1.2.14`,
     failing: [],
   },
   {
-    what: 'the range is full but for the address that the bridge has besides',
+    what: 'the range is full except the additional address of the bridge',
     script: () => `
       ${full}; rm /var/lib/cni/networks/net/10.1.2.14
       ip link add br0 type bridge; ip addr add 10.1.2.1/28 dev br0; ip addr add 10.1.2.14/28 dev br0`,

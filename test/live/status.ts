@@ -29,7 +29,7 @@ type Case = {
   what: string
   /** Shell scripts that make it so, and that take it back. */
   broken: string
-  mended: string
+  repair: string
   plugin: string
   more?: Json
   msg: string
@@ -39,21 +39,21 @@ type Case = {
 /** Makes /proc/sys read-only, as it is in a container. */
 const readOnlySys = {
   broken: 'mount --bind /proc/sys /proc/sys; mount -o remount,bind,ro /proc/sys',
-  mended: 'umount /proc/sys',
+  repair: 'umount /proc/sys',
 }
 
 const fullDisk = {
   broken: `
     mkdir /run/full; mount -t tmpfs -o size=4k tmpfs /run/full; mkdir /run/full/leases
     echo x > /run/full/x`,
-  mended: 'umount /run/full; rmdir /run/full',
+  repair: 'umount /run/full; rmdir /run/full',
 }
 
 const cases: Case[] = [
   {
     what: 'IPv6 forwarding that cannot be turned on',
     broken: `sysctl -qw net.ipv4.ip_forward=1; ${readOnlySys.broken}`,
-    mended: `${readOnlySys.mended}; sysctl -qw net.ipv4.ip_forward=0`,
+    repair: `${readOnlySys.repair}; sysctl -qw net.ipv4.ip_forward=0`,
     plugin: 'bridge',
     msg: 'bridge: net.ipv6.conf.all.forwarding is 0 and cannot be set',
     details: /^EROFS/,
@@ -61,7 +61,7 @@ const cases: Case[] = [
   {
     what: 'a bridge without a lock',
     broken: 'cd /run/kubenet-cni/bridges; rm br0; mkdir br0',
-    mended: 'rmdir /run/kubenet-cni/bridges/br0',
+    repair: 'rmdir /run/kubenet-cni/bridges/br0',
     plugin: 'bridge',
     msg: 'bridge: "prune": the lock of "br0" cannot be taken',
     details: /^lock "\/run\/kubenet-cni\/bridges\/br0": EISDIR/,
@@ -70,7 +70,7 @@ const cases: Case[] = [
     what: 'a bridge with a port that is too small',
     broken:
       'ip link add br0 type bridge; ip link add p0 mtu 1400 type veth peer name p1; ip link set p0 master br0',
-    mended: 'ip link del p0; ip link del br0',
+    repair: 'ip link del p0; ip link del br0',
     plugin: 'bridge',
     more: { mtu: 9000 },
     msg: 'bridge: "mtu" is 9000, but bridge "br0" has 1400 and cannot be raised',
@@ -79,7 +79,7 @@ const cases: Case[] = [
   {
     what: 'a bridge that is none',
     broken: 'ip link add br0 type veth peer name p1',
-    mended: 'ip link del br0',
+    repair: 'ip link del br0',
     plugin: 'bridge',
     msg: 'bridge: "br0" already exists but is not a bridge',
     details: /^it is a veth$/,
@@ -87,7 +87,7 @@ const cases: Case[] = [
   {
     what: 'an IPAM plugin that is not there',
     broken: ':',
-    mended: ':',
+    repair: ':',
     plugin: 'bridge',
     more: { ipam: { type: 'nobody' } },
     msg: 'failed to find plugin "nobody" in path',
@@ -111,7 +111,7 @@ const cases: Case[] = [
   {
     what: 'a resolvConf that is not there',
     broken: ':',
-    mended: ':',
+    repair: ':',
     plugin: 'host-local',
     more: { ipam: { ...ipam, resolvConf: '/run/none' } },
     msg: 'host-local: "resolvConf": /run/none cannot be used',
@@ -163,12 +163,12 @@ const testStatus = async (t: Test, host: PrivateHost, bin: string) => {
   }
   t.equal(await host.snapshot(), before, 'asking changes nothing')
 
-  for (const { what, broken, mended, plugin, more, msg, details } of cases) {
+  for (const { what, broken, repair, plugin, more, msg, details } of cases) {
     await host.sh(broken)
     const { code, json } = await status(plugin, more)
     t.equal(code, 1, `${plugin}: ${what}`)
     t.match(json, { cniVersion: '1.1.0', code: 50, msg, ...(details && { details }) }, `${plugin}: ${what}`)
-    await host.sh(mended)
+    await host.sh(repair)
   }
   t.equal(await host.snapshot(), before, 'neither does it where something is wrong')
 

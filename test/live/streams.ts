@@ -1,5 +1,5 @@
 /**
- * What a plugin finds for its standard streams, its name and its limits: an answer that reaches nobody is no success, and
+ * A plugin's standard streams, name and limits: a result that cannot be printed is no success, and
  * what is no configuration is an error object.
  */
 import t from 'tap'

@@ -70,7 +70,7 @@ t.test('a change touches what it overlaps', async t => {
   t.same(routesOf(table), ['10.244.2.0/25'])
 })
 
-t.test('several thousand nodes and one that lies across all of them', async t => {
+t.test('several thousand nodes, and one whose range overlaps all of them', async t => {
   const nodes = Array.from({ length: 5000 }, (_, i) =>
     nodeOf(`n${i}`, '2024-01-02T00:00:00Z', `10.${i >> 8}.${i & 255}.0/24`, `172.16.${i >> 8}.${i & 255}`),
   )

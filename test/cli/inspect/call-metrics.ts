@@ -52,7 +52,7 @@ t.test('without a log and a file there are no counters', async t =>
   t.equal(formatCallMetrics([], '', now), ''),
 )
 
-t.test('after a file of a time to come, or one that is none, counting begins anew', async t => {
+t.test('after a file of a time to come, or one that is none, counting begins again', async t => {
   for (const before of [
     first.replace(/^(kubenet_newest\S+) .*/m, '$1 99999999999'),
     'kubenet_calls_total{ 1\n',

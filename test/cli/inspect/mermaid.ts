@@ -104,7 +104,7 @@ t.test('every name that the kernel allows is shown unchanged', async t => {
   const { nodes } = readFlowchart(
     formatMermaid(scene({ bridges: [bridge('b', [pod('two\nlines\u001b[31m')])] })),
   )
-  t.equal(nodes.get('pod0_0')?.[0], 'two\\u000alines\\u001b[31m', 'but for what controls a terminal')
+  t.equal(nodes.get('pod0_0')?.[0], 'two\\u000alines\\u001b[31m', 'without terminal control characters')
 })
 
 t.test('the grammar refuses what Mermaid would draw wrong, or not at all', async t => {

@@ -1,4 +1,4 @@
-/** How `kubenet-agent` is let in: a pod's service account, kubeconfigs, and the certificates of both sides. */
+/** Authentication of `kubenet-agent`: a pod's service account, kubeconfigs, and the certificates of both sides. */
 import { existsSync, mkdirSync, renameSync, symlinkSync, writeFileSync } from 'node:fs'
 import t from 'tap'
 import { KubernetesApi } from '../../fixtures/cluster/api-server'
@@ -43,7 +43,7 @@ for (const flavour of flavours) {
         const it = await LoneAgent.start(t, { flavour, node, host, api, env, kubeconfig: null })
         t.equal((await it.agent.said('started')).cluster, 'service account, 127.0.0.1:6443')
         const { error } = await it.agent.said('the connection to the API server ended')
-        t.match(error, /certificate/, 'a server that the authority does not vouch for is told nothing')
+        t.match(error, /certificate/, 'a server without a certificate of the authority gets no request')
         t.same(api.requests, [])
         project(account, '2', { token: 'first\n', 'ca.crt': authority.cert, namespace: 'kube-system' })
         await it.ranges(a)

@@ -57,7 +57,7 @@ t.test(
   },
 )
 
-t.test('the pods come before a node is ready, on the host network, with the least privileges', async t => {
+t.test('the pods come before a node is ready, on the host network, with no needless privilege', async t => {
   t.equal(pod.hostNetwork, true)
   t.same(pod.tolerations, [{ operator: 'Exists' }])
   t.equal(pod.priorityClassName, 'system-node-critical')

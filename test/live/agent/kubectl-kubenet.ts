@@ -1,4 +1,4 @@
-/** `kubectl kubenet`: the pod that it makes on each node. kubectl is a stand-in here, which notes what it is told. */
+/** `kubectl kubenet`: the pod that it makes on each node. kubectl is a stand-in here, which records its arguments. */
 import { spawnSync } from 'node:child_process'
 import { chmodSync, readFileSync, writeFileSync } from 'node:fs'
 import t from 'tap'

@@ -61,7 +61,7 @@ for (const flavour of flavours.slice(0, 1)) {
         t.equal(
           tries().filter(({ level }) => level === 'warn').length,
           2,
-          'the break and the outage are told once',
+          'the break and the outage are logged once',
         )
         it.api.nodes.put({ ...node, podCIDRs: [b] })
         it.api.nodes.compact()

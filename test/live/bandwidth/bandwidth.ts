@@ -73,7 +73,7 @@ for (const flavour of anyFlavour) {
     const unset = [8000, 10_000_000].flatMap(rate =>
       unsetBursts.map((burst): [number, number] => [rate, burst]),
     )
-    // What the kernel is given is the same, as above; here it is told by each one's CHECK.
+    // The kernel objects are the same, as above; here CHECK of each plugin compares them.
     for (const [rate, burst] of [...limits.slice(-2), ...unset]) {
       await t.test(`${rate} bit/s and ${burst} bits`, async t => {
         const conf = pod.conf(bothWays(rate, burst))

@@ -1,4 +1,4 @@
-/** No address is given out that somebody has: running containers whose leases were lost, and whoever else is there. */
+/** No address in use is given out: of running containers whose leases were lost, and of other machines. */
 import t from 'tap'
 import { bridgeConf, Pod } from '../../fixtures/bridge'
 import { type Answer, anyFlavour, type Json } from '../../fixtures/cni'
@@ -66,7 +66,7 @@ t.test(`[${flavour}] with probe, addresses in use are skipped`, async t => {
   `)
   const { code, json, stdout, stderr } = await a.call('ADD', conf)
   t.equal(code, 0, stdout)
-  t.same(addressesOf(json), ['10.1.2.4', 'fd00:2::4'], 'both are taken anew where one is in use')
+  t.same(addressesOf(json), ['10.1.2.4', 'fd00:2::4'], 'both are chosen again where one is in use')
   t.match(stderr, /host-local: 10\.1\.2\.2 is skipped: [0-9a-f:]{17} answers for it on "br0"/)
   t.match(stderr, /host-local: fd00:2::3 is skipped: /)
   t.same(await leasesOn(host), ['10.1.2.4', 'fd00:2::4'], 'nothing is leased beside them')
@@ -92,7 +92,7 @@ t.test(`[${flavour}] with probe, addresses in use are skipped`, async t => {
   t.match(answer.stderr, `10.1.2.4 is skipped: ${mac} answers for it on "br0"`, 'the first one’s')
 
   const elsewhere = { ...conf, ipam: { ...conf.ipam, probe: 'absent0' } }
-  t.equal((await c.call('ADD', elsewhere)).code, 0, 'an interface that is not there keeps nobody waiting')
+  t.equal((await c.call('ADD', elsewhere)).code, 0, 'ADD does not wait for an interface that does not exist')
 })
 
 t.test(

@@ -9,92 +9,93 @@ const conf = bridgeConf('dual', {
   cniVersion: '1.1.0',
 })
 
-/** One thing that goes wrong in a connected container or on its host, how to mend it, and what CHECK says to it. */
-type Damage = { what: string; harm: string; mend: string; says: RegExp | string }
+/** A fault of a connected container or its host, its repair, and the error of CHECK. */
+type Damage = { what: string; harm: string; repair: string; says: RegExp | string }
 
 const damagesOf = (veth: string, result: Json): Damage[] => [
   {
     what: 'the container’s interface is down',
     harm: 'ip -n c1 link set eth0 down',
-    mend: 'ip -n c1 link set eth0 up; ip -n c1 route add default via 10.1.2.1; ip -n c1 -6 route add default via fd00:2::1',
+    repair:
+      'ip -n c1 link set eth0 up; ip -n c1 route add default via 10.1.2.1; ip -n c1 -6 route add default via fd00:2::1',
     says: 'Interface eth0 is down',
   },
   {
     what: 'an IPv4 address is missing',
     harm: 'ip -n c1 addr del 10.1.2.2/24 dev eth0',
-    mend: 'ip -n c1 addr add 10.1.2.2/24 dev eth0; ip -n c1 route add default via 10.1.2.1',
+    repair: 'ip -n c1 addr add 10.1.2.2/24 dev eth0; ip -n c1 route add default via 10.1.2.1',
     says: 'Failed to match addr 10.1.2.2/24 on interface eth0',
   },
   {
     what: 'an IPv6 address is missing',
     harm: 'ip -n c1 addr del fd00:2::2/64 dev eth0',
-    mend: 'ip -n c1 addr add fd00:2::2/64 dev eth0 nodad; ip -n c1 -6 route replace default via fd00:2::1',
+    repair: 'ip -n c1 addr add fd00:2::2/64 dev eth0 nodad; ip -n c1 -6 route replace default via fd00:2::1',
     says: 'Failed to match addr fd00:2::2/64 on interface eth0',
   },
   {
     what: 'the default route is missing',
     harm: 'ip -n c1 route del default',
-    mend: 'ip -n c1 route add default via 10.1.2.1',
+    repair: 'ip -n c1 route add default via 10.1.2.1',
     says: 'Failed to find route 0.0.0.0/0 via 10.1.2.1',
   },
   {
     what: 'the default route goes elsewhere',
     harm: 'ip -n c1 -6 route replace default via fd00:2::9',
-    mend: 'ip -n c1 -6 route replace default via fd00:2::1',
+    repair: 'ip -n c1 -6 route replace default via fd00:2::1',
     says: 'Failed to find route ::/0 via fd00:2::1',
   },
   {
     what: 'the container’s MAC is another',
     harm: 'ip -n c1 link set eth0 address 02:00:00:00:00:99',
-    mend: `ip -n c1 link set eth0 address ${result.interfaces[2].mac}`,
+    repair: `ip -n c1 link set eth0 address ${result.interfaces[2].mac}`,
     says: /^Interface eth0 Mac .* doesn't match container Mac: 02:00:00:00:00:99$/,
   },
   {
     what: 'the bridge’s MAC is another',
     harm: 'ip link set br0 address 02:00:00:00:00:98',
-    mend: `ip link set br0 address ${result.interfaces[0].mac}`,
+    repair: `ip link set br0 address ${result.interfaces[0].mac}`,
     says: /^Bridge interface br0 Mac doesn't match: /,
   },
   {
     what: 'the host veth is no port of the bridge',
     harm: `ip link set ${veth} nomaster`,
-    mend: `ip link set ${veth} master br0; bridge link set dev ${veth} hairpin on`,
+    repair: `ip link set ${veth} master br0; bridge link set dev ${veth} hairpin on`,
     says: `CNI veth created for bridge br0 was not found: "${veth}" is no port of it`,
   },
   {
     what: 'the port is out of hairpin mode',
     harm: `bridge link set dev ${veth} hairpin off`,
-    mend: `bridge link set dev ${veth} hairpin on`,
+    repair: `bridge link set dev ${veth} hairpin on`,
     says: `bridge port ${veth} is not in hairpin mode`,
   },
   {
     what: 'the MTU of one end is another',
     harm: `ip link set ${veth} mtu 1400`,
-    mend: `ip link set ${veth} mtu 1500`,
+    repair: `ip link set ${veth} mtu 1500`,
     says: /^the MTUs of eth0, veth[0-9a-f]+ and br0 do not match: 1500, 1400, 1400, configured 1500$/,
   },
   {
     what: 'the bridge lacks a gateway',
     harm: 'ip addr del 10.1.2.1/24 dev br0',
-    mend: 'ip addr add 10.1.2.1/24 dev br0',
+    repair: 'ip addr add 10.1.2.1/24 dev br0',
     says: 'br0 lacks the gateway 10.1.2.1 of 10.1.2.2/24',
   },
   {
     what: 'the bridge is down',
     harm: 'ip link set br0 down',
-    mend: 'ip link set br0 up; ip addr add fd00:2::1/64 dev br0 nodad',
+    repair: 'ip link set br0 up; ip addr add fd00:2::1/64 dev br0 nodad',
     says: 'bridge br0 is down',
   },
   {
     what: 'a masquerade rule is missing',
     harm: 'iptables-save -t nat > /run/nat; iptables -t nat -F POSTROUTING',
-    mend: 'iptables-restore < /run/nat',
+    repair: 'iptables-restore < /run/nat',
     says: 'masquerade rules are missing',
   },
   {
     what: 'the lease is gone',
     harm: 'mkdir /run/kept; mv /var/lib/cni/networks/net/10.1.2.2 /var/lib/cni/networks/net/fd00* /run/kept',
-    mend: 'mv /run/kept/* /var/lib/cni/networks/net/; rmdir /run/kept',
+    repair: 'mv /run/kept/* /var/lib/cni/networks/net/; rmdir /run/kept',
     says: /^host-local: /,
   },
 ]
@@ -110,17 +111,17 @@ for (const flavour of flavours) {
     const damages = damagesOf(hostVethOf(result), result).filter(
       (_, i) => anyFlavour.includes(flavour) || i % 6 === 0,
     )
-    let mendLast = ':'
-    for (const { what, harm, mend, says } of damages) {
-      // What was not mended would be what the next CHECK speaks of.
-      await host.sh(`${mendLast}\n${harm}`)
+    let repairLast = ':'
+    for (const { what, harm, repair, says } of damages) {
+      // A fault without a repair would be in the next CHECK's error.
+      await host.sh(`${repairLast}\n${harm}`)
       const { code, json } = await check()
       t.equal(code, 1, what)
       t.match(json?.msg, says, what)
-      mendLast = mend
+      repairLast = repair
     }
-    await host.sh(mendLast)
-    t.same(await check().then(({ code, stdout }) => [code, stdout]), [0, ''], 'mended')
+    await host.sh(repairLast)
+    t.same(await check().then(({ code, stdout }) => [code, stdout]), [0, ''], 'repaired')
   })
 }
 

@@ -9,7 +9,7 @@ const conf = { ...plain, dropInvalid: true }
 
 const [flavour] = anyFlavour
 
-/** Sends a TCP reset of a connection that nobody knows: perl -e … FROM TO. */
+/** Sends a TCP reset of an unknown connection: perl -e … FROM TO. */
 const sendReset = `use Socket; my ($from, $to) = map { inet_aton $_ } @ARGV;
 my $tcp = pack "nnNNCCnnn", 40000, 80, 1, 0, 0x50, 4, 0, 0, 0;
 my $sum = unpack "%32n*", $from . $to . pack("CCn", 0, 6, 20) . $tcp;

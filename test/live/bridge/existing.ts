@@ -85,7 +85,7 @@ for (const flavour of anyFlavour) {
     const [a, late] = [await pod('c1'), await pod('c2')]
     const prevResult = await a.add(conf)
     const veth = hostVethOf(prevResult)
-    // Somebody took the bridge away, and its name for something else.
+    // Another program deleted the bridge, and gave its name to another device.
     await host.sh('ip link del br0; ip link add br0 type veth peer name br1')
     const names = async () => [...(await linksOf(host)).keys()].sort()
     const before = await host.snapshot()

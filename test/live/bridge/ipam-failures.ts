@@ -61,7 +61,7 @@ for (const flavour of anyFlavour) {
     await ipamPlugin(host, error(7, 'no such key'), error(7, 'no such key'))
     const same = await a.call('ADD', conf, options)
     t.match(same.json, { code: 7, msg: 'no such key' })
-    t.equal(same.stderr, '', 'what is said already is not said again')
+    t.equal(same.stderr, '', 'the same warning is not repeated')
     const missing = await a.call('ADD', layer2Conf({ ipam: { type: 'none' } }), options)
     t.match(missing.json, { code: 7, msg: /^failed to find plugin "none"/ })
     t.equal(missing.stderr, '', 'a plugin that was never called has nothing to give back')

@@ -67,7 +67,7 @@ for (const flavour of anyFlavour) {
 
       await a.add(conf, options(added))
       t.equal((await a.call('DEL', conf, { ...options(deleted), netns: '' })).stdout, '')
-      t.equal(await save(), before, `ADD under ${added}, DEL under ${deleted} that is told nothing`)
+      t.equal(await save(), before, `ADD under ${added}, DEL under ${deleted} without a result`)
 
       await a.add(conf, options(added))
       const gc = { ...conf, cniVersion: '1.1.0', 'cni.dev/valid-attachments': [] }

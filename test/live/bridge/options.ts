@@ -143,7 +143,7 @@ for (const flavour of anyFlavour) {
   })
 
   t.test(
-    `[${flavour}] enabledad fails an address that somebody on the bridge has, and undoes the ADD`,
+    `[${flavour}] enabledad refuses an address that another host on the bridge has, and undoes the ADD`,
     async t => {
       const { host, pod } = await hostWithPods(t, flavour)
       // No container of the network: whose addresses those have host-local knows.

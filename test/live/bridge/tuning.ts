@@ -77,11 +77,11 @@ for (const flavour of anyFlavour) {
         [`ip link set ${veth} mtu 1400`, `ip link set ${veth} mtu 1500`, /: 1500, 1400, 1[45]00/],
         ['ip link set br0 mtu 1400', 'ip link set br0 mtu 1500', /: 1500, 1500, 1400/],
       ]
-      for (const [harm, mend, says] of harms) {
+      for (const [harm, repair, says] of harms) {
         await host.sh(harm)
         const { json } = await a.call('CHECK', { ...conf, prevResult: result })
         t.match(json, { code: 999, msg: says }, harm)
-        await host.sh(mend)
+        await host.sh(repair)
       }
       await a.call('DEL', conf)
     }

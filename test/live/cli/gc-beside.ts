@@ -1,5 +1,5 @@
 /**
- * `kubenet gc --yes` beside those who add: whoever is attached while it runs keeps all it has, whoever does the adding,
+ * `kubenet gc --yes` beside ADDs: a container attached while it runs keeps all it has, whichever client adds it,
  * and what is stale goes.
  */
 import { existsSync } from 'node:fs'

@@ -91,7 +91,7 @@ for (const flavour of flavours) {
       t.same([await read(keys.bridge4), await read(keys.bridge6)], ['1', '0'])
     })
 
-    await t.test('a module that is missing is loaded, or it is said why not', async t => {
+    await t.test('a missing module is loaded, or the error says why not', async t => {
       // An empty folder over the keys is how a kernel without the module looks; the program is a stand-in.
       await reset()
       await host.sh(`

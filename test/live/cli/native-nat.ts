@@ -57,7 +57,7 @@ for (const flavour of flavours) {
     await t.test('a table nat that cannot be listed: nothing is called missing', async t => {
       await host.sh(nativeRules('ip', 'nat', '192.0.2.1'))
       t.match(await host.sh(`PATH=${path} iptables-save`), /Table `nat' is incompatible/)
-      // Bridged packets that do not pass iptables matter to services, which nobody can see now.
+      // Bridged packets that do not pass iptables matter to services, which the doctor cannot see now.
       await host.sh(switchOff)
       const lines = await doctor()
       t.same(about(lines), [])

@@ -1,4 +1,4 @@
-/** What takes longer than a second says so, on standard error, to somebody at a terminal and to no other program. */
+/** A command that takes longer than a second shows its progress, on a standard error that is a terminal. */
 import { existsSync } from 'node:fs'
 import t from 'tap'
 import { anyFlavour, binDir } from '../../fixtures/cni'

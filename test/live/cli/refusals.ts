@@ -16,7 +16,7 @@ const blue = '/run/netns/blue'
 const configure = ['config', '--pod-cidr', '10.244.1.0/24', '--write', '--cni-conf-dir']
 const install = ['install', '--pod-cidr', '10.244.1.0/24', '--bin-dir']
 
-/** A pod range that cannot be, and what is said of it. */
+/** An invalid pod range, and its error. */
 const badRanges: [string, RegExp][] = [
   ['10.244', /"10\.244" is not a network: it needs a prefix length, as in 10\.244\.1\.0\/24/],
   ['10.244.1.0/33', /"10\.244\.1\.0\/33" is not a network/],
@@ -34,17 +34,17 @@ const missing = (network: string, what: string, folder: string): RegExp =>
   new RegExp(`network "${network}" needs ${what}, not found in ${folder}${toInstall}`)
 
 const cases: Record<string, readonly Refusal[]> = {
-  'a pod range that can not be': badRanges.flatMap(([range, said]) =>
+  'an invalid pod range': badRanges.flatMap(([range, said]) =>
     [
       ['config', '--write', '--pod-cidr', range],
       ['install', '--bin-dir', '/run/bin', '--pod-cidr', range],
     ].map(line => ({ line, code: 2, says: new RegExp(`--pod-cidr: ${said.source}`) })),
   ),
-  'a command line that can not be': [
+  'an invalid command line': [
     { line: ['add'], code: 2, says: /missing required argument 'network'; see "kubenet add --help"/ },
     { line: ['gc', '--nope'], code: 2, says: /unknown option '--nope'; see "kubenet gc --help"/ },
   ],
-  'a network that nobody knows': [
+  'an unknown network': [
     ['add', 'nope', blue],
     ['check', 'nope', blue],
     ['del', 'nope', blue],

@@ -23,7 +23,7 @@ const scenarios: Scenario[] = [
     title: 'host-local with probe',
     plugin: 'host-local',
     conf: () => conf({ probe: 'up0' }),
-    // Somebody there answers for the first address, so that another must be taken.
+    // Another host answers for the first address, so ADD must choose another.
     setup: `
       ip netns add lan; ip link add up0 type veth peer name eth0 netns lan; ip link set up0 up
       ip -n lan link set eth0 up; ip -n lan addr add 10.1.2.2/24 dev eth0

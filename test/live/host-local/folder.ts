@@ -189,7 +189,7 @@ const testFoldersInTheWay = async (t: Test, host: PrivateHost, hostLocal: HostLo
   await blocked(`${leaseFolder}/last_reserved_ip.0`, 'the last address')
   t.equal((await hostLocal('DEL', conf)).stdout, '')
 
-  // What is only advice keeps nobody from anything.
+  // An unusable cache prevents nothing.
   await host.sh(`rm -rf ${leaseFolder}/last_reserved_ip.0 ${ours}/[0-9a-f]*`)
   const key = 'f8a2c0f3e0b1d2c3b4a59687'
   for (const name of ['foreign', key, 'released/10.1.2.9']) await folder(`${ours}/${name}`)

@@ -1,4 +1,4 @@
-/** An address stays leased as long as host ports of ours may lead to it, whoever would like to have it. */
+/** An address stays leased as long as host ports of ours may lead to it, whichever call wants it. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import t, { type Test } from 'tap'
@@ -71,7 +71,7 @@ class Node {
     )
   }
 
-  /** Somebody has the lock of the host ports for as long as `work` takes. */
+  /** Another process holds the lock of the host ports while `work` runs. */
   async locked<T>(work: () => Promise<T>): Promise<T> {
     const [program = '', ...args] = [
       ...this.host.enter,
@@ -159,7 +159,7 @@ for (const flavour of anyFlavour) {
           const host = await PrivateHost.create(t)
           await work(t, new Node(host, binDir(flavour), backend))
         })
-      await testing('is not taken back for another container', testReclaim)
+      await testing('is not reclaimed for another container', testReclaim)
       await testing('is not freed by a GC before them', testGc)
       await testing('is not freed by a DEL that could not remove them', testDel)
     })

@@ -1,4 +1,4 @@
-/** What a call costs does not grow with the leases that are there: nobody opens them. */
+/** The cost of a call does not grow with the number of leases: it opens none of the others. */
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'

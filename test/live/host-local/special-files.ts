@@ -39,7 +39,7 @@ const testVerbs = async (t: Test, hostLocal: HostLocal, title: string): Promise<
   return added.stderr
 }
 
-/** A lease's name: the address is given to nobody, and the warning says why. */
+/** A lease's name: the address is not given out, and the warning says why. */
 const testLeaseNames = async (t: Test, host: PrivateHost, hostLocal: HostLocal) => {
   for (const [make, what] of kinds) {
     await host.sh('rm -rf /var/lib/cni/networks')
@@ -81,7 +81,7 @@ const testOwnNames = async (t: Test, host: PrivateHost, hostLocal: HostLocal, is
   t.equal(await host.sh('cat /etc/hostname'), await host.sh('cat /run/hostname'), 'no link was followed')
 }
 
-/** flock(2) works on a pipe as well: it is the same file for everybody. */
+/** flock(2) works on a pipe as well: it is the same file for every process. */
 const testLock = async (t: Test, host: PrivateHost, hostLocal: HostLocal) => {
   await host.sh('rm -rf /var/lib/cni/networks')
   await put(host, 'mkfifo "$1"', `${leaseFolder}/lock`)
@@ -90,7 +90,7 @@ const testLock = async (t: Test, host: PrivateHost, hostLocal: HostLocal) => {
   t.match((await hostLocal('ADD', conf)).json, { code: 5, msg: `lock "${leaseFolder}/lock": ELOOP` })
 }
 
-/** The list of leases that the reference made, grown where nobody sees it: the leases themselves are opened. */
+/** The list of the reference plugin's leases, grown too large: ADD opens the leases themselves. */
 const testForeignList = async (t: Test, host: PrivateHost, hostLocal: HostLocal) => {
   await host.sh(`rm -rf /var/lib/cni/networks; mkdir -p ${leaseFolder}`)
   await host.sh(`printf 'c9\\r\\neth0' > ${leaseFolder}/10.1.2.9`)
@@ -99,7 +99,11 @@ const testForeignList = async (t: Test, host: PrivateHost, hostLocal: HostLocal)
   // As the folder does not change, it stays marked as clean.
   await host.sh(`truncate -s 1G ${ours}/foreign`)
   const again = await hostLocal('ADD', conf, { containerID: 'c9' })
-  t.match(again.json, { code: 7, msg: /10\.1\.2\.9 has been allocated to c9/ }, 'nobody has two addresses')
+  t.match(
+    again.json,
+    { code: 7, msg: /10\.1\.2\.9 has been allocated to c9/ },
+    'no container gets a second address',
+  )
   t.match(again.stderr, `host-local: "${ours}/foreign" has 1073741824 bytes`, 'the file is named')
   t.equal((await hostLocal('DEL', conf, { containerID: 'c9' })).stdout, '')
   t.same(await leasesOn(host), ['10.1.2.2'])

@@ -41,7 +41,7 @@ const testHandOver = async (t: Test, host: PrivateHost, first: HostLocal, second
   t.match(addressesOf(await first('ADD', dual, { containerID: 'c2' })), ['10.1.2.4', 'fd00::4'], 'and back')
   t.equal((await second('DEL', dual)).code, 0, 'DEL')
   t.same(await leasesOn(host), ['10.1.2.3', '10.1.2.4', 'fd00::3', 'fd00::4'])
-  t.equal((await first('CHECK', dual)).code, 1, 'whoever leased it knows that it is gone')
+  t.equal((await first('CHECK', dual)).code, 1, 'CHECK of the other implementation finds that it is gone')
   t.equal((await first('DEL', dual)).code, 0)
   t.match(addressesOf(await first('ADD', dual)), ['10.1.2.5', 'fd00::5'], 'the round goes on')
   for (const [containerID, ifName] of [

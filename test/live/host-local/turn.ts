@@ -1,4 +1,4 @@
-/** Whose turn it is to be given out: what became free by a reboot or a lost DEL, what rests, what is kept for somebody. */
+/** The order of addresses: those free after a reboot or a lost DEL, those in cooldown, those kept for a pod. */
 import t from 'tap'
 import { binDir, type CallOptions, flavours, type Json } from '../../fixtures/cni'
 import { hostLocalConf, hostLocalOn, leasesOn } from '../../fixtures/host-local'

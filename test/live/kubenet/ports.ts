@@ -87,43 +87,46 @@ for (const flavour of flavours) {
     })
   })
 
-  t.test(`[${flavour}] a client that keeps its UDP port reaches whoever has the host port`, async t => {
-    const node = await Node.create(t, flavour)
-    const { host } = node
-    const dns = withPorts({ hostPort: 5353, containerPort: 53, protocol: 'udp' })
-    const addresses = [
-      ['10.244.1.2', 'fd00:244:1::2'],
-      ['10.244.1.3', 'fd00:244:1::3'],
-    ]
-    const listen = (name: string, index: number) =>
-      serve(
-        t,
-        host,
-        name,
-        (addresses[index] ?? []).map(address => ({ protocol: 'udp', host: address, port: 53 })),
-      )
-    const answering = async () => {
-      const seen = await ask(host, 'outside', {
-        4: { protocol: 'udp', host: '192.0.2.1', port: 5353, localPort: 40_004 },
-        6: { protocol: 'udp', host: '2001:db8::1', port: 5353, localPort: 40_006 },
-      })
-      return [seen[4], seen[6]].map(answer => answer?.on ?? answer?.error)
-    }
-    await serve(t, host, undefined, [
-      { protocol: 'udp', host: '192.0.2.1', port: 5353 },
-      { protocol: 'udp', host: '2001:db8::1', port: 5353 },
-    ])
-    const onHost = ['192.0.2.1:5353', '2001:db8::1:5353']
-    t.same(await answering(), onHost)
-    const first = await node.add('first', dns)
-    await listen('first', 0)
-    t.same(await answering(), ['10.244.1.2:53', 'fd00:244:1::2:53'], 'after ADD')
-    await node.del('first', { ...dns, prevResult: first })
-    t.same(await answering(), onHost, 'after DEL')
-    await node.add('second', dns)
-    await listen('second', 1)
-    t.same(await answering(), ['10.244.1.3:53', 'fd00:244:1::3:53'], 'after the next ADD')
-    await node.del('second', kubenetConf(), { netns: '' })
-    t.same(await answering(), onHost, 'after DEL that is told nothing')
-  })
+  t.test(
+    `[${flavour}] a client that keeps its UDP port reaches the current owner of the host port`,
+    async t => {
+      const node = await Node.create(t, flavour)
+      const { host } = node
+      const dns = withPorts({ hostPort: 5353, containerPort: 53, protocol: 'udp' })
+      const addresses = [
+        ['10.244.1.2', 'fd00:244:1::2'],
+        ['10.244.1.3', 'fd00:244:1::3'],
+      ]
+      const listen = (name: string, index: number) =>
+        serve(
+          t,
+          host,
+          name,
+          (addresses[index] ?? []).map(address => ({ protocol: 'udp', host: address, port: 53 })),
+        )
+      const answering = async () => {
+        const seen = await ask(host, 'outside', {
+          4: { protocol: 'udp', host: '192.0.2.1', port: 5353, localPort: 40_004 },
+          6: { protocol: 'udp', host: '2001:db8::1', port: 5353, localPort: 40_006 },
+        })
+        return [seen[4], seen[6]].map(answer => answer?.on ?? answer?.error)
+      }
+      await serve(t, host, undefined, [
+        { protocol: 'udp', host: '192.0.2.1', port: 5353 },
+        { protocol: 'udp', host: '2001:db8::1', port: 5353 },
+      ])
+      const onHost = ['192.0.2.1:5353', '2001:db8::1:5353']
+      t.same(await answering(), onHost)
+      const first = await node.add('first', dns)
+      await listen('first', 0)
+      t.same(await answering(), ['10.244.1.2:53', 'fd00:244:1::2:53'], 'after ADD')
+      await node.del('first', { ...dns, prevResult: first })
+      t.same(await answering(), onHost, 'after DEL')
+      await node.add('second', dns)
+      await listen('second', 1)
+      t.same(await answering(), ['10.244.1.3:53', 'fd00:244:1::3:53'], 'after the next ADD')
+      await node.del('second', kubenetConf(), { netns: '' })
+      t.same(await answering(), onHost, 'after DEL without a result')
+    },
+  )
 }

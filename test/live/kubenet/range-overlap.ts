@@ -10,7 +10,7 @@ for (const flavour of anyFlavour) {
     const old = await node.add('old', kubenetConf({ podCIDRs: ['10.244.1.0/24'] }))
     const last = '/var/lib/cni/networks/pods/last_reserved_ip.0'
 
-    await t.test('the old gateway, which the bridge still has, is nobody’s turn', async t => {
+    await t.test('the old gateway, which the bridge still has, is not given out', async t => {
       await node.host.sh(`echo -n 10.244.1.0 > ${last}`)
       t.match((await node.add('new', wide)).ips, [{ address: '10.244.1.3/16', gateway: '10.244.0.1' }])
       t.same(await node.gateways(), ['10.244.1.1', '10.244.0.1'])

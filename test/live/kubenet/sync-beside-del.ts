@@ -1,6 +1,6 @@
 /**
  * `kubenet sync` in the middle of a DEL: the plugins that were first to delete are done, the container's interface and its
- * cached result are still there. Whoever deletes, nothing that sync writes stays.
+ * cached result are still there. Whichever client deletes, nothing that sync writes stays.
  */
 import t from 'tap'
 import { anyFlavour, binDir } from '../../fixtures/cni'

@@ -47,7 +47,7 @@ const obstacles: Obstacle[] = [
     says: /container veth name \("eth0"\) .* already exists/,
   },
   {
-    step: 'leases that can not be written',
+    step: 'leases that cannot be written',
     put: 'mount --bind /var/lib/cni/networks /var/lib/cni/networks; mount -o remount,bind,ro /var/lib/cni/networks',
     away: 'umount /var/lib/cni/networks',
     code: 5,

@@ -154,7 +154,7 @@ t.test('the reference’s nftables rules pass CHECK, and DEL and ADD replace the
   t.same(await rules(), [], 'ours beside their chains')
 })
 
-t.test('masqAll: whoever comes by a port of the host is masqueraded, and no other program', async t => {
+t.test('masqAll: every client of a host port is masqueraded, and no other packet', async t => {
   const host = await PortHost.create(t, { flavour })
   await host.outside()
   const web = await host.pod('web')

@@ -1,4 +1,4 @@
-/** A client that keeps sending from one UDP port reaches whoever has the host port now; no other flow is touched. */
+/** A client that keeps sending from one UDP port reaches the present owner of the host port; no other flow changes. */
 import t from 'tap'
 import { anyFlavour } from '../../fixtures/cni'
 import { ask, type Endpoint, serve } from '../../fixtures/traffic'
@@ -57,7 +57,7 @@ for (const flavour of anyFlavour) {
         host.host.sh(`conntrack -L -p udp -o id -d ${outside[4]} 2> /dev/null | grep -o ' id=.*'`)
       t.match(await ask(host.host, 'second', { dns }), { dns: { on: `${outside[4]}:${hostPort}` } })
       const untouched = await otherFlow()
-      t.match(untouched, /id=\d+/, 'a pod’s own flow to the same port of somebody else')
+      t.match(untouched, /id=\d+/, 'a pod’s own flow to the same port of another machine')
 
       await t.test('from the host to a container, to another, and back to the host', async t => {
         const stop = await serve(
@@ -75,7 +75,7 @@ for (const flavour of anyFlavour) {
         await second.must('ADD', open(second))
         t.same(await answering(), onPod(second))
         await second.must('DEL', { ...open(second), runtimeConfig: {}, prevResult: undefined }, { netns: '' })
-        t.same(await answering(), onHost, 'after DEL that is told nothing')
+        t.same(await answering(), onHost, 'after DEL without a result')
         await stop()
       })
 

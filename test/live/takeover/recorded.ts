@@ -10,7 +10,7 @@ import { leftBy } from '../../fixtures/takeover/leave'
 import { readBytes } from '../../fixtures/takeover/node-state'
 import { plant } from '../../fixtures/takeover/plant'
 
-/** What later releases have added to records, which older ones pass over. */
+/** Keys that later releases added to records, which older ones skip. */
 const withoutAdditions = (state: string): string =>
   state
     .replaceAll(/"(hostNetns|pidNamespace)":<\w+>,/g, '')

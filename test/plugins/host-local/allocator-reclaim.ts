@@ -1,4 +1,4 @@
-/** What the allocator gives out of a set that looks full: what nobody needs any more, and nothing else. */
+/** From a set that looks full the allocator gives out only reclaimable addresses. */
 import { symlinkSync, writeFileSync } from 'node:fs'
 import t from 'tap'
 import { network } from './fixtures/network'

@@ -103,7 +103,7 @@ const laterBoot = '12345688-1111-2222-3333-444444444444'
 
 t.test('a mark holds until an entry of the folder is made, replaced or removed', async t => {
   const folder = t.testdir({ lease: 'c1' })
-  t.notOk(isClean(folder, bootID), 'a folder that nobody marked')
+  t.notOk(isClean(folder, bootID), 'a folder without a mark')
   for (const change of [
     () => writeFileSync(`${folder}/new`, ''),
     () => unlinkSync(`${folder}/new`),

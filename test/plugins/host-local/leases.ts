@@ -138,7 +138,7 @@ t.test('a record that lies does no harm', async t => {
       },
     ],
     [
-      'it names an address nobody has',
+      'it names an address that is not leased',
       ({ records }, key) => {
         const record = records.read(key)
         if (record) records.write({ ...record, leases: { ...record.leases, '10.1.2.9': '1:1' } })
@@ -173,8 +173,8 @@ t.test('a record that lies does no harm', async t => {
     lease(rooms, c2, '10.1.2.4')
     lie(rooms, leaseKeyOf(c1))
     t.same(addressesOf(rooms, c1), ['10.1.2.3'], `${title}: nothing is hidden`)
-    t.same(addressesOf(rooms, c2), ['10.1.2.4'], `${title}: nobody has more`)
-    t.same(addressesOf(rooms, owner('c3')), [], `${title}: nobody has what he has not`)
+    t.same(addressesOf(rooms, c2), ['10.1.2.4'], `${title}: and no other`)
+    t.same(addressesOf(rooms, owner('c3')), [], `${title}: c3 has none`)
     change(rooms, leases => leases.release(must(leases.of(c1))))
     t.same([...rooms.store.names()], ['10.1.2.4'], `${title}: it can be given back`)
     t.same(addressesOf(rooms, c2), ['10.1.2.4'], title)
@@ -236,7 +236,7 @@ t.test('files that are no leases have no owner, and stay', async t => {
   t.same(readdirSync(rooms.store.folder).sort(), [...names, '10.1.2.7'].sort())
 })
 
-t.test('torn leases are told from others', async t => {
+t.test('torn leases are recognised', async t => {
   const rooms = makeRooms(t.testdir())
   writeLease(rooms, '10.1.2.3', '')
   writeLease(rooms, '10.1.2.4', '\0\0\0\0')

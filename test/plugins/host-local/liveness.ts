@@ -98,7 +98,7 @@ t.test('a number that the kernel gave to another container proves nothing', asyn
   rooms.here.netns.set('/run/netns/d', netns('d', 101))
   t.same(ended(rooms), ['b'], 'to one with a record')
   rooms.here.netns.delete('/run/netns/d')
-  t.same(ended(rooms), [], 'to nobody that is known')
+  t.same(ended(rooms), [], 'to no known owner')
 })
 
 t.test('without a record that speaks of these very leases nothing is certain', async t => {

@@ -40,7 +40,7 @@ t.test('a range is completed from its subnet', async t => {
     ],
     [{ subnet: '10.1.2.0/24', gateway: '10.1.2.254' }, ['10.1.2.1', '10.1.2.254', '10.1.2.254']],
     [{ subnet: '10.1.2.0/24', gateway: '192.0.2.1' }, ['10.1.2.1', '10.1.2.254', '192.0.2.1']],
-    // The reference gives network and broadcast address to whoever asks for them.
+    // The reference plugin gives out network and broadcast address on request.
     [
       { subnet: '10.1.2.0/24', rangeStart: '10.1.2.0', rangeEnd: '10.1.2.255' },
       ['10.1.2.0', '10.1.2.255', '10.1.2.1'],

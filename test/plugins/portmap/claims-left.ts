@@ -54,7 +54,7 @@ t.test('ended is whose namespace is gone, for all that can be seen', async t => 
   const here = fakeHere()
   const netns = { path: '/run/netns/a', dev: 4, ino: 10 }
   const owner = (more: object = { netns }): PortOwner => ({ ...id('c1'), claims: [], ...more })
-  t.equal(hasEnded(owner({}), here, undefined, t.testdir()), false, 'nobody knows')
+  t.equal(hasEnded(owner({}), here, undefined, t.testdir()), false, 'unknown counts as alive')
   t.equal(hasEnded(owner(), here, undefined, t.testdir()), true, 'gone')
   here.blind = 'not all is seen'
   t.equal(hasEnded(owner(), here, undefined, t.testdir()), false, 'not to be seen')

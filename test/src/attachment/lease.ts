@@ -13,7 +13,7 @@ t.test('parseLease() reads what the reference reads', async t => {
     ['c1', { containerID: 'c1', ifName: undefined }], // an old version's
     ['c1\n', { containerID: 'c1', ifName: undefined }],
     ['c1\r\n', { containerID: 'c1', ifName: undefined }],
-    ['c1\neth0', { containerID: 'c1\neth0', ifName: undefined }], // nobody's, to the reference as well
+    ['c1\neth0', { containerID: 'c1\neth0', ifName: undefined }], // no owner, to the reference as well
     ['c1\r\neth0\r\nx', { containerID: 'c1', ifName: 'eth0\r\nx' }],
     ['set aside for the printer', { containerID: 'set aside for the printer', ifName: undefined }],
   ]

@@ -37,7 +37,7 @@ t.test('withLock() gives up at its deadline and names the process that holds the
 })
 
 t.test(
-  'withLock() waits longer where the lock goes from hand to hand: the node is busy, nobody hangs',
+  'withLock() waits longer where the lock changes hands: the node is busy, no process hangs',
   async t => {
     const path = `${t.testdir()}/lock`
     const inTurn = Array.from({ length: 4 }, () =>

@@ -79,7 +79,7 @@ t.test('a number the kernel has given away again proves nothing', async t => {
     'alive',
     'shared with an earlier one',
   )
-  t.equal(judgeLife(subject(), here, { claimants: claimants(undefined) }).state, 'alive', 'nobody knows when')
+  t.equal(judgeLife(subject(), here, { claimants: claimants(undefined) }).state, 'alive', 'of unknown age')
 })
 
 t.test('young containers are left alone on request', async t => {

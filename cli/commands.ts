@@ -4,6 +4,7 @@ import { add, check, del } from './attachment'
 import { completionCommand } from './completion/completion'
 import { config } from './config'
 import { doctor } from './doctor/doctor'
+import { explain } from './explain'
 import { gc } from './gc/gc'
 import { init } from './init'
 import { inspect } from './inspect/inspect'
@@ -27,6 +28,7 @@ export const commands: readonly Command[] = [
   install,
   uninstall,
   config,
+  explain,
   init,
   agent,
   watch,

@@ -3,7 +3,7 @@ import { dirname } from 'node:path'
 import { type Answer, type CliCall, command } from '../node/command/command'
 import { CliError, ExitCode, failureOf, formatFailure, usageError } from '../node/command/failure'
 import type { CliIo } from '../node/command/io'
-import { denial, flag, value, withDefault } from '../node/command/option'
+import { denial, flag, text, value, withDefault } from '../node/command/option'
 import { type Places, placeOptions, placesOf } from '../node/command/places'
 import { conflistOf, formatConflist, referenceNotes } from '../node/conflist/conflist'
 import { confDirNotes, conflistName, stageConflist } from '../node/conflist/conflist-file'
@@ -15,6 +15,7 @@ import { usualDataDir } from '../src/attachment/lease'
 import { formatCidr } from '../src/ip/cidr'
 import { type NetworkConfigList, parseConfList } from '../src/runtime/conf-list'
 import { validateNetworkList } from '../src/runtime/probe'
+import { checkFile } from './config-check/check'
 import { ensureModule } from './frame/bridge-module'
 import { missingTypes, networksOf, runtimeOptions } from './frame/networks'
 
@@ -41,6 +42,7 @@ const options = {
   },
   ...networkOptions,
   ...placeOptions,
+  check: text('file', 'check this file of a network, and write nothing', { completes: 'file' }),
   write: flag('write the network into its folder, or set the sysctl'),
   create: denial('do not create a missing folder'),
   force: flag('write a range that does not contain the addresses of running containers'),
@@ -153,6 +155,8 @@ export const config = command({
   about: [
     'Takes kubelet\'s network flags, which ended with Kubernetes 1.24. For "kubenet" it prints the ' +
       'network, for "cni" the default network, for "noop" one sysctl.',
+    '--check reads a network file before it is used: its keys, its plugins, and ranges and names on this ' +
+      'node. It exits with 1 if the network would not work.',
   ],
   options,
   examples: [
@@ -163,6 +167,14 @@ export const config = command({
     },
     { line: 'kubenet config --reference --pod-cidr 10.244.1.0/24', does: 'for the reference plugins' },
     { line: 'kubenet config --network-plugin cni', does: 'show the network that pods get' },
+    {
+      line: 'kubenet config --check pods.conflist',
+      does: 'find misspelt keys, overlaps and missing plugins',
+    },
   ],
-  run: call => configurers[call.options.networkPlugin](call),
+  run: call => {
+    const { check, networkPlugin } = call.options
+    if (check !== undefined) return checkFile(check, placesOf(call.options, call.io), call.io)
+    return configurers[networkPlugin](call)
+  },
 })

@@ -154,15 +154,28 @@ const describe = (title: string, schema: v.GenericSchema): JsonObject => ({
   ...toJsonSchema(schema, { errorMode: 'ignore', typeMode: 'input', overrideAction }),
 })
 
+/** What each plugin reads its configuration by. */
+export const pluginSchemas = {
+  bandwidth: bandwidthSchema,
+  bridge: bridgeSchema,
+  'host-local': hostLocalSchema,
+  kubenet: kubenetSchema,
+  loopback: v.object(commonEntries),
+  portmap: portmapSchema,
+}
+
+export type PluginName = keyof typeof pluginSchemas
+
+export const pluginNames = Object.keys(pluginSchemas) as PluginName[]
+
 /** The JSON Schemas of the plugins' configurations, by plugin: what editors check conflists with. */
-export const schemas = () => ({
-  bandwidth: describe('Configuration of the CNI plugin bandwidth', bandwidthSchema),
-  bridge: describe('Configuration of the CNI plugin bridge', bridgeSchema),
-  'host-local': describe('Configuration of the CNI plugin host-local', hostLocalSchema),
-  kubenet: describe('Configuration of the CNI plugin kubenet', kubenetSchema),
-  loopback: describe('Configuration of the CNI plugin loopback', v.object(commonEntries)),
-  portmap: describe('Configuration of the CNI plugin portmap', portmapSchema),
-})
+export const schemas = (): Readonly<Record<PluginName, JsonObject>> => {
+  const described = pluginNames.map(name => [
+    name,
+    describe(`Configuration of the CNI plugin ${name}`, pluginSchemas[name]),
+  ])
+  return Object.fromEntries(described)
+}
 
 /** All that is written into dist/schema, by file name without its end: the plugins' schemas, and that of a whole list. */
 export const schemaFiles = (): { readonly [name: string]: JsonObject } => {

@@ -1,8 +1,9 @@
 import { type Answer, command } from '../../node/command/command'
 import { failureOf, formatFailure } from '../../node/command/failure'
 import type { CliIo } from '../../node/command/io'
-import { flag } from '../../node/command/option'
+import { flag, text } from '../../node/command/option'
 import { type Places, placeOptions, placesOf } from '../../node/command/places'
+import { checkFile } from '../config-check/check'
 import { requireNetworkAdmin } from '../frame/networks'
 import { Progress, withProgress } from '../frame/progress'
 import { readSurvey } from '../frame/survey'
@@ -77,6 +78,9 @@ export const doctor = command({
     'Exits with 1 if a line is fail, and with 4 if none is fail and something could not be checked.',
   ],
   options: {
+    file: text('file', 'check this file of a network, as "kubenet config --check" does', {
+      completes: 'file',
+    }),
     fix: flag('apply repairs that cannot affect running containers'),
     ...placeOptions,
   },
@@ -90,6 +94,7 @@ export const doctor = command({
   ],
   run: async ({ options, io }): Promise<Answer> => {
     const places = placesOf(options, io)
+    if (options.file !== undefined) return checkFile(options.file, places, io)
     if (options.fix) requireNetworkAdmin()
     const patient = await patientAt(places, io)
     const lines = await examine(patient)

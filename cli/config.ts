@@ -15,8 +15,8 @@ import { usualDataDir } from '../src/attachment/lease'
 import { formatCidr } from '../src/ip/cidr'
 import { type NetworkConfigList, parseConfList } from '../src/runtime/conf-list'
 import { validateNetworkList } from '../src/runtime/probe'
-import { checkFile } from './config-check/check'
 import { ensureModule } from './frame/bridge-module'
+import { checkFile } from './frame/config-check/check'
 import { missingTypes, networksOf, runtimeOptions } from './frame/networks'
 
 /** The network plugins that kubelet knew, in the order it named them. */

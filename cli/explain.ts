@@ -1,8 +1,8 @@
 import { type Answer, command, required } from '../node/command/command'
 import { CliError, ExitCode } from '../node/command/failure'
 import type { Style } from '../node/command/style'
-import type { Key } from './keys/keys'
-import { nearest } from './keys/nearest'
+import type { Key } from './frame/keys/keys'
+import { nearest } from './frame/keys/nearest'
 
 /** "ipam.ranges[0][0].subnet" as the keys have it: "ipam.ranges.subnet", in small letters. */
 const plain = (path: string): string => path.replace(/\[\d*\]/g, '').toLowerCase()
@@ -54,7 +54,7 @@ export const explain = command({
   ],
   run: async ({ args: { key } }) => {
     const [{ keysOf }, { pluginNames: names }] = await Promise.all([
-      import('./keys/keys.js'),
+      import('./frame/keys/keys.js'),
       import('../plugins/schemas.js'),
     ])
     const [first = '', ...rest] = key.split('.')

@@ -1,6 +1,6 @@
 /** The keys of the plugins' configurations, from the schemas that editors use. */
-import { type PluginName, schemas } from '../../plugins/schemas'
-import { isJsonObject, type JsonObject } from '../../src/cni/schema'
+import { type PluginName, schemas } from '../../../plugins/schemas'
+import { isJsonObject, type JsonObject } from '../../../src/cni/schema'
 
 /** One key of a plugin's configuration. */
 export type Key = {

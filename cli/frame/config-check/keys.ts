@@ -1,7 +1,7 @@
 /** The keys of a list, and their values, against the schemas. */
 import * as v from 'valibot'
-import { type PluginName, pluginNames, pluginSchemas } from '../../plugins/schemas'
-import { foldKeys, isJsonObject, type JsonObject } from '../../src/cni/schema'
+import { type PluginName, pluginNames, pluginSchemas } from '../../../plugins/schemas'
+import { foldKeys, isJsonObject, type JsonObject } from '../../../src/cni/schema'
 import { itemsOf, propertiesOf, schemaOf } from '../keys/keys'
 import { nearest } from '../keys/nearest'
 import { fail, type Line, warn } from './line'

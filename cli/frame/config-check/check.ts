@@ -1,24 +1,25 @@
 /** The check of a network's file before it is used: its keys and values, and what it needs and meets on this node. */
 import { existsSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
-import type { Answer } from '../../node/command/command'
-import { CliError, ExitCode } from '../../node/command/failure'
-import type { CliIo } from '../../node/command/io'
-import type { Places } from '../../node/command/places'
-import type { Style } from '../../node/command/style'
-import { type Network, readNetwork } from '../../node/survey/networks'
-import { CniError } from '../../src/cni/error'
-import { isJsonObject } from '../../src/cni/schema'
-import { readPlainFile } from '../../src/host/plain-file'
-import { linkByName } from '../../src/netlink/link'
-import { NETLINK_ROUTE, withNetlink } from '../../src/netlink/socket'
-import { readConfDir } from '../../src/runtime/conf-dir'
-import { type NetworkConfigList, parseConfList, parseSingleConf } from '../../src/runtime/conf-list'
-import { rangeChecks } from '../doctor/ranges'
-import { missingTypes, unexecutable, unexecutableRemedy } from '../frame/networks'
-import { readSurvey } from '../frame/survey'
-import { formatTable } from '../frame/table'
-import { count } from '../frame/units'
+import type { Answer } from '../../../node/command/command'
+import { CliError, ExitCode } from '../../../node/command/failure'
+import type { CliIo } from '../../../node/command/io'
+import type { Places } from '../../../node/command/places'
+import type { Style } from '../../../node/command/style'
+import { faults } from '../../../node/survey/faults'
+import { type Network, readNetwork } from '../../../node/survey/networks'
+import { rangeOverlaps } from '../../../node/survey/range-overlaps'
+import { CniError } from '../../../src/cni/error'
+import { isJsonObject } from '../../../src/cni/schema'
+import { readPlainFile } from '../../../src/host/plain-file'
+import { linkByName } from '../../../src/netlink/link'
+import { NETLINK_ROUTE, withNetlink } from '../../../src/netlink/socket'
+import { readConfDir } from '../../../src/runtime/conf-dir'
+import { type NetworkConfigList, parseConfList, parseSingleConf } from '../../../src/runtime/conf-list'
+import { missingTypes, unexecutable, unexecutableRemedy } from '../networks'
+import { readSurvey } from '../survey'
+import { formatTable } from '../table'
+import { count } from '../units'
 import { fail, type Line, warn } from './line'
 
 type Call = { readonly file: string; readonly places: Places; readonly io: CliIo }
@@ -68,12 +69,9 @@ const rangeLines = async (network: Network, { places, io }: Call): Promise<Line[
     ({ file, name }) => file !== network.file && name !== network.name,
   )
   const readings = { ...survey.readings, networks: [network, ...others] }
-  const lines: Line[] = []
-  for (const check of rangeChecks)
-    for (const { status, says, remedy } of await check({ survey: { ...survey, readings }, places, io }))
-      if (says.includes(`"${network.name}"`))
-        lines.push({ status: status === 'fail' ? 'fail' : 'warn', path: '', says, remedy })
-  return lines
+  return rangeOverlaps(readings)
+    .filter(({ says }) => says.includes(`"${network.name}"`))
+    .map(({ code, says, remedy }) => ({ status: faults[code].severity, path: '', says, remedy }))
 }
 
 const describe = (error: unknown): string => {

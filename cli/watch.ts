@@ -6,7 +6,7 @@ import { value, withDefault } from '../node/command/option'
 import { type Places, placeOptions, placesOf } from '../node/command/places'
 import type { SyncedAttachment } from '../node/sync/sync'
 import { watchNode } from '../node/watch/watch'
-import { containerWithPod } from '../src/attachment/pod'
+import { containerWithPod } from '../src/attachment/attachment'
 import { isJsonObject } from '../src/cni/schema'
 import { requireNetworkAdmin } from './frame/networks'
 

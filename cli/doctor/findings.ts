@@ -3,7 +3,7 @@
 import { kindsOf } from '../../node/survey/faults'
 import { describeOwner, type Finding } from '../../node/survey/finding'
 import type { Survey } from '../../node/survey/survey'
-import { containerWithPod } from '../../src/attachment/pod'
+import { containerWithPod } from '../../src/attachment/attachment'
 import { count } from '../frame/units'
 import { type Check, type Diagnosis, fault, orOk } from './diagnosis'
 

@@ -1,7 +1,7 @@
 /** Which containers a change of the node's pod ranges would leave behind. */
 
 import { subjectOf } from '../../plugins/host-local/liveness'
-import { containerWithPod } from '../../src/attachment/pod'
+import { containerWithPod } from '../../src/attachment/attachment'
 import { parseResult } from '../../src/cni/result'
 import { currentVersion } from '../../src/cni/version'
 import { type Addr, formatAddr, parseAddr } from '../../src/ip/addr'
@@ -9,8 +9,7 @@ import { type Cidr, cidrContains } from '../../src/ip/cidr'
 import { type HostView, thisHost } from '../../src/life/host-view'
 import { judgeLife } from '../../src/life/judge'
 import { podInPairs } from '../../src/runtime/attachment'
-import type { CacheEntry } from '../../src/runtime/cache-entry'
-import { listCacheEntries } from '../../src/runtime/result-cache'
+import { type CacheEntry, listCacheEntries } from '../../src/runtime/result-cache'
 import { type Lease, readLeases } from '../survey/leases'
 
 /** Where leases and cached results are, and of which network. */

@@ -1,5 +1,5 @@
 /** Leases without a container, and addresses without a lease. */
-import { containerWithPod } from '../../src/attachment/pod'
+import { containerWithPod } from '../../src/attachment/attachment'
 import { parseAddr } from '../../src/ip/addr'
 import { cidrContains } from '../../src/ip/cidr'
 import type { NodeAttachment } from './attachments'

@@ -1,7 +1,6 @@
 /** Claims of host ports, ifbs and cached results without a container; limits and ports that are not as asked for. */
 
-import { keyOf } from '../../src/attachment/attachment'
-import { containerWithPod } from '../../src/attachment/pod'
+import { containerWithPod, keyOf } from '../../src/attachment/attachment'
 import { isJsonObject } from '../../src/cni/schema'
 import type { NodeAttachment } from './attachments'
 import type { FindingKind } from './faults'

@@ -6,8 +6,8 @@ import { formatAddr } from '../../src/ip/addr'
 import { findHolders, ownPidNamespace } from '../../src/life/holders'
 import { addrList } from '../../src/netlink/addr'
 import { IFF_UP, linkList } from '../../src/netlink/link'
-import { netnsIdOf } from '../../src/netlink/netns-id'
 import { NETLINK_ROUTE, NetlinkSocket } from '../../src/netlink/socket'
+import { netnsIdOf } from '../../src/netns/host-veth'
 import { insideNetns } from '../../src/netns/netns'
 
 /** A network namespace. */

@@ -5,9 +5,8 @@ import { parseResult, type Result } from '../../src/cni/result'
 import { isFrom } from '../../src/host/system-error'
 import { type Netns, openNetns } from '../../src/netns/netns'
 import { formatCniArgs } from '../../src/runtime/attachment'
-import type { CacheEntry } from '../../src/runtime/cache-entry'
 import { type NetworkConfigList, type PluginConf, parseConfList } from '../../src/runtime/conf-list'
-import { cachedAt, listCacheEntries, readCacheEntry } from '../../src/runtime/result-cache'
+import { type CacheEntry, cachedAt, listCacheEntries, readCacheEntry } from '../../src/runtime/result-cache'
 import { formatRequestConf } from '../../src/runtime/run-plugin'
 
 /** An attachment as its runtime remembers it, and its network as it is configured now, or was then. */

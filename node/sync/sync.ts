@@ -4,8 +4,7 @@
  * our own runtime's are waited for, and what others delete meanwhile is undone, see rebuilt.ts.
  */
 import { findHostVeth } from '../../plugins/bandwidth/host-veth'
-import type { Attachment } from '../../src/attachment/attachment'
-import { containerWithPod } from '../../src/attachment/pod'
+import { type Attachment, containerWithPod } from '../../src/attachment/attachment'
 import { CniError } from '../../src/cni/error'
 import { throwIfInterrupted } from '../../src/host/interrupt'
 import type { Link } from '../../src/netlink/link'

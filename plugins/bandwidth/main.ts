@@ -1,10 +1,65 @@
-import type { Plugin } from '../../src/cni/plugin'
+import { CniError, ErrorCode } from '../../src/cni/error'
+import { type Call, type Plugin, requireNetns } from '../../src/cni/plugin'
+import { requirePrivilege } from '../../src/cni/privilege'
+import type { Result } from '../../src/cni/result'
 import { atLeast, specVersions } from '../../src/cni/version'
-import { add } from './add'
+import { endStep } from '../../src/host/steps'
+import { isFrom } from '../../src/host/system-error'
+import type { Undo } from '../../src/host/undo'
+import { NETLINK_ROUTE, type NetlinkSocket, withNetlink } from '../../src/netlink/socket'
+import { hasActionKind, hasLinkKind, hasQdiscKind } from '../../src/netlink/tc-probe'
 import { check } from './check'
+import { readBandwidthConf, requirePrevResult } from './config'
 import { del } from './del'
 import { gc } from './gc'
-import { status } from './status'
+import { requireHostVeth } from './host-veth'
+import { type KernelPart, missingPart, setUpEgress, setUpIngress } from './shaper'
+
+/**
+ * Each part and how to ask for it. None for cls_u32: a kernel looks for a filter's kind only where it may be put, and
+ * to make such a place would change the host.
+ */
+const probes: readonly [KernelPart, (nl: NetlinkSocket) => boolean | undefined][] = [
+  ['ifb', nl => hasLinkKind(nl, 'ifb')],
+  ['sch_tbf', nl => hasQdiscKind(nl, 'tbf')],
+  ['sch_ingress', nl => hasQdiscKind(nl, 'ingress')],
+  ['act_mirred', nl => hasActionKind(nl, 'mirred')],
+]
+
+/** Can containers be shaped now? Throws code 50 with what the kernel lacks if not. Changes nothing. */
+const status = async (call: Call): Promise<void> => {
+  readBandwidthConf(call)
+  try {
+    withNetlink(NETLINK_ROUTE, nl => {
+      for (const [part, isThere] of probes) if (isThere(nl) === false) throw missingPart(part)
+    })
+  } catch (error) {
+    if (!isFrom(error, 'netlink')) throw error
+    throw new CniError(ErrorCode.pluginNotAvailable, 'bandwidth: traffic control cannot be used', {
+      details: `${error.message}: ${error.details}`,
+      cause: error,
+    })
+  }
+  requirePrivilege('bandwidth')
+}
+
+const add = async (call: Call, undo: Undo): Promise<Result> => {
+  const { network, ingress, egress } = readBandwidthConf(call)
+  const prevResult = requirePrevResult(call)
+  requireNetns(call)
+  if (!ingress && !egress) return prevResult
+  const { containerID, ifName } = call.env
+  return withNetlink(NETLINK_ROUTE, nl => {
+    const veth = requireHostVeth(nl, call, prevResult)
+    endStep('veth')
+    if (ingress) setUpIngress(nl, veth, ingress, undo)
+    endStep('ingress')
+    if (!egress) return prevResult
+    const ifb = setUpEgress(nl, veth, { limit: egress, id: { network, containerID, ifName } }, undo)
+    endStep('egress')
+    return { ...prevResult, interfaces: [...prevResult.interfaces, { name: ifb.name, mac: ifb.mac }] }
+  })
+}
 
 /** Limits the rates of a container's interface: the counterpart of the reference's bandwidth. */
 export const plugin: Plugin = {

@@ -1,5 +1,5 @@
+import { containerWithPod, podInArgs } from '../../src/attachment/attachment'
 import type { LeaseOwner } from '../../src/attachment/lease'
-import { containerWithPod, podInArgs } from '../../src/attachment/pod'
 import { validAttachments } from '../../src/cni/conf'
 import { CniError, ErrorCode, runAll } from '../../src/cni/error'
 import type { Call, Plugin } from '../../src/cni/plugin'

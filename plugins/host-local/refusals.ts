@@ -1,6 +1,7 @@
 /** Addresses that are not given out, and how the failure says why. */
+
+import { containerWithPod } from '../../src/attachment/attachment'
 import { type LeaseOwner, leaseKeyOf } from '../../src/attachment/lease'
-import { containerWithPod } from '../../src/attachment/pod'
 import { CniError, ErrorCode } from '../../src/cni/error'
 import { addrEquals, formatAddr, parseAddr } from '../../src/ip/addr'
 import type { AllocationRequest, Slot } from './allocator'

@@ -4,7 +4,7 @@
  * plugin, and if it cannot be written ADD opens the ports anyway.
  */
 import { lstatSync, mkdirSync } from 'node:fs'
-import { type Attachment, keyOf } from '../../src/attachment/attachment'
+import { type Attachment, containerWithPod, keyOf, podInArgs } from '../../src/attachment/attachment'
 import {
   everyAddress,
   familyOf,
@@ -14,7 +14,6 @@ import {
   ownerPath,
   parseClaim,
 } from '../../src/attachment/host-ports'
-import { containerWithPod, podInArgs } from '../../src/attachment/pod'
 import { CniError, ErrorCode } from '../../src/cni/error'
 import type { Call } from '../../src/cni/plugin'
 import { isFileError } from '../../src/host/errno'

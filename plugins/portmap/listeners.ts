@@ -4,7 +4,7 @@
  */
 
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
-import { containerWithPod, podInArgs } from '../../src/attachment/pod'
+import { containerWithPod, podInArgs } from '../../src/attachment/attachment'
 import { CniError, ErrorCode } from '../../src/cni/error'
 import type { Call } from '../../src/cni/plugin'
 import { warn } from '../../src/host/log'

@@ -44,3 +44,23 @@ export const isAmong = (attachments: readonly Attachment[]): ((id: Attachment) =
   const known = new Set(attachments.flatMap(id => [textOf(id), textOf(shortened(id))]))
   return id => known.has(textOf(id))
 }
+
+// Runtimes of Kubernetes name the pod of a container in CNI_ARGS. People know pods by their names, and container IDs only
+// from messages, so that both stand side by side wherever the name is known.
+
+type Container = {
+  readonly containerID: string
+  /** "namespace/name" */
+  readonly pod?: string | undefined
+}
+
+/** "4f2a (pod default/web)", or "4f2a". */
+export const containerWithPod = ({ containerID, pod }: Container): string =>
+  pod ? `${containerID} (pod ${pod})` : containerID
+
+/** The pod in CNI_ARGS, "namespace/name"; undefined if it names none. */
+export const podInArgs = (args: string): string | undefined => {
+  const value = (key: string) => new RegExp(`(?:^|;)K8S_POD_${key}=([^;]*)`).exec(args)?.[1]
+  const name = value('NAME')
+  return name ? [value('NAMESPACE'), name].filter(Boolean).join('/') : undefined
+}

@@ -1,6 +1,6 @@
 import { readSync } from 'node:fs'
 import { platform } from '#platform'
-import { podInArgs } from '../attachment/pod'
+import { podInArgs } from '../attachment/attachment'
 import { version as buildVersion } from '../build-info'
 import { watchForInterrupts } from '../host/interrupt'
 import { appendLog, type LogTarget, warn } from '../host/log'

@@ -1,6 +1,6 @@
 /** The verbs that change nothing: CHECK and STATUS of a network. */
 
-import { containerWithPod } from '../attachment/pod'
+import { containerWithPod } from '../attachment/attachment'
 import { CniError, ErrorCode, runAll } from '../cni/error'
 import { atLeast } from '../cni/version'
 import { type AttachmentParameters, attachmentOn, podInPairs, withCachedParameters } from './attachment'

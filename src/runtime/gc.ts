@@ -1,13 +1,11 @@
-import { type InterfaceID, isAmong } from '../attachment/attachment'
-import { containerWithPod } from '../attachment/pod'
+import { containerWithPod, type InterfaceID, isAmong } from '../attachment/attachment'
 import { CniError, ErrorCode, runAll } from '../cni/error'
 import { atLeast } from '../cni/version'
 import { attachmentOn, podInPairs } from './attachment'
-import type { CacheEntry } from './cache-entry'
 import type { NetworkConfigList } from './conf-list'
 import { detach } from './del'
 import { alone } from './lock'
-import { listCacheEntries, sweepCache } from './result-cache'
+import { type CacheEntry, listCacheEntries, sweepCache } from './result-cache'
 import { callInReverse, formatRequestConf, type RuntimeOptions, runPlugin } from './run-plugin'
 
 /** The attachments of a network that are remembered and not valid: what GC is going to delete. */

@@ -1,9 +1,9 @@
 /** What the kernel makes of whole batches: all or nothing, by generation, and what is deleted again. */
 import t from 'tap'
 import { nftDeleteRules } from '../../../src/netfilter/nft/delete-rules'
+import * as m from '../../../src/netfilter/nft/match'
 import * as read from '../../../src/netfilter/nft/read'
 import { rule } from '../../../src/netfilter/nft/rule'
-import * as s from '../../../src/netfilter/nft/statement'
 import { NftTransaction, nftUpdate } from '../../../src/netfilter/nft/transaction'
 import { addr, cidr, exempt4, pods4 } from '../../fixtures/golden/nft/forms'
 import { netfilterHost, netfilterSocket, skip } from '../../fixtures/netfilter-host'
@@ -13,7 +13,7 @@ const table = { family: 'inet', name: 't' } as const
 t.test('one bad change leaves nothing of its batch, and the error names it', { skip }, async t => {
   const { nl, list } = await netfilterHost(t)
   const good = () => new NftTransaction().addTable(table).addChain(table, { name: 'c' })
-  const jump = rule([s.jump('nowhere')])
+  const jump = rule([m.jump('nowhere')])
   const cases: [refusal: string, tx: NftTransaction][] = [
     [
       'add rule to chain "c" of table "inet t": ENOENT',
@@ -75,8 +75,8 @@ t.test('every kind of thing is deleted again', { skip }, async t => {
   const empty = await list()
   const fill = new NftTransaction().addChain(table, { name: 'c' }).addChain(table, { name: 'd' })
   fill.addSet(table, pods4).addSet(table, exempt4)
-  for (const comment of ['a', 'b', 'a']) fill.addRule(table, 'c', rule([s.setMarkBits(1)], { comment }))
-  fill.insertRule(table, 'c', rule([s.jump('d')], { comment: 'first' }))
+  for (const comment of ['a', 'b', 'a']) fill.addRule(table, 'c', rule([m.setMarkBits(1)], { comment }))
+  fill.insertRule(table, 'c', rule([m.jump('d')], { comment: 'first' }))
   const networks = ['10.0.0.0/8', '11.0.0.0/8', '255.0.0.0/8'].map(text => ({ key: [cidr(text)] }))
   for (const element of networks) fill.addElement(table, exempt4, element)
   fill.addElement(table, pods4, { key: [addr('10.0.0.2')] }).commit(nl)
@@ -160,7 +160,7 @@ t.test('batches of hundreds of changes go through, or are refused, as one', { sk
       const comment = `${i} ${'x'.repeat(100)}`
       tx.addElement(table, pods, { key: key(i), comment })
       for (let rules = 0; rules < 4; rules++) {
-        tx.addRule(table, 'c', rule([s.setMarkBits(2), s.setMarkBits(1), s.accept()], { comment }))
+        tx.addRule(table, 'c', rule([m.setMarkBits(2), m.setMarkBits(1), m.accept()], { comment }))
       }
     }
     return tx
@@ -168,7 +168,7 @@ t.test('batches of hundreds of changes go through, or are refused, as one', { sk
   t.throws(
     () =>
       fill()
-        .addRule(table, 'c', rule([s.jump('nowhere')]))
+        .addRule(table, 'c', rule([m.jump('nowhere')]))
         .commit(nl),
     { code: 'ENOENT' },
   )
@@ -188,9 +188,9 @@ t.test('thousands of rules go by batches, those of a chain with no others at onc
   const count = 1500
   const setUp = new NftTransaction().addTable(table)
   for (const name of ['mixed', 'own']) setUp.addChain(table, { name })
-  setUp.addRule(table, 'mixed', rule([s.accept()], { comment: 'other' }))
+  setUp.addRule(table, 'mixed', rule([m.accept()], { comment: 'other' }))
   for (let i = 0; i < count; i++) {
-    for (const chain of ['mixed', 'own']) setUp.addRule(table, chain, rule([s.drop()], { comment: 'gone' }))
+    for (const chain of ['mixed', 'own']) setUp.addRule(table, chain, rule([m.drop()], { comment: 'gone' }))
   }
   setUp.commit(nl)
   let batches = 0

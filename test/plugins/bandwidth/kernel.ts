@@ -1,5 +1,5 @@
 import t from 'tap'
-import { missingPart, needing } from '../../../plugins/bandwidth/kernel'
+import { missingPart, needing } from '../../../plugins/bandwidth/shaper'
 import { netlinkError } from '../../../src/netlink/error'
 
 const refuse = (code: string, extendedAck: string) => () => {

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { containerWithPod, podInArgs } from '../../../src/attachment/pod'
+import { containerWithPod, podInArgs } from '../../../src/attachment/attachment'
 import { podInPairs } from '../../../src/runtime/attachment'
 
 t.test('a pod is named by its namespace and its name, as far as the runtime gave them', async t => {

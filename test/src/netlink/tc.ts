@@ -12,13 +12,15 @@ import {
   tcPlace,
 } from '../../../src/netlink/wire/tc'
 import {
+  actionKind,
   fifoOptions,
   readFifoLimit,
+  readRedirect,
   readTbf,
+  redirectOptions,
   type TbfOptions,
   tbfOptions,
 } from '../../../src/netlink/wire/tc-tbf'
-import { actionKind, readRedirect, redirectOptions } from '../../../src/netlink/wire/tc-u32'
 
 const hex = (...parts: string[]) => Buffer.from(parts.join('').replaceAll(' ', ''), 'hex')
 

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { formatCacheEntry, parseCacheEntry } from '../../../src/runtime/cache-entry'
+import { formatCacheEntry, parseCacheEntry } from '../../../src/runtime/result-cache'
 
 const golden = (name: string) => readFileSync(join(__dirname, 'fixtures/golden', name), 'utf8')
 

@@ -37,10 +37,18 @@
 import { portComment } from '../../../attachment/nft-comments'
 import { type Family, formatAddr } from '../../../ip/addr'
 import { type Cidr, formatCidr, networkOf } from '../../../ip/cidr'
-import { ctStatus, eq, fibDaddrType, type Statement } from '../../nft/match'
+import {
+  ctStatus,
+  dnatTo,
+  eq,
+  fibDaddrType,
+  jump,
+  masquerade,
+  type Statement,
+  setMarkBits,
+} from '../../nft/match'
 import { type NftRule, rule } from '../../nft/rule'
 import { and, daddr, dport, metaMark, saddr } from '../../nft/selector'
-import { dnatTo, jump, masquerade, setMarkBits } from '../../nft/statement'
 import type { NftChain, NftTable } from '../../nft/wire/table'
 import { loopback, martians } from '../localnet'
 import { type HostPorts, mappingsOf, type PortMapping } from './hostports'

@@ -5,7 +5,6 @@ import * as m from '../../../../src/netfilter/nft/match'
 import { rule, ruleExpressions } from '../../../../src/netfilter/nft/rule'
 import * as x from '../../../../src/netfilter/nft/selector'
 import type { NftSet } from '../../../../src/netfilter/nft/set'
-import * as s from '../../../../src/netfilter/nft/statement'
 import type { NftFamily } from '../../../../src/netfilter/nft/wire/message'
 import type { NftAttribute } from '../../../../src/netlink/wire/message'
 
@@ -121,7 +120,7 @@ t.test('marks are compared and set in host order', async t => {
     'bitwise 1=1 2=1 3=4 00200000 00000000',
     'cmp 1=1 2=0 00200000',
   ])
-  t.same(words('ip', [s.setMarkBits(0x2000)]), [
+  t.same(words('ip', [m.setMarkBits(0x2000)]), [
     'meta 2=3 1=1',
     'bitwise 1=1 2=1 3=4 ffdfffff 00200000',
     'meta 2=3 3=1',
@@ -141,7 +140,7 @@ const ports: NftSet = {
 }
 
 t.test('a key is loaded side by side, data comes to where it stood', async t => {
-  t.same(words('inet', [s.dnatToMap([x.ipDaddr, x.metaL4proto, x.thDport], ports)]), [
+  t.same(words('inet', [m.dnatToMap([x.ipDaddr, x.metaL4proto, x.thDport], ports)]), [
     ...nfproto('02'),
     'payload 1=1 2=1 3=16 4=4',
     'meta 2=16 1=9',
@@ -154,7 +153,7 @@ t.test('a key is loaded side by side, data comes to where it stood', async t => 
     key: ['ipv6_addr', 'inet_proto', 'inet_service'],
     data: ['ipv6_addr', 'inet_service'],
   }
-  t.same(words('ip6', [s.dnatToMap([x.ip6Daddr, x.metaL4proto, x.thDport], ports6)]), [
+  t.same(words('ip6', [m.dnatToMap([x.ip6Daddr, x.metaL4proto, x.thDport], ports6)]), [
     'payload 1=1 2=1 3=24 4=16',
     'meta 2=16 1=2',
     'payload 1=13 2=2 3=2 4=2',
@@ -169,8 +168,8 @@ t.test('a lookup must fit the set, a dnat the map', async t => {
     message: 'a lookup of ipv6_addr in "pods" of ipv4_addr',
   })
   t.throws(() => words('inet', [m.inSet([x.ipSaddr, x.thDport], pods)]), TypeError)
-  t.throws(() => s.dnatToMap([x.ipSaddr], pods), { message: 'dnat to nothing of "pods"' })
-  t.throws(() => s.dnatToMap([x.thDport], { name: 'm', key: ['inet_service'], data: ['inet_service'] }), {
+  t.throws(() => m.dnatToMap([x.ipSaddr], pods), { message: 'dnat to nothing of "pods"' })
+  t.throws(() => m.dnatToMap([x.thDport], { name: 'm', key: ['inet_service'], data: ['inet_service'] }), {
     message: 'dnat to inet_service of "m"',
   })
 })

@@ -17,7 +17,7 @@ import {
   tcActionBody,
   tcBody,
 } from './wire/tc'
-import { actionKind } from './wire/tc-tbf'
+import { actionKind } from './wire/tc-options'
 
 /** <linux/if_link.h> */
 const IFLA_NUM_TX_QUEUES = 31

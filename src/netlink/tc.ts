@@ -4,10 +4,10 @@ import { unlessRefused } from './error'
 import { type NetlinkSocket, NLM_F_CREATE, NLM_F_EXCL } from './socket'
 import type { Attribute } from './wire/message'
 import * as w from './wire/tc'
-import { fifoOptions, readRedirect, redirectOptions, type TbfOptions, tbfOptions } from './wire/tc-tbf'
+import { fifoOptions, readRedirect, redirectOptions, type TbfOptions, tbfOptions } from './wire/tc-options'
 
 export { TC_H_INGRESS, TC_H_ROOT, type TcObject, tcHandle } from './wire/tc'
-export { readFifoLimit, readTbf, type Tbf, type TbfOptions } from './wire/tc-tbf'
+export { readFifoLimit, readTbf, type Tbf, type TbfOptions } from './wire/tc-options'
 
 /** <linux/netlink.h> */
 const NLM_F_ECHO = 0x8

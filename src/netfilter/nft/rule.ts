@@ -7,7 +7,7 @@ import {
   readAttributes,
   readText,
 } from '../../netlink/wire/message'
-import type { Statement } from './match'
+import type { Statement } from './statement'
 import { type L4Protocol, l4Protocols } from './value'
 import { type Expression, NFT_REG_1, type ReadExpression } from './wire/expression'
 import {

@@ -17,9 +17,9 @@
 import { hostportChains } from '../../attachment/iptables-names'
 import type { Cidr } from '../../ip/cidr'
 import { commentMatch } from '../iptables'
-import { drop, eq, neq } from '../nft/match'
 import { type NftRule, rule } from '../nft/rule'
 import { iifname, ipDaddr } from '../nft/selector'
+import { drop, eq, neq } from '../nft/statement'
 import type { NftChain } from '../nft/wire/table'
 
 // <linux/netfilter_ipv4.h>: NF_IP_PRI_RAW.

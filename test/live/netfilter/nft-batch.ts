@@ -1,9 +1,9 @@
 /** What the kernel makes of whole batches: all or nothing, by generation, and what is deleted again. */
 import t from 'tap'
 import { nftDeleteRules } from '../../../src/netfilter/nft/delete-rules'
-import * as m from '../../../src/netfilter/nft/match'
 import * as read from '../../../src/netfilter/nft/read'
 import { rule } from '../../../src/netfilter/nft/rule'
+import * as m from '../../../src/netfilter/nft/statement'
 import { NftTransaction, nftUpdate } from '../../../src/netfilter/nft/transaction'
 import { addr, cidr, exempt4, pods4 } from '../../fixtures/golden/nft/forms'
 import { netfilterHost, netfilterSocket, skip } from '../../fixtures/netfilter-host'

@@ -20,7 +20,7 @@ import {
   redirectOptions,
   type TbfOptions,
   tbfOptions,
-} from '../../../src/netlink/wire/tc-tbf'
+} from '../../../src/netlink/wire/tc-options'
 
 const hex = (...parts: string[]) => Buffer.from(parts.join('').replaceAll(' ', ''), 'hex')
 

@@ -18,10 +18,10 @@ import type { Attachment } from '../../../attachment/attachment'
 import { formatCidr } from '../../../ip/cidr'
 import type { NetlinkSocket } from '../../../netlink/socket'
 import type { RuleKind } from '../../backend'
-import { ctState, drop, goto } from '../../nft/match'
 import { ruleList } from '../../nft/read'
 import { type NftRule, rule } from '../../nft/rule'
 import { ifNftables } from '../../nft/socket'
+import { ctState, drop, goto } from '../../nft/statement'
 import { ensureChain, nftUpdate } from '../../nft/transaction'
 import {
   attachmentRules,

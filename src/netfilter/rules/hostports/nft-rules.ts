@@ -37,6 +37,8 @@
 import { portComment } from '../../../attachment/nft-comments'
 import { type Family, formatAddr } from '../../../ip/addr'
 import { type Cidr, formatCidr, networkOf } from '../../../ip/cidr'
+import { type NftRule, rule } from '../../nft/rule'
+import { and, daddr, dport, metaMark, saddr } from '../../nft/selector'
 import {
   ctStatus,
   dnatTo,
@@ -46,9 +48,7 @@ import {
   masquerade,
   type Statement,
   setMarkBits,
-} from '../../nft/match'
-import { type NftRule, rule } from '../../nft/rule'
-import { and, daddr, dport, metaMark, saddr } from '../../nft/selector'
+} from '../../nft/statement'
 import type { NftChain, NftTable } from '../../nft/wire/table'
 import { loopback, martians } from '../localnet'
 import { type HostPorts, mappingsOf, type PortMapping } from './hostports'

@@ -18,11 +18,11 @@
 import type { Attachment } from '../../../attachment/attachment'
 import { formatCidr, literalCidr } from '../../../ip/cidr'
 import type { NetlinkSocket } from '../../../netlink/socket'
-import { eq, goto, masquerade as masqueradeStatement, returnToCaller } from '../../nft/match'
 import { ruleList } from '../../nft/read'
 import { type NftRule, rule } from '../../nft/rule'
 import { ip6Daddr, ipDaddr } from '../../nft/selector'
 import { ifNftables, ifNftablesMeanwhile } from '../../nft/socket'
+import { eq, goto, masquerade as masqueradeStatement, returnToCaller } from '../../nft/statement'
 import { ensureChain, type NftTransaction, nftUpdate } from '../../nft/transaction'
 import {
   attachmentRules,

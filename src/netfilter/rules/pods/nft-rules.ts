@@ -42,19 +42,6 @@ import { everyAddress, formatClaim } from '../../../attachment/host-ports'
 import { elementComment, nameInNft } from '../../../attachment/nft-comments'
 import { type Family, formatAddr, parseAddr } from '../../../ip/addr'
 import { literalCidr } from '../../../ip/cidr'
-import {
-  ctStatus,
-  dnatToMap,
-  eq,
-  fibDaddrType,
-  inSet,
-  jump,
-  type Key,
-  masquerade,
-  notInSet,
-  returnToCaller,
-  setMarkBits,
-} from '../../nft/match'
 import { type NftRule, rule } from '../../nft/rule'
 import {
   and,
@@ -69,6 +56,19 @@ import {
   thDport,
 } from '../../nft/selector'
 import type { NftElement, NftSet } from '../../nft/set'
+import {
+  ctStatus,
+  dnatToMap,
+  eq,
+  fibDaddrType,
+  inSet,
+  jump,
+  type Key,
+  masquerade,
+  notInSet,
+  returnToCaller,
+  setMarkBits,
+} from '../../nft/statement'
 import type { NftType } from '../../nft/value'
 import type { NftChain } from '../../nft/wire/table'
 import { mappingsOf, protocols } from '../hostports/hostports'

@@ -1,10 +1,10 @@
 import t from 'tap'
 import { parseAddr } from '../../../../src/ip/addr'
 import { parseCidr } from '../../../../src/ip/cidr'
-import * as m from '../../../../src/netfilter/nft/match'
 import { rule, ruleExpressions } from '../../../../src/netfilter/nft/rule'
 import * as x from '../../../../src/netfilter/nft/selector'
 import type { NftSet } from '../../../../src/netfilter/nft/set'
+import * as m from '../../../../src/netfilter/nft/statement'
 import type { NftFamily } from '../../../../src/netfilter/nft/wire/message'
 import type { NftAttribute } from '../../../../src/netlink/wire/message'
 

@@ -3,7 +3,7 @@ import type { Call } from '../../src/cni/plugin'
 import type { Result } from '../../src/cni/result'
 import { endStep } from '../../src/host/steps'
 import type { Undo } from '../../src/host/undo'
-import { type Addr, addrEquals, formatAddr } from '../../src/ip/addr'
+import { formatAddr } from '../../src/ip/addr'
 import { backends } from '../../src/netfilter/backend'
 import type { InstalledRules } from '../../src/netfilter/rules/hostports/hostports'
 import { addrList } from '../../src/netlink/addr'
@@ -12,10 +12,9 @@ import { NETLINK_ROUTE, NetlinkSocket } from '../../src/netlink/socket'
 import { insideNetns } from '../../src/netns/netns'
 import { type Claimed, noteRules, setUpClaims, takeDownClaims } from './claims'
 import { type PortmapConf, readConf } from './config'
-import { takeDownFlowsToOthers } from './conntrack'
-import { takeDownDead } from './del'
+import { takeDownFlows } from './conntrack'
 import { setUpLocalnetRouting } from './localnet'
-import { hostPortRules, whoseOf } from './rules'
+import { hostPortRules, takeDownDead, whoseOf } from './rules'
 
 /** Has another interface of the container this address? Not if nothing tells. */
 const isElsewhereInside = ({ netns, env: { ifName } }: Call, address: string): boolean => {
@@ -46,15 +45,6 @@ const openPorts = async (call: Call, conf: PortmapConf, claimed: Claimed, undo: 
   if (earlier?.rules && earlier.rules.backend !== conf.backend)
     await hostPortRules[earlier.rules.backend].takeDown({ id: conf, whose, rules: earlier.rules })
   if (claimed.recorded && installed) noteRules(conf, installed)
-}
-
-/** Forgets UDP flows to the host ports that went elsewhere. After the rules, so that they come back by them. */
-export const takeDownFlows = (conf: PortmapConf): void => {
-  const udp = conf.mappings.filter(({ protocol }) => protocol === 'udp')
-  const isMapped = (at: Addr, port: number): boolean =>
-    udp.some(({ hostPort, hostIP }) => hostPort === port && (!hostIP || addrEquals(hostIP, at)))
-  const ports = udp.map(({ hostPort }) => hostPort)
-  for (const { addr } of conf.addresses) takeDownFlowsToOthers(addr, ports, isMapped)
 }
 
 export const add = async (call: Call, undo: Undo): Promise<Result> => {

@@ -12,6 +12,7 @@ import type { Going, HostPortRules, Whose as WhoseRules } from '../../src/netfil
 import { hostPortRules as byIptables } from '../../src/netfilter/rules/hostports/iptables'
 import { hostPortRules as byNftables } from '../../src/netfilter/rules/hostports/nft'
 import type { PortmapConf } from './config'
+import { takeDownFlowsOf } from './conntrack'
 import { listOwners, type PortOwner } from './records'
 
 /** An attachment whose rules are looked for, with its addresses. */
@@ -102,3 +103,10 @@ export const whoseOf = (conf: PortmapConf, record: PortOwner | undefined) => ():
       conf.addresses.map(({ addr }) => formatAddr(addr)),
     ),
   )
+
+/** Removes an attachment's rules, whatever this call's configuration says: ADD may have had another. */
+export const takeDownRules = (going: Going): Promise<void> => withEveryBackend(rules => rules.takeDown(going))
+
+/** Removes what is left of an attachment that is gone, except for its claims. */
+export const takeDownDead = (owner: PortOwner): Promise<void> =>
+  runAll([() => takeDownRules(goingOf(owner)), () => takeDownFlowsOf(owner)])

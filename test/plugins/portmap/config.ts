@@ -1,7 +1,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import t from 'tap'
 import { readConf } from '../../../plugins/portmap/config'
-import { del } from '../../../plugins/portmap/del'
+import { plugin } from '../../../plugins/portmap/main'
 import { parseAddr } from '../../../src/ip/addr'
 import { parseCidr } from '../../../src/ip/cidr'
 import { mappingsOf } from '../../../src/netfilter/rules/hostports/hostports'
@@ -100,7 +100,7 @@ t.test('all verbs but CHECK say in front that the configuration could not be par
   const broken = mapping({ ...web, hostPort: 0 })
   const message = 'failed to parse config: Invalid host port number: 0'
   t.throws(() => readConf(callWith(broken)), refusal(message))
-  await t.rejects(del(callWith(broken, { command: 'DEL' })), refusal(message))
+  await t.rejects(plugin.del(callWith(broken, { command: 'DEL' })), refusal(message))
   t.throws(() => read(broken, { command: 'CHECK' }), refusal('Invalid host port number: 0'))
 })
 

@@ -7,7 +7,7 @@ import type { LinkRepair, Repair } from '../../node/survey/finding'
 import type { RulesetElement } from '../../node/survey/ruleset'
 import { isUsed } from '../../plugins/bandwidth/ifb'
 import { findAbandoned } from '../../plugins/host-local/liveness'
-import { changeLeases, roomsOf } from '../../plugins/host-local/network'
+import { changeLeases, leaseFoldersOf } from '../../plugins/host-local/network'
 import { takeDownClaims } from '../../plugins/portmap/claims'
 import { dropClaim, hasEnded, readRival } from '../../plugins/portmap/records'
 import { containerWithPod } from '../../src/attachment/attachment'
@@ -55,8 +55,8 @@ const releaseLease = (
 ): Promise<void> => {
   const configured = survey.readings.networks.find(({ name }) => name === network)?.ipam
   const cooldownSeconds = configured?.cooldownSeconds ?? 0
-  const rooms = roomsOf({ dataDir, network, cooldownSeconds })
-  return changeLeases(rooms, leases => {
+  const leaseFolders = leaseFoldersOf({ dataDir, network, cooldownSeconds })
+  return changeLeases(leaseFolders, leases => {
     const { torn, ended } = findAbandoned(leases, nobody, leased => leased === address)
     for (const leased of torn) leases.releaseAddress(leased)
     for (const holding of ended) leases.release(holding)

@@ -3,7 +3,7 @@ import { CliError, ExitCode, failureOf, formatFailure, usageError } from '../../
 import type { CliIo } from '../../node/command/io'
 import { flag, list, toggle } from '../../node/command/option'
 import { placeOptions, placesOf } from '../../node/command/places'
-import { changeLeases, roomsOf } from '../../plugins/host-local/network'
+import { changeLeases, leaseFoldersOf } from '../../plugins/host-local/network'
 import { collectClaims } from '../../plugins/portmap/claims'
 import type { InterfaceID } from '../../src/attachment/attachment'
 import { runAll } from '../../src/cni/error'
@@ -19,9 +19,9 @@ import { gatherEvidence, groupByAttachment, type Judged, judge } from './judge'
 import { formatGcReport } from './report'
 
 const sweepLeases = async (dataDir: string, network: string): Promise<void> => {
-  const rooms = roomsOf({ dataDir, network, cooldownSeconds: 0 })
-  if (!rooms.store.exists()) return
-  await changeLeases(rooms, leases => {
+  const leaseFolders = leaseFoldersOf({ dataDir, network, cooldownSeconds: 0 })
+  if (!leaseFolders.store.exists()) return
+  await changeLeases(leaseFolders, leases => {
     for (const address of leases.torn()) leases.releaseAddress(address)
   })
 }

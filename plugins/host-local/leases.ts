@@ -46,8 +46,8 @@ export const readHoldings = (store: LeaseStore, addresses: readonly string[]): R
   return { holdings, torn }
 }
 
-/** Where a network's leases are, and what is known about them. */
-export type Rooms = {
+/** The folders of a network's leases, records and cooldown, and the host's boot and namespaces. */
+export type LeaseFolders = {
   readonly store: LeaseStore
   readonly records: RecordStore
   readonly cooldown: Cooldown
@@ -77,7 +77,7 @@ export class Leases {
   #gone: string[] = []
   #unwritten: AttachmentRecord[] = []
 
-  constructor({ store, records, cooldown, here }: Rooms) {
+  constructor({ store, records, cooldown, here }: LeaseFolders) {
     this.store = store
     this.records = records
     this.cooldown = cooldown

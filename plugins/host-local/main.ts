@@ -11,7 +11,7 @@ import { allocate } from './allocator'
 import { type HostLocalConf, readHostLocalConf } from './config'
 import type { Holding, Leases } from './leases'
 import { holdsPorts } from './liveness'
-import { changeLeases, giveBack, holdingOf, ownerOf, readLeases, roomsOf } from './network'
+import { changeLeases, giveBack, holdingOf, leaseFoldersOf, ownerOf, readLeases } from './network'
 import { rangeOf, type Span } from './range'
 import { refuseFull } from './refusals'
 import { readResolvConf } from './resolv-conf'
@@ -26,12 +26,12 @@ const stickyPodOf = async (call: Call, conf: HostLocalConf) => {
 export const add = async (call: Call, undo: Undo): Promise<Result> => {
   const conf = readHostLocalConf(call)
   const dns = conf.resolvConf === undefined ? {} : readResolvConf(conf.resolvConf)
-  const rooms = roomsOf(conf)
+  const leaseFolders = leaseFoldersOf(conf)
   const owner = ownerOf(call)
   const { containerID } = owner
   const netns = call.netns && { path: call.netns.path, dev: call.netns.dev, ino: call.netns.ino }
   const take = (avoided: readonly Span[]) =>
-    changeLeases(rooms, async leases => {
+    changeLeases(leaseFolders, async leases => {
       if (leases.isNew) (await import('./rebuild.js')).rebuildLeases(leases, conf)
       const sticky = await stickyPodOf(call, conf)
       const preferred = sticky?.addresses() ?? []
@@ -44,7 +44,7 @@ export const add = async (call: Call, undo: Undo): Promise<Result> => {
         caller: { containerID, netns },
       })
       const addresses = allocated.map(({ addr }) => formatAddr(addr))
-      undo.add(`free ${addresses.join(', ')}`, () => giveBack(rooms, owner, addresses))
+      undo.add(`free ${addresses.join(', ')}`, () => giveBack(leaseFolders, owner, addresses))
       const pod = podInArgs(call.env.args)
       leases.note({ ...owner, pod }, [...(leases.of(owner)?.addresses ?? []), ...addresses], netns)
       sticky?.note(addresses)
@@ -55,7 +55,7 @@ export const add = async (call: Call, undo: Undo): Promise<Result> => {
       ? await take([])
       : await (await import('./probe.js')).takeUnused(
           { probe: conf.probe, requested: conf.requested },
-          { take, giveBack: addresses => giveBack(rooms, owner, addresses) },
+          { take, giveBack: addresses => giveBack(leaseFolders, owner, addresses) },
         )
   const ips = allocations.map(({ addr, range }) => ({
     address: { addr, prefix: range.subnet.prefix },
@@ -84,10 +84,10 @@ const checkPrevResult = (call: Call, { rangeSets }: HostLocalConf, { owner, addr
 
 export const check = async (call: Call): Promise<void> => {
   const conf = readHostLocalConf(call)
-  const rooms = roomsOf(conf)
+  const leaseFolders = leaseFoldersOf(conf)
   const owner = ownerOf(call)
   const find = (leases: Leases) => holdingOf(leases, owner)
-  const holding = rooms.store.exists() ? await readLeases(rooms, find) : undefined
+  const holding = leaseFolders.store.exists() ? await readLeases(leaseFolders, find) : undefined
   if (!holding) {
     // Not code 3, by which a runtime would forget the container, its veth and rules.
     throw new CniError(
@@ -99,9 +99,9 @@ export const check = async (call: Call): Promise<void> => {
 }
 
 export const del = async (call: Call): Promise<void> => {
-  const rooms = roomsOf(readHostLocalConf(call))
-  if (!rooms.store.exists()) return
-  await changeLeases(rooms, leases => {
+  const leaseFolders = leaseFoldersOf(readHostLocalConf(call))
+  if (!leaseFolders.store.exists()) return
+  await changeLeases(leaseFolders, leases => {
     const holding = holdingOf(leases, ownerOf(call))
     if (holding) leases.release(holding)
   })
@@ -118,14 +118,14 @@ const removePorts = async (call: Call): Promise<void> => {
 }
 
 export const gc = async (call: Call): Promise<void> => {
-  const rooms = roomsOf(readHostLocalConf(call))
+  const leaseFolders = leaseFoldersOf(readHostLocalConf(call))
   const valid = validAttachments(call.conf)
-  if (!rooms.store.exists()) return
+  if (!leaseFolders.store.exists()) return
   const attachments = new Set(valid.map(({ containerID, ifName }) => `${containerID}\r\n${ifName}`))
   const containers = new Set(valid.map(({ containerID }) => containerID))
   const isValid = ({ containerID, ifName }: LeaseOwner): boolean =>
     ifName === undefined ? containers.has(containerID) : attachments.has(`${containerID}\r\n${ifName}`)
-  await changeLeases(rooms, leases => {
+  await changeLeases(leaseFolders, leases => {
     const stale = leases.all().filter(({ owner }) => !isValid(owner))
     const leadsTo = ({ owner }: Holding) => holdsPorts(call.conf.name, owner)
     return runAll([
@@ -133,7 +133,7 @@ export const gc = async (call: Call): Promise<void> => {
       () => (stale.some(leadsTo) ? removePorts(call) : undefined),
       // If that failed there are rules yet, and no other program may have these addresses.
       ...stale.map(holding => () => (leadsTo(holding) ? undefined : leases.release(holding))),
-      () => rooms.cooldown.forgetEnded(rooms.here.now()),
+      () => leaseFolders.cooldown.forgetEnded(leaseFolders.here.now()),
     ])
   })
 }
@@ -159,7 +159,7 @@ export const status = async (call: Call): Promise<void> => {
     throw unusable(`"probe": ${conf.probe}`, error)
   }
   try {
-    await changeLeases(roomsOf(conf), leases => {
+    await changeLeases(leaseFoldersOf(conf), leases => {
       leases.probeWriting(conf.rangeSets.length)
       for (const set of conf.rangeSets) refuseFull(leases, set, conf.withheld)
     })

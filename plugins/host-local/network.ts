@@ -3,16 +3,16 @@ import type { Call } from '../../src/cni/plugin'
 import { thisHost } from '../../src/life/host-view'
 import type { HostLocalConf } from './config'
 import { Cooldown } from './cooldown'
-import { type Holding, Leases, type Rooms } from './leases'
+import { type Holding, type LeaseFolders, Leases } from './leases'
 import { RecordStore } from './record'
 import { LeaseStore } from './store'
 
 /** Where the leases of a configured network are. */
-export const roomsOf = ({
+export const leaseFoldersOf = ({
   dataDir,
   network,
   cooldownSeconds,
-}: Pick<HostLocalConf, 'dataDir' | 'network' | 'cooldownSeconds'>): Rooms => ({
+}: Pick<HostLocalConf, 'dataDir' | 'network' | 'cooldownSeconds'>): LeaseFolders => ({
   store: new LeaseStore(dataDir, network),
   records: new RecordStore(dataDir, network),
   cooldown: new Cooldown(dataDir, network, cooldownSeconds),
@@ -20,12 +20,17 @@ export const roomsOf = ({
 })
 
 /** Looks at a network's leases under its lock. */
-export const readLeases = <T>(rooms: Rooms, work: (leases: Leases) => T | Promise<T>): Promise<T> =>
-  rooms.store.locked(() => work(new Leases(rooms)))
+export const readLeases = <T>(
+  leaseFolders: LeaseFolders,
+  work: (leases: Leases) => T | Promise<T>,
+): Promise<T> => leaseFolders.store.locked(() => work(new Leases(leaseFolders)))
 
 /** Works on a network's leases under its lock. A failure leaves the folders unmarked. */
-export const changeLeases = <T>(rooms: Rooms, work: (leases: Leases) => T | Promise<T>): Promise<T> =>
-  readLeases(rooms, async leases => {
+export const changeLeases = <T>(
+  leaseFolders: LeaseFolders,
+  work: (leases: Leases) => T | Promise<T>,
+): Promise<T> =>
+  readLeases(leaseFolders, async leases => {
     leases.tidy()
     const answer = await work(leases)
     leases.finish()
@@ -42,8 +47,12 @@ export const holdingOf = (leases: Leases, owner: LeaseOwner): Holding | undefine
   leases.of(owner) ?? leases.of({ ...owner, ifName: undefined })
 
 /** Takes addresses back that an ADD leased, and nothing else that the attachment has. */
-export const giveBack = (rooms: Rooms, owner: LeaseOwner, addresses: readonly string[]): Promise<void> =>
-  changeLeases(rooms, leases => {
+export const giveBack = (
+  leaseFolders: LeaseFolders,
+  owner: LeaseOwner,
+  addresses: readonly string[],
+): Promise<void> =>
+  changeLeases(leaseFolders, leases => {
     const holding = leases.of(owner)
     if (!holding) return
     const kept = holding.addresses.filter(address => !addresses.includes(address))

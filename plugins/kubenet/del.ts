@@ -15,7 +15,7 @@ import { NETLINK_ROUTE, NetlinkSocket } from '../../src/netlink/socket'
 import { findShaping, type Shaping, takeDownShaping } from '../bandwidth/del'
 import { delWithoutVeth } from '../bridge/del'
 import { readHostLocalConf } from '../host-local/config'
-import { holdingOf, ownerOf as leaseOwnerOf, readLeases, roomsOf } from '../host-local/network'
+import { holdingOf, leaseFoldersOf, ownerOf as leaseOwnerOf, readLeases } from '../host-local/network'
 import { ownerOf, takeDownClaims, udpPortsOf } from '../portmap/claims'
 import { takeDownFlowsToPod } from '../portmap/conntrack'
 import type { PortOwner } from '../portmap/records'
@@ -93,9 +93,9 @@ const addressesOf = async (call: Call, conf: KubenetConf): Promise<PodAddress[]>
   const known = resultAddresses(call)
   if (known.length > 0) return known
   const ipam = callOf(call, bridgeConf(conf, { masquerade: false }))
-  const rooms = roomsOf(readHostLocalConf(ipam))
-  if (!rooms.store.exists()) return []
-  const leased = await readLeases(rooms, leases => holdingOf(leases, leaseOwnerOf(ipam)))
+  const leaseFolders = leaseFoldersOf(readHostLocalConf(ipam))
+  if (!leaseFolders.store.exists()) return []
+  const leased = await readLeases(leaseFolders, leases => holdingOf(leases, leaseOwnerOf(ipam)))
   const addresses = parsed(leased?.addresses).map(addr => ({ addr }))
   // Of a DEL that was killed between two leases one is left, which does not tell where the other's address is.
   return addresses.length < conf.podCIDRs.length ? [] : addresses

@@ -14,7 +14,7 @@ import { addrDel, addrList, peerAddrs } from '../../src/netlink/addr'
 import { type Link, linkByName, linkList } from '../../src/netlink/link'
 import { NETLINK_ROUTE, type NetlinkSocket, withNetlink } from '../../src/netlink/socket'
 import { readHostLocalConf } from '../host-local/config'
-import { readLeases, roomsOf } from '../host-local/network'
+import { leaseFoldersOf, readLeases } from '../host-local/network'
 import type { KubenetConf } from './config'
 import { bridgeConf, callOf } from './parts'
 
@@ -76,8 +76,10 @@ export const collectGateways = async (call: Call, conf: KubenetConf): Promise<vo
     (readBridge(nl, conf)?.gateways ?? []).filter(gateway => isOfOldRange(gateway, conf)),
   )
   if (old.length === 0) return
-  const rooms = roomsOf(readHostLocalConf(callOf(call, bridgeConf(conf, { masquerade: false }))))
-  await readLeases(rooms, leases => {
+  const leaseFolders = leaseFoldersOf(
+    readHostLocalConf(callOf(call, bridgeConf(conf, { masquerade: false }))),
+  )
+  await readLeases(leaseFolders, leases => {
     const leased = leases.addresses().flatMap(address => parseAddr(address) ?? [])
     withNetlink(NETLINK_ROUTE, nl => {
       const state = readBridge(nl, conf)

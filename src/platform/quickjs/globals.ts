@@ -1,6 +1,6 @@
 /** The globals for code for Node.js: the build puts these names in wherever they are used. */
 import { Buffer } from './buffer'
-import { abort, argv, checked, decode, environment, leniency, startedMs, syscall } from './kernel'
+import { abort, argv, checked, decode, environment, looseJsonAt, startedMs, syscall } from './kernel'
 import { monotonicMs, onSignal, type Signal } from './loop'
 import { columnsOf } from './tty'
 
@@ -22,7 +22,7 @@ JSON.parse = (text: string, reviver?: (key: string, value: unknown) => unknown):
     const [, line = 1, column = 1] = /<input>:(\d+):(\d+)/.exec(error.stack ?? '') ?? []
     throw wrong(error.message, line, column, error)
   }
-  const index = leniency(text)
+  const index = looseJsonAt(text)
   if (index < 0) return value
   const before = text.slice(0, index).split('\n')
   const what = text[index] === '.' || text[index] === '-' ? 'no number of JSON' : 'no escape of JSON'

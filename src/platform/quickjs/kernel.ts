@@ -60,8 +60,8 @@ declare const kernel: {
   encode(text: string): ArrayBuffer
   /** Of the text's UTF-8, in lower-case hex. */
   sha512(text: string): string
-  /** Where a text that JSON.parse has taken is no JSON for all that; -1 if it is. */
-  leniency(text: string): number
+  /** QuickJS parses more than JSON: the index where a text that it parsed is not JSON, -1 if all of it is. */
+  looseJsonAt(text: string): number
   /** The errno's name and words. */
   error(errno: number): [name: string, words: string]
   /** Where bytes begin in others, from `start` on; -1 if nowhere. */
@@ -85,7 +85,7 @@ declare const kernel: {
   turn: () => boolean
 }
 
-export const { abort, decode, encode, exec, find, leniency, sha512, spawn } = kernel
+export const { abort, decode, encode, exec, find, looseJsonAt, sha512, spawn } = kernel
 
 /** argv, the program's own name first. */
 export const argv = (): readonly string[] => kernel.arguments

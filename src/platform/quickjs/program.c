@@ -182,7 +182,7 @@ static JSValue new_kernel(JSContext *ctx) {
   static const JSCFunctionListEntry functions[] = {
     JS_CFUNC_DEF("abort", 0, js_abort),   JS_CFUNC_DEF("decode", 3, js_decode),   JS_CFUNC_DEF("encode", 1, js_encode),
     JS_CFUNC_DEF("error", 1, js_error),   JS_CFUNC_DEF("exec", 3, js_exec),       JS_CFUNC_DEF("find", 3, js_find),
-    JS_CFUNC_DEF("leniency", 1, js_leniency), JS_CFUNC_DEF("sha512", 1, js_sha512),
+    JS_CFUNC_DEF("looseJsonAt", 1, js_loose_json_at), JS_CFUNC_DEF("sha512", 1, js_sha512),
     JS_CFUNC_DEF("spawn", 7, js_spawn),   JS_CFUNC_DEF("syscall", 7, js_syscall),
   };
   JSValue kernel = JS_NewObject(ctx);

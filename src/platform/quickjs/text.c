@@ -66,7 +66,7 @@ const char *c_string_of(JSContext *ctx, JSValueConst value) {
   return NULL;
 }
 
-JSValue js_leniency(JSContext *ctx, JSValueConst this_value, int argc, JSValueConst *argv) {
+JSValue js_loose_json_at(JSContext *ctx, JSValueConst this_value, int argc, JSValueConst *argv) {
   size_t length;
   const char *text = utf8_of(ctx, argv[0], &length);
   if (!text) return JS_EXCEPTION;

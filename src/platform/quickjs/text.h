@@ -12,7 +12,7 @@ const char *utf8_of(JSContext *ctx, JSValueConst value, size_t *length);
 const char *c_string_of(JSContext *ctx, JSValueConst value);
 
 /*
- * leniency(text): where the engine's parser took something for JSON that is none, -1 if it did not. It has JavaScript's
+ * looseJsonAt(text): where the engine's parser took something for JSON that is none, -1 if it did not. It has JavaScript's
  * escapes ("\x41", "\u{41}", "\a"), numbers that end in a point, and -01. Only for texts it has parsed.
  */
-JSValue js_leniency(JSContext *ctx, JSValueConst this_value, int argc, JSValueConst *argv);
+JSValue js_loose_json_at(JSContext *ctx, JSValueConst this_value, int argc, JSValueConst *argv);

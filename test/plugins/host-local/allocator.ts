@@ -1,11 +1,11 @@
 import t from 'tap'
 import { formatAddr } from '../../../src/ip/addr'
+import { writeLease } from './fixtures/lease-folders'
 import { must } from './fixtures/must'
 import { network } from './fixtures/network'
-import { writeLease } from './fixtures/rooms'
 
 t.test('addresses go round, and a freed one is not given again before its turn', async t => {
-  const { add, del, rooms } = network(t.testdir(), ['10.1.2.0/29'])
+  const { add, del, leaseFolders } = network(t.testdir(), ['10.1.2.0/29'])
   t.same(add('a'), ['10.1.2.2'], 'the first is the gateway’s')
   del('a')
   t.same(add('b'), ['10.1.2.3'])
@@ -13,7 +13,7 @@ t.test('addresses go round, and a freed one is not given again before its turn',
   t.same(add('d'), ['10.1.2.5'])
   t.same(add('e'), ['10.1.2.6'])
   t.same(add('f'), ['10.1.2.2'])
-  t.equal(formatAddr(must(rooms.store.lastReserved(0))), '10.1.2.2')
+  t.equal(formatAddr(must(leaseFolders.store.lastReserved(0))), '10.1.2.2')
 })
 
 t.test('a container gets one address of each set, through all ranges of a set', async t => {
@@ -27,14 +27,14 @@ t.test('a container gets one address of each set, through all ranges of a set', 
 })
 
 t.test('a full set names itself, how much of it is used, and who has had it longest', async t => {
-  const { add, leased, rooms } = network(t.testdir(), ['10.1.2.0/29', 'fd00::/64'])
+  const { add, leased, leaseFolders } = network(t.testdir(), ['10.1.2.0/29', 'fd00::/64'])
   for (const name of ['a', 'b', 'c']) {
     add(name)
     await new Promise(resolve => setTimeout(resolve, 15))
   }
   add('d')
   const before = leased()
-  const last = rooms.store.lastReserved(1)
+  const last = leaseFolders.store.lastReserved(1)
   t.throws(() => add('f', { exclude: ['10.1.2.6'] }), {
     code: 11,
     message: 'failed to allocate for range 0: no IP addresses available in range set: 10.1.2.1-10.1.2.6',
@@ -42,21 +42,21 @@ t.test('a full set names itself, how much of it is used, and who has had it long
       /^4 of 4 in use; the oldest leases: 10\.1\.2\.2 by container a, eth0, since 20\S+Z; 10\.1\.2\.3 by container b, \S+ \S+ \S+; 10\.1\.2\.4 by container c, eth0, since \S+$/,
   })
   t.same(leased(), before)
-  t.same(rooms.store.lastReserved(1), last)
+  t.same(leaseFolders.store.lastReserved(1), last)
 })
 
 t.test('whole or nothing: where one set is full no other is touched', async t => {
-  const { add, leased, rooms } = network(t.testdir(), ['fd00::/64', '10.1.2.0/30'])
+  const { add, leased, leaseFolders } = network(t.testdir(), ['fd00::/64', '10.1.2.0/30'])
   add('a')
-  const last = rooms.store.lastReserved(0)
+  const last = leaseFolders.store.lastReserved(0)
   t.throws(() => add('b'), { code: 11, message: /^failed to allocate for range 1: no IP addresses/ })
   t.same(leased().sort(), ['10.1.2.2', 'fd00::2'])
-  t.same(rooms.store.lastReserved(0), last, 'the round robin of the other set has not moved')
+  t.same(leaseFolders.store.lastReserved(0), last, 'the round robin of the other set has not moved')
 })
 
 t.test('a failed write is undone', async t => {
-  const { add, leased, rooms } = network(t.testdir(), ['10.1.2.0/24', 'fd00::/64'])
-  const { store } = rooms
+  const { add, leased, leaseFolders } = network(t.testdir(), ['10.1.2.0/24', 'fd00::/64'])
+  const { store } = leaseFolders
   const failures: [string, () => void][] = [
     ['the second lease', () => (store.reserve = () => broken())],
     ['the folder’s entries', () => (store.sync = () => broken())],
@@ -79,21 +79,21 @@ t.test('a failed write is undone', async t => {
 })
 
 t.test('a second ADD of an attachment is refused and changes nothing', async t => {
-  const { add, leased, rooms } = network(t.testdir(), ['10.1.2.0/24', 'fd00::/64'])
+  const { add, leased, leaseFolders } = network(t.testdir(), ['10.1.2.0/24', 'fd00::/64'])
   add('a')
-  const last = rooms.store.lastReserved(0)
+  const last = leaseFolders.store.lastReserved(0)
   const message =
     'failed to allocate for range 0: 10.1.2.2 has been allocated to a, duplicate allocation is not allowed'
   t.throws(() => add('a'), { code: 7, message, details: '' })
   t.throws(() => add('a', { ips: ['10.1.2.9'] }), { code: 7, message }, 'with another address in mind')
   t.same(leased().sort(), ['10.1.2.2', 'fd00::2'])
-  t.same(rooms.store.lastReserved(0), last)
+  t.same(leaseFolders.store.lastReserved(0), last)
   t.same(add('a', { ifName: 'eth1' }), ['10.1.2.3', 'fd00::3'], 'another interface is another attachment')
 })
 
 t.test('a lease that names the container alone counts as the interface’s', async t => {
-  const { add, rooms } = network(t.testdir(), ['10.1.2.0/24'])
-  writeLease(rooms, '10.1.2.7', 'a')
+  const { add, leaseFolders } = network(t.testdir(), ['10.1.2.0/24'])
+  writeLease(leaseFolders, '10.1.2.7', 'a')
   t.throws(() => add('a'), { code: 7, message: /10\.1\.2\.7 has been allocated to a, duplicate/ })
   t.same(add('b'), ['10.1.2.2'])
 })
@@ -107,9 +107,9 @@ t.test('a lease of a set that is configured no more is no duplicate, and is kept
 })
 
 t.test('an address asked for is given, of the set that has it', async t => {
-  const { add, rooms } = network(t.testdir(), ['10.1.2.0/24', '10.1.3.0/24', 'fd00::/64'])
+  const { add, leaseFolders } = network(t.testdir(), ['10.1.2.0/24', '10.1.3.0/24', 'fd00::/64'])
   t.same(add('a', { ips: ['fd00::77', '10.1.3.77'] }), ['10.1.2.2', '10.1.3.77', 'fd00::77'])
-  t.equal(formatAddr(must(rooms.store.lastReserved(1))), '10.1.3.77')
+  t.equal(formatAddr(must(leaseFolders.store.lastReserved(1))), '10.1.3.77')
   t.same(add('b'), ['10.1.2.3', '10.1.3.78', 'fd00::78'], 'and the search goes on behind it')
 })
 
@@ -158,9 +158,9 @@ t.test('excluded addresses are never given out, also on request', async t => {
 })
 
 t.test('a preferred address is given while it is free and its turn could come to it', async t => {
-  const { add, rooms } = network(t.testdir(), ['10.1.2.0/29'])
+  const { add, leaseFolders } = network(t.testdir(), ['10.1.2.0/29'])
   t.same(add('a', { preferred: ['10.1.2.5'] }), ['10.1.2.5'])
-  t.equal(rooms.store.lastReserved(0), undefined, 'the turn is where it was')
+  t.equal(leaseFolders.store.lastReserved(0), undefined, 'the turn is where it was')
   t.same(add('b', { preferred: ['10.1.2.5'] }), ['10.1.2.2'], 'taken')
   t.same(add('c', { preferred: ['10.1.2.1'] }), ['10.1.2.3'], 'the gateway')
   t.same(add('d', { preferred: ['10.1.2.6'], staticRanges: ['10.1.2.6'] }), ['10.1.2.4'], 'for who asks')

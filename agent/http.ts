@@ -65,8 +65,8 @@ const send = (response: ServerResponse, { status, text, contentType }: Reply, is
 }
 
 /**
- * Closes the connection that has been silent for longest where too many are. To refuse new ones instead would let whoever
- * opens that many, and asks nothing, keep kubelet from an answer.
+ * Closes the connection that has been silent for longest where too many are. To refuse new ones instead would
+ * let a client that opens that many, and asks nothing, keep kubelet from an answer.
  */
 const limitWaiting = (server: Server): void => {
   const waiting = new Set<Socket>()

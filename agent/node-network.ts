@@ -192,8 +192,8 @@ export class NodeNetwork {
   }
 
   /**
-   * Lets kubenet refuse new pods: nobody has a route to addresses of the old ranges. A pod that was bound to the node by
-   * its name comes in spite of the condition. The reason names no pods, so that the file changes once.
+   * Lets kubenet refuse new pods: no node has a route to addresses of the old ranges. A pod that was bound to the node
+   * by its name comes in spite of the condition. The reason names no pods, so that the file changes once.
    */
   #refuseNewPods(found: string, change: string): void {
     const reason =

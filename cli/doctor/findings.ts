@@ -57,7 +57,7 @@ const subjects: readonly Subject[] = [
   },
 ]
 
-/** Findings that differ in their object alone are told of in one line. */
+/** Findings that differ in their object alone share one line. */
 const sameButObject = ({ code, owner, network, cause, remedy, repair }: Finding): string =>
   JSON.stringify([code, owner, network, cause, remedy, repair])
 

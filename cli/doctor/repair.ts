@@ -29,7 +29,7 @@ import type { Patient } from './diagnosis'
 
 type RepairOf<K extends Repair['do']> = Extract<Repair, { readonly do: K }>
 
-/** Does another survey come to the same? Somebody may have added the container again. */
+/** Does another survey come to the same? A runtime may have added the container again. */
 const isStillFound = async (repair: Repair, { places, io }: Patient): Promise<boolean> => {
   const wanted = JSON.stringify(repair)
   const { findings } = await readSurvey(places, io)

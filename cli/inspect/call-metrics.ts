@@ -1,6 +1,6 @@
 /**
- * The log of calls as counters. The log is bounded and the program runs anew for each file, so that the last file keeps
- * what was counted: only calls after its newest one are added.
+ * The log of calls as counters. The log is bounded and each file is written by a new process, so the last file keeps
+ * the counts: only calls after its newest one are added.
  */
 import type { LogEntry } from '../frame/call-log'
 

@@ -112,7 +112,9 @@ const networksThatNeed = (networks: readonly NetworkConfigList[], types: Readonl
       : []
   })
 
-/** The containers whose DEL would find no plugin any more. A network without a file is taken for one that needs ours. */
+/**
+ * The containers whose DEL would find no plugin any more. A network without a file is taken for one that needs ours.
+ */
 const containersThatNeed = (
   attachments: readonly NodeAttachment[],
   networks: readonly NetworkConfigList[],
@@ -210,7 +212,7 @@ const uninstallAll = async (call: Call): Promise<Answer> => {
   await commitChecked(staged, folders, async () => {
     const isRestored = leaving.every(({ kept }) => kept !== undefined)
     if (!values.purge && (values.force || isRestored)) return
-    // No more calls begin. One that began before may have made a container need the plugins that nobody needed then.
+    // No more calls begin. One that began before may have added a container that needs the plugins.
     await waitForCalls(binDir)
     await checkNeeds(leaving, call, survey)
     if (values.purge) purged.push(await purgeAll(call, survey))

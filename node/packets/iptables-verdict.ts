@@ -79,7 +79,7 @@ const readRule = (line: string, packet: Packet, table: IptablesTable): JudgedRul
   return { match, action: undefined, by: line }
 }
 
-/** The tables whose chains a packet passes at a hook, in this order, but for the one that translates addresses. */
+/** The tables whose chains a packet passes at a hook, in this order, except the table that translates addresses. */
 const tablesAt: Record<Hook, readonly string[]> = {
   prerouting: ['raw', 'mangle'],
   input: ['mangle', 'filter', 'security'],

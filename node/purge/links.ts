@@ -35,7 +35,7 @@ const purgeBridge = (nl: NetlinkSocket, bridge: Link, tally: Tally): void => {
   })
 }
 
-/** Deletes the ifbs and bridges of this program. `named` are the bridges of its networks: one that is another's is told of. */
+/** Deletes this program's ifbs and bridges. Reports bridges of its networks, `named`, that another program made. */
 export const purgeLinks = (named: readonly string[], tally: Tally): void =>
   tally.attempt('the interfaces', () =>
     withNetlink(NETLINK_ROUTE, nl => {

@@ -1,6 +1,6 @@
 /**
- * The tables and chains that attachments share. They bear names that no other program uses but the reference plugins. When
- * this runs, no attachment lives, so that what is in them leads to nobody. A table with a chain of another name stays.
+ * The tables and chains that attachments share. Only the reference plugins use the same names. When this
+ * runs, no attachment lives, so their rules lead to no container. A table with a chain of another name stays.
  */
 import { dnatChainPrefix, hostportChains, isMasqueradeChain } from '../../src/attachment/iptables-names'
 import { spoofCheckPrefix } from '../../src/attachment/nft-comments'

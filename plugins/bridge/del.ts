@@ -34,7 +34,7 @@ type Deletion = { readonly addresses: readonly Cidr[]; readonly obstacle: Obstac
 const notThere: Deletion = { addresses: [], obstacle: undefined }
 
 /**
- * Deletes the container's interface from inside and answers the addresses it had, which `meanwhile` is told before the
+ * Deletes the container's interface from inside and returns the addresses it had; `meanwhile` gets them before the
  * kernel begins. An interface of that name which is no veth is nothing this plugin ever made, and stays.
  */
 const takeDownLink = (

@@ -1,7 +1,7 @@
 /**
  * The host's interface in a VLAN of the bridge, which has the gateway addresses instead of the bridge itself: a veth
  * pair, one end called "<bridge>.<vlan>", the other a port of the bridge in that VLAN alone. Like the bridge it stays
- * when the containers are gone, and whoever comes first makes it.
+ * when the containers are gone, and the first ADD makes it.
  */
 
 import { platform } from '#platform'

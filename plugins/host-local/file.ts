@@ -146,8 +146,8 @@ export const isClean = (folder: string, bootID: string): boolean => {
 }
 
 /**
- * Marks a folder as left in order, by a modification time that no clock shows. Whoever changes it afterwards, the
- * reference, an administrator or a command that is killed half-way, removes the mark without knowing it. The time depends
+ * Marks a folder as left in order, by a modification time that no clock shows. Any later change, by the
+ * reference plugin, an administrator or a command that is killed half-way, removes the mark. The time depends
  * on the boot, so that no mark outlives one or holds on another host that shares the folder.
  */
 export const markClean = (folder: string, bootID: string): void =>

@@ -26,8 +26,8 @@ export const holdsPorts = (network: string, { containerID, ifName }: LeaseOwner)
 const numberOf = (netns: Caller['netns']): Caller['netns'] => netns && { dev: netns.dev, ino: netns.ino }
 
 /**
- * Those of `holdings` whose container has certainly ended. Not one that has host ports yet: connections would be led to
- * whoever gets its address, so that those go first, by DEL or GC.
+ * Those of `holdings` whose container has certainly ended. Not one that still has host ports: connections would reach
+ * the next container with its address, so DEL or GC removes the ports first.
  */
 export const endedHoldings = (leases: Leases, holdings: readonly Holding[], caller: Caller): Holding[] => {
   const { here, store } = leases

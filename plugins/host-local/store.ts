@@ -50,7 +50,9 @@ export class LeaseStore {
     }
   }
 
-  /** Runs `work` with the network's lock held, making its folder if need be. Throws code 11 if it is not had in time. */
+  /**
+   * Runs `work` with the network's lock held, making its folder if need be. Throws code 11 if it is not had in time.
+   */
   async locked<T>(work: () => T | Promise<T>): Promise<T> {
     ensureFolder(this.folder, 0o755)
     try {
@@ -73,7 +75,7 @@ export class LeaseStore {
 
   /**
    * The contents of a lease file: its owner, `torn` where a crash left it empty; undefined if there is no such file, or
-   * it is no lease: `tell` is told why. Nobody is given an address that has something else in its place.
+   * it is no lease: `tell` gets the reason. An address with something else in its place is not given out.
    */
   read(address: string, tell: (why: string) => void = () => {}): LeaseOwner | 'torn' | undefined {
     try {

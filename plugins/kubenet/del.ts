@@ -32,8 +32,9 @@ const isAnothers = ({ alias }: Link, call: Call): boolean =>
   parseAlias(alias) !== undefined && !isAliasOf(alias, { ...call.env, network: call.conf.name })
 
 /**
- * A shaped attachment's veth and ifbs, if they can go together. By deleting them together their groups are lost, so that
- * an ifb without an alias is not among those: if this process were killed, nothing would tell the next DEL whose it is.
+ * A shaped attachment's veth and ifbs, if they can go together. By deleting them together their groups are lost, so
+ * that an ifb without an alias is not among those: if this process were killed, nothing would tell the next DEL whose
+ * it is.
  */
 const linksOf = ({ veth, ifbs }: Shaping, call: Call): Links | undefined =>
   veth && !isAnothers(veth, call) && ifbs.length > 0 && ifbs.every(({ alias }) => alias)
@@ -53,8 +54,8 @@ const deleteTogether = (nl: NetlinkSocket, links: Links): boolean => {
 }
 
 /**
- * Removes an attachment's limits, and its veth pair in the same message as the ifb: the kernel lets whoever deletes a
- * link wait, some 10 to 30 ms, and for several at once only once. Says whether the pair is gone; where there is no ifb,
+ * Removes an attachment's limits, and its veth pair in the same message as the ifb: the deletion of a link takes the
+ * kernel some 10 to 30 ms, and that of several at once no longer. Says whether the pair is gone; where there is no ifb,
  * or the kernel does not want to, it is left to the plugin that made it.
  */
 const takeDownShapedLinks = async (call: Call, { withVeth }: { withVeth: boolean }): Promise<boolean> => {

@@ -1,6 +1,6 @@
 /**
  * A program compiled by Bun obeys Bun's own environment variables: BUN_OPTIONS="--preload x.js" runs any file in it,
- * BUN_INSPECT opens a port to whoever calls, BUN_BE_BUN=1 makes it Bun. Plugins run as root and read the documented
+ * BUN_INSPECT opens a port to every client, BUN_BE_BUN=1 makes it Bun. Plugins run as root and read the documented
  * variables only, so these names are made empty in the program: no variable can be called "".
  */
 import { readFileSync, writeFileSync } from 'node:fs'

@@ -53,7 +53,7 @@ const insidePlugin = (
 }
 
 /**
- * Calls the plugin `type` with the caller's configuration and environment; `onCall` is told when it is found, just
+ * Calls the plugin `type` with the caller's configuration and environment; `onCall` is called when it is found, just
  * before. Its failure is passed on as it is.
  */
 const callDelegate = async (
@@ -92,8 +92,8 @@ const environment = (verb: Verb): Record<string, string> => {
 }
 
 /**
- * Has the IPAM plugin give out addresses. From when `onCall` is told there may be some to give back, also where the plugin
- * fails: who calls it must call its DEL then.
+ * Has the IPAM plugin give out addresses. After `onCall` there may be addresses to free, also if the plugin fails: the
+ * caller must call its DEL then.
  */
 export const delegateAdd = async (call: Call, type: string, onCall: () => void): Promise<Result> => {
   const result = await callDelegate(call, type, { verb: 'ADD', onCall })

@@ -49,7 +49,7 @@ const namesIn = (path: string): string[] => {
   }
 }
 
-/** The sysctls that this program changed and nobody changed since. */
+/** The sysctls that this program changed and no other program changed since. */
 export const ownedSysctls = (): OwnedSysctl[] =>
   namesIn(folder).flatMap(name => {
     const key = decodeURIComponent(name)

@@ -1,7 +1,7 @@
 /**
  * The holders of network namespaces: processes that are in them, and mounts of any mount namespace. Only a look at all
- * processes shows all of both, and whoever may not have that look is told so: not to see a namespace is no proof that
- * it has ended.
+ * processes shows all of both; without permission for it the answer is "unknown", because a namespace that this process
+ * cannot see may still exist.
  */
 
 import { readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs'

@@ -105,8 +105,8 @@ export const routeAdd = (nl: NetlinkSocket, route: KernelRoute): void => {
 }
 
 /**
- * Adds a route to where there is none of the same metric yet, whoever made it: throws EEXIST if there is. One whose
- * gateway is on no link of this host is refused with ENETUNREACH, EHOSTUNREACH or EINVAL.
+ * Adds a route unless there is one of the same destination and metric, of any program: throws EEXIST if there is. One
+ * whose gateway is on no link of this host is refused with ENETUNREACH, EHOSTUNREACH or EINVAL.
  * Equivalent to: `ip route add $dst via $gw proto $protocol`.
  */
 export const routeAddNew = (nl: NetlinkSocket, route: KernelRoute): void => {

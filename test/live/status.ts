@@ -1,6 +1,6 @@
 /**
- * STATUS of every plugin: each thing that would make the next ADD fail is code 50 with its reason, and is an answer about
- * the host as it is, which is as it was afterwards.
+ * STATUS of every plugin: each thing that would make the next ADD fail is code 50 with its reason, and is an answer
+ * about the host as it is, which is as it was afterwards.
  */
 import t, { type Test } from 'tap'
 import { anyFlavour, binDir, call, type Json } from '../fixtures/cni'
@@ -89,8 +89,8 @@ const cases: Case[] = [
     broken: ':',
     repair: ':',
     plugin: 'bridge',
-    more: { ipam: { type: 'nobody' } },
-    msg: 'failed to find plugin "nobody" in path',
+    more: { ipam: { type: 'absent' } },
+    msg: 'failed to find plugin "absent" in path',
   },
   {
     what: 'a full disk, by way of the IPAM plugin',

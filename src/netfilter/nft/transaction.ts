@@ -276,8 +276,9 @@ const isAsWanted = (found: ReadChain, chain: NftChain): boolean =>
 
 /**
  * `add chain`, but of one that is not there as wanted. The kernel takes the addition of a chain that is there for a
- * change of it, keeps what the change replaced until no processor can use it any more, and has whoever closes a socket
- * of nf_tables wait for that: 10 to 20 ms (nft_rcv_nl_event in net/netfilter/nf_tables_api.c). Looking costs 0.1 ms.
+ * change of it, keeps what the change replaced until no processor can use it any more, and lets a process that closes a
+ * socket of nf_tables wait for that: 10 to 20 ms (nft_rcv_nl_event in net/netfilter/nf_tables_api.c). Looking costs
+ * 0.1 ms.
  */
 export const ensureChain = (
   nl: Pick<NetlinkSocket, 'request' | 'dump'>,

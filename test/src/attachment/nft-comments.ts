@@ -38,7 +38,7 @@ t.test('parseMasqueradeComment() believes a comment whose hashes fit', async t =
   t.same(parseMasqueradeComment(masqueradeComment(id)), id)
   t.equal(parseMasqueradeComment(masqueradeComment(id).replace('net: net', 'net: other')), undefined)
   t.equal(parseMasqueradeComment(masqueradeComment({ ...id, containerID: 'c'.repeat(100) })), undefined)
-  t.equal(parseMasqueradeComment('of somebody else'), undefined)
+  t.equal(parseMasqueradeComment('of another program'), undefined)
 })
 
 t.test('parseElementComment() reads what elementComment() wrote whole', async t => {

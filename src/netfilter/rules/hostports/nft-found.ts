@@ -1,6 +1,6 @@
 /**
- * Finding a container's rules again without reading all rules: the kernel numbers each rule, tells the number to
- * whoever adds it and asks to hear it, and never gives it to another rule of the table.
+ * Finding a container's rules again without reading all rules: the kernel numbers each rule, returns the number
+ * to the program that adds it on request, and never gives it to another rule of the table.
  */
 import { portComment } from '../../../attachment/nft-comments'
 import { addrFromBytes, type Family, formatAddr } from '../../../ip/addr'

@@ -1,5 +1,7 @@
+import { resolve } from 'node:path'
 import { type Answer, command } from '../node/command/command'
-import { flag } from '../node/command/option'
+import { CliError, ExitCode } from '../node/command/failure'
+import { flag, text } from '../node/command/option'
 import type { Style } from '../node/command/style'
 import {
   acceptAdvertisements,
@@ -68,6 +70,18 @@ const expectBridgeKeys = (plan: readonly PlannedSysctl[], module: ModuleAction):
       : entry,
   )
 
+/** Sets the sysctls, and looks whether this host has them now: a mounted folder may be anything. */
+const setAll = (plan: readonly PlannedSysctl[], folder: string | undefined): void => {
+  applySysctls(plan, folder)
+  const missed = planSysctls(plan).find(({ action }) => action === 'change')
+  if (!missed) return
+  throw new CliError(
+    ExitCode.failed,
+    `${dottedKey(missed.key)} is ${missed.found} after it was set to ${missed.value}`,
+    folder && `mount /proc/sys/net of the host at ${folder}/net, and use the host's network`,
+  )
+}
+
 export const init = command({
   name: 'init',
   group: 'Set up a node',
@@ -77,15 +91,20 @@ export const init = command({
       'as kubelet did. Interfaces keep routes of router advertisements. Run it at every boot, before the ' +
       'runtime starts.',
   ],
-  options: { dryRun: flag('only print what would change') },
+  options: {
+    dryRun: flag('only print what would change'),
+    sysctlDir: text('folder', "where the host's /proc/sys is mounted, in a container (default: /proc/sys)", {
+      completes: 'folder',
+    }),
+  },
   examples: [
     { line: 'kubenet init', does: 'prepare this node' },
     { line: 'kubenet init --dry-run --json', does: 'missing settings, as JSON' },
   ],
-  run: async ({ options: { dryRun }, io }) => {
+  run: async ({ options: { dryRun, sysctlDir }, io }) => {
     const module = await ensureModule(dryRun, io)
     const plan = expectBridgeKeys(planSysctls(wanted()), module)
-    if (!dryRun) applySysctls(plan)
+    if (!dryRun) setAll(plan, sysctlDir && resolve(io.cwd, sysctlDir))
     return report(plan, module, dryRun)
   },
 })

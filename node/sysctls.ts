@@ -76,15 +76,15 @@ export const planSysctls = (wanted: readonly Wanted[]): PlannedSysctl[] =>
     return { ...entry, found, action: found === entry.value ? 'keep' : 'change' }
   })
 
-/** Sets what is to be changed. Throws at the first that cannot be, after setting back those before it. */
-export const applySysctls = (plan: readonly PlannedSysctl[]): void => {
+/** Sets what is to be changed, below `folder`. Throws at the first that cannot be, after setting back those before it. */
+export const applySysctls = (plan: readonly PlannedSysctl[], folder?: string): void => {
   const done: PlannedSysctl[] = []
   for (const entry of plan.filter(({ action }) => action === 'change')) {
     try {
-      ownSysctl(entry.key, entry.value)
+      ownSysctl(entry.key, entry.value, folder)
       done.push(entry)
     } catch (error) {
-      for (const { key, found } of done.reverse()) if (found !== undefined) writeSysctl(key, found)
+      for (const { key, found } of done.reverse()) if (found !== undefined) writeSysctl(key, found, folder)
       throw error
     }
   }

@@ -4,6 +4,7 @@ import { CliError, ExitCode } from '../../node/command/failure'
 import type { CliIo } from '../../node/command/io'
 import { hasBridgeNetfilter, modprobe } from '../../node/sysctls'
 import { exec } from '../../src/host/exec'
+import { requestModule } from '../../src/host/module'
 import { isFrom } from '../../src/host/system-error'
 import { withProgress } from './progress'
 
@@ -22,9 +23,13 @@ const withoutModule = (why: string): CliError =>
 /** Loads br_netfilter where the kernel does not have it. Throws if it cannot be loaded. */
 export const ensureModule = async (isDry: boolean, io: CliIo): Promise<ModuleAction> => {
   if (hasBridgeNetfilter()) return 'keep'
-  const program = modprobe(io.env.PATH)
-  if (!program) throw withoutModule('there is no modprobe to load it with')
   if (isDry) return 'load'
+  const program = modprobe(io.env.PATH)
+  if (!program) {
+    requestModule(moduleName)
+    if (hasBridgeNetfilter()) return 'loaded'
+    throw withoutModule('here is no modprobe to load it with, nor did the kernel load it when asked')
+  }
   try {
     await withProgress(io, `loading ${moduleName}`, () => exec([program, moduleName]))
   } catch (error) {

@@ -28,11 +28,14 @@ const note = (key: string, before: string, set: string): void => {
   }
 }
 
-/** Sets a sysctl unless it has the value or is not there, and notes what it was. Says whether it changed anything. */
-export const ownSysctl = (key: string, value: string): boolean => {
+/**
+ * Sets a sysctl unless it has the value or is not there, and notes what it was. Says whether it changed anything. It is
+ * written below `mounted`, as by `writeSysctl`.
+ */
+export const ownSysctl = (key: string, value: string, mounted?: string): boolean => {
   const found = readSysctl(key)
   if (found === undefined || found === value) return false
-  writeSysctl(key, value)
+  writeSysctl(key, value, mounted)
   note(key, found, value)
   return true
 }

@@ -1,7 +1,7 @@
 import { accessSync, constants, readFileSync, writeFileSync } from 'node:fs'
 
 /** Keys as paths below /proc/sys, such as "net/ipv4/ip_forward": an interface's name may have dots in it. */
-const pathOf = (key: string): string => `/proc/sys/${key}`
+const pathOf = (key: string, folder = '/proc/sys'): string => `${folder}/${key}`
 
 /** The value of a sysctl in the calling thread's namespaces; undefined where the kernel has no such key. */
 export const readSysctl = (key: string): string | undefined => {
@@ -12,10 +12,13 @@ export const readSysctl = (key: string): string | undefined => {
   }
 }
 
-/** Sets a sysctl in the calling thread's namespaces. Throws what the write says, naming the key. */
-export const writeSysctl = (key: string, value: string): void => {
+/**
+ * Sets a sysctl in the calling thread's namespaces. `folder` is another place of /proc/sys: a container's own is
+ * read-only. Throws what the write says, naming the key.
+ */
+export const writeSysctl = (key: string, value: string, folder?: string): void => {
   try {
-    writeFileSync(pathOf(key), value)
+    writeFileSync(pathOf(key, folder), value)
   } catch (cause) {
     throw new Error(`set sysctl ${key.replaceAll('/', '.')} to ${value}`, { cause })
   }

@@ -28,6 +28,7 @@ const signatures = {
   setns: { args: ['i32', 'i32'], returns: 'i32' },
   unshare: { args: ['i32'], returns: 'i32' },
   flock: { args: ['i32', 'i32'], returns: 'i32' },
+  ioctl: { args: ['i32', 'u64', 'ptr'], returns: 'i32' },
   __errno_location: { args: [], returns: 'ptr' },
 } as const
 
@@ -65,6 +66,7 @@ const libc: Libc = {
   setns: (fd, nstype) => call('setns', fd, nstype),
   unshare: flags => call('unshare', flags),
   flock: (fd, operation) => call('flock', fd, operation),
+  ioctl: (fd, request, argument) => call('ioctl', fd, request, argument),
 }
 
 const O_CLOEXEC = 0o2000000

@@ -36,6 +36,8 @@ export type Libc = {
   unshare(flags: number): SyscallResult
   /** flock(2). */
   flock(fd: number, operation: number): SyscallResult
+  /** ioctl(2) with the address of a structure. */
+  ioctl(fd: number, request: number, argument: Uint8Array): SyscallResult
 }
 
 /** The result of a program. */

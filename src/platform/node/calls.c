@@ -28,6 +28,7 @@ static const struct {
   { "connect", SYS_connect },
   { "exit_group", SYS_exit_group },
   { "flock", SYS_flock },
+  { "ioctl", SYS_ioctl },
   { "pipe2", SYS_pipe2 },
   { "ppoll", SYS_ppoll },
   { "recvfrom", SYS_recvfrom },

@@ -5,6 +5,7 @@ type Calls = Record<
   | 'exec'
   | 'exit_group'
   | 'flock'
+  | 'ioctl'
   | 'pipe2'
   | 'ppoll'
   | 'recvfrom'

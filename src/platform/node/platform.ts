@@ -13,6 +13,7 @@ const libc: Libc = {
   setns: (fd, nstype) => call('setns', fd, nstype),
   unshare: flags => call('unshare', flags),
   flock: (fd, operation) => call('flock', fd, operation),
+  ioctl: (fd, request, argument) => call('ioctl', fd, request, argument),
 }
 
 const invokedPath = process.argv[1] ?? process.execPath

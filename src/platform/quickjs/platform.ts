@@ -14,6 +14,7 @@ const libc: Libc = {
   setns: (fd, nstype) => syscall('setns', fd, nstype),
   unshare: flags => syscall('unshare', flags),
   flock: (fd, operation) => syscall('flock', fd, operation),
+  ioctl: (fd, request, argument) => syscall('ioctl', fd, request, argument),
 }
 
 // <linux/socket.h>

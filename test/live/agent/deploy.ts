@@ -20,7 +20,7 @@ const [daemonSet] = manifestsOf('base/daemonset.yaml')
 const [account, role, binding] = manifestsOf('base/rbac.yaml')
 const pod = daemonSet.spec.template.spec
 const [agent] = pod.containers
-const [install] = pod.initContainers
+const [init, install] = pod.initContainers
 
 const mountOf = (container: Json, path: string): Json => {
   const mount = container.volumeMounts.find(({ mountPath }: Json) => mountPath === path)
@@ -62,12 +62,19 @@ t.test('the pods come before a node is ready, on the host network, with no needl
   t.same(pod.tolerations, [{ operator: 'Exists' }])
   t.equal(pod.priorityClassName, 'system-node-critical')
   t.same([pod.hostPID, pod.hostIPC], [undefined, undefined])
-  t.same(pod.securityContext, { seccompProfile: { type: 'RuntimeDefault' } })
+  t.same(pod.securityContext, {
+    seccompProfile: { type: 'RuntimeDefault' },
+    seLinuxOptions: { type: 'spc_t', level: 's0' },
+  })
   t.same(daemonSet.spec.selector.matchLabels, daemonSet.spec.template.metadata.labels)
   const context = { allowPrivilegeEscalation: false, readOnlyRootFilesystem: true }
   t.same(agent.securityContext, {
     ...context,
     capabilities: { drop: ['ALL'], add: ['DAC_OVERRIDE'] },
+  })
+  t.same(init.securityContext, {
+    ...context,
+    capabilities: { drop: ['ALL'], add: ['NET_ADMIN', 'SYS_MODULE'] },
   })
   t.same(install.securityContext, { ...context, capabilities: { drop: ['ALL'], add: ['DAC_OVERRIDE'] } })
 })
@@ -76,6 +83,8 @@ t.test('paths, ports and options are those of the program', async t => {
   t.same(mountOf(agent, '/etc/cni/net.d'), { path: '/etc/cni/net.d', readOnly: false })
   t.same(mountOf(agent, '/var/lib/cni'), { path: '/var/lib/cni', readOnly: true })
   t.same(mountOf(install, '/host/opt/cni/bin'), { path: '/opt/cni/bin', readOnly: false })
+  t.same(mountOf(init, '/host/proc/sys/net'), { path: '/proc/sys/net', readOnly: false })
+  t.same([init.command, init.args], [['/kubenet'], ['init', '--sysctl-dir', '/host/proc/sys']])
   t.same(install.args, ['install', '--bin-dir', '/host/opt/cni/bin'])
   t.same(agent.command, ['/kubenet-agent'])
   t.same(agent.args, ['--listen=127.0.0.1:10107'])
@@ -92,6 +101,7 @@ t.test('paths, ports and options are those of the program', async t => {
   const agentHelp = helpOf(kubenetAgent)
   for (const [args, text] of [
     [agent.args, agentHelp],
+    [init.args.slice(1), helpOf(kubenet, 'init')],
     [install.args.slice(1), helpOf(kubenet, 'install')],
   ] as const) {
     for (const option of args.flatMap((word: string) => word.match(/^--[a-z-]+/) ?? []))
@@ -112,7 +122,7 @@ t.test('the kustomization names the files there are, and the image that the pods
   for (const file of kustomization.resources) t.ok(existsSync(deployPath(`base/${file}`)), file)
   t.same(kustomization.resources.toSorted(), ['daemonset.yaml', 'rbac.yaml'])
   t.same(kustomization.images, [{ name: 'kubenet-cni', newTag: version }])
-  for (const { image } of [agent, install]) t.equal(image, `kubenet-cni:${version}`)
+  for (const { image } of [agent, init, install]) t.equal(image, `kubenet-cni:${version}`)
 })
 
 t.test('the template for containerd means what the agent would write', async t => {
@@ -173,6 +183,36 @@ t.test('the files in the image are enough for the program to run', async t => {
   t.equal(
     await host.sh('ls /run/image/host/opt/cni/bin'),
     'bandwidth\nbridge\nhost-local\nkubenet\nloopback\nportmap\n',
+  )
+})
+
+t.test("the first container sets the host's sysctls, with what it has", async t => {
+  const host = await PrivateHost.create(t)
+  const keys = ['ipv4/ip_forward', 'ipv6/conf/all/forwarding']
+  const values = () => host.sh(`cd /proc/sys/net; cat ${keys.join(' ')}`)
+  await host.sh(`cd /proc/sys/net; for key in ${keys.join(' ')}; do echo 0 > $key; done`)
+  const run = (...args: string[]) => {
+    const { add } = init.securityContext.capabilities
+    const kept = add.map((name: string) => `,+${name.toLowerCase()}`).join('')
+    const limits = ['--no-new-privs', `--inh-caps=-all${kept}`, `--bounding-set=-all${kept}`]
+    return host.exec(['setpriv', ...limits, `${binDir('standalone')}/kubenet`, ...args])
+  }
+  await host.sh(`
+    mkdir -p /run/host/proc/sys/net; mount --bind /proc/sys/net /run/host/proc/sys/net
+    mount --bind /proc/sys /proc/sys; mount -o remount,bind,ro /proc/sys`)
+  const refused = await run('init')
+  t.match([refused.code, refused.stderr], [1, /read-only file system/])
+  const done = await run(...init.args.map((arg: string) => arg.replace(/^\/host/, '/run/host')))
+  t.equal(done.code, 0, done.stderr)
+  t.equal(await values(), '1\n1\n')
+  const elsewhere = await host.sh(`
+    echo 0 > /run/host/proc/sys/net/ipv4/ip_forward; mkdir -p /run/other/net/ipv4; echo 0 > /run/other/net/ipv4/ip_forward
+    echo /run/other`)
+  const lost = await run('init', '--sysctl-dir', elsewhere.trim())
+  t.same([lost.code, lost.stdout], [1, ''])
+  t.match(
+    lost.stderr,
+    /net\.ipv4\.ip_forward is 0 after it was set to 1; mount \/proc\/sys\/net of the host at/,
   )
 })
 

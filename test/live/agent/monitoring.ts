@@ -33,10 +33,12 @@ t.test('the agent says all that rules and dashboard name, and promtool has no co
 t.test('the monitor finds the pods, and asks where they answer', async t => {
   t.same(podMonitor.spec.selector, daemonSet.spec.selector)
   const [operations] = manifestsOf('components/monitoring/agent.yaml')
-  const [listen, ports] = operations
-  t.same([listen.path, listen.value], ['/spec/template/spec/containers/0/args/0', '--listen=:10107'])
-  t.match(daemonSet.spec.template.spec.containers[0].args[0], /^--listen=.*:10107$/)
-  t.match(ports.value, [{ name: podMonitor.spec.podMetricsEndpoints[0].port, containerPort: 10107 }])
+  t.same(operations, [
+    { op: 'replace', path: '/spec/template/spec/containers/0/args/0', value: '--listen=:10107' },
+  ])
+  const [{ args, ports }] = daemonSet.spec.template.spec.containers
+  t.match(args[0], /^--listen=.*:10107$/)
+  t.match(ports, [{ name: podMonitor.spec.podMetricsEndpoints[0].port, containerPort: 10107 }])
 })
 
 t.test('every panel has a place, a number and a source of its own', async t => {

@@ -8,7 +8,7 @@ import { runAgent } from './agent'
 import { type ListenAddress, parseListenAddress } from './http'
 import { logLevels } from './log'
 
-const { podCidr: _saidByTheNode, logLevel: _thatOfTheAgent, cniVersion, ...networkValues } = networkOptions
+const { podCidr: _saidByTheNode, logLevel: _thatOfTheAgent, ...networkValues } = networkOptions
 const { cniBinDir: _notNeeded, ...places } = placeOptions
 const folder = { completes: 'folder' } as const
 
@@ -54,11 +54,6 @@ const options = {
   ),
   ...places,
   ...networkValues,
-  cniVersion: value(
-    cniVersion.placeholder ?? 'version',
-    'version of the CNI specification (default: 1.1.0 with containerd 2.0, CRI-O 1.31 and newer, else 1.0.0)',
-    given => cniVersion.read([given], '--cni-version'),
-  ),
 }
 
 export const agent = command({

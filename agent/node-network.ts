@@ -7,6 +7,7 @@ import { dirname } from 'node:path'
 import { conflistOf, formatConflist, withoutNewPods } from '../node/conflist/conflist'
 import { confDirNotes, conflistName, stageConflist } from '../node/conflist/conflist-file'
 import { addressesFor, checkMtu, hasRoomForPods, type NetworkValues } from '../node/conflist/kubelet-flags'
+import { listVersionFor } from '../node/conflist/list-version'
 import { commitAll, removeLeftovers, syncFolder } from '../node/conflist/staged-file'
 import { describeHeld, type Held, strandedBy } from '../node/conflist/stranded'
 import { maxConfBytes } from '../src/cni/conf'
@@ -18,22 +19,6 @@ import { removeFile } from '../src/runtime/durable-file'
 import { type ClusterNode, formatRanges } from './cluster-node'
 import { type Log, messageOf } from './log'
 import type { AgentMetrics, networkStates } from './metrics'
-
-/** The first versions that know CNI 1.1.0, with its GC and STATUS. Older ones refuse a list of that version. */
-const firstWith110 = new Map([
-  ['containerd', [2, 0]],
-  ['cri-o', [1, 31]],
-])
-
-/** The version for a list, by the runtime that kubelet reports ("containerd://2.0.1"). An unknown one gets 1.0.0. */
-export const cniVersionFor = (runtimeVersion: string | undefined): SpecVersion => {
-  const [, name = '', major, minor] = /^([a-z-]+):\/\/v?(\d+)\.(\d+)/.exec(runtimeVersion ?? '') ?? []
-  const first = firstWith110.get(name)
-  if (!first) return '1.0.0'
-  const [firstMajor = 0, firstMinor = 0] = first
-  const isNew = Number(major) > firstMajor || (Number(major) === firstMajor && Number(minor) >= firstMinor)
-  return isNew ? '1.1.0' : '1.0.0'
-}
 
 type NetworkState = (typeof networkStates)[number]
 
@@ -155,11 +140,15 @@ export class NodeNetwork {
       this.#refuseNewPods(found ?? '', change)
       return
     }
-    const cniVersion = values.cniVersion ?? cniVersionFor(runtimeVersion)
+    const runtimes = runtimeVersion === undefined ? [] : [runtimeVersion]
+    const { cniVersion, because } =
+      values.cniVersion === undefined
+        ? listVersionFor({ runtimes, reference: values.reference })
+        : { cniVersion: values.cniVersion, because: 'of --cni-version' }
     this.#write(formatConflist(conflistOf({ ...values, cniVersion, podCidr: ranges })), {
       podCIDRs: ranges.map(formatCidr),
       cniVersion,
-      runtime: runtimeVersion,
+      because,
       ...(before && { before: before.map(formatCidr) }),
       ...(stranded.length > 0 && { leftBehind: stranded.length }),
     })

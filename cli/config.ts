@@ -18,6 +18,7 @@ import { validateNetworkList } from '../src/runtime/probe'
 import { ensureModule } from './frame/bridge-module'
 import { checkFile } from './frame/config-check/check'
 import { missingTypes, networksOf, runtimeOptions } from './frame/networks'
+import { withListVersion } from './frame/runtimes'
 
 /** The network plugins that kubelet knew, in the order it named them. */
 const kubeletPlugins = ['cni', 'kubenet', 'noop'] as const
@@ -79,15 +80,15 @@ const missingNotes = (conflistText: string, { places, file }: { places: Places; 
     type => `plugin "${type}" is not in ${places.binDirs.join(':')}; "kubenet install" puts ours in place`,
   )
 
-const configKubenet = (call: Call): Answer => {
-  const values = call.options
-  checkNetworkValues(values)
-  const places = placesOf(values, call.io)
+const configKubenet = async (call: Call): Promise<Answer> => {
+  checkNetworkValues(call.options)
+  const places = placesOf(call.options, call.io)
+  const { values, notes: versionNotes } = await withListVersion(call.options, call.io)
   const conflist = conflistOf(values)
   const conflistText = formatConflist(conflist)
-  const about = { networkPlugin: values.networkPlugin, config: conflist }
-  const notes = referenceNotes(values)
-  if (!values.write) return { json: { ...about, written: false }, text: () => conflistText, notes }
+  const about = { networkPlugin: call.options.networkPlugin, config: conflist }
+  const notes = [...versionNotes, ...referenceNotes(values)]
+  if (!call.options.write) return { json: { ...about, written: false }, text: () => conflistText, notes }
   keepAddresses(call, places)
   const { json, text } = writeConflist(call, places.confDir, conflistText)
   const file = `${places.confDir}/${conflistName}`

@@ -20,6 +20,7 @@ import {
   stageRemoval,
 } from '../../node/conflist/staged-file'
 import { removeFile } from '../../src/runtime/durable-file'
+import { withListVersion } from '../frame/runtimes'
 import { copyProgram } from './copy-program'
 import { isForeign, isInstalled, type Place, stageKept, surveyFormer, surveyNames } from './plan'
 import { type InstallAction, type InstalledName, installAnswer } from './report'
@@ -57,14 +58,19 @@ const stageProgram = async (places: readonly Place[], { io }: Call): Promise<Sta
   }
 }
 
-const stageNetwork = ({ options: values, io }: Call): StagedConflist | undefined => {
-  if (values.podCidr.length === 0) return undefined
-  const confDir = resolve(io.cwd, values.confDir)
-  return stageConflist({ confDir, text: formatConflist(conflistOf(values)), create: values.create })
+type StagedNetwork = StagedConflist & { readonly notes: readonly string[] }
+
+const stageNetwork = async ({ options, io }: Call): Promise<StagedNetwork | undefined> => {
+  if (options.podCidr.length === 0) return undefined
+  const confDir = resolve(io.cwd, options.confDir)
+  const { values, notes } = await withListVersion(options, io)
+  const text = formatConflist(conflistOf(values))
+  const staged = stageConflist({ confDir, text, create: options.create })
+  return { ...staged, notes: [...notes, ...referenceNotes(values)] }
 }
 
 type InPlace = {
-  readonly network: StagedConflist | undefined
+  readonly network: StagedNetwork | undefined
   /** Under which path the file of others that was at a path is kept now. */
   readonly keptAs: ReadonlyMap<string, string>
 }
@@ -85,7 +91,7 @@ const putInPlace = async (call: Call, binDir: string, { changed, former }: Chang
       staged.push(copy)
       keptAs.set(path, copy.kept)
     }
-    const network = stageNetwork(call)
+    const network = await stageNetwork(call)
     if (network && network.staged !== 'unchanged') staged.push(network.staged)
     staged.push(...(await stageProgram(changed, call)))
     // Behind the others: until they are in place, the old kubenet needs it.
@@ -123,7 +129,7 @@ const putAll = async (call: Call): Promise<Answer> => {
     }),
   )
   const confDir = network && dirname(network.path)
-  const notes = network ? [...referenceNotes(values), ...confDirNotes(confDir ?? '', values.name)] : []
+  const notes = network ? [...network.notes, ...confDirNotes(confDir ?? '', values.name)] : []
   return installAnswer({ binDir, names, network, notes })
 }
 

@@ -162,9 +162,10 @@ export const networkOptions = {
   ),
   name: withDefault(value('name', 'name of the network', parseNetworkName), 'kubenet'),
   bridge: value('name', 'name of the bridge (default: cbr0)', parseBridge),
-  cniVersion: withDefault(
-    choice<SpecVersion>('version', 'version of the CNI specification; GC and STATUS need 1.1.0', versions),
-    '1.0.0',
+  cniVersion: choice<SpecVersion>(
+    'version',
+    'version of the CNI specification (default: 1.1.0 with containerd 2.0, CRI-O 1.31 and newer, else 1.0.0)',
+    versions,
   ),
   reference: flag('use the plugins bridge, portmap and bandwidth, ours or the reference plugins'),
 }
@@ -215,7 +216,10 @@ export const isMasqueraded = (exempt: readonly Cidr[], podCidrs: readonly Cidr[]
   )
 
 /** Throws a usage error for flags that are right each by itself and wrong together, or if the range is missing. */
-export const checkNetworkValues = ({ podCidr, networkPluginMtu }: NetworkValues): void => {
+export const checkNetworkValues = ({
+  podCidr,
+  networkPluginMtu,
+}: Pick<NetworkValues, 'podCidr' | 'networkPluginMtu'>): void => {
   if (podCidr.length === 0) {
     throw usageError(
       "--pod-cidr is missing: the range of this node's pods",

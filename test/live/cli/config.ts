@@ -51,5 +51,38 @@ for (const flavour of anyFlavour) {
       t.match(await kubenet('del', 'kubenet', netns, '--container-id', 'c1'), { code: 0 })
       t.match(await write('10.244.4.0/24'), { code: 0 })
     })
+
+    await t.test('the list is of the newest version that the runtimes of the node take', async t => {
+      const programs = {
+        two: ['containerd', 'containerd github.com/containerd/containerd/v2 2.0.2 c507a0257ea6'],
+        debian: ['containerd', 'containerd github.com/containerd/containerd 1.6.20~ds1 1.6.20~ds1-1+deb12u1'],
+        crio: ['crio', 'crio version 1.31.3'],
+        odd: ['containerd', 'development'],
+      }
+      for (const [name, [program, says]] of Object.entries(programs))
+        await host.sh(`
+          mkdir /run/${name}
+          printf '#!/bin/sh\n[ "$*" = --version ] && echo "${says}"\n' > /run/${name}/${program}
+          chmod +x /run/${name}/${program}`)
+      const ask = (path: string, ...more: string[]) =>
+        host.exec([`${folder}/kubenet`, 'config', '--pod-cidr', '10.244.1.0/24', ...more], {
+          env: { PATH: path },
+        })
+      for (const [path, version, because] of [
+        ['/run/two', '1.1.0', 'containerd://2.0.2 takes it'],
+        ['/run/debian', '1.0.0', 'containerd://1.6.20~ds1 is not known to take 1.1.0'],
+        ['/run/crio', '1.1.0', 'cri-o://1.31.3 takes it'],
+        ['/run/crio:/run/debian', '1.0.0', 'containerd://1.6.20~ds1 is not known to take 1.1.0'],
+        ['/run/odd', '1.0.0', 'containerd://unknown is not known to take 1.1.0'],
+        ['/run/none', '1.0.0', 'no containerd or CRI-O was found'],
+      ] as const) {
+        const { stdout, stderr } = await ask(path)
+        t.equal(JSON.parse(stdout).cniVersion, version, path)
+        t.match(stderr, `the list is of CNI ${version}, because ${because}; --cni-version sets another\n`)
+      }
+      const given = await ask('/run/debian', '--cni-version', '1.1.0')
+      t.same([JSON.parse(given.stdout).cniVersion, given.stderr], ['1.1.0', ''])
+      t.equal(JSON.parse((await ask('/run/two', '--reference')).stdout).cniVersion, '1.0.0')
+    })
   })
 }

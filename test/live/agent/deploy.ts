@@ -7,7 +7,7 @@ import t from 'tap'
 import { AgentProcess } from '../../fixtures/cluster/agent-process'
 import { KubernetesApi } from '../../fixtures/cluster/api-server'
 import { kubeconfigOf } from '../../fixtures/cluster/kubeconfig'
-import { deployPath, manifestsOf, typeProblems } from '../../fixtures/cluster/manifests'
+import { deployPath, manifestsOf, patchedBy, typeProblems } from '../../fixtures/cluster/manifests'
 import { binDir, builtDir, type Json } from '../../fixtures/cni'
 import { PrivateHost } from '../../fixtures/private-host'
 
@@ -216,20 +216,9 @@ t.test("the first container sets the host's sysctls, with what it has", async t 
   )
 })
 
-/** The agent's container as an overlay changes it, by operations that add to the end of a list (RFC 6902). */
-const patched = (overlay: string): Json => {
-  const changed = structuredClone(daemonSet)
-  const [operations] = manifestsOf(`overlays/${overlay}/agent.yaml`)
-  for (const { op, path, value } of operations) {
-    t.equal(op, 'add')
-    const keys: string[] = path.split('/').slice(1)
-    t.equal(keys.pop(), '-')
-    keys.reduce((at, key) => at[key], changed).push(value)
-  }
-  return changed.spec.template.spec.containers[0]
-}
+const agentOf = (overlay: string): Json => patchedBy(overlay).spec.template.spec.containers[0]
 
-const withRoutes = patched('node-routes')
+const withRoutes = agentOf('node-routes')
 
 t.test('the overlays for node routes add the routes, and what they take', async t => {
   for (const [overlay, ranges] of [
@@ -238,7 +227,7 @@ t.test('the overlays for node routes add the routes, and what they take', async 
   ] as const) {
     const [kustomization] = manifestsOf(`overlays/${overlay}/kustomization.yaml`)
     t.equal(kustomization.patches[0].target.name, daemonSet.metadata.name)
-    const { args, securityContext } = patched(overlay)
+    const { args, securityContext } = agentOf(overlay)
     t.same(args, ['--listen=127.0.0.1:10107', '--node-routes', `--cluster-cidr=${ranges}`])
     t.same(securityContext.capabilities, { drop: ['ALL'], add: ['DAC_OVERRIDE', 'NET_ADMIN'] })
   }
@@ -272,7 +261,7 @@ t.test('kubectl makes of each overlay what it says', { skip: kubectlMissing }, a
   const agentIn = (objects: Json[]) =>
     objects.find(({ kind }) => kind === 'DaemonSet').spec.template.spec.containers[0]
   for (const overlay of ['node-routes', 'dual-stack'])
-    t.same(agentIn(kustomize(`overlays/${overlay}`)), patched(overlay), overlay)
+    t.same(agentIn(kustomize(`overlays/${overlay}`)), agentOf(overlay), overlay)
   const monitored = kustomize('overlays/monitoring')
   t.same(agentIn(monitored).args, ['--listen=:10107'])
   t.same(monitored.map(({ kind }) => kind).slice(3), [

@@ -84,6 +84,7 @@ t.test('paths, ports and options are those of the program', async t => {
   t.same(mountOf(agent, '/var/lib/cni'), { path: '/var/lib/cni', readOnly: true })
   t.same(mountOf(install, '/host/opt/cni/bin'), { path: '/opt/cni/bin', readOnly: false })
   t.same(mountOf(init, '/host/proc/sys/net'), { path: '/proc/sys/net', readOnly: false })
+  t.same(mountOf(init, '/run/kubenet-cni'), { path: '/run/kubenet-cni', readOnly: false })
   t.same([init.command, init.args], [['/kubenet'], ['init', '--sysctl-dir', '/host/proc/sys']])
   t.same(install.args, ['install', '--bin-dir', '/host/opt/cni/bin'])
   t.same(agent.command, ['/kubenet-agent'])

@@ -9,7 +9,7 @@ export const wait = (ms: number, signal: AbortSignal): Promise<void> =>
       signal.removeEventListener('abort', done)
       resolve()
     }
-    const timer = setTimeout(done, ms)
+    const timer = setTimeout(done, ms) // a Backoff, the period of a comparison, or the limit of `within`
     signal.addEventListener('abort', done, { once: true })
   })
 

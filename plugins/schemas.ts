@@ -154,14 +154,18 @@ const describe = (title: string, schema: v.GenericSchema): JsonObject => ({
   ...toJsonSchema(schema, { errorMode: 'ignore', typeMode: 'input', overrideAction }),
 })
 
-/** What each plugin reads its configuration by. */
+/** The whole of a plugin's configuration: the common keys, which are read once a call (src/cni/conf.ts), and its own. */
+const whole = <E extends v.ObjectEntries>({ entries }: { readonly entries: E }) =>
+  v.object({ ...commonEntries, ...entries })
+
+/** What each plugin takes. */
 export const pluginSchemas = {
-  bandwidth: bandwidthSchema,
-  bridge: bridgeSchema,
-  'host-local': hostLocalSchema,
-  kubenet: kubenetSchema,
+  bandwidth: whole(bandwidthSchema),
+  bridge: whole(bridgeSchema),
+  'host-local': whole(hostLocalSchema),
+  kubenet: whole(kubenetSchema),
   loopback: v.object(commonEntries),
-  portmap: portmapSchema,
+  portmap: whole(portmapSchema),
 }
 
 export type PluginName = keyof typeof pluginSchemas

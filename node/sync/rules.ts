@@ -106,7 +106,7 @@ const compareDedup = (conf: KubenetConf): Change[] => {
 }
 
 const compareElements = async (call: Call, conf: KubenetConf, result: Result): Promise<Change[]> => {
-  const pod = podOf(call, conf, result, portsOfCall(call))
+  const pod = podOf(call, conf, result, portsOfCall(call, 'nftables'))
   const missing = await missingPod(pod)
   if (missing.length === 0) return []
   const isPartial = missing.length < elementsOf(pod).length

@@ -1,8 +1,8 @@
 import * as v from 'valibot'
 import { CniError, ErrorCode } from '../../src/cni/error'
-import { type Call, isRemoval } from '../../src/cni/plugin'
-import { parseResult, type Result } from '../../src/cni/result'
-import { commonEntries, integer, parseBySchema } from '../../src/cni/schema'
+import { type Call, isRemoval, prevResultOf } from '../../src/cni/plugin'
+import type { Result } from '../../src/cni/result'
+import { integer, parseBySchema } from '../../src/cni/schema'
 
 /** The kernel's rates have 64 bits. JSON's numbers are exact up to 2^53; above, the nearest one is taken. */
 const mostBits = 2 ** 64
@@ -21,9 +21,8 @@ const limitEntries = () => ({
 
 type Limits = v.InferOutput<v.ObjectSchema<ReturnType<typeof limitEntries>, undefined>>
 
-/** The configuration of the bandwidth plugin. */
+/** The keys of the bandwidth plugin beside the common ones. */
 export const bandwidthSchema = v.object({
-  ...commonEntries,
   ...limitEntries(),
   runtimeConfig: v.optional(
     v.object({
@@ -41,7 +40,7 @@ export const bandwidthSchema = v.object({
 export type RateLimit = { readonly rateBits: number; readonly burstBits: number }
 
 /** The configuration of the bandwidth plugin. Undefined: no limit that way. */
-type BandwidthConf = {
+export type BandwidthConf = {
   readonly network: string
   /** Into the container. */
   readonly ingress: RateLimit | undefined
@@ -72,7 +71,7 @@ export const readBandwidthConf = (call: Call): BandwidthConf => {
   const conf = parseBySchema(bandwidthSchema, call.raw, 'bandwidth', { forgiving: isRemoval(call) })
   const { ingressRate, ingressBurst, egressRate, egressBurst } = chosen(conf)
   return {
-    network: conf.name,
+    network: call.conf.name,
     ingress: rateLimit(ingressRate, ingressBurst),
     egress: rateLimit(egressRate, egressBurst),
   }
@@ -80,7 +79,7 @@ export const readBandwidthConf = (call: Call): BandwidthConf => {
 
 /** The result of the plugins before this one; throws code 7 if there were none. */
 export const requirePrevResult = (call: Call): Result => {
-  const { prevResult } = call.conf
-  if (prevResult !== undefined) return parseResult(prevResult, call.version, 'prevResult')
+  const result = prevResultOf(call)
+  if (result) return result
   throw invalid('must be called as chained plugin')
 }

@@ -2,8 +2,7 @@
 import type { Attachment } from '../../src/attachment/attachment'
 import { ifbNames, isAliasOf } from '../../src/attachment/interfaces'
 import { runAll } from '../../src/cni/error'
-import type { Call } from '../../src/cni/plugin'
-import { parseResult } from '../../src/cni/result'
+import { type Call, prevResultOf } from '../../src/cni/plugin'
 import { warn } from '../../src/host/log'
 import { type Link, linkByIndex, linkByName, linkDel, linkList } from '../../src/netlink/link'
 import { NETLINK_ROUTE, NetlinkSocket } from '../../src/netlink/socket'
@@ -86,10 +85,9 @@ const findOutOfReach = (nl: NetlinkSocket, { outOfReach }: Call, id: Attachment)
 }
 
 /** The host's interfaces in the runtime's result; none if that cannot be read. */
-const hostNames = ({ conf: { prevResult }, version }: Call): string[] => {
-  if (prevResult === undefined) return []
+const hostNames = (call: Call): string[] => {
   try {
-    const { interfaces } = parseResult(prevResult, version, 'prevResult')
+    const interfaces = prevResultOf(call)?.interfaces ?? []
     return interfaces.filter(({ sandbox }) => !sandbox).map(({ name }) => name)
   } catch {
     return []

@@ -9,7 +9,7 @@ import type { Undo } from '../../src/host/undo'
 import { NETLINK_ROUTE, type NetlinkSocket, withNetlink } from '../../src/netlink/socket'
 import { hasActionKind, hasLinkKind, hasQdiscKind } from '../../src/netlink/tc-probe'
 import { check } from './check'
-import { readBandwidthConf, requirePrevResult } from './config'
+import { type BandwidthConf, readBandwidthConf, requirePrevResult } from './config'
 import { del } from './del'
 import { gc } from './gc'
 import { requireHostVeth } from './host-veth'
@@ -43,10 +43,13 @@ const status = async (call: Call): Promise<void> => {
   requirePrivilege('bandwidth')
 }
 
-const add = async (call: Call, undo: Undo): Promise<Result> => {
-  const { network, ingress, egress } = readBandwidthConf(call)
-  const prevResult = requirePrevResult(call)
-  requireNetns(call)
+/** Limits the rates of the attachment with this result. Returns the result with the ifb, where one is made. */
+export const setUpLimits = (
+  call: Call,
+  { network, ingress, egress }: BandwidthConf,
+  prevResult: Result,
+  undo: Undo,
+): Result => {
   if (!ingress && !egress) return prevResult
   const { containerID, ifName } = call.env
   return withNetlink(NETLINK_ROUTE, nl => {
@@ -59,6 +62,13 @@ const add = async (call: Call, undo: Undo): Promise<Result> => {
     endStep('egress')
     return { ...prevResult, interfaces: [...prevResult.interfaces, { name: ifb.name, mac: ifb.mac }] }
   })
+}
+
+const add = async (call: Call, undo: Undo): Promise<Result> => {
+  const conf = readBandwidthConf(call)
+  const prevResult = requirePrevResult(call)
+  requireNetns(call)
+  return setUpLimits(call, conf, prevResult, undo)
 }
 
 /** Limits the rates of a container's interface: the counterpart of the reference's bandwidth. */

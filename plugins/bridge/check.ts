@@ -1,8 +1,8 @@
 /** Is the network as ADD made it, on the host and in the container? */
 import { delegate } from '../../src/cni/delegate'
 import { CniError, ErrorCode } from '../../src/cni/error'
-import { type Call, requireNetns } from '../../src/cni/plugin'
-import { type Interface, type IpConfig, parseResult, type Result } from '../../src/cni/result'
+import { type Call, prevResultOf, requireNetns } from '../../src/cni/plugin'
+import type { Interface, IpConfig, Result } from '../../src/cni/result'
 import { addrEquals, formatAddr } from '../../src/ip/addr'
 import { cidrEquals, formatCidr, networkOf } from '../../src/ip/cidr'
 import type { Mac } from '../../src/ip/mac'
@@ -209,10 +209,8 @@ export const check = async (call: Call): Promise<void> => {
   const conf = readBridgeConf(call)
   const netns = requireNetns(call)
   if (conf.ipamType) await delegate(call, conf.ipamType, 'CHECK')
-  if (call.conf.prevResult === undefined) {
-    throw new CniError(ErrorCode.invalidNetworkConfig, 'Required prevResult missing')
-  }
-  const result = parseResult(call.conf.prevResult, call.version, 'prevResult')
+  const result = prevResultOf(call)
+  if (!result) throw new CniError(ErrorCode.invalidNetworkConfig, 'Required prevResult missing')
   const expected = expectedOf(call.env, conf, result)
   await checkRules(call, conf, expected, checkLinks(call, netns, conf, expected))
 }

@@ -4,7 +4,7 @@ import { readCniArgs } from '../../src/cni/args'
 import { CniError, ErrorCode } from '../../src/cni/error'
 import { type Call, isRemoval } from '../../src/cni/plugin'
 import type { Dns } from '../../src/cni/result'
-import { cidr, commonEntries, extension, integer, type JsonObject, parseBySchema } from '../../src/cni/schema'
+import { cidr, extension, integer, type JsonObject, parseBySchema } from '../../src/cni/schema'
 import { type Cidr, networkOf } from '../../src/ip/cidr'
 import { unnamedBridge } from './bridge-name'
 import { kernelMtu } from './mtu'
@@ -21,9 +21,8 @@ const flag = (text: string) => v.optional(v.pipe(v.boolean(), v.description(text
 const macAddress = () =>
   v.optional(v.pipe(v.string(), v.description('MAC address of the container’s interface')))
 
-/** The configuration of the bridge plugin. */
+/** The keys of the bridge plugin beside the common ones. */
 export const bridgeSchema = v.object({
-  ...commonEntries,
   ipam: v.optional(v.object({ type: v.optional(v.string()) })),
   bridge: v.optional(
     v.pipe(
@@ -230,7 +229,7 @@ export const readBridgeConf = (call: Call): BridgeConf => {
   const { hairpinMode: mode } = conf
   const isGateway = (conf.isGateway || conf.isDefaultGateway) ?? false
   return {
-    network: conf.name,
+    network: call.conf.name,
     ipamType: conf.ipam?.type,
     expectsIPv6: expectsIPv6(call.raw),
     bridge: conf.bridge || unnamedBridge(call, { isGateway }),
@@ -265,6 +264,6 @@ export const readBridgeConf = (call: Call): BridgeConf => {
     ipv6: conf.ipv6 ?? 'auto',
     bridgeNetfilter: conf.bridgeNetfilter ?? 'off',
     mac: requestedMac(conf, call),
-    dns: isSet(conf.dns) ? conf.dns : undefined,
+    dns: isSet(call.conf.dns) ? call.conf.dns : undefined,
   }
 }

@@ -3,8 +3,8 @@ import { isAliasOf, parseAlias } from '../../src/attachment/interfaces'
 import { isLeaseOf, leaseOn } from '../../src/attachment/lease'
 import { delegate } from '../../src/cni/delegate'
 import { CniError, runAll } from '../../src/cni/error'
-import type { Call } from '../../src/cni/plugin'
-import { parseResult, type Result } from '../../src/cni/result'
+import { type Call, prevResultOf } from '../../src/cni/plugin'
+import type { Result } from '../../src/cni/result'
 import { endStep } from '../../src/host/steps'
 import { isFrom } from '../../src/host/system-error'
 import { formatAddr, isLinkLocal } from '../../src/ip/addr'
@@ -103,10 +103,8 @@ const leftInside = ({ code, message, details }: CniError, { ifName }: Attachment
 /** The prevResult; an empty one if there is none or it cannot be read. */
 const knownResult = (call: Call): Pick<Result, 'interfaces' | 'ips'> => {
   const nothing = { interfaces: [], ips: [] }
-  const { prevResult } = call.conf
-  if (prevResult === undefined) return nothing
   try {
-    return parseResult(prevResult, call.version, 'prevResult')
+    return prevResultOf(call) ?? nothing
   } catch {
     return nothing // a broken cache must not keep anything from being cleaned
   }

@@ -4,7 +4,7 @@ import { readCniArgs } from '../../src/cni/args'
 import { CniError, ErrorCode, quote } from '../../src/cni/error'
 import { type Call, isRemoval } from '../../src/cni/plugin'
 import { type Route, tooManyAddresses } from '../../src/cni/result'
-import { addr, cidr, commonEntries, extension, integer, parseBySchema, route } from '../../src/cni/schema'
+import { addr, cidr, extension, integer, parseBySchema, route } from '../../src/cni/schema'
 import { atLeast } from '../../src/cni/version'
 import { type Addr, formatAddr, parseAddr } from '../../src/ip/addr'
 import { parseCidr } from '../../src/ip/cidr'
@@ -28,9 +28,8 @@ const rangeEntries = {
 
 const rangeSets = v.array(v.array(v.object(rangeEntries)))
 
-/** The configuration of host-local: the network's, with an `ipam` object. */
+/** The keys of host-local beside the common ones: an `ipam` object in the network's configuration. */
 export const hostLocalSchema = v.object({
-  ...commonEntries,
   ipam: v.optional(
     v.object({
       type: v.optional(v.string()),
@@ -177,7 +176,7 @@ export const readHostLocalConf = (call: Call): HostLocalConf => {
     isRemoval(call) ? [] : (texts ?? []).map(text => parseSpan(text, key))
   const excluded = spansOf(ipam.exclude, 'exclude')
   return {
-    network: conf.name,
+    network: call.conf.name,
     dataDir: ipam.dataDir ?? usualDataDir,
     rangeSets: sets,
     requested: unique(requested),

@@ -2,8 +2,8 @@ import { containerWithPod, podInArgs } from '../../src/attachment/attachment'
 import type { LeaseOwner } from '../../src/attachment/lease'
 import { validAttachments } from '../../src/cni/conf'
 import { CniError, ErrorCode, runAll } from '../../src/cni/error'
-import type { Call, Plugin } from '../../src/cni/plugin'
-import { parseResult, type Result } from '../../src/cni/result'
+import { type Call, type Plugin, prevResultOf } from '../../src/cni/plugin'
+import type { Result } from '../../src/cni/result'
 import { specVersions } from '../../src/cni/version'
 import type { Undo } from '../../src/host/undo'
 import { formatAddr } from '../../src/ip/addr'
@@ -69,9 +69,7 @@ const whose = ({ env }: Call, { containerID }: LeaseOwner): string =>
 
 /** Throws if an address of prevResult is of the network's ranges but not the container's. */
 const checkPrevResult = (call: Call, { rangeSets }: HostLocalConf, { owner, addresses }: Holding): void => {
-  if (call.conf.prevResult === undefined) return
-  const { ips } = parseResult(call.conf.prevResult, call.version, 'prevResult')
-  for (const { address } of ips) {
+  for (const { address } of prevResultOf(call)?.ips ?? []) {
     const text = formatAddr(address.addr)
     if (addresses.includes(text) || !rangeSets.some(set => rangeOf(set, address.addr))) continue
     throw new CniError(

@@ -7,6 +7,8 @@ import { chooseBackend } from '../../src/netfilter/backend'
 import { bridgePortSet, linkByName } from '../../src/netlink/link'
 import { NETLINK_ROUTE, withNetlink } from '../../src/netlink/socket'
 import { readBandwidthConf } from '../bandwidth/config'
+import { setUpLimits } from '../bandwidth/main'
+import { setUpPorts } from '../portmap/add'
 import { takeDownFlows } from '../portmap/conntrack'
 import { setUpLocalnetRouting } from '../portmap/localnet'
 import { type KubenetPod, podOf, portsOfCall, setUpPod } from './attachment'
@@ -51,8 +53,8 @@ export const add = async (given: Call, undo: Undo): Promise<Result> => {
   const masquerade = backend === 'iptables'
   checkNewPods(conf)
   // Contradictions are refused before anything is made.
-  const ports = portsOfCall(call)
-  readBandwidthConf(callOf(call, { type: 'bandwidth' }))
+  const ports = portsOfCall(call, backend)
+  const limits = readBandwidthConf(callOf(call, { type: 'bandwidth' }))
   endStep('backend')
   // The loopback interface of the container: a runtime that calls loopback itself finds it up.
   await parts.loopback.add(callOf(call, { type: 'loopback' }), undo)
@@ -60,9 +62,10 @@ export const add = async (given: Call, undo: Undo): Promise<Result> => {
   const connected = await parts.bridge.add(callOf(call, bridgeConf(conf, { masquerade })), undo)
   hairpinPort(conf, connected)
   await collectGateways(call, conf)
-  if (masquerade) await parts.portmap.add(callOf(call, { type: 'portmap', backend }, connected), undo)
-  else await setUpRuleset(call, podOf(call, conf, connected, ports), undo)
+  const pod = podOf(call, conf, connected, ports)
+  if (masquerade) await setUpPorts(call, pod.ports, undo)
+  else await setUpRuleset(call, pod, undo)
   setUpDedup(conf)
   endStep('ruleset')
-  return parts.bandwidth.add(callOf(call, { type: 'bandwidth' }, connected), undo)
+  return setUpLimits(call, limits, connected, undo)
 }

@@ -5,6 +5,7 @@ import { runAll } from '../../src/cni/error'
 import type { Call } from '../../src/cni/plugin'
 import type { Result } from '../../src/cni/result'
 import type { Undo } from '../../src/host/undo'
+import type { Backend } from '../../src/netfilter/backend'
 import { commentOfElement, podRules } from '../../src/netfilter/rules/pods/nft'
 import type { GoingPod, NewPod, Placed, Pod } from '../../src/netfilter/rules/pods/pods'
 import { NETLINK_NETFILTER, withNetlink } from '../../src/netlink/socket'
@@ -25,8 +26,8 @@ export const ownerOfCall = (call: Call, conf: KubenetConf): Attachment => ({
 })
 
 /** The port mappings of a call, as portmap reads them. */
-export const portsOfCall = (call: Call): PortmapConf =>
-  readPortmapConf(callOf(call, { type: 'portmap', backend: 'nftables' }))
+export const portsOfCall = (call: Call, backend: Backend): PortmapConf =>
+  readPortmapConf(callOf(call, { type: 'portmap', backend }))
 
 /** A pod, with all of its ports' configuration. */
 export type KubenetPod = Pod & { readonly ports: PortmapConf }

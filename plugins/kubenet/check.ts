@@ -1,6 +1,6 @@
 import { CniError, ErrorCode } from '../../src/cni/error'
-import type { Call } from '../../src/cni/plugin'
-import { parseResult } from '../../src/cni/result'
+import { type Call, prevResultOf } from '../../src/cni/plugin'
+import type { Result } from '../../src/cni/result'
 import { chooseBackend } from '../../src/netfilter/backend'
 import { dedupRules } from '../../src/netfilter/rules/dedup/nft'
 import { hasAllBaseRules } from '../../src/netfilter/rules/pods/nft'
@@ -27,15 +27,14 @@ const checkDedup = (conf: KubenetConf): void => {
   )
 }
 
-const checkRuleset = async (call: Call, conf: KubenetConf): Promise<void> => {
-  const result = parseResult(call.conf.prevResult, call.version, 'prevResult')
+const checkRuleset = async (call: Call, conf: KubenetConf, result: Result): Promise<void> => {
   if (!withNetlink(NETLINK_NETFILTER, nl => hasAllBaseRules(nl, conf))) {
     throw broken(
       `the rules of network "${conf.network}" are not in table "inet kubenet"`,
       'something flushed them',
     )
   }
-  const missing = await missingPod(podOf(call, conf, result, portsOfCall(call)))
+  const missing = await missingPod(podOf(call, conf, result, portsOfCall(call, 'nftables')))
   if (missing.length > 0) {
     throw broken('rules of the container are missing', missing.map(formatPlaced).join(', '))
   }
@@ -44,14 +43,13 @@ const checkRuleset = async (call: Call, conf: KubenetConf): Promise<void> => {
 export const check = async (given: Call): Promise<void> => {
   const call = inNewestVersion(given)
   const conf = readKubenetConf(call)
-  if (call.conf.prevResult === undefined) {
-    throw new CniError(ErrorCode.invalidNetworkConfig, 'Required prevResult missing')
-  }
+  const result = prevResultOf(call)
+  if (!result) throw new CniError(ErrorCode.invalidNetworkConfig, 'Required prevResult missing')
   const backend = chooseBackend(conf.backend)
   await parts.loopback.check(callOf(call, { type: 'loopback' }))
   await parts.bridge.check(callOf(call, bridgeConf(conf, { masquerade: backend === 'iptables' })))
   checkDedup(conf)
-  if (backend === 'nftables') await checkRuleset(call, conf)
+  if (backend === 'nftables') await checkRuleset(call, conf, result)
   else await parts.portmap.check(callOf(call, { type: 'portmap', backend }))
   await parts.bandwidth.check(callOf(call, { type: 'bandwidth' }))
 }

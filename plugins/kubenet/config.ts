@@ -1,7 +1,7 @@
 import * as v from 'valibot'
 import { CniError, ErrorCode } from '../../src/cni/error'
 import { type Call, isRemoval } from '../../src/cni/plugin'
-import { cidr, commonEntries, extension, integer, mac, parseBySchema } from '../../src/cni/schema'
+import { cidr, extension, integer, mac, parseBySchema } from '../../src/cni/schema'
 import type { Family } from '../../src/ip/addr'
 import { type Cidr, cidrContains, everywhere, formatCidr, isNetwork, literalCidr } from '../../src/ip/cidr'
 import type { PodNetwork } from '../../src/netfilter/rules/pods/pods'
@@ -17,9 +17,8 @@ const choices = ['auto', 'nftables', 'iptables'] as const
 
 const cidrs = () => v.array(cidr)
 
-/** The configuration of kubenet. */
+/** The keys of kubenet beside the common ones. */
 export const kubenetSchema = v.object({
-  ...commonEntries,
   podCIDR: v.optional(v.pipe(cidr, v.description('The node’s pod range: "10.244.1.0/24"'))),
   podCIDRs: v.optional(v.pipe(cidrs(), v.description('The same for dual stack: at most one of each family'))),
   nonMasqueradeCIDR: extension(
@@ -161,7 +160,7 @@ export const readKubenetConf = (call: Call): KubenetConf => {
   const notNetwork = isRemoval(call) ? undefined : given.find(network => !isNetwork(network))
   if (notNetwork) throw invalid(`"nonMasqueradeCIDR": ${formatCidr(notNetwork)} has host bits set`)
   return {
-    network: conf.name,
+    network: call.conf.name,
     podCIDRs,
     runtimeRanges: (conf.runtimeConfig?.ipRanges ?? []).flat().map(({ subnet }) => subnet),
     nonMasquerade: withoutNested([...nonMasquerade(given, podCIDRs), ...podCIDRs]),

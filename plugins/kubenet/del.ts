@@ -1,7 +1,6 @@
 import { isAliasOf, parseAlias } from '../../src/attachment/interfaces'
 import { runAll } from '../../src/cni/error'
-import type { Call } from '../../src/cni/plugin'
-import { parseResult } from '../../src/cni/result'
+import { type Call, prevResultOf } from '../../src/cni/plugin'
 import { endStep } from '../../src/host/steps'
 import { isFrom } from '../../src/host/system-error'
 import { type Addr, parseAddr } from '../../src/ip/addr'
@@ -17,7 +16,9 @@ import { delWithoutVeth } from '../bridge/del'
 import { readHostLocalConf } from '../host-local/config'
 import { holdingOf, leaseFoldersOf, ownerOf as leaseOwnerOf, readLeases } from '../host-local/network'
 import { ownerOf, takeDownClaims, udpPortsOf } from '../portmap/claims'
+import type { PortmapConf } from '../portmap/config'
 import { takeDownFlowsToPod } from '../portmap/conntrack'
+import { takeDownPorts } from '../portmap/main'
 import type { PortOwner } from '../portmap/records'
 import { ownerOfCall, portsOfCall } from './attachment'
 import { type KubenetConf, readKubenetConf } from './config'
@@ -77,10 +78,8 @@ const takeDownShapedLinks = async (call: Call, { withVeth }: { withVeth: boolean
 type PodAddress = { readonly addr: Addr; readonly prefix?: number }
 
 const resultAddresses = (call: Call): PodAddress[] => {
-  const { prevResult } = call.conf
-  if (prevResult === undefined) return []
   try {
-    return parseResult(prevResult, call.version, 'prevResult').ips.map(({ address }) => address)
+    return (prevResultOf(call)?.ips ?? []).map(({ address }) => address)
   } catch {
     return [] // a broken cache must not keep anything from being cleaned; the leases tell too
   }
@@ -102,12 +101,12 @@ const addressesOf = async (call: Call, conf: KubenetConf): Promise<PodAddress[]>
   return addresses.length < conf.podCIDRs.length ? [] : addresses
 }
 
-/** The port mappings of the call; a bad one was refused by ADD, and must not keep anything from being cleaned. */
-const mappingsOf = (call: Call): readonly PortMapping[] => {
+/** The ports of the call. A bad one was refused by ADD, and must not keep anything from being cleaned: undefined. */
+const wantedPorts = (call: Call): PortmapConf | undefined => {
   try {
-    return portsOfCall(call).mappings
+    return portsOfCall(call, 'nftables')
   } catch {
-    return []
+    return undefined
   }
 }
 
@@ -136,8 +135,9 @@ const delBridge = (
   return isVethGone ? delWithoutVeth(own) : parts.bridge.del(own)
 }
 
-const delPortmap = (call: Call): Promise<void> =>
-  parts.portmap.del(callOf(call, { type: 'portmap', backend: 'iptables' }))
+/** Without a configuration that can be read, portmap says what is wrong with it. */
+const delPortmap = (call: Call, wanted: PortmapConf | undefined): Promise<void> =>
+  wanted ? takeDownPorts(wanted) : parts.portmap.del(callOf(call, { type: 'portmap', backend: 'iptables' }))
 
 /** Should the pod have been in the ruleset, had it been added with this configuration? */
 const isExpected = (conf: KubenetConf, { addresses, ports }: Found): boolean =>
@@ -165,7 +165,8 @@ const isOfRanges = ({ podCIDRs }: KubenetConf, { addr, prefix }: PodAddress): bo
 export const del = async (given: Call): Promise<void> => {
   const call = inNewestVersion(given)
   const conf = readKubenetConf(call)
-  const mappings = mappingsOf(call)
+  const wanted = wantedPorts(call)
+  const mappings = wanted?.mappings ?? []
   const ports = ownerOf(ownerOfCall(call, conf))
   const usesIptables = chooseBackend(conf.backend) === 'iptables'
   let addresses: PodAddress[] = []
@@ -197,7 +198,7 @@ export const del = async (given: Call): Promise<void> => {
     },
     async () => {
       if (mayBeInIptables()) {
-        await delPortmap(call)
+        await delPortmap(call, wanted)
         // portmap gave the ports back too: those that a DEL which was killed had not passed on yet.
         if (!usesIptables) await passPortsOnLocked()
       }

@@ -3,8 +3,8 @@
  * did when it started bridge, host-local and loopback itself.
  */
 
-import type { Call, Plugin } from '../../src/cni/plugin'
-import { parseResult, type Result, resultToJson } from '../../src/cni/result'
+import { asPrevResult, type Call, type Plugin, prevResultOf } from '../../src/cni/plugin'
+import type { Result } from '../../src/cni/result'
 import type { JsonObject } from '../../src/cni/schema'
 import { currentVersion } from '../../src/cni/version'
 import { everywhere, formatCidr } from '../../src/ip/cidr'
@@ -40,12 +40,12 @@ const inherited = (raw: JsonObject): JsonObject => {
 }
 
 /** The result of the runtime in the newest version; one that cannot be read is left to who needs it. */
-const translated = ({ conf: { prevResult }, version }: Call): unknown => {
-  if (prevResult === undefined) return undefined
+const translated = (call: Call): unknown => {
   try {
-    return resultToJson(parseResult(prevResult, version, 'prevResult'), currentVersion)
+    const result = prevResultOf(call)
+    return result && asPrevResult(result, currentVersion)
   } catch {
-    return prevResult
+    return call.conf.prevResult
   }
 }
 
@@ -62,7 +62,7 @@ export const inNewestVersion = (call: Call): Call => ({
  */
 export const callOf = (call: Call, own: JsonObject, prevResult?: Result): Call => {
   const { name } = call.conf
-  const passed = prevResult ? resultToJson(prevResult, currentVersion) : call.conf.prevResult
+  const passed = prevResult ? asPrevResult(prevResult, currentVersion) : call.conf.prevResult
   const raw = {
     cniVersion: currentVersion,
     name,

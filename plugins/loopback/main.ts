@@ -1,8 +1,8 @@
 import { validAttachments } from '../../src/cni/conf'
 import { CniError, ErrorCode } from '../../src/cni/error'
-import { type Call, type Plugin, requireNetns } from '../../src/cni/plugin'
+import { type Call, type Plugin, prevResultOf, requireNetns } from '../../src/cni/plugin'
 import { requirePrivilege } from '../../src/cni/privilege'
-import { parseResult, type Result } from '../../src/cni/result'
+import type { Result } from '../../src/cni/result'
 import { specVersions } from '../../src/cni/version'
 import { warn } from '../../src/host/log'
 import { isFrom } from '../../src/host/system-error'
@@ -31,8 +31,7 @@ const withLoopback = <T>(netns: Netns, work: (nl: NetlinkSocket, lo: Link) => T)
 
 const add = async (call: Call, undo: Undo): Promise<Result> => {
   const netns = requireNetns(call)
-  const { prevResult } = call.conf
-  const passedOn = prevResult === undefined ? undefined : parseResult(prevResult, call.version, 'prevResult')
+  const passedOn = prevResultOf(call)
   return withLoopback(netns, (nl, lo) => {
     if (!(lo.flags & IFF_UP)) {
       linkSet(nl, lo, { up: true })

@@ -47,12 +47,10 @@ const openPorts = async (call: Call, conf: PortmapConf, claimed: Claimed, undo: 
   if (claimed.recorded && installed) noteRules(conf, installed)
 }
 
-export const add = async (call: Call, undo: Undo): Promise<Result> => {
-  const conf = readConf(call)
-  const { prevResult: result, mappings, addresses } = conf
-  if (!result) throw new CniError(ErrorCode.invalidNetworkConfig, 'must be called as chained plugin')
-  if (mappings.length === 0 || addresses.length === 0) return result
-
+/** Opens the host ports of the container, if it has any. */
+export const setUpPorts = async (call: Call, conf: PortmapConf, undo: Undo): Promise<void> => {
+  const { mappings, addresses } = conf
+  if (mappings.length === 0 || addresses.length === 0) return
   const { checkListeners } = await import('./listeners.js')
   checkListeners(conf, call)
   const claimed = await setUpClaims(call, conf, {
@@ -67,5 +65,12 @@ export const add = async (call: Call, undo: Undo): Promise<Result> => {
   takeDownFlows(conf)
   for (const { addr } of addresses) if (conf.snat && addr.family === 4) setUpLocalnetRouting(addr, undo)
   endStep('flows')
-  return result
+}
+
+export const add = async (call: Call, undo: Undo): Promise<Result> => {
+  const conf = readConf(call)
+  const { prevResult } = conf
+  if (!prevResult) throw new CniError(ErrorCode.invalidNetworkConfig, 'must be called as chained plugin')
+  await setUpPorts(call, conf, undo)
+  return prevResult
 }

@@ -1,8 +1,8 @@
 import * as v from 'valibot'
 import { CniError, ErrorCode, quote } from '../../src/cni/error'
-import { type Call, isRemoval } from '../../src/cni/plugin'
-import { parseResult, type Result } from '../../src/cni/result'
-import { addr, commonEntries, extension, parseBySchema } from '../../src/cni/schema'
+import { type Call, isRemoval, prevResultOf } from '../../src/cni/plugin'
+import type { Result } from '../../src/cni/result'
+import { addr, extension, parseBySchema } from '../../src/cni/schema'
 import type { Cidr } from '../../src/ip/cidr'
 import { type Backend, backends, defaultBackend } from '../../src/netfilter/backend'
 import { type HostPorts, type PortMapping, protocols } from '../../src/netfilter/rules/hostports/hostports'
@@ -66,9 +66,8 @@ const conditions = (family: string) =>
     ),
   )
 
-/** The configuration of portmap. */
+/** The keys of portmap beside the common ones. */
 export const portmapSchema = v.object({
-  ...commonEntries,
   backend: v.optional(
     v.pipe(v.string(), v.description('"iptables" or "nftables"; default: iptables where it is installed')),
   ),
@@ -193,10 +192,10 @@ const containerAddresses = (result: Result, ifName: string): Cidr[] => {
 }
 
 /** The result of the plugins before. For ADD and CHECK it must be one; a broken cache must not keep DEL from cleaning. */
-const readPrevResult = ({ conf, env, version }: Call): Result | undefined => {
-  if (conf.prevResult === undefined) return undefined
+const readPrevResult = (call: Call): Result | undefined => {
+  const { env } = call
   try {
-    return parseResult(conf.prevResult, version, 'prevResult')
+    return prevResultOf(call)
   } catch (error) {
     if (env.command === 'ADD' || env.command === 'CHECK') throw error
     return undefined
@@ -211,7 +210,7 @@ export const readPortmapConf = (call: Call): PortmapConf => {
   const markBit = checkMarkBit(conf.markMasqBit, externalSetMarkChain)
   const backend = chooseBackend(conf)
   return {
-    network: conf.name,
+    network: call.conf.name,
     containerID: call.env.containerID,
     ifName: call.env.ifName,
     markBit,

@@ -5,7 +5,7 @@ import type { Call, Plugin } from '../../src/cni/plugin'
 import { specVersions } from '../../src/cni/version'
 import { add } from './add'
 import { collectClaims, ownerOf, takeDownClaims, udpPortsOf } from './claims'
-import { readConf, readPortmapConf } from './config'
+import { type PortmapConf, readConf, readPortmapConf } from './config'
 import { addressesOf, takeDownFlowsOf, takeDownFlowsTo } from './conntrack'
 import { listOwners } from './records'
 import { goingOf, hostPortRules, takeDownRules, whoseOf, withEveryBackend } from './rules'
@@ -20,8 +20,8 @@ const check = async (call: Call): Promise<void> => {
   if (missing) throw new CniError(ErrorCode.internal, missing.message, { details: missing.details })
 }
 
-const del = async (call: Call): Promise<void> => {
-  const conf = readConf(call)
+/** Closes the host ports of an attachment: rules, flows, then the claims. */
+export const takeDownPorts = async (conf: PortmapConf): Promise<void> => {
   const owner = ownerOf(conf)
   const known = conf.addresses.map(({ addr }) => addr)
   const udpPorts = conf.mappings.filter(({ protocol }) => protocol === 'udp').map(({ hostPort }) => hostPort)
@@ -42,6 +42,8 @@ const del = async (call: Call): Promise<void> => {
     },
   ])
 }
+
+const del = async (call: Call): Promise<void> => takeDownPorts(readConf(call))
 
 /**
  * Removes the ports of the network's attachments that the runtime does not know. The reference's rules in nftables

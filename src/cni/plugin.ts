@@ -6,8 +6,8 @@ import { closeNetns, isOfNetwork, isSameNetns, type Netns, openNetns, openOwnNet
 import type { CniEnv, Command } from './args'
 import type { NetConf } from './conf'
 import { CniError, ErrorCode } from './error'
-import type { Result } from './result'
-import type { JsonObject } from './schema'
+import { parseResult, type Result, resultToJson } from './result'
+import { isJsonObject, type JsonObject } from './schema'
 import type { SpecVersion } from './version'
 
 /** One call of a runtime, checked as far as all plugins have it in common. */
@@ -31,6 +31,29 @@ export type Call = {
   readonly builtIns: BuiltIns
   /** Plugins that are parts of the one that was called, and therefore not looked for in CNI_PATH. */
   readonly embedded?: BuiltIns
+}
+
+/** Results by the JSON they are of: the parts of a call ask for the same one. */
+const readResults = new WeakMap<JsonObject, Result>()
+
+/** The result of the plugins before, read once a call; undefined if there is none. Throws code 7 if it is none. */
+export const prevResultOf = ({
+  conf: { prevResult },
+  version,
+}: Pick<Call, 'conf' | 'version'>): Result | undefined => {
+  if (prevResult === undefined) return undefined
+  const read = isJsonObject(prevResult) ? readResults.get(prevResult) : undefined
+  if (read) return read
+  const result = parseResult(prevResult, version, 'prevResult')
+  if (isJsonObject(prevResult)) readResults.set(prevResult, result)
+  return result
+}
+
+/** A result as the prevResult of another call: in JSON, which `prevResultOf` need not read then. */
+export const asPrevResult = (result: Result, version: SpecVersion): JsonObject => {
+  const json = resultToJson(result, version)
+  readResults.set(json, result)
+  return json
 }
 
 /** Is it a verb that removes, and must not fail for what it does not need? */

@@ -6,7 +6,7 @@
 import { SystemError } from './system-error'
 
 /** Waits so long, whatever happens; the caller says why nothing announces what it waits for. */
-export const pause = (ms: number): Promise<void> => new Promise(resolve => setTimeout(resolve, ms))
+export const pause = (ms: number): Promise<void> => new Promise(resolve => setTimeout(resolve, ms)) // the caller's line has the reason
 
 let interrupted: NodeJS.Signals | undefined
 let isDeaf = false

@@ -25,7 +25,7 @@ export const run = (
       killGroup(child.pid)
       reject(timeLimitError(program, limit?.ms ?? 0))
     }
-    const timer = limit && setTimeout(late, limit.ms)
+    const timer = limit && setTimeout(late, limit.ms) // the program may be anything, and never end
     const output = { stdout: '', stderr: '' }
     for (const name of ['stdout', 'stderr'] as const) {
       child[name].setEncoding('utf8').on('data', (text: string) => {

@@ -131,7 +131,7 @@ const listOf = (env: Readonly<Record<string, string | undefined>>): string[] =>
 /** The answer to a program's outputs, unless it takes longer than `ms`: then `late` is called, and this rejects. */
 const unlessLate = <T>(answer: Promise<T>, { ms, late }: { ms: number; late: () => Error }): Promise<T> =>
   new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(late()), ms)
+    const timer = setTimeout(() => reject(late()), ms) // RunLimit: the program may be anything, and never end
     answer.then(resolve, reject).finally(() => clearTimeout(timer))
   })
 

@@ -117,7 +117,7 @@ const countdown = (onEnd: (error: Error) => void) => {
   return {
     start: (ms: number, what: string) => {
       clearTimeout(timer)
-      // Patience says why: a server that is silent for so long is taken for gone.
+      // The caller's patience: a server that is silent for so long counts as gone.
       timer = setTimeout(() => onEnd(apiError('idle', `${what} for ${ms / 1000} s`)), ms)
     },
     stop: () => clearTimeout(timer),

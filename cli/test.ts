@@ -1,32 +1,11 @@
 import { command, optional } from '../node/command/command'
-import { CliError, ExitCode, failureOf, formatFailure } from '../node/command/failure'
+import { CliError, ExitCode } from '../node/command/failure'
 import { placeOptions, placesOf } from '../node/command/places'
 import type { Style } from '../node/command/style'
-import { type Probe, probeNetwork } from '../node/probe/probe-network'
-import { isFrom } from '../src/host/system-error'
-import type { NetworkConfigList } from '../src/runtime/conf-list'
-import {
-  networkNamed,
-  networksOf,
-  requireNetworkAdmin,
-  requirePlugins,
-  runtimeOptions,
-} from './frame/networks'
-import { withProgress } from './frame/progress'
+import type { Probe } from '../node/probe/probe-network'
+import { networkNamed, networksOf, requireNetworkAdmin, requirePlugins } from './frame/networks'
+import { hasPods, isFine, probeNetworks, type Tested } from './frame/probe'
 import { formatTable } from './frame/table'
-
-type Tested = {
-  readonly network: string
-  /** Why the two containers could not be attached or deleted; empty if they could. */
-  readonly failure: string
-  readonly probes: readonly Probe[]
-}
-
-const isFine = ({ failure, probes }: Tested): boolean =>
-  failure === '' && probes.every(({ outcome }) => outcome !== 'fails')
-
-/** A network that has pods: that of the loopback plugin connects nothing. */
-const hasPods = ({ plugins }: NetworkConfigList): boolean => plugins.some(({ type }) => type !== 'loopback')
 
 const painted = (outcome: Probe['outcome'], style: Style): string => {
   if (outcome === 'works') return style.green(outcome)
@@ -76,18 +55,7 @@ export const test = command({
     }
     for (const list of lists) requirePlugins(list, places)
     requireNetworkAdmin()
-    const tested: Tested[] = []
-    for (const list of lists) {
-      try {
-        const probes = await withProgress(io, `probing network "${list.name}"`, tell =>
-          probeNetwork(list, runtimeOptions(places, io), tell),
-        )
-        tested.push({ network: list.name, failure: '', probes })
-      } catch (error) {
-        if (isFrom(error, 'signal')) throw error
-        tested.push({ network: list.name, failure: formatFailure(failureOf(error)), probes: [] })
-      }
-    }
+    const tested = await probeNetworks(lists, places, io)
     return {
       json: { networks: tested },
       text: style => formatTested(tested, style),

@@ -1,5 +1,7 @@
 /** Whether the cluster's agent is at work on this node, and the routes it keeps. */
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
+import { dirname, resolve } from 'node:path'
+import { endOfCertificate } from './certificate'
 import { type Check, fault, orOk } from './diagnosis'
 
 const agentName = 'kubenet-agent'
@@ -15,16 +17,55 @@ const textAt = (read: () => string): string => {
   }
 }
 
-/** Does an agent run in this network namespace? One in a container is seen from the host alone. */
-export const agentRuns = (): boolean => {
+/** The agents in this network namespace. One in a container is seen from the host alone. */
+const agents = (): string[] => {
   const own = textAt(() => readlinkSync('/proc/self/ns/net'))
-  return readdirSync('/proc').some(
+  return readdirSync('/proc').filter(
     pid =>
       /^\d+$/.test(pid) &&
       textAt(() => readFileSync(`/proc/${pid}/comm`, 'utf8')) === agentName &&
       textAt(() => readlinkSync(`/proc/${pid}/ns/net`)) === own,
   )
 }
+
+export const agentRuns = (): boolean => agents().length > 0
+
+/** The kubeconfig of an agent, as its own mount namespace has it; undefined where it has a service account. */
+const kubeconfigOf = (pid: string): string | undefined => {
+  const words = textAt(() => readFileSync(`/proc/${pid}/cmdline`, 'utf8')).split('\0')
+  const at = words.indexOf('--kubeconfig')
+  const joined = words.find(word => word.startsWith('--kubeconfig='))?.replace('--kubeconfig=', '')
+  const variable = /(?:^|\0)KUBECONFIG=([^\0]*)/.exec(
+    textAt(() => readFileSync(`/proc/${pid}/environ`, 'utf8')),
+  )
+  return (at >= 0 ? words[at + 1] : joined) || variable?.[1] || undefined
+}
+
+/** The client certificate that a kubeconfig has in it, or names; "" if neither. */
+const certificateOf = (pid: string, kubeconfig: string): { readonly path: string; readonly pem: string } => {
+  const root = `/proc/${pid}/root`
+  const text = textAt(() => readFileSync(`${root}${kubeconfig}`, 'utf8'))
+  const [, data] = /^\s*client-certificate-data:\s*"?([\w+/=]+)/m.exec(text) ?? []
+  if (data) return { path: kubeconfig, pem: Buffer.from(data, 'base64').toString() }
+  const [, named] = /^\s*client-certificate:\s*"?([^\s"]+)/m.exec(text) ?? []
+  if (!named) return { path: kubeconfig, pem: '' }
+  const path = resolve(dirname(kubeconfig), named)
+  return { path, pem: textAt(() => readFileSync(`${root}${path}`, 'utf8')) }
+}
+
+/** An agent goes on with the network that it wrote, and hears of nothing new. */
+const certificates: Check = ({ survey: { readings } }) =>
+  agents().flatMap(pid => {
+    const kubeconfig = kubeconfigOf(pid)
+    if (kubeconfig === undefined) return []
+    const { path, pem } = certificateOf(pid, kubeconfig)
+    const end = endOfCertificate(pem)
+    if (end === undefined || end > readings.host.now) return []
+    const says = `the certificate ${path} of ${agentName} ended ${new Date(end).toISOString()}: the API server refuses it`
+    const remedy =
+      'restart kubelet, which renews its own ("rotateCertificates": true); for another user: a new kubeconfig'
+    return [fault('KN0072', { says, remedy })]
+  })
 
 /**
  * The agent's routes to other nodes. Where pods have both families every node has a route of each to every other; a node
@@ -54,4 +95,4 @@ const nodeRoutes: Check = ({ survey: { readings } }) => {
   )
 }
 
-export const agentChecks: readonly Check[] = [nodeRoutes]
+export const agentChecks: readonly Check[] = [nodeRoutes, certificates]

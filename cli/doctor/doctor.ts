@@ -11,28 +11,35 @@ import { agentChecks } from './agent-process'
 import type { Check, Diagnosis, Patient } from './diagnosis'
 import { filterChecks } from './filter'
 import { findingChecks } from './findings'
+import { folderChecks } from './folders'
 import { hostChecks, surveyChecks } from './host'
+import { interfaceChecks } from './interface-sysctls'
 import { kernelChecks } from './kernel'
 import { networkChecks } from './networks'
+import { probing } from './probe'
 import { rangeChecks } from './ranges'
 import { carryOut, describeRepair, distinctRepairs } from './repair'
 import { type Fixed, reportAnswer } from './report'
+import { routeChecks } from './routes'
 import { sysctlChecks } from './sysctls'
 
-/** All checks, in the order their lines are printed. */
-const checks: readonly Check[] = [
+/** The checks that look, in the order their lines are printed. */
+const looking: readonly Check[] = [
   ...surveyChecks,
   ...kernelChecks,
   ...sysctlChecks,
+  ...interfaceChecks,
+  ...routeChecks,
   ...filterChecks,
   ...networkChecks,
+  ...folderChecks,
   ...rangeChecks,
   ...agentChecks,
   ...hostChecks,
   ...findingChecks,
 ]
 
-const examine = (patient: Patient): Promise<Diagnosis[]> =>
+const examine = (patient: Patient, checks: readonly Check[]): Promise<Diagnosis[]> =>
   withProgress(patient.io, 'examining the node', async tell => {
     const lines: Diagnosis[] = []
     for (const [at, check] of checks.entries()) {
@@ -72,7 +79,7 @@ export const doctor = command({
   about: [
     'Checks the kernel, sysctls, packet filters and networks, and compares leases, namespaces, ' +
       'interfaces, rules, host ports and rates with each other. Each line is ok, warn, fail or ' +
-      'unknown, with the remedy.',
+      'unknown, with the remedy. Each fault has a code, which docs/doctor.md explains.',
     '--fix sets sysctls, repairs veths of running containers, and calls DEL for containers that have ' +
       'provably ended. Then it checks again.',
     'Exits with 1 if a line is fail, and with 4 if none is fail and something could not be checked.',
@@ -82,6 +89,7 @@ export const doctor = command({
       completes: 'file',
     }),
     fix: flag('apply repairs that cannot affect running containers'),
+    probe: flag('also try all networks with two new containers, as "kubenet test" does'),
     ...placeOptions,
   },
   examples: [
@@ -91,16 +99,19 @@ export const doctor = command({
       does: 'only failures',
     },
     { line: 'kubenet doctor --fix', does: 'clean up after a crash' },
+    { line: 'kubenet doctor --probe', does: 'try the networks with real packets too' },
   ],
   run: async ({ options, io }): Promise<Answer> => {
     const places = placesOf(options, io)
     if (options.file !== undefined) return checkFile(options.file, places, io)
-    if (options.fix) requireNetworkAdmin()
+    if (options.fix || options.probe) requireNetworkAdmin()
+    const checks = options.probe ? [...looking, probing] : looking
     const patient = await patientAt(places, io)
-    const lines = await examine(patient)
-    if (!options.fix) return reportAnswer({ lines, fixed: [] })
+    if (!options.fix) return reportAnswer({ lines: await examine(patient, checks), fixed: [] })
+    const lines = await examine(patient, looking)
     const fixed = await fix(lines, patient)
-    const after = fixed.length > 0 ? await examine(await patientAt(places, io)) : lines
+    const isSame = fixed.length === 0 && !options.probe
+    const after = isSame ? lines : await examine(await patientAt(places, io), checks)
     return reportAnswer({ lines: after, fixed })
   },
 })

@@ -4,8 +4,9 @@ import { kindsOf } from '../../node/survey/faults'
 import { describeOwner, type Finding } from '../../node/survey/finding'
 import type { Survey } from '../../node/survey/survey'
 import { containerWithPod } from '../../src/attachment/attachment'
+import { isPrivileged } from '../frame/networks'
 import { count } from '../frame/units'
-import { type Check, type Diagnosis, fault, orOk } from './diagnosis'
+import { type Check, type Diagnosis, fault, notSeen, orOk } from './diagnosis'
 
 type Subject = {
   readonly check: string
@@ -37,6 +38,10 @@ const subjects: readonly Subject[] = [
   {
     check: 'interfaces',
     well: survey => `${count(running(survey), 'container interface')}, each connected to its bridge`,
+  },
+  {
+    check: 'routes',
+    well: () => 'containers have their routes and the right neighbours',
   },
   {
     check: 'mtu',
@@ -81,6 +86,10 @@ const linesOf = (findings: readonly Finding[]): Diagnosis[] => {
 /** The checks that ask the survey. */
 export const findingChecks: readonly Check[] = subjects.map(({ check, well }): Check => {
   const kinds = kindsOf(check)
-  return ({ survey }) =>
-    orOk(linesOf(survey.findings.filter(({ what }) => kinds.includes(what))), check, well(survey))
+  return ({ survey }) => {
+    const lines = linesOf(survey.findings.filter(({ what }) => kinds.includes(what)))
+    // Of what only root can see nothing is found, and nothing is well.
+    if (lines.length === 0 && !isPrivileged()) return [notSeen(check, 'only root sees all of it')]
+    return orOk(lines, check, well(survey))
+  }
 })

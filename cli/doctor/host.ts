@@ -3,8 +3,9 @@ import { isSettled } from '../../node/survey/finding'
 import { isUp } from '../../node/survey/links'
 import { listeningPorts } from '../../node/survey/listening-ports'
 import type { Survey } from '../../node/survey/survey'
+import { isPrivileged } from '../frame/networks'
 import { count } from '../frame/units'
-import { type Check, fault, ok, orOk } from './diagnosis'
+import { type Check, fault, notSeen, ok, orOk } from './diagnosis'
 
 /** The smallest MTU of the interfaces that default routes leave by; undefined without any. */
 const uplinkOf = ({ readings }: Survey): { name: string; mtu: number } | undefined => {
@@ -42,6 +43,7 @@ const listeners: Check = ({ survey }) => {
     const [port, protocol = ''] = key.split('/')
     return listening[protocol]?.has(Number(port))
   })
+  if (taken.length === 0 && !isPrivileged()) return [notSeen('host ports', 'only root sees all rules')]
   return orOk(
     taken.map(key =>
       fault('KN0029', {

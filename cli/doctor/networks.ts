@@ -1,5 +1,9 @@
-import { conflistName } from '../../node/conflist/conflist-file'
 /** The networks' configurations, their plugins and their addresses. */
+import { existsSync, readFileSync, realpathSync, statSync } from 'node:fs'
+import { dirname } from 'node:path'
+import type { Places } from '../../node/command/places'
+import { conflistName } from '../../node/conflist/conflist-file'
+import { mountOf, readMounts } from '../../node/mounts'
 import type { Network } from '../../node/survey/networks'
 import type { Pool } from '../../node/survey/pools'
 import { missingTypes, noNewPods, unexecutable, unexecutableRemedy } from '../frame/networks'
@@ -17,17 +21,38 @@ const problemsOf = ({ name, file, problems }: Network): Diagnosis[] =>
     }),
   )
 
+/** Out of the folder: runtimes read all files in it that end like networks. */
+const moveAway = (file: string, { confDir }: Places): string => `mv ${file} ${dirname(confDir)}/`
+
+/** Some editors begin a file with this mark of UTF-8, which is no JSON. */
+const hasByteOrderMark = (file: string): boolean => {
+  try {
+    const [first, second, third] = readFileSync(file)
+    return first === 0xef && second === 0xbb && third === 0xbf
+  } catch {
+    return false
+  }
+}
+
+const repairOf = (file: string, places: Places): string =>
+  hasByteOrderMark(file)
+    ? `sed -i '1s/^\\xEF\\xBB\\xBF//' ${file}: it begins with a byte order mark`
+    : `correct it, or ${moveAway(file, places)}`
+
 const files: Check = ({ survey, places }) => {
   const { networks, brokenFiles, lists, unread } = survey.readings
   const denied = unread.find(({ what }) => what === 'the networks')
   if (denied) return [notSeen('networks', denied.why)]
   const lines = [
-    ...brokenFiles.map(why =>
-      fault('KN0015', { says: `a file is skipped: ${why}`, remedy: 'correct it, or move it away' }),
+    ...brokenFiles.map(({ file, why }) =>
+      fault(lists.length > 0 ? 'KN0015' : 'KN0016', {
+        says: `a file is skipped: ${why}`,
+        remedy: repairOf(file, places),
+      }),
     ),
     ...networks.filter(configured).flatMap(problemsOf),
   ]
-  if (lists.length === 0) {
+  if (lists.length === 0 && brokenFiles.length === 0) {
     const remedy = '"kubenet config --pod-cidr … --write" makes one'
     lines.push(fault('KN0018', { says: `there is no network in ${places.confDir}`, remedy }))
   }
@@ -49,7 +74,18 @@ const others: Check = ({ survey, places }) => {
   const says = networks.some(({ file }) => file === own)
     ? `${first.file} comes before ${conflistName}: new pods get network "${first.name}"`
     : `kubenet-agent has not written ${conflistName} yet, and ${first.file} makes the node ready: new pods get network "${first.name}"`
-  return [fault('KN0019', { says, remedy: `remove ${first.file}, and restart the pods that use it` })]
+  const remedy = `${moveAway(first.file ?? '', places)}, and restart the pods that use it`
+  return [fault('KN0019', { says, remedy })]
+}
+
+/** A plugin that nobody can execute: its mode forbids it, or that of its mount. */
+const barredLine = (path: string): Diagnosis => {
+  const mount = mountOf(realpathSync(path), readMounts())
+  const isOfMount = ((statSync(path, { throwIfNoEntry: false })?.mode ?? 0) & 0o111) !== 0
+  if (!mount?.options.has('noexec') || !isOfMount)
+    return fault('KN0021', { says: `"${path}" is not executable`, remedy: unexecutableRemedy(path) })
+  const says = `"${path}" is on a file system that is mounted noexec, ${mount.point}`
+  return fault('KN0067', { says, remedy: `mount -o remount,exec ${mount.point}, and in /etc/fstab` })
 }
 
 /** The agent refuses new pods where the node's ranges change under those that run. */
@@ -71,8 +107,10 @@ const plugins: Check = ({ survey, places }) => {
     ),
   )
   const barred = new Set(lists.flatMap(list => unexecutable(list, places)))
-  for (const path of barred) {
-    lines.push(fault('KN0021', { says: `"${path}" is not executable`, remedy: unexecutableRemedy(path) }))
+  for (const path of barred) lines.push(barredLine(path))
+  if (lists.length > 0 && !places.binDirs.some(folder => existsSync(`${folder}/loopback`))) {
+    const says = `plugin "loopback" is not in ${places.binDirs.join(':')}: containerd and CRI-O call it for every pod`
+    lines.push(fault('KN0071', { says, remedy: '"kubenet install" puts ours in place' }))
   }
   return orOk(lines, 'plugins', `the plugins of all networks are in ${places.binDirs.join(':')}`)
 }

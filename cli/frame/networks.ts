@@ -110,9 +110,12 @@ export const requirePlugins = (network: NetworkConfigList, places: Places): void
   )
 }
 
+/** May this process see and change all networks of the host and of its containers? */
+export const isPrivileged = (): boolean => missingCapabilities(networkCapabilities).length === 0
+
 /** Throws, before anything is done, unless this process may change networks. */
 export const requireNetworkAdmin = (): void => {
-  if (missingCapabilities(networkCapabilities).length === 0) return
+  if (isPrivileged()) return
   throw new CliError(
     ExitCode.notPermitted,
     'changing networks needs root, or CAP_NET_ADMIN and CAP_SYS_ADMIN',

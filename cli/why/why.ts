@@ -3,7 +3,7 @@ import { CliError, ExitCode } from '../../node/command/failure'
 import { placeOptions, placesOf } from '../../node/command/places'
 import type { Style } from '../../node/command/style'
 import type { HostPort, NodeAttachment } from '../../node/survey/attachments'
-import { describeOwner, type Finding, isAbout } from '../../node/survey/finding'
+import { concerns, describeOwner, type Finding } from '../../node/survey/finding'
 import { isUp } from '../../node/survey/links'
 import type { Survey } from '../../node/survey/survey'
 import { containerJson, findingJson, readSurvey, unreadNotes } from '../frame/survey'
@@ -102,7 +102,7 @@ const whoText = (attachment: NodeAttachment): string =>
 const partWidth = 12
 
 const findingsOn = (found: Found, { findings }: Survey): Finding[] =>
-  findings.filter(finding => found.attachments.some(attachment => isAbout(finding, attachment)))
+  findings.filter(finding => found.attachments.some(attachment => concerns(finding, attachment)))
 
 const nothingFound = (asked: string, { kind, says }: Found): CliError => {
   if (kind === 'host port') {
@@ -119,10 +119,10 @@ const formatStories = (asked: string, found: Found, survey: Survey, style: Style
     const head = style.bold(`${asked} is of ${whoText(attachment)}`)
     const lines = storyOf(attachment, survey).map(({ part, says }) => `  ${part.padEnd(partWidth)}${says}\n`)
     const faults = survey.findings
-      .filter(finding => isAbout(finding, attachment))
+      .filter(finding => concerns(finding, attachment))
       .map(
-        ({ object, cause, remedy }) =>
-          `  ${style.red('wrong'.padEnd(partWidth))}${object}: ${cause}; ${remedy}\n`,
+        ({ code, object, cause, remedy }) =>
+          `  ${style.red('wrong'.padEnd(partWidth))}${code} ${object}: ${cause}; ${remedy}\n`,
       )
     return `${head}\n${lines.join('')}${faults.join('')}`
   })

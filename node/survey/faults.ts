@@ -16,10 +16,10 @@ export type FaultCode = keyof typeof table
 /** Short names of the survey's findings, which never change either. */
 export type FindingKind = Extract<(typeof table)[FaultCode]['kind'], string>
 
-/** All faults by their codes, in the order of these. */
+/** All faults by their codes. */
 export const faults: Readonly<Record<FaultCode, Fault>> = table
 
-const codes = Object.keys(table) as FaultCode[]
+const codes = (Object.keys(table) as FaultCode[]).sort()
 
 const codeByKind = new Map<string | undefined, FaultCode>(codes.map(code => [faults[code].kind, code]))
 

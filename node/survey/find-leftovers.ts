@@ -88,7 +88,7 @@ const missingLimits = (attachment: NodeAttachment, { host, shaping }: Readings):
       what: 'limit-missing',
       object: `limit of traffic ${way} the container`,
       cause: 'its runtime requested one, and there is none',
-      remedy: 'delete the container and start it again',
+      remedy: '"kubenet sync" sets it again',
     }),
   )
 }

@@ -105,6 +105,11 @@ export const isAbout = ({ owner, network }: Finding, attachment: NodeAttachment)
   owner.ifName === attachment.ifName &&
   network === (attachment.network || undefined)
 
+/** Is the attachment worse off by it: is it about this one, or does it keep the whole network from working? */
+export const concerns = (finding: Finding, attachment: NodeAttachment): boolean =>
+  isAbout(finding, attachment) ||
+  (finding.owner === undefined && finding.severity === 'fail' && finding.network === attachment.network)
+
 /** A finding about something that has no owner. */
 export const findingOnNobody = (about: About & { readonly network?: string | undefined }): Finding => ({
   ...ofKind(about.what),

@@ -2,10 +2,13 @@
 
 import { closeSync, constants, openSync, statSync } from 'node:fs'
 import { errnoOf } from '../../src/host/errno'
-import { formatAddr } from '../../src/ip/addr'
+import { isFrom } from '../../src/host/system-error'
+import { type Addr, type Family, formatAddr } from '../../src/ip/addr'
 import { findHolders, ownPidNamespace } from '../../src/life/holders'
 import { addrList } from '../../src/netlink/addr'
 import { IFF_UP, linkList } from '../../src/netlink/link'
+import { type Neighbour, neighList } from '../../src/netlink/neigh'
+import { routeGet } from '../../src/netlink/route'
 import { NETLINK_ROUTE, NetlinkSocket } from '../../src/netlink/socket'
 import { netnsIdOf } from '../../src/netns/host-veth'
 import { insideNetns } from '../../src/netns/netns'
@@ -32,6 +35,11 @@ export type ContainerInterface = {
   readonly peer: number
   /** With prefix lengths: "10.244.1.2/24"; those of the link alone are left out. */
   readonly addresses: readonly string[]
+  /** The neighbours it sends to without asking for them again. */
+  readonly neighbours: readonly Neighbour[]
+  /** Of its whole namespace: is the loopback interface up, and the families that lead somewhere outside. */
+  readonly isLoopbackUp: boolean
+  readonly leadsOut: readonly Family[]
 }
 
 /** All namespaces that could be seen. */
@@ -56,13 +64,36 @@ export const namespacePath = ({ paths, pid }: Namespace): string => paths[0] ?? 
 /** <linux/rtnetlink.h> */
 const RT_SCOPE_LINK = 253
 
+/** <linux/if.h> */
+const IFF_LOOPBACK = 0x8
+
+/** Addresses of documentation (RFC 5737, RFC 3849), which stand for any outside. */
+const elsewhere: Record<Family, Addr> = {
+  4: { family: 4, bits: 0xcb00_7101n },
+  6: { family: 6, bits: (0x2001_0db8n << 96n) | 1n },
+}
+
+/** Would a packet to an address find a way? One route may refuse what another one leads. */
+const leads = (nl: NetlinkSocket, to: Addr): boolean => {
+  try {
+    return routeGet(nl, to) !== undefined
+  } catch (error) {
+    if (isFrom(error, 'netlink')) return false
+    throw error
+  }
+}
+
 const readInside = (netns: Namespace, fd: number): ContainerInterface[] => {
   const nl = insideNetns({ ...netns, path: namespacePath(netns), fd }, () =>
     NetlinkSocket.open(NETLINK_ROUTE),
   )
   try {
     const addrs = addrList(nl)
-    return linkList(nl)
+    const links = linkList(nl)
+    const neighbours = neighList(nl)
+    const isLoopbackUp = links.some(({ flags }) => (flags & IFF_LOOPBACK) !== 0 && (flags & IFF_UP) !== 0)
+    const leadsOut = ([4, 6] as const).filter(family => leads(nl, elsewhere[family]))
+    return links
       .filter(({ peer }) => peer !== 0)
       .map(({ index, name, mtu, mac, flags, peer }) => ({
         netns,
@@ -75,6 +106,9 @@ const readInside = (netns: Namespace, fd: number): ContainerInterface[] => {
         addresses: addrs
           .filter(addr => addr.index === index && addr.scope < RT_SCOPE_LINK)
           .map(({ cidr }) => `${formatAddr(cidr.addr)}/${cidr.prefix}`),
+        neighbours: neighbours.filter(neighbour => neighbour.index === index),
+        isLoopbackUp,
+        leadsOut,
       }))
   } finally {
     nl.close()

@@ -34,6 +34,8 @@ export type Network = {
   readonly mtu: number | undefined
   readonly isGateway: boolean
   readonly hairpin: boolean
+  /** The families in which containers get a default route. */
+  readonly defaultRoutes: readonly Family[]
   readonly ipam: HostLocalConf | undefined
   readonly masquerade: { readonly by: MasqueradeBy; readonly families: readonly Family[] } | undefined
   readonly kubenet: KubenetConf | undefined
@@ -53,6 +55,7 @@ export const leftNetwork = (name: string): Network => ({
   mtu: undefined,
   isGateway: false,
   hairpin: false,
+  defaultRoutes: [],
   ipam: undefined,
   masquerade: undefined,
   kubenet: undefined,
@@ -80,6 +83,10 @@ const callFor = ({ name, cniVersion }: NetworkConfigList, own: JsonObject): Call
   return { ...call, netns: undefined, builtIns: new Map() }
 }
 
+/** The families of the default routes that host-local is to return. */
+const defaultsOf = ({ routes }: HostLocalConf): Family[] =>
+  routes.filter(({ dst }) => dst.prefix === 0).map(({ dst }) => dst.addr.family)
+
 type Draft = { -readonly [K in keyof Network]: Network[K] }
 
 const backendOf = (conf: KubenetConf): Backend => {
@@ -101,6 +108,7 @@ const readKubenet = (call: Call, draft: Draft): void => {
   draft.isGateway = true
   draft.hairpin = conf.hairpinMode === 'hairpin-veth'
   draft.ipam = readHostLocalConf(callOf(call, bridgeConf(conf, { masquerade: false })))
+  draft.defaultRoutes = defaultsOf(draft.ipam)
   const by = backend === 'nftables' ? 'kubenet' : 'iptables'
   draft.masquerade = { by, families: families.filter(family => masquerades(conf, family)) }
 }
@@ -112,6 +120,7 @@ const readBridge = (call: Call, draft: Draft): void => {
   draft.isGateway = conf.isGateway
   draft.hairpin = conf.hairpin
   if (conf.ipamType === 'host-local') draft.ipam = readHostLocalConf(call)
+  if (draft.ipam) draft.defaultRoutes = conf.isDefaultGateway ? families : defaultsOf(draft.ipam)
   if (!conf.masquerade) return
   const { backend = defaultBackend() } = conf.masquerade
   draft.masquerade = { by: backend === 'nftables' ? 'nftables' : 'iptables', families }
@@ -147,17 +156,22 @@ export const readNetwork = (list: NetworkConfigList, isDefault: boolean): Networ
   return { ...draft, problems }
 }
 
+/** A file that is skipped, and why, with its name in front. */
+export type BrokenFile = { readonly file: string; readonly why: string }
+
 /** The networks of a node, and the files that are none. */
 type NodeNetworks = {
   readonly lists: readonly NetworkConfigList[]
   readonly networks: readonly Network[]
-  /** Why each file that cannot be read is skipped, its name in front. */
-  readonly broken: readonly string[]
+  readonly broken: readonly BrokenFile[]
 }
 
 /** Reads the networks of a folder. A folder that is not there has none. */
 export const readNetworks = (confDir: string): NodeNetworks => {
-  const broken: string[] = []
-  const lists = readConfDir({ confDir, onBroken: failure => broken.push(describeError(failure)) })
+  const broken: BrokenFile[] = []
+  const lists = readConfDir({
+    confDir,
+    onBroken: (failure, file) => broken.push({ file, why: describeError(failure) }),
+  })
   return { lists, networks: lists.map((list, i) => readNetwork(list, i === 0)), broken }
 }

@@ -44,7 +44,11 @@ const overlapOfAddress = (subnet: Cidr, network: Network, readings: Readings): O
     const where = `range ${formatCidr(subnet)} of network "${network.name}"`
     const own = 'give the network a range that nothing else on the node uses'
     const isBridge = readings.links.some(link => link.index === index && link.kind === 'bridge')
-    const remedy = isBridge ? `${own}, or if its containers are on "${name}", set "bridge": "${name}"` : own
+    const isUsed = readings.links.some(({ master }) => master === index)
+    const bridgeRemedy = isUsed
+      ? `${own}, or if its containers are on "${name}", set "bridge": "${name}"`
+      : `ip link del ${name}: it is a bridge without ports`
+    const remedy = isBridge ? bridgeRemedy : own
     if (cidrContains(subnet, cidr.addr))
       return [
         {

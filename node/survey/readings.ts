@@ -9,7 +9,8 @@ import { unlistedTable } from '../../src/netfilter/iptables'
 import { ifNftables } from '../../src/netfilter/nft/socket'
 import { hasAllBaseRules } from '../../src/netfilter/rules/pods/nft'
 import { addrList, type LinkAddr } from '../../src/netlink/addr'
-import { type KernelRoute, routeList } from '../../src/netlink/route'
+import { type Neighbour, neighList } from '../../src/netlink/neigh'
+import { type KernelRoute, type RejectingRoute, rejectingRoutes, routeList } from '../../src/netlink/route'
 import { NETLINK_ROUTE, type NetlinkSocket, withNetlink } from '../../src/netlink/socket'
 import { type NetworkConfigList, parseConfList } from '../../src/runtime/conf-list'
 import { type CacheEntry, cachePath, listCacheEntries } from '../../src/runtime/result-cache'
@@ -18,7 +19,7 @@ import { type Iptables, readIptables } from './iptables'
 import { type Lease, readLeases } from './leases'
 import { type HostLink, hostLinkList, readShaping, type Shaping } from './links'
 import { findNamespaces, type Insides, type Namespaces, readInsides } from './namespaces'
-import { leftNetwork, type Network, readNetwork, readNetworks } from './networks'
+import { type BrokenFile, leftNetwork, type Network, readNetwork, readNetworks } from './networks'
 import { type Ruleset, readRuleset } from './ruleset'
 
 /** The runtime's cached result of an attachment, and its time. */
@@ -39,9 +40,11 @@ export type Readings = {
   readonly networks: readonly Network[]
   /** As the folder has them: without those that only leases or cached results tell of. */
   readonly lists: readonly NetworkConfigList[]
-  readonly brokenFiles: readonly string[]
+  readonly brokenFiles: readonly BrokenFile[]
   readonly leases: readonly Lease[]
   readonly cached: readonly CachedAttachment[]
+  /** The containers whose loopback interface the runtime has attached. */
+  readonly loopbacks: ReadonlySet<string>
   readonly portOwners: readonly PortOwner[]
   readonly claims: readonly ClaimFile[]
   readonly namespaces: Namespaces
@@ -50,6 +53,8 @@ export type Readings = {
   readonly addrs: readonly LinkAddr[]
   readonly routes: readonly HostRoute[]
   readonly shaping: Shaping | undefined
+  readonly neighbours: readonly Neighbour[]
+  readonly rejecting: readonly RejectingRoute[]
   readonly ruleset: Ruleset | undefined
   /** The networks whose rules kubenet has in its table, all of them and as configured. */
   readonly framed: ReadonlySet<string>
@@ -85,13 +90,16 @@ const attempting =
 /** containerd and CRI-O attach the loopback interface of each pod as a network of its own. It has nothing on the host. */
 const isLoopback = ({ ifName }: CacheEntry): boolean => ifName === 'lo'
 
-const readCached = (cacheDir: string): CachedAttachment[] =>
-  listCacheEntries(cacheDir)
+const readCached = (cacheDir: string): { cached: CachedAttachment[]; loopbacks: Set<string> } => {
+  const entries = listCacheEntries(cacheDir)
+  const cached = entries
     .filter(entry => !isLoopback(entry))
     .map(entry => ({
       ...entry,
       madeAt: lstatSync(cachePath(cacheDir, entry), { throwIfNoEntry: false })?.mtimeMs ?? 0,
     }))
+  return { cached, loopbacks: new Set(entries.filter(isLoopback).map(({ containerID }) => containerID)) }
+}
 
 const claimsFolder = `${hostportsFolder}/claims`
 
@@ -123,7 +131,10 @@ const allNetworks = (known: readonly Network[], cached: readonly CachedAttachmen
 
 const readFiles = (attempt: Attempt, { confDir, cacheDir }: SurveyPlaces, tell: Tell) => {
   const conf = attempt('the networks', () => readNetworks(confDir), { lists: [], networks: [], broken: [] })
-  const cached = attempt('the cached results', () => readCached(cacheDir), [])
+  const { cached, loopbacks } = attempt('the cached results', () => readCached(cacheDir), {
+    cached: [],
+    loopbacks: new Set<string>(),
+  })
   const networks = allNetworks(conf.networks, cached)
   const dataDirs = new Set([usualDataDir, ...networks.flatMap(({ ipam }) => ipam?.dataDir ?? [])])
   const { leases, unreadable } = attempt('the leases', () => readLeases([...dataDirs], tell), {
@@ -135,13 +146,15 @@ const readFiles = (attempt: Attempt, { confDir, cacheDir }: SurveyPlaces, tell: 
   }
   const portOwners = attempt('the owners of host ports', listOwners, [])
   const claims = attempt('the claims of host ports', readClaims, [])
-  return { conf, cached, networks, leases, unreadable, portOwners, claims }
+  return { conf, cached, loopbacks, networks, leases, unreadable, portOwners, claims }
 }
 
 const readLinks = (attempt: Attempt, nl: NetlinkSocket, namespaces: Namespaces, tell: Tell) => ({
   links: attempt('the interfaces', () => hostLinkList(nl), []),
   addrs: attempt('the addresses', () => addrList(nl), []),
   routes: attempt('the routes', () => [...routeList(nl, 4), ...routeList(nl, 6)], []),
+  neighbours: attempt('the neighbours', () => neighList(nl), []),
+  rejecting: attempt('the routes', () => [...rejectingRoutes(nl, 4), ...rejectingRoutes(nl, 6)], []),
   shaping: attempt('the rates', () => readShaping(nl), undefined),
   insides: attempt('the network namespaces', () => readInsides(nl, namespaces, tell), undefined),
 })

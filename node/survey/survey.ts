@@ -7,6 +7,7 @@ import { completeAttachments, type NodeAttachment } from './attachments'
 import { findLeaseFaults } from './find-leases'
 import { findLeftovers } from './find-leftovers'
 import { findBridgeFaults, findLinkFaults } from './find-links'
+import { findRouteFaults } from './find-routes'
 import { findRuleFaults } from './find-rules'
 import type { Finding } from './finding'
 import { join } from './join'
@@ -49,6 +50,7 @@ const surveyOf = (readings: Readings, ms = 0): Survey => {
   const findings = [
     ...findBridgeFaults(attachments, readings),
     ...findLinkFaults(attachments, strangers, readings),
+    ...findRouteFaults(attachments, readings),
     ...findLeaseFaults(attachments, readings),
     ...findRuleFaults(attachments, elements, readings),
     ...findLeftovers(attachments, ifbs, readings),

@@ -1,5 +1,5 @@
 import { isFrom } from '../host/system-error'
-import { type Addr, addrBytes, addressFamily, formatAddr } from '../ip/addr'
+import { type Addr, addrBytes, addressFamily, addrFromBytes, formatAddr } from '../ip/addr'
 import { formatMac, type Mac } from '../ip/mac'
 import { unlessRefused } from './error'
 import type { EventSocket } from './event-socket'
@@ -18,6 +18,8 @@ const NDA_LLADDR = 2
 const NTF_USE = 1 << 0
 const NUD_NONE = 0x00
 const NUD_REACHABLE = 0x02
+const NUD_NOARP = 0x40
+const NUD_PERMANENT = 0x80
 
 // <linux/neighbour.h>                             offset
 // struct ndmsg {
@@ -70,6 +72,23 @@ const neighGet = (nl: NetlinkSocket, link: Place, addr: Addr): Mac | undefined =
   const mac = readAttributes(reply.data, SIZEOF_NDMSG).get(NDA_LLADDR)
   return mac && formatMac(mac)
 }
+
+/** A neighbour that packets are sent to without asking for it again. */
+export type Neighbour = { readonly index: number; readonly addr: Addr; readonly mac: Mac }
+
+/** All neighbours that are set by hand or have answered lately. Equivalent to: `ip neigh show nud permanent nud …`. */
+export const neighList = (nl: NetlinkSocket): Neighbour[] =>
+  nl
+    .dump('list the neighbours', { type: RTM_GETNEIGH, body: messageBody(Buffer.alloc(SIZEOF_NDMSG), []) })
+    .flatMap(({ type, data }) => {
+      const isCertain = (data.readUInt16LE(8) & (NUD_REACHABLE | NUD_NOARP | NUD_PERMANENT)) !== 0
+      if (type !== RTM_NEWNEIGH || !isCertain) return []
+      const attributes = readAttributes(data, SIZEOF_NDMSG)
+      const dst = attributes.get(NDA_DST)
+      const mac = attributes.get(NDA_LLADDR)
+      const addr = dst && addrFromBytes(dst)
+      return addr && mac ? [{ index: data.readInt32LE(4), addr, mac: formatMac(mac) }] : []
+    })
 
 /**
  * Waits until one of the neighbours was asked for successfully, or `seconds` have passed; answers those that have

@@ -183,6 +183,34 @@ export const routeList = (nl: NetlinkSocket, family: Family, over?: number): Lis
   return routes
 }
 
+/** <linux/rtnetlink.h>: routes that lead nowhere, by their types. */
+const rejecting = new Map([
+  [6, 'blackhole'],
+  [7, 'unreachable'],
+  [8, 'prohibit'],
+])
+
+/** A route of the main table that refuses packets: "unreachable", "blackhole" or "prohibit". */
+export type RejectingRoute = { readonly kind: string; readonly dst: Cidr; readonly priority: number }
+
+/** The routes of one family's main table that refuse packets. Equivalent to: `ip -$family route show type $kind`. */
+export const rejectingRoutes = (nl: NetlinkSocket, family: Family): RejectingRoute[] => {
+  const body = messageBody(
+    Buffer.concat([Buffer.from([addressFamily(family)]), Buffer.alloc(SIZEOF_RTMSG - 1)]),
+    [],
+  )
+  return nl.dump('list the routes', { type: RTM_GETROUTE, body }).flatMap(({ type, data }) => {
+    const kind = rejecting.get(data[7] ?? 0)
+    if (type !== RTM_NEWROUTE || kind === undefined) return []
+    const attributes = readAttributes(data, SIZEOF_RTMSG)
+    if ((readNumber(attributes.get(RTA_TABLE)) ?? data[4]) !== RT_TABLE_MAIN) return []
+    const dst = attributes.get(RTA_DST)
+    const addr = (dst && addrFromBytes(dst)) ?? { family, bits: 0n }
+    const priority = readNumber(attributes.get(RTA_PRIORITY)) ?? 0
+    return [{ kind, dst: { addr, prefix: data[1] ?? 0 }, priority }]
+  })
+}
+
 /** The interface a packet to `addr` would leave by; undefined if there is no route. Equivalent to: `ip route get $addr`. */
 export const routeGet = (nl: NetlinkSocket, addr: Addr): number | undefined => {
   const header = Buffer.alloc(SIZEOF_RTMSG)
@@ -194,7 +222,8 @@ export const routeGet = (nl: NetlinkSocket, addr: Addr): number | undefined => {
       body: messageBody(header, [[RTA_DST, addrBytes(addr)]]),
     }),
   )
-  const reply = replies?.find(({ type }) => type === RTM_NEWROUTE)
+  // IPv6 answers with the route that refuses the packet, IPv4 with an error.
+  const reply = replies?.find(({ type, data }) => type === RTM_NEWROUTE && !rejecting.has(data[7] ?? 0))
   const device = reply && readAttributes(reply.data, SIZEOF_RTMSG).get(RTA_OIF)
   return device && readIndex(device)
 }

@@ -16,7 +16,7 @@ import {
 type ConfDir = {
   readonly confDir: string
   /** Called with the reason if a file is skipped; default: writes it to stderr. */
-  readonly onBroken?: (failure: CniError) => void
+  readonly onBroken?: (failure: CniError, file: string) => void
 }
 
 const listExtension = '.conflist'
@@ -82,7 +82,7 @@ export const readConfDir = ({ confDir, onBroken = warnOfSkipped }: ConfDir): Net
     try {
       lists.push(readConfList(file))
     } catch (error) {
-      onBroken(CniError.from(error))
+      onBroken(CniError.from(error), file)
     }
   }
   return lists

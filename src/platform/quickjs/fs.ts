@@ -176,6 +176,21 @@ export const lstatSync = (path: string, options: StatOptions = {}): Stats | unde
 
 export const fstatSync = (fd: number): Stats => resultOf(fstatOf(fd), 'fstat', undefined)
 
+// <asm-generic/statfs.h>, struct statfs of 64-bit machines: long f_type, f_bsize, f_blocks, f_bfree, f_bavail, f_files, f_ffree, …
+const statfsBytes = 120
+
+/** The blocks and inodes of the file system that a path is on. */
+export const statfsSync = (path: string) => {
+  const bytes = new Uint8Array(statfsBytes)
+  checked(syscall('statfs', path, bytes), 'statfs', path)
+  const view = new DataView(bytes.buffer)
+  const [type = 0, bsize = 0, blocks = 0, bfree = 0, bavail = 0, files = 0, ffree = 0] = Array.from(
+    { length: 7 },
+    (_, at) => Number(view.getBigInt64(at * 8, true)),
+  )
+  return { type, bsize, blocks, bfree, bavail, files, ffree }
+}
+
 export const existsSync = (path: string): boolean =>
   syscall('faccessat', AT_FDCWD, path, constants.F_OK) === 0
 

@@ -32,6 +32,7 @@ type SyscallName =
   | 'setsockopt'
   | 'signalfd4'
   | 'socket'
+  | 'statfs'
   | 'statx'
   | 'unlinkat'
   | 'unshare'

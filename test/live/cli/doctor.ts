@@ -1,15 +1,17 @@
 /** `kubenet doctor`: silent on a healthy node, and a name and a remedy for each of many planted faults. */
 import t from 'tap'
-import { anyFlavour, flavours, type Json } from '../../fixtures/cni'
+import { anyFlavour, binDir, flavours, type Json } from '../../fixtures/cni'
 import {
   asNobody,
   capabilities,
+  confDir,
   configureNetworks,
   connectHost,
   jsonOf,
   runKubenet,
 } from '../../fixtures/command-line'
-import { faults } from '../../fixtures/doctor-faults'
+import { type Fault, faults } from '../../fixtures/doctor-faults'
+import { hostFaults } from '../../fixtures/doctor-host-faults'
 import { PrivateHost } from '../../fixtures/private-host'
 
 type Line = {
@@ -20,6 +22,8 @@ type Line = {
   remedy: string
   fixable: boolean
 }
+
+const isOfFolder = ({ expected }: Fault): boolean => ['KN0068', 'KN0070'].includes(expected.code)
 
 for (const flavour of flavours) {
   t.test(`[${flavour}] kubenet doctor`, async t => {
@@ -75,8 +79,42 @@ for (const flavour of flavours) {
       })
     }
 
+    await t.test('many faults at once, each with its own line', async t => {
+      // Files are made before their folder is read-only, and before its disk is full.
+      const planted = isFirst
+        ? hostFaults.toSorted((a, b) => Number(isOfFolder(a)) - Number(isOfFolder(b)))
+        : []
+      await host.sh([mendLast, ...planted.map(({ plant }) => plant)].join('\n'))
+      const { lines } = await doctor()
+      const whyBlue = isFirst ? await kubenet(['why', 'blue']) : undefined
+      // Before CNI 1.1 no plugin can be asked.
+      await host.sh(
+        `mkdir /run/old.d; for f in ${confDir}/*.conflist; do sed 's/"1\\.1\\.0"/"1.0.0"/' $f > /run/old.d/$(basename $f); done`,
+      )
+      const status = await kubenet(['status'], { NETCONFPATH: '/run/old.d' })
+      mendLast = planted
+        .map(({ mend }) => mend)
+        .toReversed()
+        .join('\n')
+      for (const { name, expected } of planted) {
+        const named = lines.filter(({ code, says }) => code === expected.code && expected.says.test(says))
+        t.ok(
+          named.length > 0,
+          `${name}: ${JSON.stringify(lines.filter(({ code }) => code === expected.code))}`,
+        )
+        t.match(named[0]?.remedy ?? '', expected.remedy, name)
+      }
+      if (!whyBlue) return
+      t.match(whyBlue.stdout, /wrong +KN0033 bridge cbr0: .*10\.244\.1\.1/)
+      t.match(status.stdout, /kubenet +1\.0\.0 +yes.*KN0033 bridge cbr0: [^\n]*kubenet sync/)
+      t.match(status.stdout, /pods +1\.0\.0 +yes.*KN0032 bridge cni0: it is down; ip link set cni0 up/)
+      t.equal(status.code, 1)
+    })
+
     await t.test('after the repair the node is healthy again', async t => {
       await host.sh(mendLast)
+      const synced = await kubenet(['sync'])
+      t.equal(synced.code, 0, synced.stderr)
       t.same(faulty((await doctor()).lines), [])
     })
 
@@ -123,10 +161,57 @@ for (const flavour of flavours) {
     })
 
     if (!isFirst) return
+    await t.test('a broken file is a failure where no other network is left', async t => {
+      await host.sh('mkdir /run/torn.d; echo "{" > /run/torn.d/10-torn.conflist')
+      const torn = await kubenet(['doctor', '--json'], { NETCONFPATH: '/run/torn.d' })
+      const [named] = jsonOf(torn).lines.filter(({ code }: Line) => code === 'KN0016')
+      t.match(named, { status: 'fail', says: /10-torn\.conflist:1:2/, remedy: /mv \/run\/torn\.d\/10-torn/ })
+      t.equal(torn.code, 1)
+    })
+
+    await t.test('a missing plugin loopback is named, which runtimes call and no list names', async t => {
+      const folder = binDir(flavour)
+      await host.sh(
+        `mkdir /run/few; for f in ${folder}/*; do [ $(basename $f) = loopback ] || ln -s $f /run/few/$(basename $f); done`,
+      )
+      const { lines } = jsonOf(await kubenet(['doctor', '--json'], { CNI_PATH: '/run/few' }))
+      const [named] = lines.filter(({ code }: Line) => code === 'KN0071')
+      t.match(named, { says: /"loopback" is not in \/run\/few/, remedy: /kubenet install/ })
+    })
+
+    await t.test('--probe sends packets, and names those that do not arrive', async t => {
+      await host.sh(`mkdir /run/one.d; cp ${confDir}/20-pods.conflist /run/one.d; iptables -P FORWARD DROP`)
+      const before = await host.snapshot()
+      const probed = await kubenet(['doctor', '--probe', '--json'], { NETCONFPATH: '/run/one.d' })
+      await host.sh('iptables -P FORWARD ACCEPT')
+      const lines = jsonOf(probed).lines.filter(({ check }: Line) => check === 'probe')
+      t.match(lines, [{ code: 'KN0073', says: /network "pods", pod to the outside, IPv4/ }], probed.stdout)
+      t.equal(probed.code, 1)
+      await host.sh('iptables -P FORWARD DROP')
+      t.equal(await host.snapshot(), before)
+      await host.sh('iptables -P FORWARD ACCEPT')
+    })
+
     await t.test('without root, unreadable objects are named, and --fix is refused', async t => {
       const seen = await kubenet(['doctor', '--json'], {}, asNobody)
       t.equal(seen.code, 4)
-      t.ok(jsonOf(seen).lines.some(({ status }: Line) => status === 'unknown'))
+      const blind = [
+        'survey',
+        'forward filter',
+        'leases',
+        'interfaces',
+        'routes',
+        'rules',
+        'host ports',
+        'rates',
+      ]
+      for (const name of blind) {
+        const of = jsonOf(seen).lines.filter(({ check }: Line) => check === name)
+        t.ok(
+          of.some(({ status }: Line) => status === 'unknown'),
+          `${name}: ${JSON.stringify(of)}`,
+        )
+      }
       const refused = await kubenet(['doctor', '--fix'], {}, asNobody)
       t.same([refused.code, refused.stdout], [4, ''])
       t.match(refused.stderr, /^kubenet: doctor: it takes root, [^\n]*\n$/)

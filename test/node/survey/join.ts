@@ -50,6 +50,9 @@ const inside = (peer: number, ...addresses: string[]): ContainerInterface => ({
   up: true,
   peer,
   addresses,
+  neighbours: [],
+  isLoopbackUp: true,
+  leadsOut: [4],
 })
 
 const lease = (

@@ -1,5 +1,5 @@
 /** Ways of packets inside of containers, and between them and the host, that lead nowhere. */
-import { containerWithPod } from '../../src/attachment/pod'
+import { containerWithPod } from '../../src/attachment/attachment'
 import { formatAddr } from '../../src/ip/addr'
 import type { Mac } from '../../src/ip/mac'
 import type { Neighbour } from '../../src/netlink/neigh'

@@ -165,7 +165,7 @@ for (const flavour of flavours) {
       await host.sh('mkdir /run/torn.d; echo "{" > /run/torn.d/10-torn.conflist')
       const torn = await kubenet(['doctor', '--json'], { NETCONFPATH: '/run/torn.d' })
       const [named] = jsonOf(torn).lines.filter(({ code }: Line) => code === 'KN0016')
-      t.match(named, { status: 'fail', says: /10-torn\.conflist:1:2/, remedy: /mv \/run\/torn\.d\/10-torn/ })
+      t.match(named, { status: 'fail', says: /10-torn\.conflist:\d/, remedy: /mv \/run\/torn\.d\/10-torn/ })
       t.equal(torn.code, 1)
     })
 
@@ -185,7 +185,11 @@ for (const flavour of flavours) {
       const probed = await kubenet(['doctor', '--probe', '--json'], { NETCONFPATH: '/run/one.d' })
       await host.sh('iptables -P FORWARD ACCEPT')
       const lines = jsonOf(probed).lines.filter(({ check }: Line) => check === 'probe')
-      t.match(lines, [{ code: 'KN0073', says: /network "pods", pod to the outside, IPv4/ }], probed.stdout)
+      t.same([...new Set(lines.map(({ code }: Line) => code))], ['KN0073'])
+      t.ok(
+        lines.some(({ says }: Line) => /network "pods", pod to the outside, IPv4/.test(says)),
+        JSON.stringify(lines),
+      )
       t.equal(probed.code, 1)
       await host.sh('iptables -P FORWARD DROP')
       t.equal(await host.snapshot(), before)
@@ -214,7 +218,7 @@ for (const flavour of flavours) {
       }
       const refused = await kubenet(['doctor', '--fix'], {}, asNobody)
       t.same([refused.code, refused.stdout], [4, ''])
-      t.match(refused.stderr, /^kubenet: doctor: it takes root, [^\n]*\n$/)
+      t.match(refused.stderr, /^kubenet: doctor: changing networks needs root, [^\n]*\n$/)
     })
   })
 }

@@ -32,9 +32,9 @@ export const test = command({
   group: 'Look at a node',
   summary: 'attach two containers to a network and try whether their packets arrive',
   about: [
-    'Makes two network namespaces, attaches them as a runtime does, and sends packets: from pod to pod ' +
-      '(also of the full MTU), to the gateway, the node, its default gateway and name server, to a host ' +
-      'port and back to its own pod. Measures a rate limit, and deletes both.',
+    'Makes two network namespaces, attaches them as a runtime does, and deletes both at the end. Sends packets ' +
+      'from pod to pod (also of the full MTU), to the gateway, the node, its default gateway and name server. ' +
+      'Tries a host port, also from its own pod, and measures a rate limit.',
     'It tests new containers: their ADD repairs the bridge and the shared rules first. "kubenet doctor" ' +
       'checks running ones.',
     '"unknown" means that the node gets no reply there either. Exits with 1 if something fails.',

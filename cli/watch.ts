@@ -58,9 +58,9 @@ export const watch = command({
   group: 'Set up a node',
   summary: 'rebuild what others remove, as soon as the kernel announces it',
   about: [
-    'Runs until SIGTERM or SIGINT. Does what "kubenet sync" does when nftables tables, rules or ' +
-      'elements are deleted, a bridge loses ports or addresses, a rate limit is deleted or forwarding is ' +
-      'turned off. iptables-legacy announces nothing: --interval finds its losses.',
+    'Runs until SIGTERM or SIGINT. Does what "kubenet sync" does as soon as the kernel announces a loss: of ' +
+      'nftables rules, rate limits, bridge ports or addresses, or forwarding. iptables-legacy announces ' +
+      'nothing: --interval finds its losses.',
     'Reports each rebuilding on standard error. If something removes the objects again and again, watch ' +
       'rebuilds them every 30 seconds only.',
   ],

@@ -78,7 +78,7 @@ const others: Check = ({ survey, places }) => {
   return [fault('KN0019', { says, remedy })]
 }
 
-/** A plugin that nobody can execute: its mode forbids it, or that of its mount. */
+/** A plugin that cannot be executed because of its mode or mount. */
 const barredLine = (path: string): Diagnosis => {
   const mount = mountOf(realpathSync(path), readMounts())
   const isOfMount = ((statSync(path, { throwIfNoEntry: false })?.mode ?? 0) & 0o111) !== 0

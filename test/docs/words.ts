@@ -1,6 +1,6 @@
 /**
  * The pages and the help are in plain words: textlint finds none of the words in .textlintrc.json, each of which has a
- * better one beside it, and no sentence begins with a clause as its subject ("What is missing is made").
+ * better one beside it. No sentence is long, or begins with a clause as its subject ("What is missing is made").
  */
 import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
@@ -64,12 +64,29 @@ const sentencesOf = (text: string): string[] =>
     .replaceAll(/^```.*?^```$/gms, '\n\n')
     .replaceAll(/<!-- .*? -->/g, '')
     .replaceAll(/`[^`]*`/g, '`…`')
+    .replaceAll(/\]\([^)]*\)/g, ']')
     .split(/\n\s*\n|\n(?=[-|#]|\d+\. )|\|/)
     .flatMap(part => part.replaceAll(/\s+/g, ' ').split(/(?<=[.?!:]) (?=[A-Z])/))
     .map(sentence => sentence.replace(/^[-#\d.*\s]+/, '').trim())
 
 /** A question, or a clause that is no subject ("What the plugins promise" as a heading), is none. */
 const clause = /^(What|Who|Whoever|Whatever|Whose|Whichever) (?!.*\?$).*[.;,]/
+
+/** The most words between two of ".", ":" and ";": a sentence that is read once. */
+const mostWords = 25
+
+const countWords = (text: string): number => text.split(' ').filter(word => /[\p{L}\d]/u.test(word)).length
+
+t.test(`no sentence has more than ${mostWords} words`, async t => {
+  for (const { path, text } of [...texts, { path: 'the help', text: help }]) {
+    const clauses = sentencesOf(text).flatMap(sentence => sentence.split(/(?<=[.?!:;]) /))
+    t.same(
+      clauses.filter(sentence => countWords(sentence) > mostWords),
+      [],
+      path,
+    )
+  }
+})
 
 t.test('no sentence begins with a clause as its subject', async t => {
   for (const { path, text } of [...texts, { path: 'the help', text: help }]) {

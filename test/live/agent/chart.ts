@@ -1,4 +1,4 @@
-/** The Helm chart is what deploy/ is: made of it anew it is the same, and filled in it is the same objects. */
+/** The Helm chart is what scripts make of deploy/: made again it is the same, and filled in it has the same objects. */
 import { execFileSync } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'

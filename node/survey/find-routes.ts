@@ -50,25 +50,26 @@ const loopbackDown = (attachment: NodeAttachment, { host, loopbacks, networks }:
   ]
 }
 
-/** The MACs that addresses of running containers and of the host itself have. */
-const macsOf = (attachments: readonly NodeAttachment[], { addrs, links }: Readings): Map<string, Mac> => {
+/** The MACs of running containers and of the host's own interfaces, by their addresses. */
+const macsOf = (
+  attachments: readonly NodeAttachment[],
+  { addrs, links }: Readings,
+): Map<string, Set<Mac>> => {
   const byIndex = new Map(links.map(({ index, mac }) => [index, mac]))
-  const macs = new Map<string, Mac>()
-  for (const { cidr, index } of addrs) {
-    const mac = byIndex.get(index)
-    if (mac) macs.set(formatAddr(cidr.addr), mac)
-  }
-  for (const { container, addresses } of attachments) {
-    for (const address of container ? addresses : []) macs.set(address, container?.mac ?? '')
-  }
+  const macs = new Map<string, Set<Mac>>()
+  const add = (address: string, mac = '') => macs.set(address, (macs.get(address) ?? new Set()).add(mac))
+  for (const { cidr, index } of addrs) add(formatAddr(cidr.addr), byIndex.get(index))
+  for (const { container, addresses } of attachments)
+    for (const address of container ? addresses : []) add(address, container?.mac)
   return macs
 }
 
-const wrong = (neighbours: readonly Neighbour[], macs: ReadonlyMap<string, Mac>) =>
+/** Of an address that several have nothing tells which is right. */
+const wrong = (neighbours: readonly Neighbour[], macs: ReadonlyMap<string, ReadonlySet<Mac>>) =>
   neighbours.flatMap(({ index, addr, mac }) => {
     const address = formatAddr(addr)
-    const right = macs.get(address)
-    return right && right !== mac ? [{ index, address, mac, right }] : []
+    const [right, ...others] = macs.get(address) ?? []
+    return right && others.length === 0 && right !== mac ? [{ index, address, mac, right }] : []
   })
 
 const wrongNeighbours = (attachments: readonly NodeAttachment[], readings: Readings): Finding[] => {
@@ -87,8 +88,13 @@ const wrongNeighbours = (attachments: readonly NodeAttachment[], readings: Readi
       remedy: `ip neigh del ${address} dev ${name}`,
     })
   })
+  // A host that answers for others, by proxy ARP, passes their packets on.
+  const own = new Set(links.map(({ mac }) => mac))
   const inside = running.flatMap(attachment =>
-    wrong(attachment.container?.neighbours ?? [], macs).map(({ address, mac, right }) =>
+    wrong(
+      (attachment.container?.neighbours ?? []).filter(({ mac }) => !own.has(mac)),
+      macs,
+    ).map(({ address, mac, right }) =>
       findingOn(attachment, host.now, {
         what: 'neighbour-wrong',
         object: `neighbour ${address} in the container`,

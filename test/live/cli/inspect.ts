@@ -166,7 +166,7 @@ for (const flavour of anyFlavour) {
         ],
         ['9090/tcp', 0, /^9090\/tcp is of container api.*\(iptables, rules of portmap\)\n/s],
         ['default/web', 0, /\n {2}rate {8}10Mbit\/s into the container/],
-        ['10.244.1.3', 1, /^10\.244\.1\.3 is of container gone.*\n {2}wrong {7}lease 10\.244\.1\.3/s],
+        ['10.244.1.3', 1, /^10\.244\.1\.3 is of container gone.*\n {2}wrong {7}KN0037 lease 10\.244\.1\.3/s],
         ['10.244.1.1', 0, /^10\.244\.1\.1 is the gateway of network "kubenet", on cbr0\n$/],
         ['10.244.1.77', 0, /^10\.244\.1\.77 is free: network "kubenet" may give it to the next container\n$/],
         ['192.0.2.1', 0, /^192\.0\.2\.1 is an address of the host itself, on "eth0"\n$/],

@@ -42,7 +42,7 @@ if (before) {
 const withoutTurn = (state: string): string => state.replaceAll(/^> \S+\/last_reserved_ip\S+ \d+\n.*\n/gm, '')
 
 const nodeMadeBy = async (t: Test, make: Make, of: Case) => {
-  const host = await takeoverHost(t)
+  const host = await takeoverHost(t, of)
   const fresh = await readNode(host)
   const results = await make(host, of)
   return { host, results, state: async () => stateOf(await readNode(host), fresh) }

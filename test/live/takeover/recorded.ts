@@ -29,7 +29,7 @@ for (const flavour of flavours) {
       t.equal(withoutAdditions(left.both), golden.both, 'after both ADDs')
       t.equal(withoutAdditions(left.one), golden.one, 'after DEL of the second')
       t.equal(left.none, golden.none, 'after both DELs')
-      const host = await takeoverHost(t)
+      const host = await takeoverHost(t, of)
       await plant(host, golden.both)
       t.equal(left.bytes, await readBytes(host), 'to the byte')
     })

@@ -4,8 +4,14 @@
  * that run keep their network while the cluster is not to be had, or has forgotten the node.
  */
 import { dirname } from 'node:path'
-import { conflistOf, formatConflist, withoutNewPods } from '../node/conflist/conflist'
-import { confDirNotes, conflistName, stageConflist } from '../node/conflist/conflist-file'
+import {
+  confDirNotes,
+  conflistName,
+  conflistOf,
+  formatConflist,
+  stageConflist,
+  withoutNewPods,
+} from '../node/conflist/conflist'
 import { addressesFor, checkMtu, hasRoomForPods, type NetworkValues } from '../node/conflist/kubelet-flags'
 import { listVersionFor } from '../node/conflist/list-version'
 import { commitAll, removeLeftovers, syncFolder } from '../node/conflist/staged-file'

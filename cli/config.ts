@@ -5,8 +5,14 @@ import { CliError, ExitCode, failureOf, formatFailure, usageError } from '../nod
 import type { CliIo } from '../node/command/io'
 import { denial, flag, text, value, withDefault } from '../node/command/option'
 import { type Places, placeOptions, placesOf } from '../node/command/places'
-import { conflistOf, formatConflist, referenceNotes } from '../node/conflist/conflist'
-import { confDirNotes, conflistName, stageConflist } from '../node/conflist/conflist-file'
+import {
+  confDirNotes,
+  conflistName,
+  conflistOf,
+  formatConflist,
+  referenceNotes,
+  stageConflist,
+} from '../node/conflist/conflist'
 import { checkNetworkValues, networkOptions } from '../node/conflist/kubelet-flags'
 import { commitAll } from '../node/conflist/staged-file'
 import { describeHeld, strandedBy } from '../node/conflist/stranded'

@@ -17,10 +17,9 @@ import { interfaceChecks } from './interface-sysctls'
 import { kernelChecks } from './kernel'
 import { networkChecks } from './networks'
 import { probing } from './probe'
-import { rangeChecks } from './ranges'
 import { carryOut, describeRepair, distinctRepairs } from './repair'
 import { type Fixed, reportAnswer } from './report'
-import { routeChecks } from './routes'
+import { rangeChecks, routeChecks } from './routes'
 import { sysctlChecks } from './sysctls'
 
 /** The checks that look, in the order their lines are printed. */

@@ -5,7 +5,7 @@ import { dottedKey } from '../../node/sysctls'
 import { forwardingKey } from '../../plugins/bridge/sysctls'
 import { disableIPv6Key, readSysctl } from '../../src/host/sysctl'
 import { type Check, fault, ok, orOk } from './diagnosis'
-import { uplinkOf } from './uplink'
+import { uplinkOf } from './routes'
 
 const hasFamily = ({ ipam }: Network, family: 4 | 6): boolean =>
   ipam?.rangeSets.some(({ ranges }) => ranges[0].start.family === family) ?? false

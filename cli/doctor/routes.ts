@@ -1,10 +1,20 @@
 /** Routes of the host on which packets of containers end. */
+
+import type { HostLink } from '../../node/survey/links'
+import { rangeOverlaps } from '../../node/survey/range-overlaps'
 import type { Survey } from '../../node/survey/survey'
 import type { Family } from '../../src/ip/addr'
 import { cidrOverlaps, formatCidr } from '../../src/ip/cidr'
-import type { RejectingRoute } from '../../src/netlink/route'
-import { type Check, type Diagnosis, fault, ok } from './diagnosis'
-import { uplinkOf } from './uplink'
+import { type RejectingRoute, RT_TABLE_MAIN } from '../../src/netlink/route'
+import { type Check, type Diagnosis, fault, ok, orOk } from './diagnosis'
+
+/** The interface that the best default route of a family leads to; undefined if there is none. */
+export const uplinkOf = ({ readings }: Survey, family: Family): HostLink | undefined => {
+  const [best] = readings.routes
+    .filter(({ dst, table }) => dst.prefix === 0 && dst.addr.family === family && table === RT_TABLE_MAIN)
+    .sort((a, b) => (a.priority ?? 0) - (b.priority ?? 0))
+  return readings.links.find(({ index }) => index === best?.index)
+}
 
 const rangesOf = ({ readings: { networks } }: Survey, family: Family) =>
   networks
@@ -60,3 +70,10 @@ const outside: Check = ({ survey }) => {
 }
 
 export const routeChecks: readonly Check[] = [outside]
+
+const overlaps: Check = ({ survey: { readings } }) => {
+  const lines = rangeOverlaps(readings).map(({ code, ...overlap }) => fault(code, overlap))
+  return orOk(lines, 'ranges', 'pod ranges overlap neither each other nor a host route')
+}
+
+export const rangeChecks: readonly Check[] = [overlaps]

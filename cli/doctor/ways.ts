@@ -5,7 +5,7 @@ import type { Network } from '../../node/survey/networks'
 import type { Survey } from '../../node/survey/survey'
 import { readSysctl } from '../../src/host/sysctl'
 import { type Family, formatAddr } from '../../src/ip/addr'
-import { uplinkOf } from './uplink'
+import { uplinkOf } from './routes'
 
 /** One hook on a way, and how nft names its packets in a rule that is to let them pass. */
 type Hop = { readonly packet: Packet; readonly named: string }

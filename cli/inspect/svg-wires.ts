@@ -1,7 +1,7 @@
 /** The lines of the picture: from outside by the uplinks to the bridges, and from those to the containers. */
 import type { BridgePlace, Layout } from './layout'
-import { baselineOf } from './svg-card'
 import {
+  baselineOf,
   bottomOf,
   colours,
   element,

@@ -2,9 +2,11 @@
 import { count } from '../frame/units'
 import { type BridgePlace, fontSize, type Layout, layoutOf, uplinkLines } from './layout'
 import type { Scene, SceneBridge } from './scene'
-import { dashed, drawCard, drawLeftover } from './svg-card'
 import {
   colours,
+  dashed,
+  drawCard,
+  drawLeftover,
   element,
   fitText,
   line,

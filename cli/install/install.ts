@@ -2,13 +2,15 @@ import { dirname, resolve } from 'node:path'
 import { type Answer, type CliCall, command } from '../../node/command/command'
 import { denial, flag, text, withDefault } from '../../node/command/option'
 import { defaultBinDir, defaultConfDir } from '../../node/command/places'
-import { conflistOf, formatConflist, referenceNotes } from '../../node/conflist/conflist'
 import {
   confDirNotes,
+  conflistOf,
   ensureFolder,
+  formatConflist,
+  referenceNotes,
   type StagedConflist,
   stageConflist,
-} from '../../node/conflist/conflist-file'
+} from '../../node/conflist/conflist'
 import { checkNetworkValues, networkOptions } from '../../node/conflist/kubelet-flags'
 import {
   commitAll,

@@ -1,6 +1,5 @@
 /** A datagram of UDP and its answer, between two namespaces of this node. */
-import type { Addr } from '../../src/ip/addr'
-import { formatAddr } from '../../src/ip/addr'
+import { type Addr, formatAddr } from '../../src/ip/addr'
 import type { Netns } from '../../src/netns/netns'
 import { anyAddress, type Endpoint, endpointText, IpSocket, MSG_DONTWAIT, SOCK_DGRAM } from './socket'
 
@@ -79,4 +78,43 @@ const whyNot = (client: IpSocket, to: Endpoint): string => {
     throw error
   }
   return `packets to ${endpointText(to)} do not arrive`
+}
+
+const measuredMs = 500
+/** Payload of one datagram: what the smallest usual MTU of a tunnel still holds. */
+const payload = 1200
+const packetsAtOnce = 16
+
+/**
+ * The bits a second that arrive from one namespace in another, beyond those of `burstBits`: datagrams are sent for half
+ * a second, and those that arrive are counted.
+ */
+export const measureRate = (
+  { from, to, server }: { from: Netns; to: Endpoint; server: Netns },
+  burstBits: number,
+): number => {
+  const listening = listen(server, to)
+  try {
+    const client = connectTo(from, to)
+    try {
+      const data = Buffer.alloc(payload, 'k')
+      let bits = 0
+      const take = () => {
+        for (let length = listening.tryReceiveLength(); length !== undefined; ) {
+          bits += length * 8
+          length = listening.tryReceiveLength()
+        }
+      }
+      const began = performance.now()
+      while (performance.now() - began < measuredMs) {
+        for (let i = 0; i < packetsAtOnce && client.trySend(data); i++);
+        take()
+      }
+      return (Math.max(0, bits - burstBits) * 1000) / measuredMs
+    } finally {
+      client.close()
+    }
+  } finally {
+    listening.close()
+  }
 }

@@ -5,7 +5,7 @@ import { usualDataDir } from '../../src/attachment/lease'
 import { errnoOf } from '../../src/host/errno'
 import { parseAddr } from '../../src/ip/addr'
 import { listCacheEntries, removeCacheEntry } from '../../src/runtime/result-cache'
-import { conflistName } from '../conflist/conflist-file'
+import { conflistName } from '../conflist/conflist'
 import type { Tally } from './tally'
 
 const namesIn = (folder: string): string[] => {

@@ -1,9 +1,11 @@
 /** Everything a survey reads, one thing after the other; what cannot be read is noted and left out. */
-import { lstatSync } from 'node:fs'
+import { lstatSync, readFileSync } from 'node:fs'
 import { listOwners, namesIn, type PortOwner } from '../../plugins/portmap/records'
 import { hostportsFolder } from '../../src/attachment/host-ports'
 import { usualDataDir } from '../../src/attachment/lease'
 import { CniError } from '../../src/cni/error'
+import { readBootID } from '../../src/host/boot'
+import { readSysctl } from '../../src/host/sysctl'
 import { type HostView, thisHost } from '../../src/life/host-view'
 import { unlistedTable } from '../../src/netfilter/iptables'
 import { ifNftables } from '../../src/netfilter/nft/socket'
@@ -14,13 +16,32 @@ import { type KernelRoute, type RejectingRoute, rejectingRoutes, routeList } fro
 import { NETLINK_ROUTE, type NetlinkSocket, withNetlink } from '../../src/netlink/socket'
 import { type NetworkConfigList, parseConfList } from '../../src/runtime/conf-list'
 import { type CacheEntry, cachePath, listCacheEntries } from '../../src/runtime/result-cache'
-import { type Host, readHost } from './host'
 import { type Iptables, readIptables } from './iptables'
 import { type Lease, readLeases } from './leases'
 import { type HostLink, hostLinkList, readShaping, type Shaping } from './links'
 import { findNamespaces, type Insides, type Namespaces, readInsides } from './namespaces'
 import { type BrokenFile, leftNetwork, type Network, readNetwork, readNetworks } from './networks'
 import { type Ruleset, readRuleset } from './ruleset'
+
+/** This host, in this boot, at this moment. Times are in milliseconds since the epoch. */
+type Host = {
+  readonly name: string
+  readonly bootID: string
+  readonly bootedAt: number
+  readonly now: number
+}
+
+const uptimeMs = (): number => Number(readFileSync('/proc/uptime', 'utf8').split(' ')[0]) * 1000
+
+const readHost = (): Host => {
+  const now = Date.now()
+  return {
+    name: readSysctl('kernel/hostname') ?? '',
+    bootID: readBootID(),
+    bootedAt: Math.round(now - uptimeMs()),
+    now,
+  }
+}
 
 /** The runtime's cached result of an attachment, and its time. */
 export type CachedAttachment = CacheEntry & { readonly madeAt: number }

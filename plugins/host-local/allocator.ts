@@ -108,8 +108,8 @@ const giveBack = (leases: Leases, allocations: readonly Allocation[]): void => {
 }
 
 /**
- * Leases one address of each range set, durably, or none at all. Throws if the attachment has one already, if one
- * that is asked for cannot be had, or if none is left.
+ * Leases one address of each range set, or none at all; they are durable after `store.sync`. Throws if the attachment has
+ * one already, if one that is asked for cannot be had, or if none is left.
  */
 export const allocate = (leases: Leases, request: AllocationRequest): Allocation[] => {
   const slots = slotsOf(request)
@@ -122,7 +122,6 @@ export const allocate = (leases: Leases, request: AllocationRequest): Allocation
   const allocations: Allocation[] = []
   try {
     for (const slot of slots) allocations.push(forSlot(slot, () => take(leases, request, slot)))
-    leases.store.sync()
     for (const [index, { addr, isPreferred }] of allocations.entries())
       if (!isPreferred) leases.setLastReserved(index, formatAddr(addr))
     return allocations

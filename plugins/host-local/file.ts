@@ -44,9 +44,12 @@ const openToWrite = (path: string, flags: number): number => {
   }
 }
 
+/** Makes a file that is not there yet, mode 0600, and opens it to be written. */
+export const openNew = (path: string): number => openToWrite(path, constants.O_EXCL)
+
 /** Makes a file that is not there yet, mode 0600, and waits until it is on the disk. A failure leaves none. */
 export const writeNewFile = (path: string, content: string): void => {
-  const fd = openToWrite(path, constants.O_EXCL)
+  const fd = openNew(path)
   try {
     writeFileSync(fd, content)
     fsyncSync(fd)
@@ -90,7 +93,7 @@ export const rewriteFile = (path: string, content: string): void => {
   let fd = openWithLength(path, bytes.length)
   if (fd === undefined) {
     removeFile(path)
-    fd = openToWrite(path, constants.O_EXCL)
+    fd = openNew(path)
   }
   try {
     for (let written = 0; written < bytes.length; ) written += writeSync(fd, bytes, written)

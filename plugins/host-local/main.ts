@@ -57,6 +57,8 @@ export const add = async (call: Call, undo: Undo): Promise<Result> => {
           { probe: conf.probe, requested: conf.requested },
           { take, giveBack: addresses => giveBack(leaseFolders, owner, addresses) },
         )
+  // Without the lock: the disk is slow, and writes what several have for it at once.
+  leaseFolders.store.sync()
   const ips = allocations.map(({ addr, range }) => ({
     address: { addr, prefix: range.subnet.prefix },
     gateway: range.gateway,

@@ -8,7 +8,7 @@
  * A lease file appears whole or not at all, and is on the disk before the address is answered.
  */
 
-import { linkSync, lstatSync, readdirSync, renameSync, statSync } from 'node:fs'
+import { closeSync, fsyncSync, linkSync, lstatSync, readdirSync, renameSync, statSync } from 'node:fs'
 import { formatLease, type LeaseOwner, parseLease } from '../../src/attachment/lease'
 import { CniError, ErrorCode } from '../../src/cni/error'
 import { errnoOf } from '../../src/host/errno'
@@ -18,6 +18,7 @@ import { timed } from '../../src/host/steps'
 import { isFrom } from '../../src/host/system-error'
 import { type Addr, parseAddr } from '../../src/ip/addr'
 import { ensureFolder, refuseFolder, removeFile, rewriteFile, syncFolder, writeNewFile } from './file'
+import { createFile, isOrdered } from './new-file'
 
 /** The file being written. The holder of the lock is the only writer; no address begins with a dot. */
 const newFile = '.new'
@@ -33,6 +34,9 @@ export class LeaseStore {
   readonly folder: string
   readonly network: string
   readonly #newFile: string
+  #isOrdered: boolean | undefined
+  /** The files of leases that are yet to be waited for, open. */
+  readonly #unsynced = new Map<string, number>()
 
   constructor(dataDir: string, network: string) {
     this.folder = `${dataDir}/${network}`
@@ -110,13 +114,17 @@ export class LeaseStore {
   }
 
   #reserve(address: string, owner: LeaseOwner): boolean {
-    writeNewFile(this.#newFile, formatLease(owner))
+    this.#isOrdered ??= isOrdered(this.folder)
+    const fd = createFile(this.#newFile, formatLease(owner), { ordered: this.#isOrdered })
     let leased = false
     try {
       leased = this.#moveUnlessThere(address)
       removeFile(this.#newFile)
+      if (leased) this.#unsynced.set(address, fd)
+      else closeSync(fd)
       return leased
     } catch (error) {
+      closeSync(fd)
       if (leased) this.release(address)
       this.removeLeftover()
       throw error
@@ -140,11 +148,24 @@ export class LeaseStore {
 
   /** Waits until what was reserved is on the disk. */
   sync(): void {
-    syncFolder(this.folder)
+    if (this.#isOrdered) timed('disk', this.folder, () => this.#syncFiles())
+    else syncFolder(this.folder)
+    for (const address of this.#unsynced.keys()) this.#close(address)
+  }
+
+  #syncFiles(): void {
+    for (const fd of this.#unsynced.values()) fsyncSync(fd)
+  }
+
+  #close(address: string): void {
+    const fd = this.#unsynced.get(address)
+    if (fd !== undefined) closeSync(fd)
+    this.#unsynced.delete(address)
   }
 
   /** Gives an address back; one that is not leased is no failure. */
   release(address: string): void {
+    this.#close(address)
     removeFile(this.#path(address))
   }
 

@@ -29,6 +29,7 @@ const signatures = {
   unshare: { args: ['i32'], returns: 'i32' },
   flock: { args: ['i32', 'i32'], returns: 'i32' },
   ioctl: { args: ['i32', 'u64', 'ptr'], returns: 'i32' },
+  sync_file_range: { args: ['i32', 'i64', 'i64', 'u32'], returns: 'i32' },
   __errno_location: { args: [], returns: 'ptr' },
 } as const
 
@@ -67,6 +68,7 @@ const libc: Libc = {
   unshare: flags => call('unshare', flags),
   flock: (fd, operation) => call('flock', fd, operation),
   ioctl: (fd, request, argument) => call('ioctl', fd, request, argument),
+  syncFileRange: (fd, flags) => call('sync_file_range', fd, 0, 0, flags),
 }
 
 const O_CLOEXEC = 0o2000000

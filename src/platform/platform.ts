@@ -38,6 +38,8 @@ export type Libc = {
   flock(fd: number, operation: number): SyscallResult
   /** ioctl(2) with the address of a structure. */
   ioctl(fd: number, request: number, argument: Uint8Array): SyscallResult
+  /** sync_file_range(2) of a whole file. */
+  syncFileRange(fd: number, flags: number): SyscallResult
 }
 
 /** The result of a program. */

@@ -36,6 +36,7 @@ static const struct {
   { "setns", SYS_setns },
   { "setsockopt", SYS_setsockopt },
   { "socket", SYS_socket },
+  { "sync_file_range", SYS_sync_file_range },
   { "unshare", SYS_unshare },
   { "wait4", SYS_wait4 },
 };

@@ -15,6 +15,7 @@ type Calls = Record<
   | 'sha512'
   | 'socket'
   | 'spawn'
+  | 'sync_file_range'
   | 'unshare'
   | 'wait4',
   (...args: (number | Uint8Array)[]) => number

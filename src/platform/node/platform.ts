@@ -14,6 +14,7 @@ const libc: Libc = {
   unshare: flags => call('unshare', flags),
   flock: (fd, operation) => call('flock', fd, operation),
   ioctl: (fd, request, argument) => call('ioctl', fd, request, argument),
+  syncFileRange: (fd, flags) => call('sync_file_range', fd, 0, 0, flags),
 }
 
 const invokedPath = process.argv[1] ?? process.execPath

@@ -34,6 +34,7 @@ type SyscallName =
   | 'socket'
   | 'statfs'
   | 'statx'
+  | 'sync_file_range'
   | 'unlinkat'
   | 'unshare'
   | 'utimensat'

@@ -15,6 +15,7 @@ const libc: Libc = {
   unshare: flags => syscall('unshare', flags),
   flock: (fd, operation) => syscall('flock', fd, operation),
   ioctl: (fd, request, argument) => syscall('ioctl', fd, request, argument),
+  syncFileRange: (fd, flags) => syscall('sync_file_range', fd, 0, 0, flags),
 }
 
 // <linux/socket.h>

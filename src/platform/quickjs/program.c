@@ -47,7 +47,8 @@ static const struct {
   CALL(flock), CALL(fsync), CALL(ftruncate), CALL(getcwd), CALL(getdents64), CALL(getpid), CALL(getrandom),
   CALL(ioctl), CALL(kill), CALL(linkat), CALL(mkdirat), CALL(openat), CALL(pipe2), CALL(ppoll), CALL(pread64),
   CALL(read), CALL(readlinkat), CALL(recvfrom), CALL(renameat), CALL(rt_sigprocmask), CALL(sendto), CALL(setns),
-  CALL(setsockopt), CALL(signalfd4), CALL(socket), CALL(statfs), CALL(statx), CALL(unlinkat), CALL(unshare), CALL(utimensat),
+  CALL(setsockopt), CALL(signalfd4), CALL(socket), CALL(statfs), CALL(statx),
+  CALL(sync_file_range), CALL(unlinkat), CALL(unshare), CALL(utimensat),
   CALL(wait4), CALL(write),
 #undef CALL
 };

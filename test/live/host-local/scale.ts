@@ -66,7 +66,6 @@ const testOpens = async (t: Test, host: PrivateHost, bin: string, count: number)
       foreign, // has the container a lease that the reference made?
       'net/last_reserved_ip.0',
       'net/.new',
-      'net', // to be synced
       'net/last_reserved_ip.0',
       record,
     ],

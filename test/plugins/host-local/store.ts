@@ -35,6 +35,19 @@ t.test('a lease is one file, for root alone, with the bytes of the reference', a
   t.ok(Math.abs(store.madeAt('10.1.2.3') - Date.now()) < 60_000)
 })
 
+t.test('a lease that was not waited for can be given back, and sync() waits for the others', async t => {
+  const store = new LeaseStore(t.testdir({ net: {} }), 'net')
+  const open = readdirSync('/proc/self/fd').length
+  store.reserve('10.1.2.3', owner)
+  store.reserve('10.1.2.4', owner)
+  t.equal(store.reserve('10.1.2.4', owner), false)
+  store.release('10.1.2.3')
+  store.sync()
+  store.sync()
+  t.same(readdirSync(store.folder), ['10.1.2.4'])
+  t.equal(readdirSync('/proc/self/fd').length, open, 'no file is left open')
+})
+
 t.test('an address that is taken, by whatever, is not leased and not changed', async t => {
   const store = new LeaseStore(t.testdir({ net: { '10.1.2.3': 'c9\r\neth0', '10.1.2.4': {} } }), 'net')
   symlinkSync('nowhere', `${store.folder}/10.1.2.5`)

@@ -1,4 +1,5 @@
 import type { Attachment } from '../../src/attachment/attachment'
+import { hostVethName, isAliasOf } from '../../src/attachment/interfaces'
 import { CniError, ErrorCode } from '../../src/cni/error'
 import { type Call, requireNetns } from '../../src/cni/plugin'
 import type { Result } from '../../src/cni/result'
@@ -37,6 +38,17 @@ export const findHostVethOf = (nl: NetlinkSocket, call: Call): Link | undefined 
     if (isFrom(error, 'netns')) return undefined
     throw error
   }
+}
+
+/**
+ * The veth that prevResult has for the attachment, if it is one of bridge's: its alias, which no container can write,
+ * says whose it is, so that ADD need not ask the container. Undefined of any other.
+ */
+export const markedVeth = (nl: NetlinkSocket, call: Call, { interfaces }: Result): Link | undefined => {
+  const own = hostVethName(call.env)
+  if (!interfaces.some(({ name, sandbox }) => name === own && !sandbox)) return undefined
+  const link = linkByName(nl, own)
+  return link?.kind === 'veth' && isAliasOf(link.alias, idOf(call)) ? link : undefined
 }
 
 /** The same for ADD and CHECK, which cannot do without, and want it among the interfaces of prevResult. */

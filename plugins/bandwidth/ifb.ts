@@ -53,22 +53,24 @@ const macOf = (id: Attachment): Mac => macFromHash(platform.sha512Hex(`ifb\n${fo
 const isLeftover = (nl: NetlinkSocket, link: Link, id: Attachment): boolean =>
   isMarkedAs(link, id) || (isUnmarked(link) && !isUsed(nl, link))
 
-const addUnlessTaken = (nl: NetlinkSocket, ifb: Parameters<typeof ifbAdd>[1]): boolean =>
-  unlessRefused(['EEXIST'], () => {
-    ifbAdd(nl, ifb)
-    return true
-  }) ?? false
+/** A new ifb, `made` where the kernel describes it. */
+type NewIfb = { readonly name: string; readonly made: Link | undefined }
+
+const addUnlessTaken = (nl: NetlinkSocket, ifb: Parameters<typeof ifbAdd>[1]): NewIfb | undefined =>
+  unlessRefused(['EEXIST'], () => ({ name: ifb.name, made: ifbAdd(nl, ifb) }))
 
 /** Creates the ifb under the first of its names that is not another's. The rest of an earlier one goes first. */
-const create = (nl: NetlinkSocket, id: Attachment, mtu: number): string => {
+const create = (nl: NetlinkSocket, id: Attachment, mtu: number): NewIfb => {
   const names = ifbNames(id)
   for (const name of names) {
-    const made = { name, mac: macOf(id), mtu, group: halfMadeGroup(id) }
-    if (addUnlessTaken(nl, made)) return name
+    const wanted = { name, mac: macOf(id), mtu, group: halfMadeGroup(id) }
+    const first = addUnlessTaken(nl, wanted)
+    if (first) return first
     const found = linkByName(nl, name)
     if (found && !isLeftover(nl, found, id)) continue
     if (found) linkDel(nl, found)
-    if (addUnlessTaken(nl, made)) return name
+    const second = addUnlessTaken(nl, wanted)
+    if (second) return second
   }
   throw new CniError(ErrorCode.internal, `create an ifb for "${id.ifName}": EEXIST`, {
     details: `other interfaces are called ${names.map(name => `"${name}"`).join(' and ')}`,
@@ -77,14 +79,14 @@ const create = (nl: NetlinkSocket, id: Attachment, mtu: number): string => {
 
 /** Makes the attachment's ifb with this MTU, down and marked as half made. */
 export const setUpIfb = (nl: NetlinkSocket, id: Attachment, mtu: number, undo: Undo): Link => {
-  const name = create(nl, id, mtu)
+  const { name, made } = create(nl, id, mtu)
   undo.add(`delete "${name}"`, () =>
     withNetlink(NETLINK_ROUTE, again => {
       const link = linkByName(again, name)
       if (link) linkDel(again, link)
     }),
   )
-  const link = linkByName(nl, name)
+  const link = made ?? linkByName(nl, name)
   if (!link) throw new CniError(ErrorCode.internal, `ifb "${name}" vanished while it was being set up`)
   disableIPv6(name)
   return link

@@ -12,7 +12,7 @@ import { check } from './check'
 import { type BandwidthConf, readBandwidthConf, requirePrevResult } from './config'
 import { del } from './del'
 import { gc } from './gc'
-import { requireHostVeth } from './host-veth'
+import { markedVeth, requireHostVeth } from './host-veth'
 import { type KernelPart, missingPart, setUpEgress, setUpIngress } from './shaper'
 
 /**
@@ -53,7 +53,7 @@ export const setUpLimits = (
   if (!ingress && !egress) return prevResult
   const { containerID, ifName } = call.env
   return withNetlink(NETLINK_ROUTE, nl => {
-    const veth = requireHostVeth(nl, call, prevResult)
+    const veth = markedVeth(nl, call, prevResult) ?? requireHostVeth(nl, call, prevResult)
     endStep('veth')
     if (ingress) setUpIngress(nl, veth, ingress, undo)
     endStep('ingress')

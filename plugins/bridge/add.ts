@@ -133,10 +133,10 @@ const checkSpoofing = async (
   await spoofCheckRules.setUp({ containerID, ifName, hostName: host.name, mac }, adding.undo)
 }
 
-/** Waits until both ends carry traffic. */
-const waitForTraffic = ({ nl, events }: Adding, host: Link, container: ContainerEnd): void => {
-  if (container.waitUntilOperational() && waitUntilOperational(nl, events, host.index, operationalSeconds))
-    return
+/** Waits until both ends carry traffic. Answers the container's. */
+const waitForTraffic = ({ nl, events }: Adding, host: Link, container: ContainerEnd): Link => {
+  const inside = container.waitUntilOperational()
+  if (inside && waitUntilOperational(nl, events, host.index, operationalSeconds)) return inside
   throw new CniError(ErrorCode.internal, `bridge port in error state: "${host.name}" is not up`, {
     details: `waited ${operationalSeconds} s for it and for the interface in netns "${container.path}"`,
   })
@@ -180,10 +180,11 @@ const setUpGateways = (adding: Adding, bridge: ReadyBridge, plan: GatewayPlan): 
 const carryTraffic = (adding: Adding, host: Link, container: ContainerEnd): Link => {
   const { conf } = adding
   if (!conf.containerInterfaceUp) return container.reread()
-  waitForTraffic(adding, host, container)
-  if (!conf.ipamType) return container.reread()
+  const inside = waitForTraffic(adding, host, container)
+  if (!conf.ipamType) return inside
   if (conf.dad) container.settle()
-  return container.announce()
+  container.announce(inside)
+  return inside
 }
 
 const describe = ({ name, mac, mtu }: Link): Interface => ({ name, mac, mtu })

@@ -73,8 +73,8 @@ export class ContainerEnd {
     linkSet(this.#nl, this.link, { ...(mac !== undefined && mac !== this.link.mac && { mac }), up: true })
   }
 
-  /** Waits until the interface can send; its IPv6 link-local address is there by then. */
-  waitUntilOperational(): boolean {
+  /** Waits until the interface can send, and answers it; its IPv6 link-local address is there by then. */
+  waitUntilOperational(): Link | undefined {
     return waitUntilOperational(this.#nl, this.#events, this.link.index, operationalSeconds)
   }
 
@@ -95,10 +95,8 @@ export class ContainerEnd {
    * advertisement: those the kernel sent when the interface came up were before its port forwarded anything. Setting
    * the MAC that it has makes the kernel send them again (arp_notify and ndisc_notify, NETDEV_CHANGEADDR).
    */
-  announce(): Link {
-    const link = this.reread()
-    linkSet(this.#nl, link, { mac: link.mac })
-    return link
+  announce({ mac }: Link): void {
+    linkSet(this.#nl, this.link, { mac })
   }
 
   /** Reads the interface again, as it is now. */

@@ -89,9 +89,9 @@ const nameTaken = (request: VethRequest, hostName: string, cause: SystemError): 
  */
 export const setUpVeth = (nl: NetlinkSocket, request: VethRequest, undo: Undo): Link => {
   const { id, bridge, hairpin, isolated } = request
-  const name = createPair(nl, request)
+  const { name, made } = createPair(nl, request)
   undo.add(`delete "${name}"`, () => takeDownVeth(name))
-  const host = linkByName(nl, name)
+  const host = made ?? linkByName(nl, name)
   if (!host) throw new CniError(ErrorCode.internal, `interface "${name}" vanished while it was being set up`)
   disableIPv6(name)
   bridgePortSet(nl, host, {
@@ -117,17 +117,17 @@ export const takeDownVeth = (name: string): void =>
 /** Calls an attachment's veth finished: from here on neither a retry nor GC takes it for a leftover. */
 export const markVethReady = (nl: NetlinkSocket, host: Link): void => linkSet(nl, host, { group: 0 })
 
-/** Creates the veth pair under a name that is free, and answers the name of the host's end. */
-const createPair = (nl: NetlinkSocket, request: VethRequest): string => {
+/** Creates the veth pair under a name that is free, and answers the host's end, `made` where the kernel describes it. */
+const createPair = (nl: NetlinkSocket, request: VethRequest): { name: string; made: Link | undefined } => {
   const { id, netns, bridge, mtu, namePrefix } = request
   for (let attempt = 0; ; ) {
     const name = hostVethName(id, attempt, namePrefix)
     try {
-      vethAdd(nl, {
+      const made = vethAdd(nl, {
         host: { name, mac: request.hostMac, mtu, master: bridge.index, group: halfMadeGroup, up: false },
         peer: { name: id.ifName, mac: request.containerMac, mtu, netnsFd: netns.fd },
       })
-      return name
+      return { name, made }
     } catch (error) {
       if (!isFrom(error, 'netlink', 'EEXIST')) throw error
       const taken = linkByName(nl, name)

@@ -4,7 +4,8 @@ import type { Result } from '../../src/cni/result'
 import { endStep } from '../../src/host/steps'
 import type { Undo } from '../../src/host/undo'
 import { chooseBackend } from '../../src/netfilter/backend'
-import { bridgePortSet, linkByName } from '../../src/netlink/link'
+import { unlessRefused } from '../../src/netlink/error'
+import { bridgePortSet } from '../../src/netlink/link'
 import { NETLINK_ROUTE, withNetlink } from '../../src/netlink/socket'
 import { readBandwidthConf } from '../bandwidth/config'
 import { setUpLimits } from '../bandwidth/main'
@@ -32,10 +33,9 @@ const setUpRuleset = async (call: Call, pod: KubenetPod, undo: Undo): Promise<vo
  */
 const hairpinPort = (conf: KubenetConf, { interfaces: [, port] }: Result): void => {
   if (conf.hairpinMode !== 'promiscuous-bridge' || !port) return
-  withNetlink(NETLINK_ROUTE, nl => {
-    const link = linkByName(nl, port.name)
-    if (link) bridgePortSet(nl, link, { hairpin: true })
-  })
+  withNetlink(NETLINK_ROUTE, nl =>
+    unlessRefused(['ENODEV'], () => bridgePortSet(nl, { name: port.name }, { hairpin: true })),
+  )
 }
 
 /** Throws where addresses of the node's ranges lead nowhere any more. A pod with ranges of its own gets none of them. */
@@ -61,11 +61,10 @@ export const add = async (given: Call, undo: Undo): Promise<Result> => {
   endStep('loopback')
   const connected = await parts.bridge.add(callOf(call, bridgeConf(conf, { masquerade })), undo)
   hairpinPort(conf, connected)
-  await collectGateways(call, conf)
   const pod = podOf(call, conf, connected, ports)
   if (masquerade) await setUpPorts(call, pod.ports, undo)
   else await setUpRuleset(call, pod, undo)
-  setUpDedup(conf)
+  setUpDedup(conf, await collectGateways(call, conf))
   endStep('ruleset')
   return setUpLimits(call, limits, connected, undo)
 }

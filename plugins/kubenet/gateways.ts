@@ -29,11 +29,15 @@ export const readBridge = (nl: NetlinkSocket, { bridge: name }: KubenetConf): Br
   return { bridge, gateways: addresses.filter(({ addr }) => !isLinkLocal(addr)) }
 }
 
-/** Keeps a promiscuous bridge from sending twice, whatever filters the rest: ebtables is not everywhere. */
-export const setUpDedup = (conf: KubenetConf): void => {
-  if (conf.hairpinMode !== 'promiscuous-bridge') return
-  const state = withNetlink(NETLINK_ROUTE, nl => readBridge(nl, conf))
-  if (!state) return
+const readOwnBridge = (conf: KubenetConf): BridgeState | undefined =>
+  withNetlink(NETLINK_ROUTE, nl => readBridge(nl, conf))
+
+/**
+ * Keeps a promiscuous bridge from sending twice, whatever filters the rest: ebtables is not everywhere. `state` is the
+ * bridge as it was read just before.
+ */
+export const setUpDedup = (conf: KubenetConf, state = readOwnBridge(conf)): void => {
+  if (conf.hairpinMode !== 'promiscuous-bridge' || !state) return
   const { bridge, gateways } = state
   if (!dedupRules.setUp({ network: conf.network, mac: bridge.mac, gateways })) warn(noDedup)
 }
@@ -69,13 +73,12 @@ const podAddresses = (nl: NetlinkSocket, bridge: Link): Cidr[] =>
 /**
  * Takes the gateways of old ranges off the bridge of which no pod has an address any more: the range may be another
  * node's by now, which could not be reached. Under the lock of the leases, so that no pod gets such an address
- * meanwhile.
+ * meanwhile. Answers the bridge where there is nothing to take off.
  */
-export const collectGateways = async (call: Call, conf: KubenetConf): Promise<void> => {
-  const old = withNetlink(NETLINK_ROUTE, nl =>
-    (readBridge(nl, conf)?.gateways ?? []).filter(gateway => isOfOldRange(gateway, conf)),
-  )
-  if (old.length === 0) return
+export const collectGateways = async (call: Call, conf: KubenetConf): Promise<BridgeState | undefined> => {
+  const found = readOwnBridge(conf)
+  const old = (found?.gateways ?? []).filter(gateway => isOfOldRange(gateway, conf))
+  if (old.length === 0) return found
   const leaseFolders = leaseFoldersOf(
     readHostLocalConf(callOf(call, bridgeConf(conf, { masquerade: false }))),
   )
@@ -92,4 +95,5 @@ export const collectGateways = async (call: Call, conf: KubenetConf): Promise<vo
     })
   })
   setUpDedup(conf)
+  return undefined
 }

@@ -40,6 +40,8 @@ export const gc = async (call: Call): Promise<void> => {
       // An address to which a rule leads stays leased: it must not be another pod's.
       return parts.bridge.gc(callOf(call, hasPortRules ? { ...bridge, ipam: {} } : bridge))
     },
-    () => collectGateways(call, conf),
+    async () => {
+      await collectGateways(call, conf)
+    },
   ])
 }

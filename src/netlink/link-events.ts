@@ -2,14 +2,14 @@
 
 import { isFrom } from '../host/system-error'
 import type { EventSocket } from './event-socket'
-import { linkByIndex } from './link'
+import { type Link, linkByIndex } from './link'
 import type { NetlinkSocket } from './socket'
 import * as w from './wire/link'
 
 export { RTNLGRP_LINK } from './wire/link'
 
 /**
- * Waits until the kernel calls an interface operational, and says whether it did within `seconds`. Carrier travels
+ * Waits until the kernel calls an interface operational, and answers it; undefined if it did not within `seconds`. Carrier travels
  * through a work queue (net/core/link_watch.c), so it may be a moment behind the message that brought the link up.
  * `events` must have listened to RTNLGRP_LINK in the same namespace before that message.
  */
@@ -18,13 +18,14 @@ export const waitUntilOperational = (
   events: EventSocket,
   index: number,
   seconds: number,
-): boolean => {
+): Link | undefined => {
   const deadline = performance.now() + seconds * 1000
   for (;;) {
-    if (linkByIndex(nl, index)?.operState === w.IF_OPER_UP) return true
+    const link = linkByIndex(nl, index)
+    if (link?.operState === w.IF_OPER_UP) return link
     for (;;) {
       const left = (deadline - performance.now()) / 1000
-      if (left <= 0) return false
+      if (left <= 0) return undefined
       if (hasChanged(events, index, left)) break
     }
   }

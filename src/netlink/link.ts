@@ -1,6 +1,6 @@
 import { type Mac, macBytes } from '../ip/mac'
 import { unlessRefused } from './error'
-import { type NetlinkSocket, NLM_F_CREATE, NLM_F_EXCL } from './socket'
+import { type NetlinkSocket, NLM_F_CREATE, NLM_F_ECHO, NLM_F_EXCL } from './socket'
 import * as w from './wire/link'
 import { type Attribute, type EntryFilter, messageBody, putString, putU8, putU32 } from './wire/message'
 
@@ -82,12 +82,23 @@ export const freeLinkList = (nl: NetlinkSocket, ifbPrefix: string): w.Link[] => 
   return (links.length > 0 ? links : dumpLinks(nl, [], entries)).filter(({ master }) => master === 0)
 }
 
-const addLink = (nl: NetlinkSocket, op: string, header: w.IfInfo, attributes: Attribute[]): void => {
-  nl.request(op, {
+/**
+ * Creates an interface. Linux 6.2 and later answer with its description, from before it got a master
+ * (rtnl_newlink_create in net/core/rtnetlink.c), which spares looking it up; older ones do not, and the answer is undefined.
+ */
+const addLink = (
+  nl: NetlinkSocket,
+  op: string,
+  header: w.IfInfo,
+  attributes: Attribute[],
+): w.Link | undefined => {
+  const replies = nl.request(op, {
     type: w.RTM_NEWLINK,
-    flags: NLM_F_CREATE | NLM_F_EXCL,
+    flags: NLM_F_CREATE | NLM_F_EXCL | NLM_F_ECHO,
     body: messageBody(w.ifInfoMsg(header), attributes),
   })
+  const message = replies.find(({ type }) => type === w.RTM_NEWLINK)
+  return message && w.readLink(message.data)
 }
 
 const linkInfo = (kind: string, data?: readonly Attribute[]): Attribute => [
@@ -125,7 +136,7 @@ type VethEnd = { name: string; mac: Mac; mtu: number }
  * Creates a veth pair in one message: the host end, up if wanted, a port of the bridge, its peer in another namespace
  * under its final name, which spares moving and renaming it. The peer cannot be created up: the kernel opens it before
  * the two know each other (drivers/net/veth.c, veth_open), ENOTCONN. Both MACs are given, so that udev, which
- * renews the random ones, leaves them alone.
+ * renews the random ones, leaves them alone. Answers the host end where the kernel describes it.
  */
 export const vethAdd = (
   nl: NetlinkSocket,
@@ -133,7 +144,7 @@ export const vethAdd = (
     host: VethEnd & { up: boolean; master?: number; group?: number }
     peer: VethEnd & { netnsFd?: number }
   },
-): void => {
+): w.Link | undefined => {
   const { host, peer } = pair
   const end = ({ name, mac, mtu }: VethEnd): Attribute[] => [
     [w.IFLA_IFNAME, putString(name)],
@@ -146,12 +157,13 @@ export const vethAdd = (
       [w.IFLA_NET_NS_FD, peer.netnsFd === undefined ? undefined : putU32(peer.netnsFd)],
     ]),
   )
-  addLink(nl, `create the veth pair "${host.name}" and "${peer.name}"`, host.up ? up : {}, [
+  const made = addLink(nl, `create the veth pair "${host.name}" and "${peer.name}"`, host.up ? up : {}, [
     ...end(host),
     [w.IFLA_MASTER, host.master === undefined ? undefined : putU32(host.master)],
     [w.IFLA_GROUP, host.group === undefined ? undefined : putU32(host.group)],
     linkInfo('veth', [[w.VETH_INFO_PEER, peerBody]]),
   ])
+  return made && { ...made, master: host.master ?? 0 }
 }
 
 /** <linux/if_link.h> */
@@ -159,13 +171,13 @@ const IFLA_TXQLEN = 13
 
 /**
  * Creates an ifb: a device that sends what is redirected to it back to where it came from, so that it can be queued in
- * between. Its own queue has no length; that is for a qdisc to say.
+ * between. Its own queue has no length; that is for a qdisc to say. Answers it where the kernel describes it.
  * Equivalent to: `ip link add $name address $mac mtu $mtu txqueuelen 0 group $group type ifb`.
  */
 export const ifbAdd = (
   nl: NetlinkSocket,
   ifb: { name: string; mac: Mac; mtu: number; group: number },
-): void => {
+): w.Link | undefined =>
   addLink(nl, `create ifb "${ifb.name}"`, {}, [
     [w.IFLA_IFNAME, putString(ifb.name)],
     [w.IFLA_ADDRESS, macBytes(ifb.mac)],
@@ -174,7 +186,6 @@ export const ifbAdd = (
     [w.IFLA_GROUP, putU32(ifb.group)],
     linkInfo('ifb'),
   ])
-}
 
 /** The properties of an interface that can be changed; what is left out stays. */
 export type LinkChange = {
@@ -219,33 +230,40 @@ type PortChange = {
   up?: true
 }
 
-/** Changes a bridge port in one message. Equivalent to: `bridge link set dev $index hairpin on isolated on`. */
+/**
+ * Changes a bridge port, known by its index or by its name alone, in one message. Equivalent to: `bridge link set dev
+ * $index hairpin on isolated on`.
+ */
 export const bridgePortSet = (
   nl: NetlinkSocket,
-  link: { index: number; name: string },
+  link: { index?: number; name: string },
   port: PortChange,
 ): void => {
   const flag = (value: boolean | undefined) => (value === undefined ? undefined : putU8(value ? 1 : 0))
   nl.request(`set up the bridge port "${link.name}"`, {
     // RTM_SETLINK does not read the port's own attributes, RTM_NEWLINK on an interface that exists does.
     type: w.RTM_NEWLINK,
-    body: messageBody(w.ifInfoMsg({ index: link.index, ...(port.up && up) }), [
-      [w.IFLA_IFALIAS, port.alias === undefined ? undefined : Buffer.from(port.alias)],
-      [w.IFLA_GROUP, port.group === undefined ? undefined : putU32(port.group)],
+    body: messageBody(
+      w.ifInfoMsg({ ...(link.index !== undefined && { index: link.index }), ...(port.up && up) }),
       [
-        w.IFLA_LINKINFO,
+        [w.IFLA_IFNAME, link.index === undefined ? putString(link.name) : undefined],
+        [w.IFLA_IFALIAS, port.alias === undefined ? undefined : Buffer.from(port.alias)],
+        [w.IFLA_GROUP, port.group === undefined ? undefined : putU32(port.group)],
         [
-          [w.IFLA_INFO_SLAVE_KIND, Buffer.from('bridge')],
+          w.IFLA_LINKINFO,
           [
-            w.IFLA_INFO_SLAVE_DATA,
+            [w.IFLA_INFO_SLAVE_KIND, Buffer.from('bridge')],
             [
-              [w.IFLA_BRPORT_MODE, flag(port.hairpin)],
-              [w.IFLA_BRPORT_ISOLATED, flag(port.isolated)],
+              w.IFLA_INFO_SLAVE_DATA,
+              [
+                [w.IFLA_BRPORT_MODE, flag(port.hairpin)],
+                [w.IFLA_BRPORT_ISOLATED, flag(port.isolated)],
+              ],
             ],
           ],
         ],
       ],
-    ]),
+    ),
   })
 }
 

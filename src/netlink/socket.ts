@@ -26,6 +26,7 @@ export const NETLINK_ROUTE = 0
 export const NETLINK_NETFILTER = 12
 const NLM_F_REQUEST = 0x1
 export const NLM_F_ACK = 0x4
+export const NLM_F_ECHO = 0x8
 export const NLM_F_REPLACE = 0x100
 export const NLM_F_EXCL = 0x200
 export const NLM_F_CREATE = 0x400

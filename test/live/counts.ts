@@ -25,21 +25,21 @@ const expected = new Map<string, { readonly add: Counts; readonly del: Counts }>
   [
     'bridge',
     {
-      add: { execs: 1, opens: 15, netlinkSends: 17, fsyncs: 2, syscalls: 184 },
+      add: { execs: 1, opens: 14, netlinkSends: 16, fsyncs: 1, syscalls: 179 },
       del: { execs: 1, opens: 7, netlinkSends: 3, fsyncs: 0, syscalls: 89 },
     },
   ],
   [
     'kubenet',
     {
-      add: { execs: 1, opens: 27, netlinkSends: 45, fsyncs: 2, syscalls: 381 },
-      del: { execs: 1, opens: 10, netlinkSends: 14, fsyncs: 0, syscalls: 157 },
+      add: { execs: 1, opens: 25, netlinkSends: 39, fsyncs: 1, syscalls: 355 },
+      del: { execs: 1, opens: 10, netlinkSends: 12, fsyncs: 0, syscalls: 152 },
     },
   ],
   [
     'host-local',
     {
-      add: { execs: 1, opens: 11, netlinkSends: 0, fsyncs: 2, syscalls: 81 },
+      add: { execs: 1, opens: 10, netlinkSends: 0, fsyncs: 1, syscalls: 81 },
       del: { execs: 1, opens: 6, netlinkSends: 0, fsyncs: 0, syscalls: 62 },
     },
   ],

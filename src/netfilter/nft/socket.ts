@@ -2,10 +2,15 @@ import { unlessRefused } from '../../netlink/error'
 import { NETLINK_NETFILTER, NetlinkSocket } from '../../netlink/socket'
 import { nftGeneration, noNftables } from './read'
 
+/** Has the kernel answered this process already? */
+let hasAnswered = false
+
 const open = (): NetlinkSocket => {
   const nl = NetlinkSocket.open(NETLINK_NETFILTER)
+  if (hasAnswered) return nl
   try {
     nftGeneration(nl)
+    hasAnswered = true
     return nl
   } catch (error) {
     nl.close()

@@ -35,6 +35,7 @@ const drawn = [
   'chain-both',
   'kubenet-both',
   'growth',
+  'burst-8-add',
   'burst-100-p50',
   'burst-100-p99',
   'netavark-both',

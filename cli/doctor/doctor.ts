@@ -15,6 +15,7 @@ import { folderChecks } from './folders'
 import { hostChecks, surveyChecks } from './host'
 import { interfaceChecks } from './interface-sysctls'
 import { kernelChecks } from './kernel'
+import { kubeletChecks } from './kubelet'
 import { networkChecks } from './networks'
 import { probing } from './probe'
 import { carryOut, describeRepair, distinctRepairs } from './repair'
@@ -34,6 +35,7 @@ const looking: readonly Check[] = [
   ...folderChecks,
   ...rangeChecks,
   ...agentChecks,
+  ...kubeletChecks,
   ...hostChecks,
   ...findingChecks,
 ]

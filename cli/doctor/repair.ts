@@ -26,6 +26,7 @@ import { alone } from '../../src/runtime/lock'
 import { runtimeOptions } from '../frame/networks'
 import { readSurvey } from '../frame/survey'
 import type { Patient } from './diagnosis'
+import { describeRemoved, removeKubelets } from './kubelet'
 
 type RepairOf<K extends Repair['do']> = Extract<Repair, { readonly do: K }>
 
@@ -135,13 +136,15 @@ const setLink = ({ link: wanted }: RepairOf<'set-link'>): void =>
 export const carryOut = async (repair: Repair, patient: Patient): Promise<boolean> => {
   if (repair.do === 'detach') return detach(repair, patient)
   if (repair.do === 'erase-element') return eraseElement(repair, patient)
+  if (repair.do === 'remove-kubelet')
+    return removeKubelets(repair, await readSurvey(patient.places, patient.io))
   await carryOutAlone(repair, patient)
   return true
 }
 
 /** Those that look again at the very object. */
 const carryOutAlone = async (
-  repair: Exclude<Repair, { readonly do: 'detach' | 'erase-element' }>,
+  repair: Exclude<Repair, { readonly do: 'detach' | 'erase-element' | 'remove-kubelet' }>,
   patient: Patient,
 ): Promise<void> => {
   switch (repair.do) {
@@ -170,6 +173,7 @@ const order: readonly Repair['do'][] = [
   'delete-ifb',
   'release-ports',
   'drop-claim',
+  'remove-kubelet',
 ]
 
 /** Each repair once, in their order: what is left of one container has several lines and one repair. */
@@ -197,5 +201,7 @@ export const describeRepair = (repair: Repair): string => {
       return `set ${repair.key.replaceAll('/', '.')} to ${repair.value}`
     case 'set-link':
       return `set up veth ${repair.link.name}`
+    case 'remove-kubelet':
+      return describeRemoved(repair)
   }
 }

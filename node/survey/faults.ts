@@ -6,9 +6,10 @@
 import { containerFaults } from './container-faults'
 import type { Fault } from './fault'
 import { hostFaults } from './host-faults'
+import { kubeletFaults } from './kubelet-faults'
 
 // KN0090 to KN0099 are for what kubelet's own kubenet leaves on a node.
-const table = { ...hostFaults, ...containerFaults }
+const table = { ...hostFaults, ...containerFaults, ...kubeletFaults }
 
 /** "KN0013" */
 export type FaultCode = keyof typeof table

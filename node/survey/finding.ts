@@ -2,6 +2,7 @@
 
 import type { Attachment } from '../../src/attachment/attachment'
 import { printable } from '../../src/host/output'
+import type { Family } from '../../src/ip/addr'
 import type { NodeAttachment } from './attachments'
 import type { Severity } from './fault'
 import { codeOf, type FaultCode, type FindingKind, faults } from './faults'
@@ -27,6 +28,15 @@ export type Repair =
   | { readonly do: 'delete-ifb'; readonly name: string; readonly index: number }
   | { readonly do: 'set-sysctl'; readonly key: string; readonly value: string }
   | { readonly do: 'set-link'; readonly link: LinkRepair }
+  /** What kubelet's own kubenet left in iptables, in ebtables or on its bridge. */
+  | {
+      readonly do: 'remove-kubelet'
+      readonly part: 'nat'
+      readonly family: Family
+      readonly variant: 'nft' | 'legacy'
+    }
+  | { readonly do: 'remove-kubelet'; readonly part: 'dedup' }
+  | { readonly do: 'remove-kubelet'; readonly part: 'htb'; readonly index: number }
 
 /** A host's veth that is to be as its attachment needs it; what is undefined stays. */
 export type LinkRepair = {

@@ -6,7 +6,8 @@ import type { Style } from '../node/command/style'
 import { watchRebuilt } from '../node/sync/rebuilt'
 import { readRecords } from '../node/sync/records'
 import { goneAttachment, type Synced, type SyncedAttachment, syncAttachment } from '../node/sync/sync'
-import { containerWithPod } from '../src/attachment/attachment'
+import { type Added, rebuildTogether } from '../node/sync/together'
+import { containerWithPod, keyOf } from '../src/attachment/attachment'
 import { podInPairs } from '../src/runtime/attachment'
 import type { CacheEntry } from '../src/runtime/result-cache'
 import { networkNamed, networksOf, requireNetworkAdmin } from './frame/networks'
@@ -34,6 +35,15 @@ const describe = (attachment: SyncedAttachment, isDry: boolean, style: Style): s
   ...attachment.changes.map(({ text }) => `  ${text}`),
   ...attachment.failures.map(text => `  ${style.red('failed:')} ${text}`),
 ]
+
+/** An attachment with what was added before it was compared. */
+const withAdded = ({ attachment, rebuilt }: Synced, added: Added | undefined): Synced => {
+  if (!added) return { attachment, ...(rebuilt && { rebuilt }) }
+  const changes = [{ what: 'rules' as const, text: added.text }, ...attachment.changes]
+  const state = attachment.state === 'whole' ? 'rebuilt' : attachment.state
+  const takeBacks = [...added.rebuilt.takeBacks, ...(rebuilt?.takeBacks ?? [])]
+  return { attachment: { ...attachment, state, changes }, rebuilt: { ...added.rebuilt, takeBacks } }
+}
 
 const answerOf = (attachments: readonly SyncedAttachment[], isDry: boolean): Answer => {
   const failed = attachments.filter(({ state }) => state === 'failed').length
@@ -77,9 +87,11 @@ export const sync = command({
     })
     const wanted = records.filter(({ entry }) => isWanted(entry.network))
     const progress = new Progress(io)
+    const together = options.dryRun ? undefined : await rebuildTogether(wanted, cacheDir)
     for (const [index, record] of wanted.entries()) {
       progress.tick(() => `rebuilding container ${index + 1} of ${wanted.length}`)
-      synced.push(await syncAttachment(record, { isDry: options.dryRun, cacheDir }))
+      const one = await syncAttachment(record, { isDry: options.dryRun, cacheDir })
+      synced.push(withAdded(one, together?.get(keyOf(record.entry))))
     }
     const gone = await watchRebuilt(
       synced.flatMap(({ rebuilt }) => rebuilt ?? []),

@@ -32,6 +32,7 @@ class Schedule {
   #why = ''
   #earliest = 0
   #wake: () => void = () => {}
+  #hurry: () => void = () => {}
 
   constructor() {
     this.#due = performance.now()
@@ -44,6 +45,14 @@ class Schedule {
     this.#due = due
     this.#why = why
     this.#wake()
+    if (delayMs <= lostDelayMs) this.#hurry()
+  }
+
+  /** Resolves when something is lost that has to be back without delay. */
+  hurried(): Promise<void> {
+    return new Promise(resolve => {
+      this.#hurry = resolve
+    })
   }
 
   /** After a look: the next one is due then, or as was requested meanwhile, but not before `earliest`. */
@@ -94,23 +103,31 @@ const listen = async (socket: EventSocket, nl: NetlinkSocket, schedule: Schedule
   }
 }
 
-/** Looks whenever the schedule says so, for ever. */
+/** A round watches for DELs when its work is done; one more may begin meanwhile. */
+const mostRounds = 2
+
+/** Looks whenever the schedule says so, for ever. What is lost while a round is under way does not wait for its end. */
 const rebuildAgainAndAgain = async (
   schedule: Schedule,
   { rebuild, say, intervalMs }: Watching,
 ): Promise<never> => {
   let rounds: number[] = []
-  for (;;) {
-    const why = await schedule.wait()
+  const look = async (why: string): Promise<void> => {
     const began = performance.now()
     const rebuilt = await rebuild(why)
     const ended = performance.now()
     rounds = [...rounds, ...(rebuilt > 0 ? [ended] : [])].filter(at => at > ended - fightMs)
     const isFight = rounds.length > fightRounds
-    if (isFight)
-      say(`another program removes it again and again: the next check is in ${fightPauseMs / 1000} s`)
+    if (isFight) say(`something takes it again and again: the next look is in ${fightPauseMs / 1000} s`)
     const inVainMs = rebuilt === 0 ? (ended - began) * (1 / busyPart - 1) : 0
     schedule.next(ended + intervalMs, ended + (isFight ? fightPauseMs : inVainMs))
+  }
+  const running = new Set<Promise<void>>()
+  for (;;) {
+    const why = await schedule.wait()
+    const round = look(why).finally(() => running.delete(round))
+    running.add(round)
+    await Promise.race([...running, ...(running.size < mostRounds ? [schedule.hurried()] : [])])
   }
 }
 

@@ -129,6 +129,7 @@ export const answerCall = async (
       containerID: env.CNI_CONTAINERID,
       pod: podInArgs(env.CNI_ARGS ?? ''),
       ifName: env.CNI_IFNAME,
+      traceparent: traceParent(env.TRACEPARENT),
       ms: Math.round((performance.now() - started) * 1000) / 1000,
       ...(target.level === 'debug' && { steps }),
       ...(failure && { code: failure.code, error: failure.message, details: failure.details }),
@@ -136,6 +137,13 @@ export const answerCall = async (
   }
   return { stdout, stderr: '', exitCode: failure ? 1 : 0 }
 }
+
+/** https://www.w3.org/TR/trace-context: version, trace, span and flags, in hex. */
+const traceParentForm = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/
+
+/** The caller's trace, for the log. The programs that a plugin calls inherit it. Undefined for one that is none. */
+const traceParent = (text: string | undefined): string | undefined =>
+  text !== undefined && traceParentForm.test(text) ? text : undefined
 
 /** Prints a line for the runtime. Not by process.stdout: setting up its stream costs a runtime 9 ms. */
 const print = (text: string): void => {

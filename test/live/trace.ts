@@ -20,7 +20,7 @@ const stepsOf = (trace: string): Map<string, string[]> => {
 
 for (const flavour of flavours) {
   t.test(`[${flavour}] CNI_TRACE=1`, async t => {
-    const { pod } = await hostWithPods(t, flavour)
+    const { host, pod } = await hostWithPods(t, flavour)
     const first = await pod('c1')
     t.equal((await first.call('ADD', conf)).stderr, '', 'nothing is printed unasked')
     const second = await pod('c2')
@@ -59,6 +59,25 @@ for (const flavour of flavours) {
       t.equal(code, 1)
       t.match(stderr, /ms {2}bridge\n.*\n.*ms {6}netlink {2}create the veth pair "veth\w+" and "lo"\n.*\n$/)
     })
+
+    await t.test(
+      "the caller's W3C trace is in the log of the call, and of the IPAM plugin that it calls",
+      async t => {
+        const trace = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01'
+        const script = `#!/bin/sh\nprintf %s "$TRACEPARENT" > /run/handed\necho '{"code":11,"msg":"busy"}'; exit 1\n`
+        await host.sh(
+          `mkdir -p /run/ipam; printf '${script.replaceAll('\n', '\\n').replaceAll("'", `'"'"'`).replaceAll('%', '%%')}' > /run/ipam/other; chmod 755 /run/ipam/other`,
+        )
+        const third = await pod('c3')
+        const logged = { ...conf, ipam: { type: 'other' }, logFile: '/run/calls.log' }
+        const { code } = await third.call('ADD', logged, {
+          env: { TRACEPARENT: trace, CNI_PATH: '/run/ipam' },
+        })
+        t.equal(code, 1)
+        t.match(JSON.parse(await host.sh('cat /run/calls.log')), { command: 'ADD', traceparent: trace })
+        t.equal(await host.sh('cat /run/handed'), trace)
+      },
+    )
 
     await t.test('DEL', async t => {
       const del = await second.call('DEL', conf, { env })

@@ -155,10 +155,24 @@ t.test(
     const listed = run('tar', ['-tvzf', join(scratch, 'tarball-0')])
       .trimEnd()
       .split('\n')
+    const names = listed.map(line => line.replace(/^.* \d\d:\d\d /, '').replace(/ link to .*/, ''))
     t.same(
-      listed.map(line => line.replace(/^.* \d\d:\d\d /, '').replace(/ link to .*/, '')).sort(),
+      names.filter(name => !name.startsWith('share/')).sort(),
       ['LICENSE', ...programs, 'licenses.md', 'sbom.cdx.json'].sort(),
     )
+    t.same(
+      names.filter(name => name.startsWith('share/') && !name.endsWith('/')).sort(),
+      [
+        ...['_kubenet', 'kubenet', 'kubenet.fish'].map(name => `share/completions/${name}`),
+        'share/man/man8/kubenet.8.gz',
+        ...schemaNames.map(name => `share/schema/${name}.json`),
+        ...['init.service', 'metrics.service', 'metrics.timer', 'watch.service'].map(
+          name => `share/systemd/kubenet-${name}`,
+        ),
+      ].sort(),
+    )
+    const unit = run('tar', ['-xOzf', join(scratch, 'tarball-0'), 'share/systemd/kubenet-watch.service'])
+    t.match(unit, '\nExecStart=/opt/cni/bin/kubenet watch\n')
     t.equal(listed.filter(line => line.startsWith('h')).length, plugins.length - 1, 'hard links of one file')
     t.ok(
       listed.every(line => / 0\/0 /.test(line)),
@@ -210,7 +224,7 @@ t.test('the npm package', async t => {
     t.same(
       [commands, man],
       [
-        { 'kubenet-agent': 'dist/node/kubenet-agent', 'kubenet-cni': 'dist/node/kubenet' },
+        { kubenet: 'dist/node/kubenet', 'kubenet-agent': 'dist/node/kubenet-agent' },
         ['dist/man/kubenet.8'],
       ],
     )

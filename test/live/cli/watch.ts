@@ -83,6 +83,11 @@ for (const flavour of anyFlavour) {
       await isBack(t)
     })
 
+    await t.test('all rules again, while the first round may not have ended', async t => {
+      await host.sh('nft flush ruleset')
+      await isBack(t)
+    })
+
     await t.test("a chain's rules, by a firewall that flushes iptables", async t => {
       await host.sh('iptables -t nat -F; iptables -t nat -X')
       await isBack(t)

@@ -12,7 +12,7 @@ import type { Family } from '../../../ip/addr'
 import { formatCidr } from '../../../ip/cidr'
 import { NETLINK_NETFILTER, type NetlinkSocket, withNetlink } from '../../../netlink/socket'
 import { elementGet, elementList, nftGeneration, ruleList } from '../../nft/read'
-import type { NftElement, NftSet } from '../../nft/set'
+import { formatElement, type NftElement, type NftSet } from '../../nft/set'
 import { ifNftables, ifNftablesMeanwhile } from '../../nft/socket'
 import { type NftTransaction, nftUpdate } from '../../nft/transaction'
 import {
@@ -28,7 +28,7 @@ import {
   table,
   tableComment,
 } from './nft-rules'
-import type { GoingPod, KeptPods, Placed, PlainSet, PodNetwork, PodRules } from './pods'
+import type { GoingPod, KeptPods, Placed, PlainSet, Pod, PodNetwork, PodRules } from './pods'
 
 // Raised when the chains change, so that an upgrade rebuilds them.
 const layout = 1
@@ -127,6 +127,28 @@ const replaceElements = (
     })
   })
 
+/**
+ * Adds the elements of many pods of a network whose keys are free, in one batch with the shared rules if those are missing.
+ * Returns those of each pod.
+ */
+export const addTogether = (nl: NetlinkSocket, conf: PodNetwork, pods: readonly Pod[]): Placed[][] =>
+  nftUpdate(nl, `rebuild the pods of network "${conf.network}"`, tx => {
+    ensureBaseRules(nl, tx, conf)
+    const taken = new Map<string, Set<string>>()
+    const isFree = ({ set, element }: Placed): boolean => {
+      const keys = taken.get(set.name) ?? new Set(elementList(nl, table, set).map(keyText))
+      taken.set(set.name, keys)
+      if (keys.has(keyText(element))) return false
+      keys.add(keyText(element))
+      return true
+    }
+    return pods.map(pod => {
+      const free = elementsOf(pod).filter(isFree)
+      for (const { set, element } of free) tx.addElement(table, set, element)
+      return free
+    })
+  })
+
 /** Adds those elements whose keys are free. Returns them. */
 export const addToFree = (nl: NetlinkSocket, placed: readonly Placed[]): Placed[] =>
   nftUpdate(nl, 'lead host ports to another interface of the container', tx => {
@@ -174,6 +196,8 @@ const missingElements = (nl: NetlinkSocket, wanted: readonly Placed[]): Placed[]
 /** The owner of the element with that key, by its comment; undefined if there is none. */
 export const commentOfElement = (nl: NetlinkSocket, { set, element }: Placed): string | undefined =>
   elementGet(nl, table, set, element.key)?.comment
+
+const keyText = ({ key }: NftElement): string => formatElement({ key })
 
 const data = (element: NftElement | undefined): string[] =>
   (element?.data ?? []).map(value =>

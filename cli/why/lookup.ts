@@ -1,5 +1,6 @@
 /** Finds what an address, a port or a name of a node stands for. */
 
+import { usageError } from '../../node/command/failure'
 import type { HostPort, NodeAttachment } from '../../node/survey/attachments'
 import { listeningPorts } from '../../node/survey/listening-ports'
 import type { Survey } from '../../node/survey/survey'
@@ -120,8 +121,12 @@ const lookUpName = (name: string, { attachments }: Survey): Found => {
     ({ pod, veth, containerID, ifbs }) =>
       [pod, veth?.name, containerID].includes(name) || ifbs.some(ifb => ifb.name === name),
   )
+  const ofName = exact.length > 0 ? exact : attachments.filter(({ pod }) => pod?.split('/')[1] === name)
+  const pods = [...new Set(ofName.map(({ pod }) => pod))]
+  if (exact.length === 0 && pods.length > 1)
+    throw usageError(`${pods.length} pods are called "${name}": ${pods.join(', ')}`, 'name one of them')
   const found =
-    exact.length > 0 ? exact : attachments.filter(({ containerID }) => containerID.startsWith(name))
+    ofName.length > 0 ? ofName : attachments.filter(({ containerID }) => containerID.startsWith(name))
   return { kind: 'container', attachments: found, says: [], isKnown: found.length > 0 }
 }
 

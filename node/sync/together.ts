@@ -44,7 +44,7 @@ const livingIn = (record: RecordedAttachment, netns: Netns): Living | undefined 
   const call = inNewestVersion(callFor(record, plugin, netns))
   const conf = readKubenetConf(call)
   if (chooseBackend(conf.backend) !== 'nftables') return undefined
-  const pod = podOf(call, conf, record.result, portsOfCall(call))
+  const pod = podOf(call, conf, record.result, portsOfCall(call, 'nftables'))
   return ownsPorts(pod) ? { record, conf, pod, veth } : undefined
 }
 

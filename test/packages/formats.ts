@@ -223,10 +223,7 @@ t.test('the npm package', async t => {
     const { bin: commands, man } = JSON.parse(readFileSync(join(folder, 'package/package.json'), 'utf8'))
     t.same(
       [commands, man],
-      [
-        { kubenet: 'dist/node/kubenet', 'kubenet-agent': 'dist/node/kubenet-agent' },
-        ['dist/man/kubenet.8'],
-      ],
+      [{ kubenet: 'dist/node/kubenet', 'kubenet-agent': 'dist/node/kubenet-agent' }, ['dist/man/kubenet.8']],
     )
   })
 })

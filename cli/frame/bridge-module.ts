@@ -28,7 +28,7 @@ export const ensureModule = async (isDry: boolean, io: CliIo): Promise<ModuleAct
   if (!program) {
     requestModule(moduleName)
     if (hasBridgeNetfilter()) return 'loaded'
-    throw withoutModule('here is no modprobe to load it with, nor did the kernel load it when asked')
+    throw withoutModule('there is no modprobe to load it with, and the kernel did not load it when asked')
   }
   try {
     await withProgress(io, `loading ${moduleName}`, () => exec([program, moduleName]))

@@ -1,6 +1,7 @@
 import { resolve } from 'node:path'
 import { type Answer, command } from '../node/command/command'
 import { CliError, ExitCode } from '../node/command/failure'
+import type { CliIo } from '../node/command/io'
 import { flag, text } from '../node/command/option'
 import type { Style } from '../node/command/style'
 import {
@@ -29,10 +30,27 @@ const moduleText: Record<ModuleAction, string> = {
   loaded: 'loaded',
   load: 'would be loaded',
   keep: 'loaded before',
+  missing: 'cannot be loaded',
 }
 
 const absentReasons: Record<string, string> = {
+  [bridgeIptables.key]: `${moduleName} is missing`,
+  [bridgeIp6tables.key]: `${moduleName} is missing`,
   [forwarding6.key]: 'this kernel has no IPv6',
+}
+
+/** Loads the module. If it is optional, its absence is a note. */
+const loadModule = async (
+  { dryRun, moduleOptional }: { readonly dryRun: boolean; readonly moduleOptional: boolean },
+  io: CliIo,
+): Promise<{ module: ModuleAction; notes: string[] }> => {
+  try {
+    return { module: await ensureModule(dryRun, io), notes: [] }
+  } catch (error) {
+    if (!moduleOptional || !(error instanceof CliError)) throw error
+    const effect = 'containers cannot reach a service whose container is on the same bridge'
+    return { module: 'missing', notes: [`${error.message}: ${effect}; ${error.remedy}`] }
+  }
 }
 
 const report = (plan: readonly PlannedSysctl[], module: ModuleAction, isDry: boolean): Answer => ({
@@ -93,6 +111,7 @@ export const init = command({
   ],
   options: {
     dryRun: flag('only print what would change'),
+    moduleOptional: flag('continue if br_netfilter cannot be loaded'),
     sysctlDir: text('folder', "where the host's /proc/sys is mounted, in a container (default: /proc/sys)", {
       completes: 'folder',
     }),
@@ -101,10 +120,10 @@ export const init = command({
     { line: 'kubenet init', does: 'prepare this node' },
     { line: 'kubenet init --dry-run --json', does: 'missing settings, as JSON' },
   ],
-  run: async ({ options: { dryRun, sysctlDir }, io }) => {
-    const module = await ensureModule(dryRun, io)
+  run: async ({ options: { dryRun, moduleOptional, sysctlDir }, io }) => {
+    const { module, notes } = await loadModule({ dryRun, moduleOptional }, io)
     const plan = expectBridgeKeys(planSysctls(wanted()), module)
     if (!dryRun) setAll(plan, sysctlDir && resolve(io.cwd, sysctlDir))
-    return report(plan, module, dryRun)
+    return { ...report(plan, module, dryRun), notes }
   },
 })

@@ -9,7 +9,7 @@ import { isFrom } from '../../src/host/system-error'
 import { withProgress } from './progress'
 
 /** The planned or finished change of the module. */
-export type ModuleAction = 'loaded' | 'load' | 'keep'
+export type ModuleAction = 'loaded' | 'load' | 'keep' | 'missing'
 
 export const moduleName = 'br_netfilter'
 

@@ -66,7 +66,11 @@ for (const flavour of flavours) {
         `the ranges change from ${a} to ${b}, which leaves 1 addresses of running pods behind ` +
           '(10.244.1.7 of pod-7 (pod shop/web-0)); drain the node, or use --allow-cidr-change',
       )
-      const list = it.conflist()
+      // The file is written after the state is logged.
+      const list = await eventually('the file', () => {
+        const found = it.conflist()
+        return found.plugins[0].noNewPods !== undefined && found
+      })
       t.same(list.plugins[0].podCIDRs, [a])
       t.match(list.plugins[0].noNewPods, `the node's pod ranges change from ${a} to ${b}, and pods`)
       t.equal((await it.ask('/readyz')).status, 503)

@@ -85,7 +85,10 @@ t.test('paths, ports and options are those of the program', async t => {
   t.same(mountOf(install, '/host/opt/cni/bin'), { path: '/opt/cni/bin', readOnly: false })
   t.same(mountOf(init, '/host/proc/sys/net'), { path: '/proc/sys/net', readOnly: false })
   t.same(mountOf(init, '/run/kubenet-cni'), { path: '/run/kubenet-cni', readOnly: false })
-  t.same([init.command, init.args], [['/kubenet'], ['init', '--sysctl-dir', '/host/proc/sys']])
+  t.same(
+    [init.command, init.args],
+    [['/kubenet'], ['init', '--module-optional', '--sysctl-dir', '/host/proc/sys']],
+  )
   t.same(install.args, ['install', '--bin-dir', '/host/opt/cni/bin'])
   t.same(agent.command, ['/kubenet-agent'])
   t.same(agent.args, ['--listen=127.0.0.1:10107'])

@@ -108,6 +108,19 @@ for (const flavour of flavours) {
         /^kubenet: init: the kernel's br_netfilter is not there and cannot be loaded: modprobe: FATAL: [^\n]*; load it on the node itself [^\n]*\n$/,
       )
       t.equal(await read(keys.forward4), '0', 'nothing else is done then')
+      const optional = await withPath('/run/bad', '--module-optional')
+      t.equal(optional.code, 0)
+      t.match(
+        optional.stderr,
+        /^kubenet: init: the kernel's br_netfilter is not there .*: containers cannot reach a service /,
+      )
+      t.match(optional.stdout, /^br_netfilter +module +cannot be loaded/m)
+      t.match(
+        optional.stdout,
+        /^net\.bridge\.bridge-nf-call-iptables +1 +not there +br_netfilter is missing/m,
+      )
+      t.equal(await read(keys.forward4), '1')
+      await write(keys.forward4, '0')
       t.match((await withPath('/run/good', '--dry-run')).stdout, /^br_netfilter +module +would be loaded/m)
       const good = await withPath('/run/good')
       t.equal(good.code, 0, good.stderr)

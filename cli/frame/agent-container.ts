@@ -10,6 +10,7 @@ const needsNoHost = [
   'agent',
   'completion',
   'config',
+  'explain',
   'help',
   'install',
   'man',

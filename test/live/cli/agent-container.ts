@@ -42,7 +42,18 @@ for (const flavour of flavours.filter(flavour => flavour === 'standalone')) {
         env: { PATH: basePath, CNI_PATH: binDir(flavour), NETCONFPATH: '/run/net.d' },
       })
 
-    const works = ['agent', 'completion', 'config', 'explain', 'help', 'install', 'man', 'networks', 'trace', 'version']
+    const works = [
+      'agent',
+      'completion',
+      'config',
+      'explain',
+      'help',
+      'install',
+      'man',
+      'networks',
+      'trace',
+      'version',
+    ]
     for (const { name } of commands.filter(({ name }) => !works.includes(name)))
       t.same(
         await kubenet(name, ...(words[name] ?? [])),

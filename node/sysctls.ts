@@ -1,8 +1,8 @@
 /** The sysctls that kubelet set on a node for kubenet: what they have, what would change, and the change itself. */
 import { forwardingKey } from '../plugins/bridge/sysctls'
 import { findProgram } from '../src/host/exec'
-import { ownSysctl } from '../src/host/owned-sysctl'
-import { readSysctl, writeSysctl } from '../src/host/sysctl'
+import { giveBackSysctl, ownSysctl } from '../src/host/owned-sysctl'
+import { readSysctl } from '../src/host/sysctl'
 import { linkByIndex } from '../src/netlink/link'
 import { RTPROT_RA, routeList } from '../src/netlink/route'
 import { NETLINK_ROUTE, withNetlink } from '../src/netlink/socket'
@@ -30,22 +30,27 @@ export const hasBridgeNetfilter = (): boolean => readSysctl(bridgeIptables.key) 
 export const modprobe = (path: string | undefined): string | undefined => findProgram('modprobe', path)
 
 /**
- * The interfaces that have their routes from router advertisements, which a host that forwards ignores unless
- * accept_ra is 2: without these its default route would end with the last one's lifetime.
+ * Keeps the routes that an interface has from router advertisements, which a kernel that forwards ignores unless
+ * accept_ra is 2. Undefined where accept_ra is not 1: with 0, systemd-networkd or NetworkManager process them
+ * themselves, forwarding or not, and 2 would make the kernel process them too.
+ */
+export const keepAdvertised = (name: string): Wanted | undefined => {
+  const key = `net/ipv6/conf/${name}/accept_ra`
+  return readSysctl(key) === '1'
+    ? { key, value: '2', why: `keeps the advertised routes of ${name}` }
+    : undefined
+}
+
+/**
+ * For the interfaces that have their routes from router advertisements: without these the default route of a host
+ * that forwards would end with the last one's lifetime.
  */
 export const acceptAdvertisements = (): Wanted[] => {
   if (readSysctl(forwardingKey[6]) !== '0') return []
   return withNetlink(NETLINK_ROUTE, nl => {
     const advertised = routeList(nl, 6).filter(({ protocol }) => protocol === RTPROT_RA)
     const names = [...new Set(advertised.map(({ index }) => linkByIndex(nl, index)?.name))]
-    return names
-      .filter(name => name !== undefined)
-      .map(name => ({
-        key: `net/ipv6/conf/${name}/accept_ra`,
-        value: '2',
-        why: `keeps the advertised routes of ${name}`,
-      }))
-      .filter(({ key }) => readSysctl(key) === '1')
+    return names.flatMap(name => (name === undefined ? [] : (keepAdvertised(name) ?? [])))
   })
 }
 
@@ -81,10 +86,9 @@ export const applySysctls = (plan: readonly PlannedSysctl[], folder?: string): v
   const done: PlannedSysctl[] = []
   for (const entry of plan.filter(({ action }) => action === 'change')) {
     try {
-      ownSysctl(entry.key, entry.value, folder)
-      done.push(entry)
+      if (ownSysctl(entry.key, entry.value, folder)) done.push(entry)
     } catch (error) {
-      for (const { key, found } of done.reverse()) if (found !== undefined) writeSysctl(key, found, folder)
+      for (const { key, found } of done.reverse()) if (found !== undefined) giveBackSysctl(key, found, folder)
       throw error
     }
   }

@@ -35,23 +35,37 @@ const forwardingOfOne: Check = ({ survey }) => {
   })
 }
 
-/** Without IPv6 on its bridge a network gives addresses that reach nothing. */
+/**
+ * The interfaces that have gateways of IPv6, or are to get them. One that is not there yet gets the sysctl of
+ * "default"; that of "all" is only what was last written to each.
+ */
+const gatewayInterfaces = ({ readings: { networks } }: Survey): string[] => {
+  const routing = networks.filter(network => network.isGateway && hasFamily(network, 6))
+  return [
+    ...new Set(
+      routing.flatMap(({ bridge, vlan }) => (bridge && vlan !== 0 ? `${bridge}.${vlan}` : (bridge ?? []))),
+    ),
+  ]
+}
+
+/** Without IPv6 on its gateway's interface a network gives addresses that reach nothing. */
 const ipv6: Check = ({ survey }) => {
-  const bridges = bridgesOf(survey, 6)
+  const bridges = gatewayInterfaces(survey)
   if (bridges.length === 0) return []
   if (readSysctl(disableIPv6Key('all')) === undefined) {
     const says = `the kernel runs without IPv6, and "${bridges.join('", "')}" has a network with IPv6`
     const remedy = 'remove ipv6.disable=1 from the kernel command line, or the IPv6 range from the network'
     return [fault('KN0062', { says, remedy })]
   }
-  const off = ['all', ...bridges].filter(name => readSysctl(disableIPv6Key(name)) === '1')
-  // The sysctl of all sets those of each.
-  const named = off[0] === 'all' ? off.slice(0, 1) : off
+  const off = bridges.flatMap(name => {
+    const key = [name, 'default'].map(disableIPv6Key).find(one => readSysctl(one) !== undefined)
+    return key !== undefined && readSysctl(key) === '1' ? [{ name, key: dottedKey(key) }] : []
+  })
   return orOk(
-    named.map(name =>
+    off.map(({ name, key }) =>
       fault('KN0062', {
-        says: `${dottedKey(disableIPv6Key(name))} is 1, and a network on "${bridges.join('", "')}" gives IPv6 addresses`,
-        remedy: `sysctl -w ${dottedKey(disableIPv6Key(name))}=0, then "kubenet sync" for the addresses`,
+        says: `${key} is 1, and a network on "${name}" gives IPv6 addresses`,
+        remedy: `sysctl -w ${key}=0, then "kubenet sync" for the addresses`,
       }),
     ),
     'ipv6',

@@ -2,7 +2,7 @@
 import { isListed } from '../../node/survey/iptables'
 import type { Network } from '../../node/survey/networks'
 import type { Survey } from '../../node/survey/survey'
-import { dottedKey } from '../../node/sysctls'
+import { dottedKey, keepAdvertised } from '../../node/sysctls'
 import { forwardingKey } from '../../plugins/bridge/sysctls'
 import { readSysctl } from '../../src/host/sysctl'
 import { type Family, formatAddr } from '../../src/ip/addr'
@@ -51,17 +51,14 @@ const advertised = ({ readings }: Survey): string[] => {
 
 const advertisements: Check = ({ survey }) => {
   const names = advertised(survey)
-  const keys = names.map(name => ({ name, key: `net/ipv6/conf/${name}/accept_ra` }))
   const isForwarding = readSysctl(forwardingKey[6]) === '1'
   return orOk(
-    keys
-      .filter(({ key }) => isForwarding && readSysctl(key) !== '2')
-      .map(({ name, key }) =>
-        fault('KN0007', {
-          says: `"${name}" has its IPv6 routes from router advertisements, which a forwarding host ignores`,
-          ...setting(key, '2'),
-        }),
-      ),
+    (isForwarding ? names : []).flatMap(name => {
+      const wanted = keepAdvertised(name)
+      if (!wanted) return []
+      const says = `"${name}" has its IPv6 routes from router advertisements, which a forwarding host ignores`
+      return [fault('KN0007', { says, ...setting(wanted.key, wanted.value) })]
+    }),
     'accept_ra',
     names.length > 0
       ? `advertised routes of ${names.join(', ')} are kept`

@@ -133,7 +133,12 @@ export const hostFaults = {
     "kubelet's `--node-ip` with both",
   ),
   KN0061: fail('forwarding', 'an interface does not forward', 'a sysctl of its own', '`doctor --fix`'),
-  KN0062: fail('ipv6', 'IPv6 is off, and a network gives it', '`disable_ipv6`', '`doctor --fix`'),
+  KN0062: fail(
+    'ipv6',
+    'IPv6 is off, and a network gives it',
+    '`disable_ipv6` of its bridge',
+    '`sysctl -w` as it says',
+  ),
   KN0063: fail(
     'conntrack',
     'connection table full',

@@ -30,6 +30,8 @@ export type Network = {
   readonly types: readonly string[]
   /** Undefined for a network without a bridge of ours. */
   readonly bridge: string | undefined
+  /** The VLAN of its bridge in which containers and gateway are; 0: none. */
+  readonly vlan: number
   /** As configured; undefined: the smallest of the host's interfaces. */
   readonly mtu: number | undefined
   readonly isGateway: boolean
@@ -52,6 +54,7 @@ export const leftNetwork = (name: string): Network => ({
   isDefault: false,
   types: [],
   bridge: undefined,
+  vlan: 0,
   mtu: undefined,
   isGateway: false,
   hairpin: false,
@@ -116,6 +119,7 @@ const readKubenet = (call: Call, draft: Draft): void => {
 const readBridge = (call: Call, draft: Draft): void => {
   const conf = readBridgeConf(call)
   draft.bridge = conf.bridge
+  draft.vlan = conf.vlan
   draft.mtu = conf.mtu
   draft.isGateway = conf.isGateway
   draft.hairpin = conf.hairpin

@@ -44,6 +44,18 @@ for (const flavour of flavours) {
       t.same(Object.values(actions((await init('--json')).stdout)), ['keep', 'keep', 'keep', 'keep'])
     })
 
+    await t.test('a note has the value before the last change', async t => {
+      await write(keys.forward4, '0')
+      await init()
+      const file = '/run/kubenet-cni/sysctls/net%2Fipv4%2Fip_forward'
+      await host.sh(`echo old > ${file}`)
+      await init()
+      t.equal(await host.sh(`cat ${file}`), 'old\n', 'nothing was changed')
+      await write(keys.forward4, '0')
+      await init()
+      t.equal(await host.sh(`cat ${file}`), '0\n1\n')
+    })
+
     await t.test('an interface that learns its routes from advertisements goes on doing so', async t => {
       await reset()
       await host.sh(`
@@ -54,6 +66,15 @@ for (const flavour of flavours) {
       t.equal(actions(stdout)['net.ipv6.conf.up0.accept_ra'], 'changed')
       t.equal(await read('net/ipv6/conf/up0/accept_ra'), '2')
       t.equal(await read('net/ipv6/conf/up1/accept_ra'), '1', 'one without such routes is left alone')
+      const doctor = async () => {
+        const { stdout } = await host.exec([kubenet, 'doctor', '--json'])
+        return (JSON.parse(stdout) as Json).lines.find(({ check }: Json) => check === 'accept_ra')
+      }
+      t.match(await doctor(), { status: 'ok', says: 'advertised routes of up0 are kept' })
+      await write('net/ipv6/conf/up0/accept_ra', '0')
+      t.match(await doctor(), { status: 'ok' }, 'a network manager processes them itself')
+      await write('net/ipv6/conf/up0/accept_ra', '1')
+      t.match(await doctor(), { code: 'KN0007', remedy: /^sysctl -w net\.ipv6\.conf\.up0\.accept_ra=2/ })
     })
 
     await t.test('a sysctl that cannot be set is one line, and those before it are restored', async t => {
@@ -68,6 +89,8 @@ for (const flavour of flavours) {
         /^kubenet: init: set sysctl net\.ipv4\.ip_forward to 1: open .*: read-only file system\n$/,
       )
       t.equal(await read(keys.bridge4), '0')
+      const notes = await host.sh('ls /run/kubenet-cni/sysctls')
+      t.notMatch(notes, /bridge-nf-call/, 'no note says that they are ours')
       await host.sh(`umount /proc/sys/${keys.forward4}`)
     })
 

@@ -177,12 +177,20 @@ export class NodeNetwork {
     return strandedBy(ranges, { network: values.name, dataDir, cacheDir })
   }
 
+  /** A drain leaves pods of DaemonSets, and what lost its DEL keeps its address. */
+  #wayOut(): string {
+    return (
+      'drain the node, delete the pods of DaemonSets that still have old addresses, and run ' +
+      `"kubenet gc ${this.#options.values.name} --yes --all" for containers that ended`
+    )
+  }
+
   #refuse(change: string, stranded: readonly Held[]): void {
     const some = describeHeld(stranded)
     this.#enter(
       'refused',
       `the ranges change ${change}, which leaves ${stranded.length} addresses of running pods ` +
-        `behind (${some}); drain the node, or use --allow-cidr-change`,
+        `behind (${some}); ${this.#wayOut()}, or use --allow-cidr-change`,
     )
   }
 
@@ -193,7 +201,7 @@ export class NodeNetwork {
   #refuseNewPods(found: string, change: string): void {
     const reason =
       `the node's pod ranges change ${change}, and pods with addresses of the old ones run: new addresses of those lead ` +
-      'nowhere; drain the node, then pods get addresses of the new ones, or start kubenet-agent with --allow-cidr-change'
+      `nowhere; ${this.#wayOut()}, then pods get addresses of the new ones, or start kubenet-agent with --allow-cidr-change`
     try {
       const text = withoutNewPods(found, reason)
       if (text !== undefined) this.#write(text, { noNewPods: reason })

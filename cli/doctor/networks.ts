@@ -93,7 +93,10 @@ const refusing: Check = ({ survey }) =>
   survey.readings.lists.flatMap(list => {
     const reason = noNewPods(list)
     const says = `network "${list.name}" takes no new pods: ${reason}`
-    return reason === '' ? [] : [fault('KN0058', { says, remedy: 'kubectl drain NODE --ignore-daemonsets' })]
+    const remedy =
+      'kubectl drain NODE --ignore-daemonsets, delete the pods of DaemonSets that still have old addresses, then ' +
+      `"kubenet gc ${list.name} --yes --all" for containers that ended`
+    return reason === '' ? [] : [fault('KN0058', { says, remedy })]
   })
 
 const plugins: Check = ({ survey, places }) => {

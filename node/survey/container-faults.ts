@@ -137,7 +137,12 @@ export const containerFaults = {
     '`kubenet sync`',
     'limit-missing',
   ),
-  KN0058: warn('networks', 'new pods are refused', "pods of the node's old range run", 'drain the node'),
+  KN0058: warn(
+    'networks',
+    'new pods are refused',
+    "pods of the node's old range run",
+    'drain the node and delete old pods of DaemonSets, then `kubenet gc NETWORK --yes --all`',
+  ),
   KN0059: fail(
     'interfaces',
     "container's loopback down",

@@ -64,7 +64,8 @@ for (const flavour of flavours) {
       t.equal(
         reason,
         `the ranges change from ${a} to ${b}, which leaves 1 addresses of running pods behind ` +
-          '(10.244.1.7 of pod-7 (pod shop/web-0)); drain the node, or use --allow-cidr-change',
+          '(10.244.1.7 of pod-7 (pod shop/web-0)); drain the node, delete the pods of DaemonSets that still have old ' +
+          'addresses, and run "kubenet gc kubenet --yes --all" for containers that ended, or use --allow-cidr-change',
       )
       // The file is written after the state is logged.
       const list = await eventually('the file', () => {

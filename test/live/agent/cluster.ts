@@ -28,7 +28,9 @@ t.test(
       'all pods ping each other: 12 answers',
       'n2 gets other ranges: refused, the ranges change from 10.244.2.0/24,fd00:244:2::/64 to ' +
         '10.244.202.0/24,fd00:244:202::/64, which leaves 2 addresses of running pods behind (10.244.2.2 of ' +
-        'cnitool-82e215debf7df4651d36, fd00:244:2::2 of cnitool-82e215debf7df4651d36); drain the node, or use --allow-cidr-change',
+        'cnitool-82e215debf7df4651d36, fd00:244:2::2 of cnitool-82e215debf7df4651d36); drain the node, delete the pods of ' +
+        'DaemonSets that still have old addresses, and run "kubenet gc kubenet --yes --all" for containers that ' +
+        'ended, or use --allow-cidr-change',
       'n2 is drained: pods get addresses of 10.244.202.0/24, fd00:244:202::/64',
       'pod web on n2: 10.244.202.2, fd00:244:202::2',
       'all pods ping each other: 12 answers',

@@ -12,7 +12,7 @@ import { parseAlias } from '../../src/attachment/interfaces'
 import { exec, findProgram } from '../../src/host/exec'
 import { chainOf, commentOf, iptablesRestore, targetOf } from '../../src/netfilter/iptables'
 import { NETLINK_ROUTE, withNetlink } from '../../src/netlink/socket'
-import { qdiscDel, qdiscList, TC_H_ROOT, type TcObject } from '../../src/netlink/tc'
+import { qdiscDel, qdiscList, readHtbDefault, TC_H_ROOT, type TcObject, tcHandle } from '../../src/netlink/tc'
 import { type Check, type Diagnosis, fault, ok } from './diagnosis'
 
 type KubeletRepair = Extract<Repair, { readonly do: 'remove-kubelet' }>
@@ -88,7 +88,10 @@ type Remains = {
   readonly code: 'KN0090' | 'KN0091' | 'KN0092'
   readonly object: string
   readonly kept: string | undefined
-  readonly repair: KubeletRepair
+  /** Undefined where it may be another's. */
+  readonly repair: KubeletRepair | undefined
+  /** What an operator can do who knows better. */
+  readonly byHand?: string
 }
 
 const natRemains = (survey: Survey): Remains[] =>
@@ -140,9 +143,19 @@ const htbOf = (bridge: HostLink): TcObject | undefined =>
     ({ index, parent, kind }) => index === bridge.index && parent === TC_H_ROOT && kind === 'htb',
   )
 
+/** `tc qdisc add dev cbr0 root handle 1: htb default 30`: another form is an administrator's. */
+const isKubelets = ({ handle, options }: TcObject): boolean =>
+  handle === tcHandle(1, 0) && options !== undefined && readHtbDefault(options) === 0x30
+
 const htbRemains = (survey: Survey): Remains[] => {
   const bridge = bridgeOf(survey)
-  if (!bridge || !htbOf(bridge)) return []
+  const htb = bridge && htbOf(bridge)
+  if (!htb) return []
+  if (!isKubelets(htb)) {
+    const object = `an htb on "${bridge.name}", not in the form of kubelet's kubenet`
+    const byHand = `if no program needs it: tc qdisc del dev ${bridge.name} root`
+    return [{ code: 'KN0092', object, kept: makerOf() ?? podOf(survey), repair: undefined, byHand }]
+  }
   return [
     {
       code: 'KN0092',
@@ -159,10 +172,12 @@ const remainsOf = async (survey: Survey): Promise<Remains[]> => [
   ...htbRemains(survey),
 ]
 
-const lineOf = ({ code, object, kept, repair }: Remains): Diagnosis =>
-  kept === undefined
-    ? fault(code, { says: `${object}: nothing needs it any more`, remedy: 'kubenet doctor --fix', repair })
-    : ok('kubelet', `${object}: left alone, because ${kept}`)
+const lineOf = ({ code, object, kept, repair, byHand }: Remains): Diagnosis => {
+  if (kept !== undefined) return ok('kubelet', `${object}: left alone, because ${kept}`)
+  if (byHand !== undefined)
+    return fault(code, { says: `${object}: it may be another program's`, remedy: byHand })
+  return fault(code, { says: `${object}: nothing needs it any more`, remedy: 'kubenet doctor --fix', repair })
+}
 
 export const kubeletChecks: readonly Check[] = [async ({ survey }) => (await remainsOf(survey)).map(lineOf)]
 
@@ -188,7 +203,7 @@ const remove = async (repair: KubeletRepair, survey: Survey): Promise<void> => {
     case 'htb': {
       const bridge = bridgeOf(survey)
       const htb = bridge && htbOf(bridge)
-      if (htb)
+      if (htb && isKubelets(htb))
         withNetlink(NETLINK_ROUTE, nl => qdiscDel(nl, bridge, { handle: htb.handle, parent: TC_H_ROOT }))
     }
   }

@@ -6,5 +6,10 @@ const cause = 'kubelet ends without removing it'
 export const kubeletFaults = {
   KN0090: warn('kubelet', "rules of kubelet's kubenet in iptables", cause, '`doctor --fix`'),
   KN0091: warn('kubelet', "chain KUBE-DEDUP of kubelet's kubenet in ebtables", cause, '`doctor --fix`'),
-  KN0092: warn('kubelet', "limits of kubelet's kubenet on cbr0", cause, '`doctor --fix`'),
+  KN0092: warn(
+    'kubelet',
+    "limits of kubelet's kubenet on cbr0",
+    cause,
+    '`doctor --fix`; by hand where the form is another',
+  ),
 } as const

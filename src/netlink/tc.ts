@@ -7,7 +7,7 @@ import * as w from './wire/tc'
 import { fifoOptions, readRedirect, redirectOptions, type TbfOptions, tbfOptions } from './wire/tc-options'
 
 export { TC_H_INGRESS, TC_H_ROOT, type TcObject, tcHandle } from './wire/tc'
-export { readFifoLimit, readTbf, type Tbf, type TbfOptions } from './wire/tc-options'
+export { readFifoLimit, readHtbDefault, readTbf, type Tbf, type TbfOptions } from './wire/tc-options'
 
 /** <linux/netlink.h> */
 const NLM_F_ECHO = 0x8

@@ -115,6 +115,21 @@ export const fifoOptions = (limitBytes: number): Buffer => putU32(limitBytes)
 /** Reads the TCA_OPTIONS of a bfifo qdisc; undefined if they are none. */
 export const readFifoLimit = (options: Buffer): number | undefined => readNumber(options)
 
+/** <linux/pkt_sched.h> */
+const TCA_HTB_INIT = 2
+// struct tc_htb_glob {                            offset
+//   __u32 version, rate2quantum;                  0, 4
+//   __u32 defcls;                                 8
+//   __u32 debug, direct_pkts;                     12, 16
+// };                                              20 bytes
+const SIZEOF_TC_HTB_GLOB = 20
+
+/** The minor number of the class that an htb qdisc puts other traffic into, by its TCA_OPTIONS; undefined if they are none. */
+export const readHtbDefault = (options: Buffer): number | undefined => {
+  const glob = readAttributes(options).get(TCA_HTB_INIT)
+  return glob && glob.length >= SIZEOF_TC_HTB_GLOB ? glob.readUInt32LE(8) : undefined
+}
+
 /** <linux/pkt_cls.h> */
 const TCA_U32_CLASSID = 1
 const TCA_U32_SEL = 5

@@ -91,6 +91,18 @@ for (const flavour of anyFlavour) {
         iptables -t nat -D KUBE-HP-ABCDEFGHIJKLMNOP -p tcp -j DNAT --to-destination 10.244.1.2:80`)
     })
 
+    await t.test("an administrator's own htb stays, and is named", async t => {
+      for (const own of ['1: htb default 10', '2: htb default 30']) {
+        await host.sh(`tc qdisc replace dev cbr0 root pfifo; tc qdisc replace dev cbr0 root handle ${own}`)
+        t.match((await lines()).at(-1), {
+          ...{ code: 'KN0092', status: 'warn', fixable: false },
+          remedy: 'if no program needs it: tc qdisc del dev cbr0 root',
+        })
+      }
+      await host.sh(`
+        tc qdisc replace dev cbr0 root pfifo; tc qdisc replace dev cbr0 root handle 1: htb default 30`)
+    })
+
     await t.test('--fix removes all of it, and nothing of a container', async t => {
       t.same(await lines('--fix'), [])
       t.equal(await host.sh(`${rules}\nnft list table inet kubenet`), before)

@@ -1,6 +1,7 @@
 /** Whether the cluster's agent is at work on this node, and the routes it keeps. */
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
+import { agentName, agents, textAt } from '../frame/agent-process'
 import { type Check, fault, orOk } from './diagnosis'
 
 /** The end of a certificate: RFC 5280, section 4.1, in the encoding of X.690. */
@@ -59,31 +60,8 @@ const endOfCertificate = (pem: string): number | undefined => {
   return Number.isNaN(time) ? undefined : time
 }
 
-const agentName = 'kubenet-agent'
-
 /** How kubenet-agent marks its routes: `ip route show proto 107`. */
 const agentProtocol = 107
-
-const textAt = (read: () => string): string => {
-  try {
-    return read().trim()
-  } catch {
-    return '' // it has ended meanwhile, or may not be looked at
-  }
-}
-
-/** The agents in this network namespace. One in a container is seen from the host alone. */
-const agents = (): string[] => {
-  const own = textAt(() => readlinkSync('/proc/self/ns/net'))
-  return readdirSync('/proc').filter(
-    pid =>
-      /^\d+$/.test(pid) &&
-      textAt(() => readFileSync(`/proc/${pid}/comm`, 'utf8')) === agentName &&
-      textAt(() => readlinkSync(`/proc/${pid}/ns/net`)) === own,
-  )
-}
-
-export const agentRuns = (): boolean => agents().length > 0
 
 /** The kubeconfig of an agent, as its own mount namespace has it; undefined where it has a service account. */
 const kubeconfigOf = (pid: string): string | undefined => {

@@ -6,9 +6,9 @@ import { conflistName } from '../../node/conflist/conflist'
 import { mountOf, readMounts } from '../../node/mounts'
 import type { Network } from '../../node/survey/networks'
 import type { Pool } from '../../node/survey/survey'
+import { agentRuns } from '../frame/agent-process'
 import { missingTypes, noNewPods, unexecutable, unexecutableRemedy } from '../frame/networks'
 import { count } from '../frame/units'
-import { agentRuns } from './agent-process'
 import { type Check, type Diagnosis, fault, notSeen, orOk } from './diagnosis'
 
 const configured = (network: Network): boolean => network.file !== undefined

@@ -6,7 +6,7 @@ import { flag, text, withDefault } from '../../node/command/option'
 import { defaultBinDir, defaultCacheDir, defaultConfDir, type Places } from '../../node/command/places'
 import { conflistName } from '../../node/conflist/conflist'
 import { commitAll, commitChecked, stageRemoval, syncFolder } from '../../node/conflist/staged-file'
-import { obstacles, purgeNode } from '../../node/purge/purge'
+import { obstacles, purgeNode, vethsOfNobody } from '../../node/purge/purge'
 import type { Tally } from '../../node/purge/tally'
 import type { NodeAttachment } from '../../node/survey/attachments'
 import type { Survey } from '../../node/survey/survey'
@@ -15,6 +15,7 @@ import { pause, throwIfInterrupted } from '../../src/host/interrupt'
 import { readConfDir } from '../../src/runtime/conf-dir'
 import type { NetworkConfigList } from '../../src/runtime/conf-list'
 import { removeFile } from '../../src/runtime/durable-file'
+import { agentName, agents } from '../frame/agent-process'
 import { requiredTypes, requireNetworkAdmin } from '../frame/networks'
 import { readSurvey, unreadNotes } from '../frame/survey'
 import { keptCopies, type Place, stageRestored, surveyFormer, surveyNames } from './plan'
@@ -129,12 +130,41 @@ const containersThatNeed = (
     : []
 }
 
+/** Throws while an agent runs: it would write the network again. */
+const requireNoAgent = (): void => {
+  const running = agents()
+  if (running.length === 0) return
+  throw new CliError(
+    ExitCode.failed,
+    `nothing is purged: ${agentName} runs (process ${running.join(', ')}), and would write the network again`,
+    'delete the DaemonSet, or stop kubenet-agent, first',
+  )
+}
+
+/** Throws if the owner of a veth is not known: its container may run, and need what a purge takes. */
+const requireNoStranger = (survey: Survey): void => {
+  const veths = vethsOfNobody(survey)
+  if (veths.length === 0) return
+  const bridges = new Map(survey.readings.links.map(({ index, name }) => [index, name]))
+  const names = veths.map(({ name, master }) =>
+    bridges.has(master) ? `${name} on bridge "${bridges.get(master)}"` : name,
+  )
+  throw new CliError(
+    ExitCode.failed,
+    `nothing is purged: the owner of veth ${listed(names)} is not known, and may run`,
+    'delete its container; "ip link del" if it has none',
+  )
+}
+
 /** Throws unless all attachments of the node are gone: a purge takes what they share. */
 const requireNoAttachment = ({ force }: Call['options'], survey: Survey): void => {
   const unread = unreadNotes(survey)
   if (unread.length > 0) throw new CliError(ExitCode.failed, `nothing is purged: ${unread.join('; ')}`)
   const there = obstacles(survey, force)
-  if (there.length === 0) return
+  if (there.length === 0) {
+    requireNoStranger(survey)
+    return
+  }
   const isLive = there.some(({ state }) => state !== 'gone')
   throw new CliError(
     ExitCode.failed,
@@ -147,6 +177,7 @@ const requireNoAttachment = ({ force }: Call['options'], survey: Survey): void =
 
 /** Purges the node, from which our programs are gone, after another look. */
 const purgeAll = async (call: Call, places: Places): Promise<Tally> => {
+  requireNoAgent()
   const survey = await readSurvey(places, call.io)
   requireNoAttachment(call.options, survey)
   return await purgeNode({ survey, confDir: places.confDir, cacheDir: places.cacheDir })
@@ -195,6 +226,7 @@ const uninstallAll = async (call: Call): Promise<Answer> => {
   }
   if (values.purge) {
     requireNetworkAdmin()
+    requireNoAgent()
     requireNoAttachment(values, await readSurvey(survey, io))
   }
   const notes = await checkNeeds(leaving, call, survey)
@@ -236,7 +268,7 @@ export const uninstall = command({
     'Removes only our files from the folder of the plugins. If a step fails, all files are restored.',
     'Refuses while a network or a running container needs a plugin that would be missing: a ' +
       'container cannot be deleted without its plugin.',
-    '--purge refuses while a container may be attached. It removes what is proven to be ours, and names what stays.',
+    '--purge refuses while a container may be attached or kubenet-agent runs, also with --force. It removes what is proven to be ours, and names what stays.',
   ],
   options,
   examples: [

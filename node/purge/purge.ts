@@ -1,10 +1,13 @@
 /** Removes all that the plugins made on a node whose containers are gone, each thing by proof that it is this program's. */
+import { hostMac } from '../../plugins/bridge/bridge'
 import { type OwnedSysctl, ownedSysctls } from '../../src/host/owned-sysctl'
 import { writeSysctl } from '../../src/host/sysctl'
+import { widthOf } from '../../src/ip/addr'
 import { linkList } from '../../src/netlink/link'
 import { NETLINK_ROUTE, withNetlink } from '../../src/netlink/socket'
 import { alone } from '../../src/runtime/lock'
 import type { NodeAttachment } from '../survey/attachments'
+import type { HostLink } from '../survey/links'
 import type { Survey } from '../survey/survey'
 import { dottedKey } from '../sysctls'
 import { purgeFiles } from './files'
@@ -18,6 +21,30 @@ import { Tally } from './tally'
  */
 export const obstacles = ({ attachments }: Survey, force: boolean): NodeAttachment[] =>
   attachments.filter(({ state, proven }) => state !== 'gone' || !(proven || force))
+
+/** Is it a veth whose other end is not in the host's namespace? */
+const leadsAway = ({ kind, peer, peerNsid }: HostLink): boolean =>
+  kind === 'veth' && (peer === 0 || peerNsid !== undefined)
+
+/**
+ * The veths whose owner nothing tells, which a running container may have whose lease and result were lost: then its rules
+ * seem to be those of a container that is gone. On a bridge of our networks, or of this program, such a veth always forbids
+ * a purge; elsewhere (on another bridge, or with the route to one address) only if something may be left of its owner.
+ */
+export const vethsOfNobody = ({ attachments, readings: { links, networks, routes } }: Survey): HostLink[] => {
+  const owned = new Set(attachments.map(({ veth }) => veth?.index))
+  const named = new Set(networks.map(({ bridge }) => bridge))
+  const bridges = new Map(links.filter(({ kind }) => kind === 'bridge').map(link => [link.index, link]))
+  const uplinks = new Set(routes.filter(({ dst }) => dst.prefix === 0).map(({ index }) => index))
+  const single = routes.filter(({ dst: { addr, prefix } }) => prefix === widthOf(addr.family))
+  const pointed = new Set(single.map(({ index }) => index).filter(index => !uplinks.has(index)))
+  return links.filter(veth => {
+    if (!leadsAway(veth) || owned.has(veth.index)) return false
+    const bridge = bridges.get(veth.master)
+    if (bridge && (named.has(bridge.name) || bridge.mac === hostMac(bridge.name))) return true
+    return attachments.length > 0 && (bridge !== undefined || pointed.has(veth.index))
+  })
+}
 
 /** Kinds of interfaces for which no other program needs forwarding. */
 const plainKinds = ['', 'bond', 'dummy', 'ifb', 'team', 'vlan']

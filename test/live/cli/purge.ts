@@ -92,6 +92,50 @@ for (const flavour of flavours) {
       t.equal((await kubenet('del', 'kubenet', netns)).code, 0)
     })
 
+    for (const args of [[], ['--force']]) {
+      await t.test(`a veth of nobody may be a running pod's, whose rules stay: ${args.join()}`, async t => {
+        await install('--pod-cidr', '10.90.0.0/24,fd00:90::/64')
+        // As the reference leaves a pod whose lease and result are lost: nothing but its rules tell of it.
+        await host.netns('lost')
+        await host.sh(`
+          ip link add cni7 type bridge
+          ip link add veth77 type veth peer name eth0 netns lost; ip link set veth77 master cni7
+          iptables -t nat -N CNI-0123456789abcdef01234567
+          iptables -t nat -A CNI-0123456789abcdef01234567 -d 10.97.0.0/24 -j ACCEPT \
+            -m comment --comment 'name: "lost" id: "0123456789abcdef"'
+          iptables -t nat -A POSTROUTING -s 10.97.0.5/32 -j CNI-0123456789abcdef01234567 \
+            -m comment --comment 'name: "lost" id: "0123456789abcdef"'`)
+        const there = await host.snapshot()
+        const { code, stdout, stderr } = await purge(...args)
+        t.same([code, stdout], [1, ''])
+        if (args.length > 0)
+          t.equal(
+            stderr,
+            'kubenet: uninstall: nothing is purged: the owner of veth veth77 on bridge "cni7" is not known, and may run; delete its container; "ip link del" if it has none\n',
+          )
+        t.equal(await host.snapshot(), there)
+        await host.sh(`
+          ip netns del lost; ip link del cni7
+          iptables -t nat -F POSTROUTING; iptables -t nat -F CNI-0123456789abcdef01234567
+          iptables -t nat -X CNI-0123456789abcdef01234567`)
+      })
+    }
+
+    await t.test('while kubenet-agent runs it does nothing', async t => {
+      const there = await files()
+      await host.sh(
+        'cp $(command -v sleep) /run/kubenet-agent; /run/kubenet-agent 60 > /dev/null 2>&1 & echo $! > /run/pid',
+      )
+      for (const args of [[], ['--force']])
+        t.match(await purge(...args), {
+          code: 1,
+          stderr:
+            /: nothing is purged: kubenet-agent runs \(process \d+\), [^\n]+; delete the DaemonSet, or stop/,
+        })
+      t.equal(await files(), there)
+      await host.sh('kill $(cat /run/pid); rm /run/kubenet-agent /run/pid')
+    })
+
     await t.test('it removes bridge, rules, sysctls, leases, records and programs', async t => {
       const { code, stdout, stderr } = await purge('--json')
       t.same([code, stderr], [0, ''])

@@ -40,9 +40,11 @@ const describe = (attachment: SyncedAttachment, isDry: boolean, style: Style): s
 const withAdded = ({ attachment, rebuilt }: Synced, added: Added | undefined): Synced => {
   if (!added) return { attachment, ...(rebuilt && { rebuilt }) }
   const changes = [{ what: 'rules' as const, text: added.text }, ...attachment.changes]
-  const state = attachment.state === 'whole' ? 'rebuilt' : attachment.state
+  const failures = [...added.failures, ...attachment.failures]
+  const done = attachment.state === 'whole' ? 'rebuilt' : attachment.state
+  const state = added.failures.length > 0 ? 'failed' : done
   const takeBacks = [...added.rebuilt.takeBacks, ...(rebuilt?.takeBacks ?? [])]
-  return { attachment: { ...attachment, state, changes }, rebuilt: { ...added.rebuilt, takeBacks } }
+  return { attachment: { ...attachment, state, changes, failures }, rebuilt: { ...added.rebuilt, takeBacks } }
 }
 
 const answerOf = (attachments: readonly SyncedAttachment[], isDry: boolean): Answer => {

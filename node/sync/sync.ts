@@ -60,7 +60,8 @@ type Outcome = Pick<SyncedAttachment, 'changes' | 'failures'> & {
   readonly takeBacks: readonly TakeBack[]
 }
 
-const reasonOf = (error: unknown): string => {
+/** A failure as a line of a report. */
+export const reasonOf = (error: unknown): string => {
   const { message, details } = CniError.from(error)
   return [message, details].filter(Boolean).join('; ')
 }

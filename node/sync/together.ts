@@ -21,6 +21,7 @@ import { closeNetns, type Netns } from '../../src/netns/netns'
 import { alone } from '../../src/runtime/lock'
 import type { Rebuilt } from './rebuilt'
 import { callFor, openRecorded, type RecordedAttachment, readAgain } from './records'
+import { reasonOf } from './sync'
 
 /** A pod whose interface is there, and the host's end of it. */
 type Living = {
@@ -65,27 +66,45 @@ const living = (seenBefore: RecordedAttachment, cacheDir: string): Living | unde
 /** The most pods of a batch, which is one datagram. */
 const mostPods = 100
 
-/** What was added for a pod in words, and what takes it back. */
-export type Added = { readonly text: string; readonly rebuilt: Rebuilt }
+/** What was added for a pod in words, what takes it back, and what failed after it. */
+export type Added = { readonly text: string; readonly rebuilt: Rebuilt; readonly failures: readonly string[] }
+
+/** Forgets the flows that go elsewhere; answers what failed: the pod's rules are there, and have to be taken back in any case. */
+const forgetFlows = ({ ports }: KubenetPod): string[] => {
+  try {
+    takeDownFlows(ports)
+    return []
+  } catch (error) {
+    return [reasonOf(error)]
+  }
+}
+
+const addBatch = (pods: readonly Living[], conf: KubenetConf, added: Map<string, Added>): void => {
+  const placed = withNetlink(NETLINK_NETFILTER, nl =>
+    addTogether(
+      nl,
+      conf,
+      pods.map(({ pod }) => pod),
+    ),
+  )
+  for (const [index, { record, pod, veth }] of pods.entries()) {
+    const elements = placed[index] ?? []
+    if (elements.length === 0) continue
+    const text = `table "inet kubenet": add ${elements.map(formatPlaced).join(', ')}`
+    const rebuilt = { record, veth, takeBacks: [() => takeDownPod(pod)] }
+    added.set(keyOf(record.entry), { text, rebuilt, failures: forgetFlows(pod) })
+  }
+}
 
 const addAll = (pods: readonly Living[], added: Map<string, Added>): void => {
   for (let at = 0; at < pods.length; at += mostPods) {
     const some = pods.slice(at, at + mostPods)
     const [first] = some
     if (!first) return
-    const placed = withNetlink(NETLINK_NETFILTER, nl =>
-      addTogether(
-        nl,
-        first.conf,
-        some.map(({ pod }) => pod),
-      ),
-    )
-    for (const [index, { record, pod, veth }] of some.entries()) {
-      const elements = placed[index] ?? []
-      if (elements.length === 0) continue
-      takeDownFlows(pod.ports)
-      const text = `table "inet kubenet": add ${elements.map(formatPlaced).join(', ')}`
-      added.set(keyOf(record.entry), { text, rebuilt: { record, veth, takeBacks: [() => takeDownPod(pod)] } })
+    try {
+      addBatch(some, first.conf, added)
+    } catch {
+      // The comparison of each pod does it again, and tells what failed.
     }
   }
 }
@@ -95,14 +114,13 @@ const isTableThere = (): boolean =>
     tableList(nl, table.family).some(({ family, name }) => family === table.family && name === table.name),
   ) ?? true
 
-/** Brings back the elements of all pods if the table is gone. Answers what was added, by the attachment's record. */
-export const rebuildTogether = async (
+const addMissing = async (
   records: readonly RecordedAttachment[],
   cacheDir: string,
-): Promise<Map<string, Added>> => {
-  const added = new Map<string, Added>()
+  added: Map<string, Added>,
+): Promise<void> => {
   if (!records.some(({ list }) => list.plugins.some(({ type }) => type === 'kubenet')) || isTableThere())
-    return added
+    return
   await alone(cacheDir, () => {
     const pods = records.flatMap(record => living(record, cacheDir) ?? [])
     const networks = new Set(pods.map(({ conf }) => conf.network))
@@ -112,5 +130,21 @@ export const rebuildTogether = async (
         added,
       )
   })
+}
+
+/**
+ * Brings back the elements of all pods if the table is gone. Answers what was added, by the attachment's record, whatever
+ * fails: what was not added is for the comparison of each pod, which tells of the failure.
+ */
+export const rebuildTogether = async (
+  records: readonly RecordedAttachment[],
+  cacheDir: string,
+): Promise<Map<string, Added>> => {
+  const added = new Map<string, Added>()
+  try {
+    await addMissing(records, cacheDir, added)
+  } catch {
+    // A lock that was not had in time, say: each pod waits for it again.
+  }
   return added
 }

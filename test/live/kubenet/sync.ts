@@ -150,6 +150,15 @@ for (const flavour of flavours) {
         })
       }
 
+      if (title === 'kubenet')
+        await t.test('goes on where the lock is not to be had for all pods together', async t => {
+          await host.sh(`
+            lock=$(find /var/lib/cni /run -path '*/.kubenet/lock' 2>/dev/null | head -n1); nft flush ruleset
+            flock "$lock" sleep 5.7 > /dev/null 2>&1 & until ! flock -n "$lock" true; do sleep 0.01; done`)
+          t.same(states(await sync(node)), ['rebuilt', 'rebuilt'])
+          t.equal(await host.snapshot(), before)
+        })
+
       await t.test('rebuilds nothing for a container that is gone', async t => {
         await host.sh('ip netns del other; nft flush ruleset')
         t.same(states(await sync(node)), ['rebuilt', 'gone'])

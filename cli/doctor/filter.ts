@@ -6,6 +6,7 @@ import type { Packet, Verdict } from '../../node/packets/packet'
 import { type Iptables, isListed } from '../../node/survey/iptables'
 import type { Network } from '../../node/survey/networks'
 import type { Survey } from '../../node/survey/survey'
+import { findProgram } from '../../src/host/exec'
 import { ifNftables } from '../../src/netfilter/nft/socket'
 import { type Check, type Diagnosis, fault, notSeen, orOk } from './diagnosis'
 import { type Way, waysOf } from './ways'
@@ -39,20 +40,44 @@ const variants: Check = ({ survey }) => {
 /** A verdict, and the command that lets the packet pass. */
 type Judged = Verdict & { readonly remedy: string }
 
-const programOf = (family: 4 | 6): string => (family === 4 ? 'iptables' : 'ip6tables')
+/** The program that sees the rules of that variant: the one called iptables may be the other's. */
+const programOf = ({ family, variant }: Iptables): string => {
+  const name = family === 4 ? 'iptables' : 'ip6tables'
+  const own = `${name}-${variant === 'nf_tables' ? 'nft' : 'legacy'}`
+  return findProgram(own) ? own : name
+}
 
 /** ufw keeps its rules itself, and takes those of others away when it is reloaded. */
 const isUfw = ({ tables }: Iptables): boolean =>
   tables.get('filter')?.policies.has('ufw-before-forward') ?? false
 
-const iptablesRemedy = (entry: Iptables, table: string, bridge: string, { by }: Verdict): string => {
-  const program = programOf(entry.family)
-  const isForward = table === 'filter' && / (FORWARD|\S*-FORWARD\S*|\S*forward\S*) /.test(`${by} `)
+/** The interface that a rule at the packet's hook may ask for, and the packet's source where only the uplink is left. */
+const conditionsOf = ({ hook, in: from, out: to, src }: Packet, bridge: string): string => {
+  const [option, name] = hook === 'output' || hook === 'postrouting' ? ['-o', to] : ['-i', from]
+  if (hook === 'forward' && to === bridge) return `-o ${bridge}`
+  const named = name ? `${option} ${name}` : ''
+  return hook === 'postrouting' && to !== bridge && src ? `${named} -s ${src}`.trim() : named
+}
+
+/**
+ * Lets the packets of this hop pass, and no others: a rule is put before those that are there. No rule is deleted and no
+ * policy opened, as what keeps containers' packets may be what keeps the world's out, or lets root in.
+ */
+const iptablesRemedy = (entry: Iptables, table: string, bridge: string, packet: Packet): string => {
+  const program = programOf(entry)
+  const isForward = table === 'filter' && packet.hook === 'forward'
   if (isForward && isUfw(entry)) return `ufw route allow in on ${bridge}; ufw route allow out on ${bridge}`
   if (isForward)
     return `${program} -I FORWARD -i ${bridge} -j ACCEPT and ${program} -I FORWARD -o ${bridge} -j ACCEPT, where the firewall keeps them`
-  const rule = by.startsWith('-A ') ? by.replace('-A', '-D') : by.replace(/ \S+$/, ' ACCEPT')
-  return `${program} -t ${table} ${rule}, where the firewall keeps it`
+  const conditions = conditionsOf(packet, bridge)
+  const isReply = packet.ctstate === 'ESTABLISHED'
+  // Connections are not known yet there: a rule would let all that comes from outside pass.
+  if (table === 'raw' && isReply && !conditions.endsWith(` ${bridge}`))
+    return 'let them pass before that rule of the table raw, where the firewall keeps it'
+  const state = isReply && table !== 'raw' ? '-m conntrack --ctstate RELATED,ESTABLISHED' : ''
+  const place = `${table === 'filter' ? '' : `-t ${table} `}-I ${packet.hook.toUpperCase()}`
+  const words = [program, place, conditions, state, '-j ACCEPT'].filter(word => word !== '')
+  return `${words.join(' ')}, where the firewall keeps its rules`
 }
 
 const firewalldRemedy = (bridge: string): string =>
@@ -74,7 +99,7 @@ const judge = (
     ...iptables.flatMap(entry =>
       iptablesVerdicts(entry, packet).map(({ table, ...verdict }) => ({
         ...verdict,
-        remedy: iptablesRemedy(entry, table, bridge, verdict),
+        remedy: iptablesRemedy(entry, table, bridge, packet),
       })),
     ),
     ...(nft?.verdicts(packet) ?? []).map(({ table, chain, ...verdict }) => ({

@@ -1,5 +1,5 @@
 /** The ways that packets of a network's containers take through the host, as hooks of its packet filters. */
-import type { Hook, Packet } from '../../node/packets/packet'
+import type { Hook, Mark, Packet } from '../../node/packets/packet'
 import type { NodeAttachment } from '../../node/survey/attachments'
 import type { Network } from '../../node/survey/networks'
 import type { Survey } from '../../node/survey/survey'
@@ -37,20 +37,20 @@ const routed = (route: Route, scene: Scene): Way[] => {
   const { bridge, family, pod, out, gateway } = scene
   const from = `iifname "${bridge}"`
   const to = `oifname "${bridge}"`
-  const back = `${out === undefined ? '' : `iifname "${out}" `}ct state established,related`
+  const back = out === undefined ? '' : `iifname "${out}"`
   return [
     route('packets from containers', { src: pod.address, dst: elsewhere[family], ctstate: 'NEW' }, [
       ['prerouting', bridge, '', from],
       ['forward', bridge, out, from],
       ['postrouting', undefined, out, `${family === 4 ? 'ip' : 'ip6'} saddr ${pod.address}`],
     ]),
-    route('replies to containers', { src: elsewhere[family], dst: pod.address, ctstate: 'ESTABLISHED' }, [
-      ['forward', out, bridge, to],
-      ['postrouting', undefined, bridge, to],
-    ]),
     // They are for an address of the host until that is translated.
     route('replies to containers', { src: elsewhere[family], dst: undefined, ctstate: 'ESTABLISHED' }, [
       ['prerouting', out, '', back],
+    ]),
+    route('replies to containers', { src: elsewhere[family], dst: pod.address, ctstate: 'ESTABLISHED' }, [
+      ['forward', out, bridge, to],
+      ['postrouting', undefined, bridge, to],
     ]),
     route('packets from the node to containers', { src: gateway, dst: pod.address, ctstate: 'NEW' }, [
       ['output', '', bridge, to],
@@ -134,12 +134,19 @@ export const waysOf = (
     gateway: formatAddr(range.gateway),
     out: uplinkOf(survey, family)?.name,
   }
-  const route: Route = (words, facts, stops) => ({
-    words,
-    hops: stops.map(([hook, from, to, named]) => ({
-      packet: { ...facts, family, protocol, hook, in: from, out: to },
-      named,
-    })),
-  })
+  const marks = new Map<string, Mark>()
+  const route: Route = (words, facts, stops) => {
+    const mark = marks.get(words) ?? { isZero: true }
+    marks.set(words, mark)
+    // What lets replies pass is not to let anything else pass.
+    const state = facts.ctstate === 'ESTABLISHED' ? ['ct state established,related'] : []
+    return {
+      words,
+      hops: stops.map(([hook, from, to, named]) => ({
+        packet: { ...facts, family, protocol, hook, in: from, out: to, mark },
+        named: [...(named === '' ? [] : [named]), ...state].join(' '),
+      })),
+    }
+  }
   return [...routed(route, scene), ...framed(route, scene)]
 }

@@ -32,8 +32,8 @@ const known: Record<string, (word: string, packet: Packet) => Match> = {
   '-d': (word, { dst }) => fits(dst, word, matchesAddress),
   '--ctstate': inState,
   '--state': inState,
-  // Packets from a container have no mark.
-  '--mark': word => yesIf(/^0x0(\/|$)/.test(word)),
+  // Packets from a container come without one.
+  '--mark': (word, { mark }) => (mark.isZero ? yesIf(/^0x0(\/|$)/.test(word)) : 'maybe'),
   '-m': () => 'yes',
   '--comment': () => 'yes',
   '-p': (word, { protocol }) => yesIf(word === 'all' || word === protocol),
@@ -52,25 +52,39 @@ const ends: Record<string, 'accept' | 'drop' | 'return'> = {
   RETURN: 'return',
 }
 
+/** Targets that set the mark of a packet, or may set it. */
+const marking = ['MARK', 'CONNMARK', 'TPROXY']
+
+/** Targets that leave the verdict to a program. */
+const queueing = ['NFQUEUE', 'QUEUE']
+
 const actionOf = (option: string, target: string, { policies }: IptablesTable): JudgedRule['action'] => {
   const end = ends[target]
   if (end) return { do: end }
   return policies.has(target) ? { do: option === '-g' ? 'goto' : 'jump', chain: target } : undefined
 }
 
-/** Words behind a target belong to it: "-j REJECT --reject-with …". */
-const readRule = (line: string, packet: Packet, table: IptablesTable): JudgedRule => {
+/** Words behind a target belong to it: "-j REJECT --reject-with …". A rule that may set the packet's mark does so. */
+const judgeRule = (line: string, packet: Packet, table: IptablesTable): JudgedRule => {
   const words = wordsOf(line).slice(2)
   let match: Match = 'yes'
+  let module = ''
   for (let i = 0; i < words.length; i++) {
     const isNegated = words[i] === '!'
     if (isNegated) i++
     const option = words[i] ?? ''
-    if (option === '-j' || option === '-g')
-      return { match, action: actionOf(option, words[i + 1] ?? '', table), by: line }
+    const word = words[i + 1] ?? ''
+    if (option === '-j' || option === '-g') {
+      if (match === 'no') return { match, action: undefined, by: line }
+      if (marking.includes(word)) packet.mark.isZero = false
+      if (queueing.includes(word)) return { match: 'maybe', action: { do: 'accept' }, by: line }
+      return { match, action: actionOf(option, word, table), by: line }
+    }
     if (!option.startsWith('-')) continue
-    const test = known[option]
-    const found = test ? test(words[i + 1] ?? '', packet) : 'maybe'
+    if (option === '-m') module = word
+    // The mark of a connection is another one, of which nothing is known.
+    const test = option === '--mark' && module !== 'mark' ? undefined : known[option]
+    const found = test ? test(word, packet) : 'maybe'
     const answer = isNegated ? negated[found] : found
     if (answer === 'no' || match === 'no') match = 'no'
     else if (answer === 'maybe') match = 'maybe'
@@ -91,8 +105,9 @@ const tablesAt: Record<Hook, readonly string[]> = {
 const inTable = (table: IptablesTable, packet: Packet): Verdict => {
   const chain = packet.hook.toUpperCase()
   const policy = table.policies.get(chain) ?? 'ACCEPT'
-  const rulesOf = (name: string): JudgedRule[] =>
-    table.rules.filter(rule => rule.startsWith(`-A ${name} `)).map(rule => readRule(rule, packet, table))
+  const rulesOf = function* (name: string): Generator<JudgedRule> {
+    for (const rule of table.rules) if (rule.startsWith(`-A ${name} `)) yield judgeRule(rule, packet, table)
+  }
   return judgeChain(rulesOf, chain, {
     verdict: policy === 'ACCEPT' ? 'accept' : 'drop',
     by: `-P ${chain} ${policy}`,

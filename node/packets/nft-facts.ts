@@ -90,7 +90,7 @@ const indexBytes = (name: string | undefined, indexOf: (name: string) => number 
 
 /** A fact of a packet by its number among NFT_META_*. */
 export const metaOf = (packet: Packet, key: number, indexOf: (name: string) => number | undefined): Bytes => {
-  const { family, protocol, frame } = packet
+  const { family, protocol, frame, mark } = packet
   switch (key) {
     case NFT_META_PROTOCOL:
       return etherTypes[family]
@@ -98,9 +98,9 @@ export const metaOf = (packet: Packet, key: number, indexOf: (name: string) => n
       return [family === 4 ? NFPROTO_IPV4 : NFPROTO_IPV6]
     case NFT_META_L4PROTO:
       return [protocols[protocol]]
-    // Packets of containers have none.
+    // Packets of containers come without one.
     case NFT_META_MARK:
-      return [0, 0, 0, 0]
+      return mark.isZero ? [0, 0, 0, 0] : unknownBytes(4)
     case NFT_META_IIFNAME:
       return nameBytes(packet.in)
     case NFT_META_OIFNAME:

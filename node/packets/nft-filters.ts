@@ -58,14 +58,17 @@ export class NftFilters {
 
   #verdict(table: NftTable, { name, policy = 'accept' }: ReadChain, packet: Packet): NftVerdict {
     const place = `${table.family} ${table.name}`
-    const rulesOf = (chain: string): JudgedRule[] =>
-      this.#rulesOf(table, chain).map(({ handle, steps }) => ({
-        ...judgeRule(steps, packet, {
-          indexOf: this.#indexOf,
-          entriesOf: set => remember(this.#entries, `${place} ${set}`, () => entryList(this.#nl, table, set)),
-        }),
-        by: `rule ${handle} in chain ${chain} of table ${place}`,
-      }))
+    const surroundings: NftSurroundings = {
+      indexOf: this.#indexOf,
+      entriesOf: set => remember(this.#entries, `${place} ${set}`, () => entryList(this.#nl, table, set)),
+    }
+    const listed = (chain: string) => this.#rulesOf(table, chain)
+    const rulesOf = function* (chain: string): Generator<JudgedRule> {
+      for (const { handle, steps } of listed(chain)) {
+        const by = `rule ${handle} in chain ${chain} of table ${place}`
+        yield { ...judgeRule(steps, packet, surroundings), by }
+      }
+    }
     const byPolicy = `policy ${policy} of chain ${name} of table ${place}`
     const found = judgeChain(rulesOf, name, { verdict: policy, by: byPolicy })
     return { ...found, table: place, chain: name }

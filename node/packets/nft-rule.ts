@@ -2,6 +2,7 @@
 import type { ReadExpression } from '../../src/netfilter/nft/wire/expression'
 import { readData } from '../../src/netfilter/nft/wire/expression'
 import {
+  isSetting,
   NFT_CMP_EQ,
   NFT_CMP_GT,
   NFT_CMP_LT,
@@ -133,11 +134,13 @@ const loaded = (
       return ((byte ?? 0) & mask) ^ (bits.xor[i] ?? 0)
     })
     registers.set(bits.dreg, masked)
-  } else return value !== undefined // what addresses are translated to, for one
+  } else if (value)
+    registers.forgetAll() // a new mark or what addresses are translated to, which no later step compares
+  else return false
   return true
 }
 
-/** The rule's steps on a packet, one after the other, until one does not match. */
+/** The rule's steps on a packet, one after the other, until one does not match. One that may set its mark does so. */
 export const judgeRule = (
   steps: readonly ReadExpression[],
   packet: Packet,
@@ -149,11 +152,19 @@ export const judgeRule = (
     const verdict = readVerdict(step)
     if (verdict) return { match, action: actionOf(verdict) }
     if (step.name === 'reject') return { match, action: { do: 'drop' } }
+    // A program decides.
+    if (step.name === 'queue') return { match: 'maybe', action: { do: 'accept' } }
+    if (isSetting(step)) {
+      // Most of these set the mark.
+      packet.mark.isZero = false
+      continue
+    }
     if (passive.has(step.name) || loaded(registers, step, packet, surroundings)) continue
     const found = lookedUp(registers, step, surroundings)
     const answer = found?.match ?? compared(registers, step)
     if (answer === 'no') return { match: 'no', action: undefined }
     // A step that is not understood may end the rule, and may put anything into any register.
+    if (answer === undefined) registers.forgetAll()
     if (answer !== 'yes') match = 'maybe'
     if (found?.action) return { match, action: found.action }
   }

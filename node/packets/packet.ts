@@ -3,6 +3,9 @@ import type { Family } from '../../src/ip/addr'
 
 export type Hook = 'prerouting' | 'input' | 'forward' | 'output' | 'postrouting'
 
+/** A packet's mark goes with it from hook to hook. Not known any more: a rule has set it, or may have. */
+export type Mark = { isZero: boolean }
+
 /** "" stands for no interface, undefined for a fact that is not known: rules that ask for it match perhaps. */
 export type Packet = {
   readonly hook: Hook
@@ -14,6 +17,8 @@ export type Packet = {
   readonly dst: string | undefined
   /** "ESTABLISHED" for an answer. */
   readonly ctstate: 'NEW' | 'ESTABLISHED'
+  /** Zero until a rule that sets it is judged; shared by the hooks of one way. */
+  readonly mark: Mark
   /** Of a frame on a bridge, whose ports `in` and `out` are. */
   readonly frame?: {
     readonly bridge: string
@@ -54,8 +59,11 @@ type Outcome = {
   readonly possible: string | undefined
 }
 
+/** Judges a chain's rules one by one as they are asked for: one may set the mark that the next one asks for. */
+type RulesOf = (chain: string) => Iterable<JudgedRule>
+
 /** Rules with conditions that are not known are taken not to drop it. */
-const walk = (rulesOf: (chain: string) => readonly JudgedRule[], chain: string, depth = 0): Outcome => {
+const walk = (rulesOf: RulesOf, chain: string, depth = 0): Outcome => {
   let possible: string | undefined
   for (const { match, action, by } of rulesOf(chain)) {
     if (match === 'no' || !action) continue
@@ -77,11 +85,7 @@ const walk = (rulesOf: (chain: string) => readonly JudgedRule[], chain: string, 
 type Policy = { readonly verdict: 'accept' | 'drop'; readonly by: string }
 
 /** The verdict of a chain with a policy. */
-export const judgeChain = (
-  rulesOf: (chain: string) => readonly JudgedRule[],
-  chain: string,
-  policy: Policy,
-): Verdict => {
+export const judgeChain = (rulesOf: RulesOf, chain: string, policy: Policy): Verdict => {
   const { end = policy, possible } = walk(rulesOf, chain)
   return end.verdict === 'drop' && possible !== undefined ? { verdict: 'maybe', by: possible } : end
 }

@@ -36,6 +36,11 @@ export class Registers {
     return this.#bytes.slice(start, start + count)
   }
 
+  /** Nothing is known of any of them from now on. */
+  forgetAll(): void {
+    this.#bytes.fill(undefined)
+  }
+
   /** Nothing is known of what is there from now on. */
   forget(register: number): void {
     const start = offsetOf(register)

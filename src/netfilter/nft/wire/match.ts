@@ -103,6 +103,7 @@ export const NFT_CT_STATE = 0
 export const NFT_CT_STATUS = 2
 const NFTA_CT_DREG = 1
 const NFTA_CT_KEY = 2
+const NFTA_CT_SREG = 4
 
 // "ct"
 //   NFTA_CT_KEY (be32)
@@ -118,6 +119,11 @@ export const ctLoad = (key: number, dreg: number): Expression => ({
 /** The fact of a connection that a rule's step loads, one of NFT_CT_*. */
 export const readCt = (step: ReadExpression): ReadLoad | undefined =>
   readLoad(step, 'ct', { key: NFTA_CT_KEY, dreg: NFTA_CT_DREG })
+
+/** Does a step set a fact of the packet or of its connection, such as its mark? */
+export const isSetting = ({ name, attributes }: ReadExpression): boolean =>
+  (name === 'meta' && attributes.get(NFTA_META_SREG) !== undefined) ||
+  (name === 'ct' && attributes.get(NFTA_CT_SREG) !== undefined)
 
 /** <linux/netfilter/nf_tables.h>, enum nft_fib_result, nft_fib_flags and nft_fib_attributes */
 export const NFT_FIB_RESULT_ADDRTYPE = 3

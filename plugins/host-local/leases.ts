@@ -12,7 +12,7 @@ import {
   type RecordStore,
   withoutForeign,
 } from './record'
-import type { LeaseStore } from './store'
+import { type LeaseStore, lastReservedName } from './store'
 
 /** The addresses an attachment has on the network, and the key of its record. */
 export type Holding = {
@@ -54,8 +54,8 @@ export type LeaseFolders = {
   readonly here: HostView
 }
 
-/** Is it the name of a lease, or of what every lease leaves behind? */
-const isOfLeases = (name: string): boolean => isLeaseName(name) || name.startsWith('last_reserved_ip.')
+/** Is it what an ADD leaves behind that leased the next address in turn? It comes after all leases that were missing. */
+const isLastReserved = (name: string): boolean => name.startsWith(lastReservedName(0).slice(0, -1))
 
 /** How many addresses are looked for one by one. The next in turn is most often free, and a folder may be large. */
 const mostProbes = 16
@@ -95,9 +95,12 @@ export class Leases {
     return this.store.isThere(address)
   }
 
-  /** Has nothing ever been leased here, as far as the folder tells? */
+  /**
+   * May leases of running containers be missing? Of a new or emptied folder nothing else is known, nor where a command
+   * was killed that was about to lease what they have.
+   */
   get isNew(): boolean {
-    return this.#reading !== undefined && ![...this.#allNames()].some(isOfLeases)
+    return this.#reading !== undefined && ![...this.#allNames()].some(isLastReserved)
   }
 
   /** How many names the folder has: there cannot be more leases. */
@@ -169,6 +172,7 @@ export class Leases {
   /** Notes the address given out last of a range set. */
   setLastReserved(rangeSetIndex: number, address: string): void {
     this.#changed = true
+    this.#names?.add(lastReservedName(rangeSetIndex))
     this.store.setLastReserved(rangeSetIndex, address)
   }
 
@@ -219,6 +223,8 @@ export class Leases {
       for (const key of this.#gone) this.#forget(key)
       for (const record of this.#unwritten) this.records.write(record)
       if (this.#reading) this.#correctRecords(this.#reading)
+      // With the mark the next ADD would not look for running containers.
+      if (this.isNew) return
       markClean(this.store.folder, this.here.bootID)
       markClean(this.records.folder, this.here.bootID)
     } catch {

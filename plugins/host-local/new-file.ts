@@ -2,22 +2,39 @@
  * New files: where the file system allows that, content and name are on the disk after one wait. A crash before that
  * leaves the file whole, or no file of that name.
  */
-import { closeSync, fsyncSync, statfsSync, writeFileSync } from 'node:fs'
+import { closeSync, existsSync, fsyncSync, readlinkSync, statfsSync, statSync, writeFileSync } from 'node:fs'
 import { platform } from '#platform'
 import { errnoName } from '../../src/host/errno'
 import { SystemError } from '../../src/host/system-error'
 import { openNew, removeFile } from './file'
 
-/**
- * <linux/magic.h>: ext4, xfs and btrfs have a journal or log. A name gets there after what was written to the disk
- * before it, and fsync(2) of a new file waits for its names as well. tmpfs has nothing to wait for.
- */
-const orderedKinds = [0xef53, 0x58465342, 0x9123683e, 0x01021994]
+/** <linux/magic.h>: ext2, ext3 and ext4, which are not told apart by it. */
+const extKind = 0xef53
 
-/** Is a folder on such a file system? */
+/**
+ * <linux/magic.h>: xfs and btrfs have a journal or log. A name gets there after what was written to the disk before it,
+ * and fsync(2) of a new file waits for its names as well. tmpfs has nothing to wait for.
+ */
+const orderedKinds = [0x58465342, 0x9123683e, 0x01021994]
+
+/**
+ * Has an ext4 a journal of its own, and so the order of xfs? Without one, as in ext2, nothing promises that fsync(2) of a
+ * file writes the folder's entry. A journal on another device is not seen, and costs a second wait.
+ */
+const hasJournal = (folder: string): boolean => {
+  const { dev } = statSync(folder)
+  // <linux/kdev_t.h>, new_encode_dev()
+  const [major, minor] = [(dev >>> 8) & 0xfff, (dev & 0xff) | ((dev >>> 12) & 0xfff00)]
+  const device = readlinkSync(`/sys/dev/block/${major}:${minor}`)
+  // The journal is inode 8: EXT4_JOURNAL_INO.
+  return existsSync(`/proc/fs/jbd2/${device.slice(device.lastIndexOf('/') + 1)}-8`)
+}
+
+/** Is a folder on a file system whose journal or log keeps a file's content before its name? */
 export const isOrdered = (folder: string): boolean => {
   try {
-    return orderedKinds.includes(statfsSync(folder).type)
+    const { type } = statfsSync(folder)
+    return orderedKinds.includes(type) || (type === extKind && hasJournal(folder))
   } catch {
     return false
   }

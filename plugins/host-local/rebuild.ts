@@ -13,6 +13,8 @@ import type { HostLocalConf } from './config'
 import type { Leases } from './leases'
 import { rangeOf } from './range'
 
+const textOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
+
 /** An attachment that is there, and what its interface has of the network's ranges. */
 type Running = { readonly id: Attachment; readonly addresses: readonly string[] }
 
@@ -28,19 +30,48 @@ const findRunning = ({ network, rangeSets }: HostLocalConf): Running[] =>
     }),
   )
 
-/** Leases what running containers of the network have. A failed search must not fail an ADD. */
-export const rebuildLeases = (leases: Leases, conf: HostLocalConf): void => {
+/** The running containers; none where the search fails, which must not fail an ADD. */
+const findOrWarn = (conf: HostLocalConf): Running[] => {
   try {
-    const running = findRunning(conf)
-    for (const { id, addresses } of running) {
-      const leased = addresses.filter(address => leases.reserve(address, id))
-      if (leased.length > 0) leases.note(id, leased, undefined)
-    }
-    if (running.length > 0)
-      warn(`host-local: leases of ${running.length} running container(s) on "${conf.network}" were missing`)
+    return findRunning(conf)
   } catch (error) {
-    warn(
-      `host-local: look for running containers on "${conf.network}": ${error instanceof Error ? error.message : error}`,
-    )
+    warn(`host-local: look for running containers on "${conf.network}": ${textOf(error)}`)
+    return []
   }
+}
+
+/** Leases what is not leased yet, all of it or nothing. Answers what was missing. */
+const leaseAll = (leases: Leases, running: readonly Running[]): Running[] => {
+  const leased: string[] = []
+  const reserve = (address: string, id: Attachment): boolean => {
+    const isMissing = leases.reserve(address, id)
+    if (isMissing) leased.push(address)
+    return isMissing
+  }
+  try {
+    return running
+      .map(({ id, addresses }) => ({ id, addresses: addresses.filter(address => reserve(address, id)) }))
+      .filter(({ addresses }) => addresses.length > 0)
+  } catch (error) {
+    for (const address of leased) {
+      try {
+        leases.releaseAddress(address)
+      } catch (failure) {
+        warn(`host-local: free ${address}: ${textOf(failure)}`)
+      }
+    }
+    throw error
+  }
+}
+
+/**
+ * Leases what running containers of the network have. Throws where that cannot be written: without those leases an ADD
+ * would give their addresses to others.
+ */
+export const rebuildLeases = (leases: Leases, conf: HostLocalConf): void => {
+  const missing = leaseAll(leases, findOrWarn(conf))
+  for (const { id, addresses } of missing)
+    leases.note(id, [...(leases.of(id)?.addresses ?? []), ...addresses], undefined)
+  if (missing.length > 0)
+    warn(`host-local: leases of ${missing.length} running container(s) on "${conf.network}" were missing`)
 }

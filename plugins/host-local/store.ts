@@ -23,12 +23,18 @@ import { createFile, isOrdered } from './new-file'
 /** The file being written. The holder of the lock is the only writer; no address begins with a dot. */
 const newFile = '.new'
 
+/** How many leases wait for the disk at once, each in an open file: a process may have 1024 of those, or fewer. */
+const mostUnsynced = 32
+
 /** The errors of link(2) on file systems without hard links. */
 const noHardLinks = ['EPERM', 'EOPNOTSUPP', 'ENOTSUP', 'ENOSYS']
 
 /** Is it this one file that cannot be read, and would it fail for every reader? */
 const isNoLease = (error: Error): boolean =>
   isFrom(error, 'file') || ['EACCES', 'EPERM', 'EIO'].includes(errnoOf(error) ?? '')
+
+/** The name of the file that notes the address given out last of a range set. */
+export const lastReservedName = (rangeSetIndex: number): string => `last_reserved_ip.${rangeSetIndex}`
 
 export class LeaseStore {
   readonly folder: string
@@ -114,6 +120,7 @@ export class LeaseStore {
   }
 
   #reserve(address: string, owner: LeaseOwner): boolean {
+    if (this.#unsynced.size >= mostUnsynced) this.sync()
     this.#isOrdered ??= isOrdered(this.folder)
     const fd = createFile(this.#newFile, formatLease(owner), { ordered: this.#isOrdered })
     let leased = false
@@ -200,6 +207,6 @@ export class LeaseStore {
   }
 
   #lastReservedPath(rangeSetIndex: number): string {
-    return this.#path(`last_reserved_ip.${rangeSetIndex}`)
+    return this.#path(lastReservedName(rangeSetIndex))
   }
 }

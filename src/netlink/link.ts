@@ -231,13 +231,14 @@ type PortChange = {
 }
 
 /**
- * Changes a bridge port, known by its index or by its name alone, in one message. Equivalent to: `bridge link set dev
- * $index hairpin on isolated on`.
+ * Changes a bridge port, known by its index or by its name alone, in one message. With a group and no index the kernel
+ * would change every interface of that group. Equivalent to: `bridge link set dev $index hairpin on isolated on`.
  */
 export const bridgePortSet = (
   nl: NetlinkSocket,
-  link: { index?: number; name: string },
-  port: PortChange,
+  ...[link, port]:
+    | [link: { index: number; name: string }, port: PortChange]
+    | [link: { index?: never; name: string }, port: PortChange & { group?: never }]
 ): void => {
   const flag = (value: boolean | undefined) => (value === undefined ? undefined : putU8(value ? 1 : 0))
   nl.request(`set up the bridge port "${link.name}"`, {

@@ -49,6 +49,38 @@ t.test(`[${flavour}] running containers keep their addresses when the leases are
   t.same(await leasesOn(host), [])
 })
 
+t.test(`[${flavour}] leases that were lost are all written again, or ADD fails`, async t => {
+  if (!flavour) return
+  const host = await PrivateHost.create(t)
+  const conf = bridgeConf('v4', { isGateway: true, cniVersion: '1.1.0' })
+  const [old, young] = await Promise.all(['c1', 'c2'].map(name => Pod.create(host, { flavour }, name)))
+  if (!old || !young) return
+  await old.add(conf)
+  for (let i = 3; i <= 60; i++) await old.run('ip', 'addr', 'add', `10.1.2.${i}/24`, 'dev', 'eth0')
+  const folder = '/var/lib/cni/networks'
+
+  await host.sh(`rm -r ${folder}/*; mount -t tmpfs -o nr_inodes=40 tmpfs ${folder}`)
+  t.match((await young.call('ADD', conf)).json, { code: 5, msg: /^ENOSPC/ })
+  t.same(await leasesOn(host), [], 'no part of them stays')
+  await host.sh(`mount -o remount,nr_inodes=0 ${folder}`)
+  const first = await young.call('ADD', conf)
+  t.match(first.json.ips, [{ address: '10.1.2.61/24' }], first.stdout)
+  t.equal((await young.call('DEL', conf)).stdout, '')
+
+  const losses = {
+    'a command was killed that was writing them': `rm ${folder}/net/last_reserved_ip.0 ${folder}/net/10.1.2.[2-4]*`,
+    'the folder was emptied': `rm ${folder}/net/*`,
+    'it is gone': `rm -r ${folder}/net`,
+  }
+  for (const [title, loss] of Object.entries(losses)) {
+    await host.sh(loss)
+    t.equal((await young.call('STATUS', conf)).code, 0, 'STATUS may come first')
+    t.match((await young.call('ADD', conf)).json.ips, [{ address: '10.1.2.61/24' }], title)
+    t.equal((await leasesOn(host)).length, 60, title)
+    t.equal((await young.call('DEL', conf)).stdout, '')
+  }
+})
+
 t.test(`[${flavour}] with probe, addresses in use are skipped`, async t => {
   if (!flavour) return
   const host = await PrivateHost.create(t)

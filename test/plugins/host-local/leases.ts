@@ -26,8 +26,11 @@ const c2 = owner('c2')
 const lease = (leaseFolders: LeaseFolders, who: LeaseOwner, ...addresses: string[]): void =>
   change(leaseFolders, leases => {
     for (const address of addresses) leases.reserve(address, who)
+    leases.setLastReserved(0, addresses.at(-1) ?? '')
     leases.note(who, addresses, undefined)
   })
+
+const leaseNames = ({ store }: LeaseFolders): string[] => [...store.names()].filter(isLeaseName)
 
 const isInOrder = ({ store, records, here }: LeaseFolders): boolean =>
   isClean(store.folder, here.bootID) && isClean(records.folder, here.bootID)
@@ -50,11 +53,24 @@ t.test('a command leaves leases, a record for each attachment, and both folders 
   const leaseFolders = makeRooms(t.testdir())
   lease(leaseFolders, c1, '10.1.2.3', 'fd00::3')
   lease(leaseFolders, c2, '10.1.2.4')
-  t.same([...leaseFolders.store.names()].sort(), ['10.1.2.3', '10.1.2.4', 'fd00::3'])
+  t.same(leaseNames(leaseFolders).sort(), ['10.1.2.3', '10.1.2.4', 'fd00::3'])
   t.same(leaseFolders.records.keys().sort(), [leaseKeyOf(c1), leaseKeyOf(c2)].sort())
   t.same(Object.keys(leaseFolders.records.read(leaseKeyOf(c1))?.leases ?? {}), ['10.1.2.3', 'fd00::3'])
   t.ok(isInOrder(leaseFolders))
 })
+
+t.test(
+  'a folder in which nothing was leased in turn stays unmarked, so that the next ADD looks around',
+  async t => {
+    const leaseFolders = makeRooms(t.testdir())
+    change(leaseFolders, leases => t.ok(leases.isNew))
+    change(leaseFolders, leases => t.ok(leases.isNew, 'the command before changed nothing of that'))
+    leaseFolders.store.reserve('10.1.2.3', c1)
+    change(leaseFolders, leases => t.ok(leases.isNew, 'one that looked around was killed'))
+    lease(leaseFolders, c2, '10.1.2.4')
+    change(leaseFolders, leases => t.notOk(leases.isNew))
+  },
+)
 
 t.test('while the folders are clean, only the leases asked for are opened', async t => {
   const leaseFolders = makeRooms(t.testdir())
@@ -67,14 +83,14 @@ t.test('while the folders are clean, only the leases asked for are opened', asyn
   t.equal(leases.of(owner('c1', 'eth1')), undefined)
   t.throws(() => leases.of(c2), { message: '10.1.2.4 was opened' })
   change(seen, changed => changed.release(must(changed.of(c1))))
-  t.same([...leaseFolders.store.names()], ['10.1.2.4'])
+  t.same(leaseNames(leaseFolders), ['10.1.2.4'])
   t.ok(isInOrder(leaseFolders))
 })
 
 t.test('the folder is read only when many addresses in a row are taken', async t => {
   const leaseFolders = makeRooms(t.testdir())
   for (let i = 2; i < 40; i++) writeLease(leaseFolders, `10.1.2.${i}`, `c${i}`)
-  change(leaseFolders, () => {})
+  change(leaseFolders, leases => leases.setLastReserved(0, '10.1.2.39'))
   const seen = watched(leaseFolders, [])
   let readings = 0
   seen.store.names = () => {
@@ -106,7 +122,7 @@ t.test('leases the reference made are opened once, and known from then on', asyn
   t.same(addressesOf(seen, owner('nobody')), [])
   t.same(addressesOf(leaseFolders, { containerID: 'old', ifName: undefined }), ['10.1.2.4'])
   change(leaseFolders, leases => leases.release(must(leases.of(c1))))
-  t.same([...leaseFolders.store.names()].sort(), ['10.1.2.4', '10.1.2.5'])
+  t.same(leaseNames(leaseFolders).sort(), ['10.1.2.4', '10.1.2.5'])
   t.notMatch(readFileSync(`${leaseFolders.records.folder}/foreign`, 'utf8'), leaseKeyOf(c1))
   t.ok(isInOrder(leaseFolders))
 })
@@ -176,7 +192,7 @@ t.test('a record that lies does no harm', async t => {
     t.same(addressesOf(leaseFolders, c2), ['10.1.2.4'], `${title}: and no other`)
     t.same(addressesOf(leaseFolders, owner('c3')), [], `${title}: c3 has none`)
     change(leaseFolders, leases => leases.release(must(leases.of(c1))))
-    t.same([...leaseFolders.store.names()], ['10.1.2.4'], `${title}: it can be given back`)
+    t.same(leaseNames(leaseFolders), ['10.1.2.4'], `${title}: it can be given back`)
     t.same(addressesOf(leaseFolders, c2), ['10.1.2.4'], title)
   }
 })
@@ -209,7 +225,7 @@ t.test('a command that fails half-way leaves no mark, and the next one repairs',
   t.notOk(isInOrder(leaseFolders))
   t.same(addressesOf(leaseFolders, c2), ['10.1.2.4'], 'a lease without a record')
   change(leaseFolders, leases => leases.release(must(leases.of(c2))))
-  t.same([...leaseFolders.store.names()], ['10.1.2.3'])
+  t.same(leaseNames(leaseFolders), ['10.1.2.3'])
   t.ok(isInOrder(leaseFolders))
 })
 
@@ -221,7 +237,7 @@ t.test('where no records can be kept everything works', async t => {
   lease(leaseFolders, c2, '10.1.2.4')
   t.same(addressesOf(leaseFolders, c1), ['10.1.2.3'])
   change(leaseFolders, leases => leases.release(must(leases.of(c1))))
-  t.same([...leaseFolders.store.names()], ['10.1.2.4'])
+  t.same(leaseNames(leaseFolders), ['10.1.2.4'])
 })
 
 t.test('files that are no leases have no owner, and stay', async t => {

@@ -48,6 +48,16 @@ t.test('a lease that was not waited for can be given back, and sync() waits for 
   t.equal(readdirSync('/proc/self/fd').length, open, 'no file is left open')
 })
 
+t.test('many leases at once do not keep as many files open', async t => {
+  const store = new LeaseStore(t.testdir({ net: {} }), 'net')
+  const open = readdirSync('/proc/self/fd').length
+  for (let i = 2; i < 102; i++) t.equal(store.reserve(`10.1.2.${i}`, owner), true)
+  t.ok(readdirSync('/proc/self/fd').length <= open + 32)
+  store.sync()
+  t.equal(store.names().size, 100)
+  t.equal(readdirSync('/proc/self/fd').length, open)
+})
+
 t.test('an address that is taken, by whatever, is not leased and not changed', async t => {
   const store = new LeaseStore(t.testdir({ net: { '10.1.2.3': 'c9\r\neth0', '10.1.2.4': {} } }), 'net')
   symlinkSync('nowhere', `${store.folder}/10.1.2.5`)

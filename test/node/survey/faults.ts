@@ -3,6 +3,7 @@ import t from 'tap'
 import { containerFaults } from '../../../node/survey/container-faults'
 import { codeOf, type FaultCode, faults, kindsOf } from '../../../node/survey/faults'
 import { hostFaults } from '../../../node/survey/host-faults'
+import { kubeletFaults } from '../../../node/survey/kubelet-faults'
 
 t.test('codes are KN and four digits, each of one fault', async t => {
   const codes = Object.keys(faults)
@@ -11,7 +12,7 @@ t.test('codes are KN and four digits, each of one fault', async t => {
     codes.filter(code => !/^KN\d{4}$/.test(code)),
     [],
   )
-  t.equal(codes.length, Object.keys(hostFaults).length + Object.keys(containerFaults).length)
+  t.equal(codes.length, [hostFaults, containerFaults, kubeletFaults].flatMap(Object.keys).length)
 })
 
 t.test('some that will never be other faults', async t => {

@@ -69,7 +69,7 @@ const mostPods = 100
 /** What was added for a pod in words, what takes it back, and what failed after it. */
 export type Added = { readonly text: string; readonly rebuilt: Rebuilt; readonly failures: readonly string[] }
 
-/** Forgets the flows that go elsewhere; answers what failed: the pod's rules are there, and have to be taken back in any case. */
+/** Forgets the flows that go elsewhere; answers what failed: the pod's rules are there, and must be removed in any case. */
 const forgetFlows = ({ ports }: KubenetPod): string[] => {
   try {
     takeDownFlows(ports)

@@ -93,7 +93,7 @@ for (const flavour of flavours) {
     })
 
     for (const args of [[], ['--force']]) {
-      await t.test(`a veth without a known owner may be a running pod's, whose rules stay: ${args.join()}`, async t => {
+      await t.test(`an unknown veth may be a running pod's, whose rules stay: ${args.join()}`, async t => {
         await install('--pod-cidr', '10.90.0.0/24,fd00:90::/64')
         // As the reference leaves a pod whose lease and result are lost: nothing but its rules tell of it.
         await host.netns('lost')
